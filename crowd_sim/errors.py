@@ -1,0 +1,32 @@
+"""The one error a person's input may cause, and the one line it prints."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class InputError(ValueError):
+    """Input that is refused before anything starts.
+
+    Attributes:
+        field: where the value stands: a dotted configuration field, an option, or ``file:line``.
+        value: the refused value, ``None`` where there is none to show.
+        allowed: what would be accepted, as the rest of a sentence.
+
+    ``str(error)`` is always a single line.
+    """
+
+    def __init__(self, field: str, value: Any, allowed: str) -> None:
+        self.field = field
+        self.value = value
+        self.allowed = allowed
+        shown = "" if value is None else f" = {_short(value)}"
+        super().__init__(" ".join(f"{field}{shown}: {allowed}".split()))
+
+    def __reduce__(self) -> tuple[type[InputError], tuple[str, Any, str]]:
+        return type(self), (self.field, self.value, self.allowed)
+
+
+def _short(value: Any, limit: int = 120) -> str:
+    text = repr(str(value)) if hasattr(value, "__fspath__") else repr(value)
+    return text if len(text) <= limit else text[: limit - 1] + "…"

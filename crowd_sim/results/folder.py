@@ -1,0 +1,116 @@
+"""Files that are whole or not there: written under a temporary name, flushed, renamed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from omegaconf import OmegaConf
+
+from crowd_sim.crowd.population import Population
+from crowd_sim.errors import InputError
+
+_VERSIONS = ("crowd-sim", "numpy", "scipy", "numba", "pandas", "pyarrow")
+
+
+def fingerprint(determinants: Mapping[str, Any], population: Population | None = None) -> str:
+    """SHA-256 of what results depend on: the configuration without its actors, and the people's vectors."""
+    digest = hashlib.sha256(json.dumps(determinants, sort_keys=True).encode())
+    if population is not None:
+        digest.update(population.vectors.tobytes())
+        digest.update("\n".join(map(str, population.ids)).encode())
+    return digest.hexdigest()
+
+
+def open_folder(folder: Path, print_of: str) -> None:
+    """Make a run folder, or check that the one that is there belongs to the same configuration.
+
+    Raises:
+        InputError: the folder cannot be written, or holds something else.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError("--out", str(folder), f"must be a folder that can be written ({error.strerror})") from None
+    config = folder / "config.yaml"
+    if not config.exists():
+        if any(folder.iterdir()):
+            raise InputError("--out", str(folder), "must be a new or empty folder, or one this configuration has made")
+        return
+    found = read_config(folder).get("fingerprint")
+    if found != print_of:
+        raise InputError(
+            "--out",
+            str(folder),
+            f"holds results of another configuration (fingerprint {str(found)[:12]}); name another",
+        )
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The resolved configuration of a run folder with `versions` and `fingerprint`.
+
+    Raises:
+        InputError: there is none.
+    """
+    path = folder / "config.yaml"
+    try:
+        content = OmegaConf.to_container(OmegaConf.load(path))
+    except (OSError, ValueError):
+        raise InputError("folder", str(folder), "must be a run's or a sweep's folder: it has no config.yaml") from None
+    return {str(key): value for key, value in content.items()} if isinstance(content, dict) else {}
+
+
+def write_config(folder: Path, content: Mapping[str, Any], print_of: str) -> None:
+    """Write config.yaml: the resolved configuration, the versions that matter to results, the fingerprint."""
+    versions = {name: version(name) for name in _VERSIONS}
+    write_text(
+        folder / "config.yaml",
+        OmegaConf.to_yaml(OmegaConf.create({**content, "versions": versions, "fingerprint": print_of})),
+    )
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Write a Parquet table with page checksums; equal tables become equal bytes."""
+    arrow = pa.Table.from_pandas(table, preserve_index=False)
+    _replace(path, lambda temporary: pq.write_table(arrow, temporary, write_page_checksum=True))
+
+
+def read_table(path: Path) -> pd.DataFrame | None:
+    """A table written by `write_table`, or None where it is damaged."""
+    try:
+        return pq.read_table(path, page_checksum_verification=True).to_pandas()
+    except (OSError, pa.ArrowException):
+        return None
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write JSON; NaN is refused, as JSON has none."""
+    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text."""
+    _replace(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def _replace(path: Path, write: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        write(temporary)
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,71 @@
+"""What is measured of a run, and how runs are averaged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+METRICS = (
+    "final_distance",
+    "rounds_to_converge",
+    "pearson_kernel_shap",
+    "spearman_kernel_shap",
+    "pearson_accurate",
+    "spearman_accurate",
+)
+
+
+def pearson(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Pearson correlation of each row: float64[B, n] twice → float64[B]; NaN where a row is constant or n < 2."""
+    x = x - x.mean(axis=1, keepdims=True)
+    y = y - y.mean(axis=1, keepdims=True)
+    scale = np.sqrt((x * x).sum(axis=1) * (y * y).sum(axis=1))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(scale > 0, (x * y).sum(axis=1) / scale, np.nan)
+
+
+def spearman(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Spearman rank correlation of each row, ties at their mean rank: float64[B, n] twice → float64[B]."""
+    return pearson(stats.rankdata(x, axis=1), stats.rankdata(y, axis=1))
+
+
+def rounds_to_converge(distances: NDArray[np.float64], near: float) -> NDArray[np.float64]:
+    """First round whose distance to the target is at most `near`.
+
+    Args:
+        distances: float64[R + 1, B], from the start (round 0) on.
+        near: the distance.
+
+    Returns:
+        float64[B], NaN for runs that never came that near.
+    """
+    within = distances <= near
+    return np.where(within.any(axis=0), within.argmax(axis=0).astype(np.float64), np.nan)
+
+
+def mean_and_error(sample: NDArray[np.float64]) -> tuple[float, float, int]:
+    """Mean, its standard error (sample standard deviation over √m) and m, over the values that are not NaN.
+
+    NaN means that there is nothing to average: a run that never converged, points or values that are all alike. Mean and
+    error are NaN where m = 0, the error where m = 1.
+    """
+    known = sample[~np.isnan(sample)]
+    if known.size == 0:
+        return float("nan"), float("nan"), 0
+    error = float(known.std(ddof=1) / np.sqrt(known.size)) if known.size > 1 else float("nan")
+    return float(known.mean()), error, int(known.size)
+
+
+def summarise(runs: Mapping[str, NDArray[np.float64]]) -> dict[str, dict[str, float | int | None]]:
+    """Mean, standard error and number of known values of every column; None in place of NaN, as JSON has none."""
+    return {
+        name: {"mean": _or_none(mean), "se": _or_none(error), "n": count}
+        for name, (mean, error, count) in ((name, mean_and_error(sample)) for name, sample in runs.items())
+    }
+
+
+def _or_none(value: float) -> float | None:
+    return None if np.isnan(value) else value

@@ -1,0 +1,118 @@
+"""The protocols between the simulation and whatever runs it, with their in-process versions.
+
+A host opens the services of one simulation. `InProcess` runs all of it in the calling process; `actors.host.RayHost` runs the
+same domain objects in Ray actors. One suite of tests runs against both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crowd_sim.crowd.folding import fold_shards
+from crowd_sim.crowd.shard import Shard, count_chunks
+from crowd_sim.learners import vector
+from crowd_sim.valuation import Game
+
+
+class Crowd(Protocol):
+    """The workers of B runs."""
+
+    def group_sums(
+        self, assignment: NDArray[np.int64], weights: NDArray[np.float64], n_groups: int
+    ) -> NDArray[np.float64]:
+        """Weighted sums of the members' vectors and of their weights: int64[B, n], float64[B, n] → float64[B, K, d + 1]."""
+
+
+class Trainers(Protocol):
+    """Whoever makes candidates."""
+
+    def tune(
+        self, models: NDArray[np.float64], group_sums: NDArray[np.float64], step: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """float64[B, d], float64[B, K, d + 1], float64[B] → candidates float64[B, K, d]."""
+
+
+class Evaluators(Protocol):
+    """Whoever evaluates coalitions; holds the games' data."""
+
+    def utilities(self, games: Sequence[int], chunks: Iterable[NDArray[np.bool_]]) -> Iterator[NDArray[np.float64]]:
+        """For each chunk of coalitions bool[m, n], in order, the utilities float64[G, m] of the games with these numbers."""
+
+
+class Host(Protocol):
+    """Opens services and closes them on leaving the context."""
+
+    def crowd(
+        self, vectors: NDArray[np.float64], rows: NDArray[np.int64], chunk_size: int
+    ) -> AbstractContextManager[Crowd]:
+        """A crowd of the people float64[N, d], of whom run b employs rows int64[B, n]."""
+
+    def trainers(self) -> AbstractContextManager[Trainers]:
+        """Trainers of vector candidates."""
+
+    def evaluators(self, games: Sequence[Game]) -> AbstractContextManager[Evaluators]:
+        """Evaluators of these games."""
+
+
+@dataclass(frozen=True)
+class LocalCrowd:
+    """All chunks in one shard."""
+
+    shard: Shard
+
+    def group_sums(
+        self, assignment: NDArray[np.int64], weights: NDArray[np.float64], n_groups: int
+    ) -> NDArray[np.float64]:
+        """See `Crowd`."""
+        return fold_shards([self.shard.group_sums(assignment, weights, n_groups)], self.shard.n_chunks)
+
+
+class LocalTrainers:
+    """Makes candidates where it is called."""
+
+    def tune(
+        self, models: NDArray[np.float64], group_sums: NDArray[np.float64], step: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """See `Trainers`."""
+        return vector.tune(models, group_sums, step)
+
+
+@dataclass(frozen=True)
+class LocalEvaluators:
+    """Evaluates where it is called."""
+
+    games: Sequence[Game]
+
+    def utilities(self, games: Sequence[int], chunks: Iterable[NDArray[np.bool_]]) -> Iterator[NDArray[np.float64]]:
+        """See `Evaluators`."""
+        for coalitions in chunks:
+            yield evaluate_chunk([self.games[g] for g in games], coalitions)
+
+
+class InProcess:
+    """The host without Ray."""
+
+    def crowd(
+        self, vectors: NDArray[np.float64], rows: NDArray[np.int64], chunk_size: int
+    ) -> AbstractContextManager[Crowd]:
+        """See `Host`."""
+        return nullcontext(LocalCrowd(Shard(vectors, rows, chunk_size, 0, count_chunks(rows.shape[1], chunk_size))))
+
+    def trainers(self) -> AbstractContextManager[Trainers]:
+        """See `Host`."""
+        return nullcontext(LocalTrainers())
+
+    def evaluators(self, games: Sequence[Game]) -> AbstractContextManager[Evaluators]:
+        """See `Host`."""
+        return nullcontext(LocalEvaluators(games))
+
+
+def evaluate_chunk(games: Sequence[Game], coalitions: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Utilities of coalitions bool[m, n] under G games: float64[G, m]."""
+    return np.stack([np.asarray(game(coalitions), dtype=np.float64) for game in games])

@@ -1,0 +1,201 @@
+"""One way through the house: people, rounds, values, metrics. A run is a batch of one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from crowd_sim.config import RunConfig
+from crowd_sim.crowd.population import Population
+from crowd_sim.people import people_of, run_keys
+from crowd_sim.progress import Progress, quiet
+from crowd_sim.results.metrics import METRICS, pearson, rounds_to_converge, spearman
+from crowd_sim.scores import l2
+from crowd_sim.services import Host
+from crowd_sim.strategies import strategy
+from crowd_sim.tournament.rounds import Rules, play, start
+from crowd_sim.tournament.selection import Selection
+from crowd_sim.valuing import Valued, plan_games, value_games, values_of
+
+
+@dataclass(frozen=True)
+class History:
+    """What happened to B runs in R rounds.
+
+    Attributes:
+        distances: float64[R + 1, B], ‖model − target‖₂ from the start (index 0) on.
+        model_scores: float64[R + 1, B], the score of the model after each round.
+        best_scores: float64[R, B], the best candidate's score.
+        accepted, mistakes: bool[R, B].
+        winners: int64[R, B], the group whose candidate became the model, −1 where none did.
+        points: float64[B, n], at the end.
+    """
+
+    distances: NDArray[np.float64]
+    model_scores: NDArray[np.float64]
+    best_scores: NDArray[np.float64]
+    accepted: NDArray[np.bool_]
+    mistakes: NDArray[np.bool_]
+    winners: NDArray[np.int64]
+    points: NDArray[np.float64]
+
+    def of(self, runs: slice) -> History:
+        """The history of some of the runs."""
+        return History(
+            distances=self.distances[:, runs],
+            model_scores=self.model_scores[:, runs],
+            best_scores=self.best_scores[:, runs],
+            accepted=self.accepted[:, runs],
+            mistakes=self.mistakes[:, runs],
+            winners=self.winners[:, runs],
+            points=self.points[runs],
+        )
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A configuration's runs, simulated and valued.
+
+    Attributes:
+        config: the configuration.
+        history: of its B = config.runs runs.
+        workers: int64[B, n], rows of the population; targets: int64[B].
+        values, stderr: float64[B, n], the accurate Shapley values and their standard errors; None with method `none`.
+        kernel_shap: float64[B, n], the paper's estimate; None where its budget is 0 or the method `none`.
+        methods: the estimator that made each run's `values`.
+        n_evaluations: utility evaluations spent on `values` and on `kernel_shap`, all runs together.
+        metrics: float64[B] by name (`METRICS`); NaN where there is nothing to measure.
+    """
+
+    config: RunConfig
+    history: History
+    workers: NDArray[np.int64]
+    targets: NDArray[np.int64]
+    values: NDArray[np.float64] | None
+    stderr: NDArray[np.float64] | None
+    kernel_shap: NDArray[np.float64] | None
+    methods: tuple[str, ...]
+    n_evaluations: dict[str, int]
+    metrics: dict[str, NDArray[np.float64]]
+
+
+def simulate(
+    configs: Sequence[RunConfig], population: Population, host: Host, progress: Progress = quiet
+) -> list[Outcome]:
+    """Simulate and value configurations that share one population, each with all its replicates.
+
+    Configurations that play by the same rules run as one batch; runs that are the same game are valued once. Neither
+    changes a result.
+
+    Raises:
+        InputError: the population is too small for a configuration.
+    """
+    plan = plan_games(configs, population)
+    # a BLAS that splits its sums over threads would make the bits depend on the machine
+    with threadpool_limits(1), host.evaluators(plan.games) as evaluators:
+        histories: dict[int, History] = {}
+        for members in _by_rules(configs):
+            played = _tournament([configs[i] for i in members], population, host, progress)
+            histories |= dict(zip(members, played, strict=True))
+        values = value_games(plan, evaluators, progress)
+    return [_outcome(config, population, histories[i], values_of(config, values)) for i, config in enumerate(configs)]
+
+
+def _by_rules(configs: Sequence[RunConfig]) -> Iterator[list[int]]:
+    """Numbers of the configurations, those that differ at most in seed, runs, step and mistakes together."""
+    own = dict.fromkeys(("seed", "runs", "valuation", "actors"), True)
+    numbers = dict.fromkeys(("step", "mistake_probability", "convergence_distance"), True)
+
+    def rules(i: int) -> str:
+        return configs[i].model_dump_json(exclude={**own, "tournament": numbers})
+
+    for _, members in groupby(sorted(range(len(configs)), key=rules), key=rules):
+        yield list(members)
+
+
+def _tournament(
+    batch: Sequence[RunConfig], population: Population, host: Host, progress: Progress
+) -> Iterator[History]:
+    """Play all rounds of configurations with the same rules; each one's history."""
+    first = batch[0]
+    seeds, runs = run_keys(batch)
+    workers, targets = people_of(batch, population)
+    repeats = [config.runs for config in batch]
+    rules = Rules(
+        rounds=first.tournament.rounds,
+        n_groups=first.tournament.n_groups,
+        grouping=strategy("grouping", first.tournament.grouping),
+        score=strategy("score", first.tournament.score),
+        reward=strategy("reward", first.tournament.reward),
+        step=np.repeat([config.tournament.step for config in batch], repeats),
+        mistake_probability=np.repeat([config.tournament.mistake_probability for config in batch], repeats),
+        seeds=seeds,
+        runs=runs,
+        targets=population.vectors[targets],
+        initial_range=first.tournament.initial_range,
+    )
+    with host.crowd(population.vectors, workers, first.crowd.chunk_size) as crowd, host.trainers() as trainers:
+        state = start(rules, workers.shape[1])
+        models, selections = [state.models], []
+        for _ in range(rules.rounds):
+            state, selection = play(rules, state, crowd.group_sums, trainers.tune)
+            models.append(state.models)
+            selections.append(selection)
+            progress("rounds", state.round, rules.rounds)
+    history = _history(rules, models, selections, state.points)
+    stop = 0
+    for n_runs in repeats:
+        yield history.of(slice(stop, stop := stop + n_runs))
+
+
+def _history(
+    rules: Rules,
+    models: Sequence[NDArray[np.float64]],
+    selections: Sequence[Selection],
+    points: NDArray[np.float64],
+) -> History:
+    return History(
+        distances=np.stack([-l2(model, rules.targets) for model in models]),
+        model_scores=np.stack([rules.score(model, rules.targets) for model in models]),
+        best_scores=np.stack([selection.candidate_scores.max(axis=1) for selection in selections]),
+        accepted=np.stack([selection.accepted for selection in selections]),
+        mistakes=np.stack([selection.mistake for selection in selections]),
+        winners=np.stack([selection.winner for selection in selections]),
+        points=points,
+    )
+
+
+def _outcome(config: RunConfig, population: Population, history: History, values: Sequence[Valued]) -> Outcome:
+    workers, targets = people_of([config], population)
+    accurate = np.stack([valued.accurate.values for valued in values]) if values else None
+    stderr = np.stack([valued.accurate.stderr for valued in values]) if values else None
+    paper = [valued.kernel_shap for valued in values if valued.kernel_shap]
+    kernel_shap = np.stack([result.values for result in paper]) if paper else None
+    metrics = {
+        "final_distance": history.distances[-1],
+        "rounds_to_converge": rounds_to_converge(history.distances, config.tournament.convergence_distance),
+    }
+    unknown = np.full(config.runs, np.nan)
+    for label, estimate in (("kernel_shap", kernel_shap), ("accurate", accurate)):
+        metrics[f"pearson_{label}"] = unknown if estimate is None else pearson(history.points, estimate)
+        metrics[f"spearman_{label}"] = unknown if estimate is None else spearman(history.points, estimate)
+    return Outcome(
+        config=config,
+        history=history,
+        workers=workers,
+        targets=targets,
+        values=accurate,
+        stderr=stderr,
+        kernel_shap=kernel_shap,
+        methods=tuple(valued.accurate.method for valued in values),
+        n_evaluations={
+            "accurate": sum(valued.accurate.n_evaluations for valued in values),
+            "kernel_shap": sum(result.n_evaluations for result in paper),
+        },
+        metrics={name: metrics[name] for name in METRICS},
+    )

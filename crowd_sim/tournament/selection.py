@@ -1,0 +1,69 @@
+"""Selection: which candidate becomes the base of the next round. Source: Crowd-SFT (arXiv 2506.04063)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crowd_sim.random import Purpose
+from crowd_sim.tournament.draws import Draws
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The outcome of one round for B runs with K candidates each.
+
+    Attributes:
+        model_scores: float64[B], the score of the model the round started from.
+        candidate_scores: float64[B, K].
+        ranks: int64[B, K], 0 for the candidate ranked first, after mistakes.
+        accepted: bool[B], whether the best candidate beat the model; where not, the round changes nothing.
+        mistake: bool[B], whether the first of the ranking changed places with another.
+        winner: int64[B], the candidate that becomes the model, −1 where not accepted.
+    """
+
+    model_scores: NDArray[np.float64]
+    candidate_scores: NDArray[np.float64]
+    ranks: NDArray[np.int64]
+    accepted: NDArray[np.bool_]
+    mistake: NDArray[np.bool_]
+    winner: NDArray[np.int64]
+
+
+def select(
+    model_scores: NDArray[np.float64],
+    candidate_scores: NDArray[np.float64],
+    mistake_probability: NDArray[np.float64],
+    draws: Draws,
+) -> Selection:
+    """Rank the candidates of a round (equal scores in order of group) and let the first one replace the model.
+
+    Args:
+        model_scores: float64[B].
+        candidate_scores: float64[B, K].
+        mistake_probability: float64[B].
+        draws: the round's random streams; a mistake takes one number for whether and one for with whom.
+    """
+    n_runs, n_groups = candidate_scores.shape
+    rows = np.arange(n_runs)
+    ranking = np.argsort(-candidate_scores, axis=1, kind="stable")
+    accepted = candidate_scores[rows, ranking[:, 0]] > model_scores
+    chance = draws.uniforms(Purpose.MISTAKE, 2)
+    mistake = accepted & (chance[:, 0] < mistake_probability) & (n_groups > 1)
+    # the other one is uniform among ranks 1..K−1; with a single group there is none and nothing is swapped
+    other = np.where(mistake, 1 + (chance[:, 1] * (n_groups - 1)).astype(np.int64), 0)
+    first = ranking[:, 0].copy()
+    ranking[:, 0] = ranking[rows, other]
+    ranking[rows, other] = first
+    ranks = np.empty_like(ranking)
+    np.put_along_axis(ranks, ranking, np.broadcast_to(np.arange(n_groups), ranking.shape), axis=1)
+    return Selection(
+        model_scores=model_scores,
+        candidate_scores=candidate_scores,
+        ranks=ranks,
+        accepted=accepted,
+        mistake=mistake,
+        winner=np.where(accepted, ranking[:, 0], -1),
+    )

@@ -1,0 +1,24 @@
+"""Valuation: what every worker was worth, as Shapley values of a game.
+
+>>> from crowd_sim.valuation import AveragingGame, shapley
+>>> result = shapley(AveragingGame([[1.0, 0.0], [0.0, 1.0]], [1.0, 1.0], score="dot"))
+>>> result.values
+array([0.5, 0.5])
+"""
+
+from crowd_sim.valuation.api import METHODS, shapley, shapley_many
+from crowd_sim.valuation.closed_form import QuadraticOfMean
+from crowd_sim.valuation.evaluation import Evaluate
+from crowd_sim.valuation.games import AveragingGame, Game
+from crowd_sim.valuation.result import ShapleyResult
+
+__all__ = [
+    "METHODS",
+    "AveragingGame",
+    "Evaluate",
+    "Game",
+    "QuadraticOfMean",
+    "ShapleyResult",
+    "shapley",
+    "shapley_many",
+]

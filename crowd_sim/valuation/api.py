@@ -1,0 +1,117 @@
+"""The public face: Shapley values of a game, or of many at once, by a method of choice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from crowd_sim.errors import InputError
+from crowd_sim.valuation.checks import finite, integer
+from crowd_sim.valuation.evaluation import Estimator, Evaluate, Request
+from crowd_sim.valuation.exact import MAX_PLAYERS, exact
+from crowd_sim.valuation.games import ClosedFormGame, Game
+from crowd_sim.valuation.kernel_shap import kernel_shap
+from crowd_sim.valuation.permutation import permutation
+from crowd_sim.valuation.result import ShapleyResult
+
+_LARGEST_KEY = 2**64 - 1
+
+
+def shapley(
+    game: Game,
+    method: str = "auto",
+    budget: int = 10_000,
+    seed: int = 0,
+    run: int = 0,
+    evaluate: Evaluate | None = None,
+) -> ShapleyResult:
+    """The Shapley values of one game: `shapley_many` of a list of one."""
+    return shapley_many([game], method, budget, seed, run, evaluate)[0]
+
+
+def shapley_many(
+    games: Sequence[Game],
+    method: str = "auto",
+    budget: int = 10_000,
+    seed: int = 0,
+    run: int = 0,
+    evaluate: Evaluate | None = None,
+) -> list[ShapleyResult]:
+    """The Shapley values of several games of the same n, from coalitions they share.
+
+    A game's result has the same bits whichever other games are valued with it, and whatever evaluates the coalitions.
+
+    Args:
+        games: each with ``n_players`` and ``__call__(coalitions: bool[m, n]) -> float[m]``.
+        method: one of `METHODS`. ``"auto"`` takes for each game the closed form where it has one, enumeration where
+            the budget covers all 2^n coalitions, and else permutation sampling.
+        budget: number of utility evaluations for each game. Exact and closed form are not bound by it; Kernel SHAP
+            evaluates the empty and the grand coalition besides.
+        seed: in [0, 2^64); with ``run`` the key of every draw.
+        run: in [0, 2^64).
+        evaluate: what evaluates the coalitions, for all ``games`` in their order: a callable that takes an iterable of
+            chunks bool[m, n] and returns an iterator of float64[len(games), m] in the same order. The chunks depend
+            on method, n and budget alone. Absent: the games are called in this process.
+
+    Raises:
+        InputError: no games, fewer than one player, games of different n, an unknown method or one that does not fit
+            the game, a budget too small for the method, or utilities of the wrong shape or not finite.
+    """
+    games = list(games)
+    if not games:
+        raise InputError("games", games, "needs at least one game")
+    estimator = METHODS.get(method) if isinstance(method, str) else None
+    if estimator is None:
+        raise InputError("method", method, f"must be one of {', '.join(METHODS)}")
+    n = integer("game.n_players", games[0].n_players, 1)
+    for g, game in enumerate(games):
+        if game.n_players != n:
+            raise InputError(f"games[{g}].n_players", game.n_players, f"must be {n}, as in the first game")
+    return estimator(
+        Request(
+            games=games,
+            n_players=n,
+            evaluate=evaluate,
+            budget=integer("budget", budget, 1),
+            seed=integer("seed", seed, 0, _LARGEST_KEY),
+            run=integer("run", run, 0, _LARGEST_KEY),
+        )
+    )
+
+
+def _closed_form(request: Request) -> list[ShapleyResult]:
+    results = [_closed_form_of(game) for game in request.games]
+    found = [result for result in results if result is not None]
+    if len(found) < len(results):
+        game = request.games[results.index(None)]
+        shown = f"{type(game).__name__} has none" + (f" for the score {game.score!r}" if hasattr(game, "score") else "")
+        raise InputError("method", "closed_form", f"needs a game with a closed form; {shown}")
+    return found
+
+
+def _closed_form_of(game: Game) -> ShapleyResult | None:
+    values = game.shapley_values() if isinstance(game, ClosedFormGame) else None
+    if values is None:
+        return None
+    values = finite("game.shapley_values()", values, (game.n_players,))
+    return ShapleyResult(values, np.zeros_like(values), 0, "closed_form")
+
+
+def _auto(request: Request) -> list[ShapleyResult]:
+    results = [_closed_form_of(game) for game in request.games]
+    rest = [g for g, result in enumerate(results) if result is None]
+    if rest:
+        enumerable = request.n_players <= MAX_PLAYERS and 2**request.n_players <= request.budget
+        for g, result in zip(rest, (exact if enumerable else permutation)(request.only(rest)), strict=True):
+            results[g] = result
+    return [result for result in results if result is not None]
+
+
+METHODS: dict[str, Estimator] = {
+    "auto": _auto,
+    "closed_form": _closed_form,
+    "exact": exact,
+    "kernel_shap": kernel_shap,
+    "permutation": permutation,
+}

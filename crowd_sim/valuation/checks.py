@@ -1,0 +1,48 @@
+"""Checks of what comes in, in one place."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from crowd_sim.errors import InputError
+
+
+def finite(field: str, value: ArrayLike, shape: tuple[int | None, ...]) -> NDArray[np.float64]:
+    """``value`` as a contiguous float64 array of ``shape`` (``None``: any length), a read-only copy.
+
+    Raises:
+        InputError: naming ``field``, where the value is not numeric, not of that shape, or not finite.
+    """
+    try:
+        array = np.array(value, dtype=np.float64, order="C")
+    except (TypeError, ValueError):
+        raise InputError(field, value, "must be an array of numbers") from None
+    if array.ndim != len(shape) or any(want not in (None, have) for want, have in zip(shape, array.shape, strict=True)):
+        wanted = "×".join("any" if want is None else str(want) for want in shape) or "a single number"
+        raise InputError(field, array.shape, f"must have the shape {wanted}")
+    bad = np.argwhere(~np.isfinite(array))
+    if len(bad):
+        where = tuple(int(i) for i in bad[0])
+        raise InputError(field + str(list(where)) if where else field, float(array[where]), "must be finite")
+    array.setflags(write=False)
+    return array
+
+
+def integer(field: str, value: Any, low: int, high: int | None = None) -> int:
+    """``value`` as an int in [low, high].
+
+    Raises:
+        InputError: naming ``field``, where it is not an integer or out of range.
+    """
+    allowed = f"must be an integer of at least {low}" + ("" if high is None else f" and at most {high}")
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise InputError(field, value, allowed) from None
+    if isinstance(value, bool) or number < low or (high is not None and number > high):
+        raise InputError(field, value, allowed)
+    return number

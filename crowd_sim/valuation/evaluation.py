@@ -1,0 +1,127 @@
+"""Evaluating coalitions: the request an estimator answers, and the stream of chunks between driver and evaluators."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crowd_sim.errors import InputError
+from crowd_sim.valuation.games import Game
+from crowd_sim.valuation.result import ShapleyResult
+
+Evaluate = Callable[[Iterable[NDArray[np.bool_]]], Iterator[NDArray[np.float64]]]
+"""Takes chunks of coalitions, bool[m, n] each, and yields their utilities, float64[G, m], in the same order."""
+
+_CHUNK_ROWS = 1024
+_CHUNK_CELLS = 1 << 22
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """What an estimator is asked: the values of ``games``, all of ``n_players`` players, within ``budget``.
+
+    An estimator draws its coalitions from (seed, run) alone, never from the games, so that all games share them and
+    a game's values do not depend on which others are valued with it. Without ``evaluate`` the games are
+    called in place.
+    """
+
+    games: Sequence[Game]
+    n_players: int
+    evaluate: Evaluate | None
+    budget: int
+    seed: int
+    run: int
+
+    def utilities(self, chunks: Iterable[NDArray[np.bool_]]) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.float64]]]:
+        """Each chunk, bool[m, n], with its checked utilities, float64[G, m], in order.
+
+        Raises:
+            InputError: utilities of the wrong shape, too few or too many chunks of them, or one that is not finite.
+        """
+        waiting: deque[NDArray[np.bool_] | None] = deque()  # None: there are no more
+
+        def sent() -> Iterator[NDArray[np.bool_]]:
+            for chunk in chunks:
+                waiting.append(chunk)
+                yield chunk
+            waiting.append(None)
+
+        for answer in (self.evaluate or in_process(self.games))(sent()):
+            chunk = waiting.popleft() if waiting else None
+            if chunk is None:
+                raise InputError("evaluate", None, "yielded too many chunks of utilities")
+            yield chunk, _checked(answer, chunk, len(self.games))
+        if not waiting or waiting.popleft() is not None:
+            raise InputError("evaluate", None, "yielded too few chunks of utilities")
+
+    def only(self, rows: Sequence[int]) -> Request:
+        """The same request for some of its games."""
+        evaluate = None if self.evaluate is None else _rows_of(self.evaluate, rows)
+        return replace(self, games=[self.games[g] for g in rows], evaluate=evaluate)
+
+
+Estimator = Callable[[Request], list[ShapleyResult]]
+
+
+def in_process(games: Sequence[Game]) -> Evaluate:
+    """The evaluator that calls the games where it stands, one chunk after the other."""
+
+    def evaluate(chunks: Iterable[NDArray[np.bool_]]) -> Iterator[NDArray[np.float64]]:
+        for chunk in chunks:
+            out = np.empty((len(games), len(chunk)))
+            for g, game in enumerate(games):
+                utilities = np.asarray(game(chunk))
+                if utilities.shape != (len(chunk),):
+                    raise InputError(_name(g, len(games)), utilities.shape, f"must return the shape ({len(chunk)},)")
+                try:
+                    out[g] = utilities
+                except (TypeError, ValueError):
+                    raise InputError(_name(g, len(games)), str(utilities.dtype), "must return numbers") from None
+            yield out
+
+    return evaluate
+
+
+def _rows_of(evaluate: Evaluate, rows: Sequence[int]) -> Evaluate:
+    """The evaluator of some of the games of ``evaluate``."""
+
+    def chosen(chunks: Iterable[NDArray[np.bool_]]) -> Iterator[NDArray[np.float64]]:
+        for utilities in evaluate(chunks):
+            yield np.asarray(utilities)[list(rows)]
+
+    return chosen
+
+
+def chunk_rows(n_players: int) -> int:
+    """How many coalitions a chunk has: a function of n alone, so that a chunk's masks take at most 4 MiB."""
+    return max(1, min(_CHUNK_ROWS, _CHUNK_CELLS // n_players))
+
+
+def chunked(coalitions: NDArray[np.bool_]) -> Iterator[NDArray[np.bool_]]:
+    """``coalitions`` bool[m, n] in chunks of the fixed size."""
+    step = chunk_rows(coalitions.shape[1])
+    for start in range(0, len(coalitions), step):
+        yield coalitions[start : start + step]
+
+
+def _checked(answer: NDArray[np.float64], chunk: NDArray[np.bool_], n_games: int) -> NDArray[np.float64]:
+    utilities = np.ascontiguousarray(answer, dtype=np.float64)
+    if utilities.shape != (n_games, len(chunk)):
+        raise InputError("evaluate", utilities.shape, f"must yield the shape {(n_games, len(chunk))}")
+    if not np.isfinite(utilities).all():
+        g, row = (int(i) for i in np.argwhere(~np.isfinite(utilities))[0])
+        members = np.flatnonzero(chunk[row])
+        shown = ", ".join(str(i) for i in members[:10]) + (", …" if len(members) > 10 else "")
+        coalition = f"coalition {{{shown}}} of {len(members)} players"
+        raise InputError(
+            _name(g, n_games), float(utilities[g, row]), f"utilities must be finite; it is that of {coalition}"
+        )
+    return utilities
+
+
+def _name(game: int, n_games: int) -> str:
+    return "game" if n_games == 1 else f"games[{game}]"

@@ -1,0 +1,97 @@
+"""Games: what a coalition of workers is worth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crowd_sim import scores
+from crowd_sim.errors import InputError
+from crowd_sim.scores import SCORES, Score
+from crowd_sim.valuation.checks import finite
+from crowd_sim.valuation.closed_form import QuadraticOfMean
+from crowd_sim.valuation.means import coalition_means
+
+
+class Game(Protocol):
+    """Anything with a number of players and a utility of coalitions; games of other packages fit as they are.
+
+    A coalition's utility may depend on nothing but the coalition: not on the others in the call, not on chance.
+    """
+
+    @property
+    def n_players(self) -> int:
+        """Number of players."""
+        ...
+
+    def __call__(self, coalitions: NDArray[np.bool_], /) -> NDArray[np.float64]:
+        """Utilities float64[m] of ``coalitions`` bool[m, n]."""
+        ...
+
+
+@runtime_checkable
+class ClosedFormGame(Protocol):
+    """A game that may know its own Shapley values: a method that ``method="auto"`` looks for."""
+
+    def shapley_values(self) -> NDArray[np.float64] | None:
+        """Shapley values float64[n], or ``None`` where this game has no closed form."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class AveragingGame:
+    """The paper's game: v(S) = score(mean of the vectors of S, target), and v(∅) = score(0, target).
+
+    Attributes:
+        vectors: float64[n, d], one row a worker.
+        target: float64[d].
+        score: a name in `crowd_sim.scores.SCORES`, or a callable of (points float64[m, d], target float64[d]) that
+            returns float64[m], each entry a function of its own point alone.
+
+    Raises:
+        InputError: vectors or target not finite or of the wrong shape, no workers, an unknown score.
+    """
+
+    vectors: NDArray[np.float64]
+    target: NDArray[np.float64]
+    score: str | Score = "l2"
+
+    def __post_init__(self) -> None:
+        vectors = finite("vectors", self.vectors, (None, None))
+        if 0 in vectors.shape:
+            raise InputError("vectors", vectors.shape, "needs at least one worker and one dimension")
+        object.__setattr__(self, "vectors", vectors)
+        object.__setattr__(self, "target", finite("target", self.target, (vectors.shape[1],)))
+        if not callable(self.score) and not (isinstance(self.score, str) and self.score in SCORES):
+            raise InputError("score", self.score, f"must be one of {', '.join(SCORES)}, or a callable")
+
+    @property
+    def n_players(self) -> int:
+        """Number of workers."""
+        return len(self.vectors)
+
+    def __call__(self, coalitions: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Utilities float64[m] of ``coalitions`` bool[m, n], each independent of the others in the call."""
+        return self._score(coalition_means(coalitions, self.vectors), self.target)
+
+    def quadratic(self) -> QuadraticOfMean | None:
+        """This game as a quadratic of the coalition's mean; ``None`` where its score is not one."""
+        d = len(self.target)
+        if self._score is scores.dot:
+            return QuadraticOfMean(self.vectors, 0.0, self.target, np.zeros((d, d)), 0.0)
+        if self._score is scores.squared_l2:
+            constant = -float((self.target * self.target).sum())
+            return QuadraticOfMean(self.vectors, constant, 2.0 * self.target, -np.eye(d), constant)
+        return None
+
+    def shapley_values(self) -> NDArray[np.float64] | None:
+        """Closed-form Shapley values float64[n] for the scores dot and squared_l2, else ``None``."""
+        quadratic = self.quadratic()
+        return None if quadratic is None else quadratic.shapley_values()
+
+    @property
+    def _score(self) -> Score:
+        return self.score if callable(self.score) else SCORES[self.score]

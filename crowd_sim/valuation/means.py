@@ -1,0 +1,71 @@
+"""Means of coalitions: the one kernel that every averaging game stands on."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+_BITS = 6  # players of a block; the sums of all 64 subsets of a block are tabled
+_TABLE_ROWS = 128  # coalitions from which a table pays
+_TABLE_CELLS = 1 << 22  # numbers that a table may hold
+
+
+@numba.njit(cache=True)
+def _means_by_table(coalitions: NDArray[np.bool_], vectors: NDArray[np.float64], out: NDArray[np.float64]) -> None:
+    n, d = vectors.shape
+    table = np.zeros(((n + _BITS - 1) // _BITS, 1 << _BITS, d))
+    for i in range(n):
+        block, bit = divmod(i, _BITS)
+        for code in range(1 << bit):
+            for j in range(d):
+                table[block, code + (1 << bit), j] = table[block, code, j] + vectors[i, j]
+    total = np.empty(d)
+    for row in range(coalitions.shape[0]):
+        size = 0
+        total[:] = 0.0
+        for block in range(table.shape[0]):
+            code = 0
+            for bit in range(min(_BITS, n - block * _BITS)):
+                code |= int(coalitions[row, block * _BITS + bit]) << bit
+                size += coalitions[row, block * _BITS + bit]
+            for j in range(d):
+                total[j] += table[block, code, j]
+        for j in range(d):
+            out[row, j] = total[j] / max(size, 1)
+
+
+@numba.njit(cache=True)
+def _means(coalitions: NDArray[np.bool_], vectors: NDArray[np.float64], out: NDArray[np.float64]) -> None:
+    n, d = vectors.shape
+    total, part = np.empty(d), np.empty(d)
+    for row in range(coalitions.shape[0]):
+        size = 0
+        total[:] = 0.0
+        for start in range(0, n, _BITS):
+            part[:] = 0.0
+            before = size
+            for i in range(start, min(start + _BITS, n)):
+                if coalitions[row, i]:
+                    size += 1
+                    for j in range(d):
+                        part[j] += vectors[i, j]
+            if size > before:
+                for j in range(d):
+                    total[j] += part[j]
+        for j in range(d):
+            out[row, j] = total[j] / max(size, 1)
+
+
+def coalition_means(coalitions: NDArray[np.bool_], vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The mean of each coalition's vectors: float64[m, d] for ``coalitions`` bool[m, n] and ``vectors`` [n, d].
+
+    The empty coalition's mean is 0. Members are added up in ascending order within blocks of six players, then the
+    blocks, with or without a table of the blocks' sums; so a coalition's mean has the same bits whichever others are in
+    the call.
+    """
+    m, (n, d) = len(coalitions), vectors.shape
+    out = np.empty((m, d))
+    tabled = m >= _TABLE_ROWS and (n // _BITS + 1) * (1 << _BITS) * d <= _TABLE_CELLS
+    (_means_by_table if tabled else _means)(np.ascontiguousarray(coalitions, dtype=np.bool_), vectors, out)
+    return out

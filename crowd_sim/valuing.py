@@ -1,0 +1,120 @@
+"""The games of a simulation, each valued once.
+
+A run's game depends on its people, its target and its score, not on how the tournament is played: configurations that differ
+in groupings, say, share their games, and the scores of one run share the coalitions drawn for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from crowd_sim.config import RunConfig, ValuationConfig
+from crowd_sim.crowd.population import Population
+from crowd_sim.people import people_of
+from crowd_sim.progress import Progress
+from crowd_sim.services import Evaluators
+from crowd_sim.strategies import strategy
+from crowd_sim.valuation import AveragingGame, ShapleyResult, shapley_many
+
+
+@dataclass(frozen=True)
+class GameSet:
+    """The games of one run: one per score that the configurations ask for.
+
+    Attributes:
+        seed, run: the key of the draws.
+        valuation: how to value them.
+        scores: names of the scores, one per game.
+        numbers: the games' numbers among all games.
+    """
+
+    seed: int
+    run: int
+    valuation: ValuationConfig
+    scores: tuple[str, ...]
+    numbers: range
+
+
+@dataclass(frozen=True)
+class Valued:
+    """What one run's workers were worth.
+
+    Attributes:
+        accurate: by the configuration's method.
+        kernel_shap: the paper's estimate, or None where its budget is 0.
+    """
+
+    accurate: ShapleyResult
+    kernel_shap: ShapleyResult | None
+
+
+_Key = tuple[str, str, int, int]
+
+
+@dataclass(frozen=True)
+class GamePlan:
+    """All different games of some configurations."""
+
+    games: list[AveragingGame]
+    sets: dict[_Key, GameSet]
+
+
+def plan_games(configs: Sequence[RunConfig], population: Population) -> GamePlan:
+    """Find the different games; none for configurations whose method is `none`."""
+    wanted: dict[_Key, tuple[RunConfig, dict[str, None]]] = {}
+    for config in configs:
+        if config.valuation.method != "none":
+            for run in range(config.runs):
+                _, scores = wanted.setdefault(_key(config, run), (config, {}))
+                scores[config.tournament.score] = None
+    people = {}
+    for config in sorted(configs, key=lambda c: c.runs):  # the one with most runs has the others' people too
+        people[_key(config, 0)] = people_of([config], population)
+    games: list[AveragingGame] = []
+    sets: dict[_Key, GameSet] = {}
+    for key, (config, scores) in wanted.items():
+        run = key[-1]
+        workers, targets = people[_key(config, 0)]
+        vectors, target = population.vectors[workers[run]], population.vectors[targets[run]]
+        numbers = range(len(games), len(games) + len(scores))
+        games += [
+            AveragingGame(vectors, target, score=strategy("score", name) if ":" in name else name) for name in scores
+        ]
+        sets[key] = GameSet(config.seed, run, config.valuation, tuple(scores), numbers)
+    return GamePlan(games, sets)
+
+
+Values = dict[tuple[_Key, str], Valued]
+
+
+def value_games(plan: GamePlan, evaluators: Evaluators, progress: Progress) -> Values:
+    """Value every game of a plan."""
+    values: Values = {}
+    for done, (key, games) in enumerate(plan.sets.items()):
+        value = partial(
+            shapley_many,
+            [plan.games[number] for number in games.numbers],
+            seed=games.seed,
+            run=games.run,
+            evaluate=partial(evaluators.utilities, games.numbers),
+        )
+        accurate = value(method=games.valuation.method, budget=games.valuation.budget)
+        budget = games.valuation.kernel_shap_budget
+        paper = value(method="kernel_shap", budget=budget) if budget else [None] * len(accurate)
+        for score, a, p in zip(games.scores, accurate, paper, strict=True):
+            values[key, score] = Valued(a, p)
+        progress("games", done + 1, len(plan.sets))
+    return values
+
+
+def values_of(config: RunConfig, values: Values) -> list[Valued]:
+    """The values of a configuration's runs, in their order; empty where its method is `none`."""
+    if config.valuation.method == "none":
+        return []
+    return [values[_key(config, run), config.tournament.score] for run in range(config.runs)]
+
+
+def _key(config: RunConfig, run: int) -> _Key:
+    return config.crowd.model_dump_json(), config.valuation.model_dump_json(), config.seed, run

@@ -1,0 +1,147 @@
+"""The command line `crowd-sim`.
+
+Bad input ends in one line on standard error and exit status 2; a cluster that is missing, too small or gone in one line and 1.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from typer.exceptions import TyperException
+
+from crowd_sim.errors import InputError
+from crowd_sim.loading import load_config, load_content
+
+app = typer.Typer(
+    help="Simulate crowd-sourced fine-tuning, and what everyone in the crowd was worth.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+data = typer.Typer(help="Fetch data that the project may not ship.", no_args_is_help=True)
+app.add_typer(data, name="data")
+
+Configuration = Annotated[Path, typer.Argument(help="A YAML file, for example experiments/configs/quickstart.yaml.")]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(help="Dotted overrides, for example crowd.n_workers=1000.", show_default=False)
+]
+Out = Annotated[Path | None, typer.Option("--out", help="The folder for the results. [default: runs/NAME-FINGERPRINT]")]
+RayAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--ray-address",
+        help="A cluster to join (auto, host:port), or `none` to do all in this process. "
+        "[default: RAY_ADDRESS, else a local Ray is started]",
+    ),
+]
+
+
+@app.command()
+def run(
+    configuration: Configuration, overrides: Overrides = None, out: Out = None, ray_address: RayAddress = None
+) -> None:
+    """Simulate a configuration's runs and value their workers.
+
+    Example: `crowd-sim run experiments/configs/quickstart.yaml crowd.n_workers=100 runs=50 --out runs/hundred`
+    """
+    config = load_config(configuration, overrides or [])
+    from experiments.running import outcome_table
+    from experiments.running import run as run_config
+
+    console = Console()
+    finished = run_config(config, configuration.stem, out, ray_address, console)
+    console.print(outcome_table(finished))
+    figures = ", ".join(path.name for path in sorted((finished.folder / "figures").glob("*.png")))
+    _say(f"{finished.folder}: tables, report.html and figures ({figures})")
+
+
+@app.command()
+def sweep(
+    configuration: Configuration, overrides: Overrides = None, out: Out = None, ray_address: RayAddress = None
+) -> None:
+    """Run every combination of a sweep's lists; the same command goes on where an interrupted one stopped.
+
+    Example: `crowd-sim sweep experiments/configs/paper_sweep.yaml sweep.crowd.n_workers=[25,75] runs=20`
+    """
+    content = load_content(configuration, overrides or [])
+    from crowd_sim.sweep import Sweep
+    from experiments.sweeping import sweep as run_sweep
+
+    folder = run_sweep(Sweep.parse(content), configuration.stem, out, ray_address, Console())
+    _say(f"{folder}: points.parquet, report.html and figures")
+
+
+@app.command()
+def report(folder: Annotated[Path, typer.Argument(help="A run's or a sweep's folder.")]) -> None:
+    """Draw the figures and the report of a finished run or sweep again.
+
+    Example: `crowd-sim report runs/hundred`
+    """
+    from experiments.report import write_report
+
+    page = write_report(folder)
+    for path in [*sorted((folder / "figures").glob("*.png")), page]:
+        _say(str(path))
+
+
+@data.command()
+def movielens(
+    folder: Annotated[Path, typer.Argument(help="Where ml-latest-small/ is put.")] = Path("data"),
+) -> None:
+    """Download MovieLens ml-latest-small and check it.
+
+    Example: `crowd-sim data movielens data`, then `crowd-sim run CONFIG crowd.source=movielens crowd.path=data`
+    """
+    from crowd_sim.crowd.download import fetch_movielens
+
+    _say(str(fetch_movielens(folder)))
+
+
+@app.command()
+def bench(
+    overrides: Overrides = None,
+    runs: Annotated[int, typer.Option(help="Runs of the paper's own procedure per size of crowd.", min=1)] = 9,
+) -> None:
+    """Compare the time per run of the paper's sweep with the paper's own procedure, written plainly.
+
+    Example: `crowd-sim bench --runs 3 sweep.crowd.n_workers=[25,75]`
+    """
+    from experiments.bench.paper_sweep import compare
+
+    compare(runs, overrides or [], Console())
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; ends the process with status 0, 1 or 2."""
+    from actors.failure import ClusterError
+
+    try:
+        status = app(args=arguments, standalone_mode=False)
+    except TyperException as error:
+        _fail(error.format_message(), 2)
+    except InputError as error:
+        _fail(str(error), 2)
+    except ClusterError as error:
+        _fail(str(error), 1)
+    except (KeyboardInterrupt, typer.Abort):
+        _fail("interrupted; a sweep goes on where it stopped when the same command is given again", 130)
+    sys.exit(status or 0)
+
+
+def _say(line: str) -> None:
+    typer.echo(line)
+
+
+def _fail(line: str, status: int) -> None:
+    typer.echo("crowd-sim: " + " ".join(line.split()), err=True)
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""How to read each figure."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+
+class Caption(NamedTuple):
+    """A figure's title, the text that says how to read it, and whether it takes one column of the page or all."""
+
+    title: str
+    text: str
+    width: Literal["column", "page"]
+
+
+CAPTIONS = {
+    "correlation_by_n": Caption(
+        "Do points stand for Shapley values?",
+        "Pearson correlation of the workers' points with their Shapley values; 1 is perfect agreement, 0 none. Solid, "
+        "filled marks: against accurate values. Dashed, open marks: against Kernel SHAP estimates, as in the paper, "
+        "whose noise lowers the correlation: the gap between the two is the estimator's, not the points'. Bars: one "
+        "standard error over runs, often smaller than the mark. Marks are moved slightly sideways to stay apart.",
+        "page",
+    ),
+    "correlation_against_distance": Caption(
+        "Does fairness cost quality?",
+        "Each mark is one point of the sweep (a mean over its runs). Farther left: the model ended nearer to the "
+        "target; higher: points agree better with accurate Shapley values. The best settings stand in the upper left. "
+        "Colour: grouping; shape: score.",
+        "column",
+    ),
+    "points_by_combination": Caption(
+        "Points against Shapley values, by grouping and score",
+        "Each dot is a worker of the first run of each point. Both axes are standardised within run, so that runs of "
+        "different size share a panel; on the dashed diagonal, points and values agree perfectly. Horizontal bars: one "
+        "standard error of the value, where it is not exact. r and ρ: Pearson and Spearman correlation, means of "
+        "the panel's runs.",
+        "page",
+    ),
+}
+
+
+def captions_of_run(n_runs: int, n_workers: int) -> dict[str, Caption]:
+    """The captions of a run's figures, for ``n_runs`` replicates of ``n_workers`` workers."""
+    several = n_runs > 1
+    distance = (
+        f"Line: mean over {n_runs} runs. Band: the middle half of the runs (first to third quartile). "
+        if several
+        else "The one run. "
+    )
+    cloud = (
+        f"Each dot is one of the {n_workers} workers of one of the {n_runs} runs. Both axes are standardised "
+        "within run, so that all runs share the panel; on the dashed diagonal, points and values agree perfectly. "
+        if several
+        else f"Each dot is one of the {n_workers} workers. "
+    )
+    return {
+        "distance_per_round": Caption(
+            "The way to the target",
+            f"{distance}Lower is better: the distance from the model to the target after each round (0: the start). "
+            "The dashed line, where there is one, is the distance that counts as converged.",
+            "column",
+        ),
+        "points_against_values": Caption(
+            "Points against Shapley values",
+            f"{cloud}The closer the dots keep to a rising line, the fairer the points. Horizontal bars: one standard "
+            "error of the Shapley value, where it is not exact.",
+            "column",
+        ),
+    }

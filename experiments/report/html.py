@@ -1,0 +1,217 @@
+"""``report.html``: one self-contained page that says what was run, what came out, and how to read the figures."""
+
+from __future__ import annotations
+
+import base64
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+
+from experiments.report.captions import CAPTIONS, Caption, captions_of_run
+from experiments.report.figures import draw_run, draw_sweep
+from experiments.report.layout import comparable, levels
+from experiments.report.style import write_atomically
+from experiments.report.tables import (
+    METRICS,
+    convergence_distance,
+    is_numeric,
+    kind_of,
+    ordered,
+    read_config,
+    read_points,
+    read_summary,
+    read_table,
+    swept_fields,
+)
+from experiments.report.words import (
+    FIELD_WORDS,
+    METRIC_HEADS,
+    METRIC_WORDS,
+    field_words,
+    mean_and_error,
+    three_digits,
+    value_words,
+)
+
+# Shown above the figures; everything else stands in the full configuration at the end.
+_SETTINGS = tuple(field for field in FIELD_WORDS if field != "runs")
+
+
+def write_report(folder: Path) -> Path:
+    """Draw the figures of a run's or a sweep's folder and write its ``report.html`` around them.
+
+    The page needs no other file and no network; the same folder gives the same page.
+
+    Raises:
+        InputError: if ``folder`` is neither a run's nor a sweep's, or one of its files is missing or broken.
+    """
+    page = _sweep_page(folder) if kind_of(folder) == "sweep" else _run_page(folder)
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    template = environment.from_string(files(__package__).joinpath("report.html").read_text(encoding="utf-8"))
+    return write_atomically(folder / "report.html", template.render(page).encode())
+
+
+def _run_page(folder: Path) -> dict[str, Any]:
+    summary = read_summary(folder)
+    text, config = read_config(folder)
+    runs = read_table(folder, "runs.parquet", ("run",))
+    n_workers = int(read_table(folder, "workers.parquet", ("run",)).groupby("run").size().max())
+    metrics = summary["metrics"]
+    rest = {key: value for key, value in summary.items() if key not in ("metrics", "versions", "fingerprint")}
+    return {
+        "title": "One run" if len(runs) == 1 else f"{len(runs)} runs of one configuration",
+        "summary": _in_a_nutshell(metrics, len(runs), convergence_distance(config)),
+        "settings": _settings(config),
+        "n_runs": len(runs),
+        "outcome": [_outcome(name, metrics[name], len(runs)) for name in _in_order(metrics)],
+        "sweep": None,
+        "figures": _figures(draw_run(folder), captions_of_run(len(runs), n_workers)),
+        "record": _record(summary, config, rest),
+        "versions": _versions(summary, config),
+        "config": text,
+    }
+
+
+def _sweep_page(folder: Path) -> dict[str, Any]:
+    points = read_points(folder)
+    text, config = read_config(folder)
+    fields = swept_fields(points)
+    points = points.sort_values(fields, key=_rank, kind="stable") if fields else points
+    metrics = [metric for metric in METRICS if f"{metric}_mean" in points.columns]
+    swept = [(field_words(field), ", ".join(value_words(value) for value in levels(points, field))) for field in fields]
+    each = config.get("runs")
+    return {
+        "title": f"A sweep of {len(points)} points",
+        "summary": [f"Each point was run {each} times." if isinstance(each, int) and each > 1 else ""],
+        "settings": [*swept, *[entry for entry in _settings(config) if entry[0] not in dict(swept)]],
+        "n_runs": None,
+        "outcome": [],
+        "sweep": {
+            "fields": [(field_words(field), is_numeric(points[field])) for field in fields],
+            "metrics": [METRIC_HEADS[metric] for metric in metrics],
+            "rows": [_sweep_row(row, fields, metrics) for row in points.to_dict("records")],
+        },
+        "figures": _figures(draw_sweep(folder), CAPTIONS),
+        "record": _record({}, config, {}),
+        "versions": _versions({}, config),
+        "config": text,
+    }
+
+
+def _rank(column: pd.Series) -> pd.Series:
+    """The place of each value in the order of the figures."""
+    name = str(column.name)
+    values = comparable(column.to_frame())[name]
+    return values.map({value: rank for rank, value in enumerate(ordered(values))})
+
+
+def _sweep_row(row: dict[Any, Any], fields: list[str], metrics: list[str]) -> dict[str, list[str]]:
+    ends = [f"{metric}_{end}" for metric in metrics for end in ("mean", "se")]
+    return {
+        "fields": [value_words(row[field]) for field in fields],
+        "numbers": [three_digits(row.get(name)) for name in ends],
+    }
+
+
+def _in_order(metrics: dict[str, Any]) -> list[str]:
+    known = [name for name in METRIC_WORDS if name in metrics]
+    return [*known, *[name for name in metrics if name not in METRIC_WORDS]]
+
+
+def _outcome(name: str, entry: dict[str, Any], n_runs: int) -> tuple[str, str, str]:
+    n = int(entry.get("n") or 0)
+    shown = _shown(name, entry)
+    if shown == "–":
+        shown = "never" if name == "rounds_to_converge" else "undefined or not computed"
+    return METRIC_WORDS.get(name, name), shown, f"{n} of {n_runs}"
+
+
+def _shown(name: str, entry: dict[str, Any]) -> str:
+    mean, error = entry.get("mean"), entry.get("se")
+    if name == "rounds_to_converge" and entry.get("n") == 1 and mean is not None:
+        return f"{mean:.0f}"  # one run's round is a count
+    return mean_and_error(mean, error)
+
+
+def _in_a_nutshell(metrics: dict[str, Any], n_runs: int, within: float) -> list[str]:
+    """The outcome in sentences; a metric that is missing or undefined has none."""
+    said = {name: text for name in metrics if (text := _shown(name, metrics[name])) != "–"}
+    sentences = []
+    if {"initial_distance", "final_distance"} <= said.keys():
+        sentences.append(
+            f"The model started {said['initial_distance']} from the target and ended {said['final_distance']} from it."
+        )
+    if "rounds_to_converge" in metrics:
+        came = int(metrics["rounds_to_converge"].get("n") or 0)
+        if "rounds_to_converge" not in said:
+            sentences.append(f"It never came within {within:g}.")
+        elif n_runs == 1:
+            sentences.append(f"It first came within {within:g} at round {said['rounds_to_converge']}.")
+        else:
+            sentences.append(
+                f"{came} of {n_runs} runs came within {within:g}, the first time at round {said['rounds_to_converge']}."
+            )
+    if "pearson_accurate" in said:
+        sentences.append(f"Points correlate {said['pearson_accurate']} (Pearson) with accurate Shapley values.")
+    if n_runs > 1:
+        sentences.append("Numbers are means ± one standard error over runs.")
+    return sentences
+
+
+def _settings(config: dict[str, Any]) -> list[tuple[str, str]]:
+    found = [(field, _look_up(config, field)) for field in _SETTINGS]
+    return [(field_words(field), value_words(value)) for field, value in found if value is not None]
+
+
+def _look_up(config: dict[str, Any], field: str) -> Any:
+    value: Any = config
+    for part in field.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
+
+
+def _record(summary: dict[str, Any], config: dict[str, Any], rest: dict[str, Any]) -> list[tuple[str, str]]:
+    """What identifies the run: its fingerprint, and whatever single values its summary holds besides."""
+    fingerprint = summary.get("fingerprint", config.get("fingerprint"))
+    entries = [("Fingerprint", str(fingerprint))] if fingerprint is not None else []
+    for key, value in rest.items():
+        if isinstance(value, float):
+            entries.append((key.capitalize(), three_digits(value)))
+        elif isinstance(value, str | int):
+            entries.append((key.capitalize(), str(value)))
+    return entries
+
+
+def _versions(summary: dict[str, Any], config: dict[str, Any]) -> list[tuple[str, str]]:
+    """The versions the run recorded, and those that drew this page."""
+    recorded = summary.get("versions") or config.get("versions")
+    entries = [(f"{name}", f"{value}") for name, value in recorded.items()] if isinstance(recorded, dict) else []
+    drawn = [f"{name} {_installed(name)}" for name in ("crowd-sim", "matplotlib", "pandas")]
+    return [*entries, ("This page", ", ".join([*drawn, f"Python {platform.python_version()}"]))]
+
+
+def _installed(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:  # a working directory shipped to a cluster is not installed
+        return "(not installed)"
+
+
+def _figures(paths: list[Path], captions: dict[str, Caption]) -> list[dict[str, str]]:
+    return [
+        {
+            "data": base64.b64encode(path.read_bytes()).decode("ascii"),
+            "alt": captions[path.stem].title,
+            "title": captions[path.stem].title,
+            "text": captions[path.stem].text,
+            "width": captions[path.stem].width,
+        }
+        for path in paths
+    ]

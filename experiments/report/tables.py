@@ -1,0 +1,141 @@
+"""Reading what a run or a sweep left on disk, and refusing what is neither."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+from omegaconf import OmegaConf
+
+from crowd_sim.errors import InputError
+
+METRICS = (
+    "final_distance",
+    "rounds_to_converge",
+    "pearson_accurate",
+    "spearman_accurate",
+    "pearson_kernel_shap",
+    "spearman_kernel_shap",
+)
+"""The metrics of ``points.parquet``, in the order in which a report shows them."""
+
+ROUNDS_COLUMNS = ("run", "round", "distance")
+WORKERS_COLUMNS = ("run", "worker", "points", "shapley", "shapley_stderr")
+# The only fields that stand outside a section and so have no dot.
+_TOP_LEVEL_FIELDS = ("seed", "runs")
+
+
+def kind_of(folder: Path) -> Literal["run", "sweep"]:
+    """What ``folder`` holds.
+
+    Raises:
+        InputError: if it is neither the folder of a run nor that of a sweep.
+    """
+    if (folder / "points.parquet").is_file():
+        return "sweep"
+    if (folder / "rounds.parquet").is_file():
+        return "run"
+    allowed = "the folder of a run (with rounds.parquet) or of a sweep (with points.parquet)"
+    raise InputError("folder", folder, allowed if folder.is_dir() else f"no such folder; give {allowed}")
+
+
+def read_table(folder: Path, name: str, columns: Sequence[str] = ()) -> pd.DataFrame:
+    """The table ``folder/name``, which must hold at least ``columns`` and one row.
+
+    Raises:
+        InputError: if it is missing, unreadable, empty or lacks a column.
+    """
+    path = folder / name
+    if not path.is_file():
+        raise InputError("folder", folder, f"must hold {name}")
+    try:
+        table = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise InputError(str(path), None, f"must be a readable Parquet file ({error})") from error
+    for column in columns:
+        if column not in table.columns:
+            raise InputError(f"{path}: column", column, "is missing; the table must have it")
+    if table.empty:
+        raise InputError(str(path), None, "must hold at least one row")
+    return table
+
+
+def read_points(folder: Path) -> pd.DataFrame:
+    """The table of a sweep's points, which must hold at least one metric's mean.
+
+    Raises:
+        InputError: as `read_table`, and if no metric is there.
+    """
+    points = read_table(folder, "points.parquet")
+    if not any(f"{metric}_mean" in points.columns for metric in METRICS):
+        allowed = f"must have a column <metric>_mean for at least one of {', '.join(METRICS)}"
+        raise InputError(str(folder / "points.parquet"), None, allowed)
+    return points
+
+
+def read_summary(folder: Path) -> dict[str, Any]:
+    """The content of ``summary.json``, whose ``metrics`` map a name to its ``mean``, ``se`` and ``n``.
+
+    Raises:
+        InputError: if it is missing or not of that form.
+    """
+    path = folder / "summary.json"
+    try:
+        summary = json.loads(_read_text(folder, "summary.json"))
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}:{error.lineno}", None, f"must be JSON ({error.msg})") from error
+    metrics = summary.get("metrics") if isinstance(summary, dict) else None
+    if not isinstance(metrics, dict) or not all(isinstance(entry, dict) for entry in metrics.values()):
+        raise InputError(f"{path}: metrics", None, "must map each metric to its mean, se and n")
+    return summary
+
+
+def read_config(folder: Path) -> tuple[str, dict[str, Any]]:
+    """The text of ``config.yaml`` and what it says.
+
+    Raises:
+        InputError: if it is missing or not a YAML mapping.
+    """
+    text = _read_text(folder, "config.yaml")
+    try:
+        content = OmegaConf.to_container(OmegaConf.create(text), resolve=False)
+    except Exception as error:  # the YAML and the OmegaConf errors have no common parent
+        raise InputError(str(folder / "config.yaml"), None, f"must be YAML ({error})") from error
+    if not isinstance(content, dict):
+        raise InputError(str(folder / "config.yaml"), None, "must be a YAML mapping")
+    return text, {str(key): value for key, value in content.items()}
+
+
+def convergence_distance(config: dict[str, Any]) -> float:
+    """The distance to the target from which a run of this configuration counts as converged; 5 unless it says so."""
+    tournament = config.get("tournament")
+    value = tournament.get("convergence_distance") if isinstance(tournament, dict) else None
+    return float(value) if isinstance(value, int | float) else 5.0
+
+
+def swept_fields(table: pd.DataFrame) -> list[str]:
+    """The columns of ``table`` that are configuration fields (dotted, or top-level ones), in its order."""
+    return [str(name) for name in table.columns if "." in str(name) or name in _TOP_LEVEL_FIELDS]
+
+
+def ordered(values: pd.Series) -> list[Any]:
+    """The distinct values: numbers ascending, anything else in the order of the table (that of the sweep's file)."""
+    distinct = list(values.dropna().unique())
+    return sorted(distinct) if is_numeric(values) else distinct
+
+
+def is_numeric(values: pd.Series) -> bool:
+    """Whether the values are numbers; truth values are not."""
+    return pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
+
+
+def _read_text(folder: Path, name: str) -> str:
+    try:
+        return (folder / name).read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise InputError("folder", folder, f"must hold {name}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(str(folder / name), None, f"must be readable text ({error})") from error

@@ -1,0 +1,89 @@
+"""Names and numbers as a reader meets them, the same in figures and tables."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+FIELD_WORDS = {
+    "crowd.n_workers": "Number of workers n",
+    "tournament.n_groups": "Number of groups K",
+    "tournament.rounds": "Number of rounds R",
+    "tournament.step": "Step size δ",
+    "tournament.mistake_probability": "Mistake probability",
+    "tournament.grouping": "Grouping",
+    "tournament.score": "Score",
+    "tournament.reward": "Reward",
+    "crowd.source": "Crowd",
+    "crowd.selection": "Selection of people",
+    "valuation.method": "Shapley estimator",
+    "valuation.budget": "Evaluations per game",
+    "runs": "Runs",
+    "seed": "Seed",
+}
+
+METRIC_WORDS = {
+    "initial_distance": "Distance to the target at the start",
+    "final_distance": "Distance to the target after the last round",
+    "rounds_to_converge": "First round within the convergence distance",
+    "pearson_accurate": "Points against accurate Shapley values (Pearson)",
+    "spearman_accurate": "Points against accurate Shapley values (Spearman)",
+    "pearson_kernel_shap": "Points against Kernel SHAP estimates (Pearson)",
+    "spearman_kernel_shap": "Points against Kernel SHAP estimates (Spearman)",
+}
+
+METRIC_HEADS = {
+    "final_distance": "Final distance",
+    "rounds_to_converge": "Rounds to converge",
+    "pearson_accurate": "Accurate values, Pearson",
+    "spearman_accurate": "Accurate values, Spearman",
+    "pearson_kernel_shap": "Kernel SHAP, Pearson",
+    "spearman_kernel_shap": "Kernel SHAP, Spearman",
+}
+"""The metrics of a sweep as the heads of narrow columns."""
+
+
+def field_words(field: str) -> str:
+    """What a configuration field is called on an axis; its dotted name where there is nothing shorter."""
+    return FIELD_WORDS.get(field, field)
+
+
+def value_words(value: Any) -> str:
+    """A configuration value in a legend or a table: a strategy of the user's own goes by its last name."""
+    if isinstance(value, bool) or value is None:
+        return str(value)
+    if isinstance(value, float):
+        return minus(f"{value:g}")
+    if isinstance(value, int):
+        return minus(str(value))
+    text = str(value.item()) if hasattr(value, "item") else str(value)
+    return text.rpartition(":")[2].replace("_", " ")
+
+
+def three_digits(value: float | None) -> str:
+    """A number with three significant digits, a dash where there is none."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    if value == 0 or abs(value) >= 999.5:
+        return minus(f"{value:.0f}")
+    return minus(f"{value:#.3g}".removesuffix("."))
+
+
+def mean_and_error(mean: float | None, error: float | None) -> str:
+    """``mean ± error``: the error with two significant digits, the mean as far as those reach.
+
+    Without a usable error the mean alone, with three significant digits; without a mean a dash.
+    """
+    if mean is None or not math.isfinite(mean):
+        return "–"
+    if error is None or not math.isfinite(error) or error <= 0:
+        return three_digits(mean)
+    decimals = max(0, 1 - math.floor(math.log10(error)))
+    if decimals > 6:
+        return f"{three_digits(mean)} ± {three_digits(error)}"
+    return f"{minus(f'{mean:.{decimals}f}')} ± {error:.{decimals}f}"
+
+
+def minus(text: str) -> str:
+    """A real minus sign in place of a leading hyphen."""
+    return "−" + text[1:] if text.startswith("-") else text

@@ -1,0 +1,8 @@
+"""`ray submit cluster.yaml experiments/run.py CONFIG …` is `crowd-sim run CONFIG …` on the cluster's head node."""
+
+import sys
+
+from experiments.cli import main
+
+if __name__ == "__main__":
+    main(["run", *sys.argv[1:]])

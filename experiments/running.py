@@ -1,0 +1,107 @@
+"""What the commands do: from a configuration to a folder with tables, figures and a report."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from math import isnan
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from actors.cluster import connected
+from actors.resources import need_of_run
+from actors.round_manager import run_on_ray
+from crowd_sim.config import RunConfig
+from crowd_sim.crowd.population import Population
+from crowd_sim.loading import load_people
+from crowd_sim.people import check_people
+from crowd_sim.results.folder import fingerprint, write_json
+from crowd_sim.results.metrics import mean_and_error
+from crowd_sim.results.run_folder import open_run, write_run
+from crowd_sim.services import InProcess
+from crowd_sim.simulation import Outcome, simulate
+from experiments.progress import shown
+from experiments.report import write_report
+
+IN_PROCESS = "none"
+"""The value of --ray-address that means: without Ray."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run that is over: its folder, what came out, the seconds it took from start to last table."""
+
+    folder: Path
+    outcome: Outcome
+    seconds: float
+
+
+def run(config: RunConfig, name: str, out: Path | None, ray_address: str | None, console: Console) -> Finished:
+    """Simulate, value, write, draw.
+
+    Args:
+        config: the runs.
+        name: of the configuration; names the folder where `out` does not.
+        out: the run folder; absent: runs/<name>-<fingerprint>.
+        ray_address: see `actors.cluster.connected`; ``none`` runs in process.
+        console: where progress is shown.
+
+    Raises:
+        InputError: people or folder that cannot be used.
+        ClusterError: no cluster, or one that is too small.
+    """
+    population = load_people(config.crowd)
+    check_people(config, population)
+    folder = out or Path("runs") / f"{name}-{fingerprint(config.determinants(), population)[:8]}"
+    print_of = open_run(folder, config, population)
+    start = time.perf_counter()
+    outcome = _simulate(config, population, ray_address, console)
+    write_run(folder, outcome, population, print_of)
+    seconds = time.perf_counter() - start
+    # apart from the summary, which is equal for equal runs
+    write_json(folder / "timing.json", {"seconds": seconds, "ray_address": ray_address})
+    write_report(folder)
+    return Finished(folder, outcome, seconds)
+
+
+def _simulate(config: RunConfig, population: Population, ray_address: str | None, console: Console) -> Outcome:
+    if ray_address == IN_PROCESS:
+        with shown(console) as progress:
+            return simulate([config], population, InProcess(), progress)[0]
+    with connected(ray_address, need_of_run(config.actors)), shown(console) as progress:
+        return run_on_ray(config, population, progress)
+
+
+def outcome_table(finished: Finished) -> Table:
+    """The outcome in a few lines: means over the runs and their standard errors."""
+    outcome = finished.outcome
+    config = outcome.config
+    method = " and ".join(sorted(set(outcome.methods)))
+    n_runs = f"{config.runs} run{'s' * (config.runs != 1)}"
+    table = Table(title=f"{config.crowd.n_workers} workers in {config.tournament.n_groups} groups, {n_runs}")
+    table.add_column("")
+    table.add_column("mean", justify="right")
+    table.add_column("± s.e.", justify="right")
+    near = f"{config.tournament.convergence_distance:g}"
+    _, _, converged = mean_and_error(outcome.metrics["rounds_to_converge"])
+    names = {
+        "final_distance": "distance to the target at the end",
+        "rounds_to_converge": f"rounds to come within {near} ({converged} of {n_runs})",
+        "pearson_accurate": f"Pearson, points with Shapley values ({method})",
+        "spearman_accurate": f"Spearman, points with Shapley values ({method})",
+        "pearson_kernel_shap": f"Pearson, points with Kernel SHAP at {config.valuation.kernel_shap_budget:,}",
+    }
+    mean, error, _ = mean_and_error(outcome.history.distances[0])
+    table.add_row("distance to the target at the start", _number(mean), _number(error))
+    for metric, words in names.items():
+        mean, error, known = mean_and_error(outcome.metrics[metric])
+        if known or metric == "rounds_to_converge":
+            table.add_row(words, _number(mean), _number(error))
+    table.add_row("seconds", f"{finished.seconds:.1f}", "")
+    return table
+
+
+def _number(value: float) -> str:
+    return "–" if isnan(value) else f"{value:.3g}"
