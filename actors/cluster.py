@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import ceil
@@ -13,6 +14,8 @@ import ray
 
 from actors.failure import ClusterError
 from actors.resources import Need, check_capacity
+
+_PROBE_SECONDS = 10.0
 
 
 @contextmanager
@@ -30,6 +33,8 @@ def connected(address: str | None, need: Need) -> Iterator[None]:
     # without this Ray warns, at every start, of a default that does not touch us
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     address = address or os.environ.get("RAY_ADDRESS")
+    if address:
+        _probe(address)
     options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     try:
         if address:
@@ -44,3 +49,16 @@ def connected(address: str | None, need: Need) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _probe(address: str) -> None:
+    """Fail at once where nothing listens; Ray itself would try for minutes."""
+    host, separator, port = address.removeprefix("ray://").rpartition(":")
+    if not separator:
+        if address != "auto":
+            raise ClusterError(f"no Ray cluster at {address}: an address is auto, host:port or ray://host:port")
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_PROBE_SECONDS).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise ClusterError(f"no Ray cluster at {address}: {error}") from None

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import ray
 from numpy.typing import NDArray
 
 from actors.failure import fetch, survivable
-from crowd_sim.config import PoolConfig
 from crowd_sim.crowd.folding import Subtrees, fold_shards
 from crowd_sim.crowd.shard import Shard, count_chunks, cut
+
+if TYPE_CHECKING:  # importing the configuration costs an actor a second of its start
+    from crowd_sim.config import PoolConfig
 
 
 class CrowdActor:

@@ -12,14 +12,24 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from crowd_sim.errors import InputError
 from crowd_sim.strategies import check_strategy
+from crowd_sim.valuation.limits import check_budget, has_closed_form
+
+LARGEST_COORDINATE = 1e50
+"""Bound of everyone's and the model's coordinates: products of scores, four of these, must not overflow."""
 
 
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
-# YAML has sequences, not tuples: strict mode would refuse every list
-_Pair = Annotated[tuple[float, float], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)]
+def _pair(value: Any) -> Any:
+    # YAML has sequences, not tuples: strict mode would refuse every list
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        raise ValueError("must be [low, high]")
+    return tuple(value)
+
+
+_Pair = Annotated[tuple[float, float], BeforeValidator(_pair)]
 
 
 class CrowdConfig(_Model):
@@ -49,6 +59,7 @@ class CrowdConfig(_Model):
     chunk_size: int = Field(
         16,
         ge=1,
+        le=100_000_000,
         description="workers per chunk. Chunks are what shards are made of and in which sums are folded, so results depend on "
         "this number in the last bits, and on the number of shards not at all",
     )
@@ -62,7 +73,7 @@ class CrowdConfig(_Model):
 class TournamentConfig(_Model):
     """What a round does."""
 
-    rounds: int = Field(100, ge=1, description="rounds per run")
+    rounds: int = Field(100, ge=1, le=1_000_000, description="rounds per run")
     n_groups: int = Field(4, ge=1, description="groups, and so candidates, per round; at most crowd.n_workers")
     grouping: str = Field(
         "random",
@@ -88,8 +99,9 @@ class TournamentConfig(_Model):
     @field_validator("initial_range")
     @classmethod
     def _ordered(cls, value: tuple[float, float]) -> tuple[float, float]:
-        if value[0] > value[1]:
-            raise ValueError("must be [low, high] with low ≤ high")
+        low, high = value
+        if not -LARGEST_COORDINATE <= low <= high <= LARGEST_COORDINATE:
+            raise ValueError(f"must be [low, high] with low ≤ high, both within ±{LARGEST_COORDINATE:g}")
         return value
 
     @field_validator("grouping", "score", "reward")
@@ -106,10 +118,13 @@ class ValuationConfig(_Model):
         description="estimator of the accurate Shapley values: `auto`, `exact`, `closed_form`, `kernel_shap`, `permutation`, "
         "or `none` (no values, no correlations with them)",
     )
-    budget: int = Field(10_000, ge=1, description="utility evaluations per game that the estimator may spend")
+    budget: int = Field(
+        10_000, ge=1, le=10**12, description="utility evaluations per game that the estimator may spend"
+    )
     kernel_shap_budget: int = Field(
         10_000,
         ge=0,
+        le=10**9,
         description="evaluations of the paper's Kernel SHAP, valued beside the accurate one; 0 leaves it out",
     )
 
@@ -172,6 +187,7 @@ class RunConfig(_Model):
                 config.tournament.n_groups,
                 f"must be at most crowd.n_workers, {config.crowd.n_workers}",
             )
+        _check_valuation(config)
         return config
 
     def determinants(self) -> dict[str, Any]:
@@ -179,17 +195,39 @@ class RunConfig(_Model):
         return self.model_dump(mode="json", exclude={"actors"})
 
 
+def _check_valuation(config: RunConfig) -> None:
+    valuation, n_workers = config.valuation, config.crowd.n_workers
+    if valuation.method == "none":
+        return
+    try:
+        check_budget(valuation.method, valuation.budget, n_workers, has_closed_form(config.tournament.score))
+    except InputError as error:
+        raise InputError(f"valuation.{error.field}", error.value, error.allowed) from None
+    if valuation.kernel_shap_budget:
+        try:
+            check_budget("kernel_shap", valuation.kernel_shap_budget, n_workers, closed_form=False)
+        except InputError as error:
+            raise InputError(
+                "valuation.kernel_shap_budget", error.value, f"{error.allowed}; 0 leaves Kernel SHAP out"
+            ) from None
+
+
 def _first_line(error: ValidationError) -> InputError:
     first = error.errors()[0]
-    field = ".".join(str(part) for part in first["loc"]) or "configuration"
-    if first["type"] == "extra_forbidden":
-        return InputError(field, first["input"], f"unknown key; allowed here: {', '.join(_siblings(first['loc']))}")
+    location, value = first["loc"], first["input"]
+    field = ".".join(str(part) for part in location) or "configuration"
     message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    return InputError(field, first["input"], message)
+    if first["type"] == "extra_forbidden":
+        message = f"unknown key; allowed here: {', '.join(_fields_of(location[:-1]))}"
+    elif first["type"] == "model_type":
+        message = f"should be a group of fields: {', '.join(_fields_of(location))}"
+    # an InputError shows no value where it is None
+    return InputError(field, value, message if value is not None else f"is null, {message}")
 
 
-def _siblings(location: tuple[int | str, ...]) -> list[str]:
+def _fields_of(location: tuple[int | str, ...]) -> list[str]:
+    """Names of the fields of the group at this place."""
     model: type[BaseModel] = RunConfig
-    for part in location[:-1]:
+    for part in location:
         model = model.model_fields[str(part)].annotation  # type: ignore[assignment]
     return list(model.model_fields)

@@ -35,6 +35,7 @@ class Purpose(IntEnum):
     KERNEL_SHAP = 8
     PERMUTATION = 9
     STRATIFIED = 10
+    SURROGATE = 11
 
 
 @numba.njit(inline="always")

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from crowd_sim.crowd.folding import fold_shards
 from crowd_sim.crowd.shard import Shard, count_chunks
 from crowd_sim.learners import vector
-from crowd_sim.valuation import Game
+from crowd_sim.valuation.evaluation import in_process
+from crowd_sim.valuation.games import Game
 
 
 class Crowd(Protocol):
@@ -91,8 +92,7 @@ class LocalEvaluators:
 
     def utilities(self, games: Sequence[int], chunks: Iterable[NDArray[np.bool_]]) -> Iterator[NDArray[np.float64]]:
         """See `Evaluators`."""
-        for coalitions in chunks:
-            yield evaluate_chunk([self.games[g] for g in games], coalitions)
+        return in_process([self.games[g] for g in games])(chunks)
 
 
 class InProcess:
@@ -111,8 +111,3 @@ class InProcess:
     def evaluators(self, games: Sequence[Game]) -> AbstractContextManager[Evaluators]:
         """See `Host`."""
         return nullcontext(LocalEvaluators(games))
-
-
-def evaluate_chunk(games: Sequence[Game], coalitions: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Utilities of coalitions bool[m, n] under G games: float64[G, m]."""
-    return np.stack([np.asarray(game(coalitions), dtype=np.float64) for game in games])

@@ -57,8 +57,9 @@ def _load(name: str) -> Callable[..., Any]:
         sys.path.append(folder)
     try:
         found = getattr(importlib.import_module(module_name), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(f"cannot be loaded ({error}); must be package.module:Name of something importable") from None
+    except (Exception, SystemExit) as error:  # importing runs the module, which may raise anything
+        what = str(error) if isinstance(error, ImportError | AttributeError) else f"{type(error).__name__}: {error}"
+        raise ValueError(f"cannot be loaded ({what}); must be package.module:Name of something importable") from None
     if not callable(found):
         raise ValueError("must name something callable")  # noqa: TRY004 - bad input, not a bug
     return found

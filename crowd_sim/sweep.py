@@ -6,6 +6,7 @@ A sweep's file is a run's configuration with one more key, `sweep`, that lists v
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ from crowd_sim.results.tables import point_row, workers_table
 from crowd_sim.services import InProcess
 from crowd_sim.simulation import Outcome, simulate
 
+_MOST_POINTS = 100_000
+"""Points of a sweep: all are checked, and held, before the first one runs."""
+
 
 @dataclass(frozen=True)
 class Point:
@@ -35,6 +39,11 @@ class Point:
     index: int
     swept: dict[str, Any]
     config: RunConfig
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """The combination's values as a table holds them: one that is a list itself as text."""
+        return {field: str(value) if isinstance(value, list) else value for field, value in self.swept.items()}
 
 
 @dataclass(frozen=True)
@@ -56,19 +65,22 @@ class Sweep:
         """A sweep from nested dictionaries.
 
         Raises:
-            InputError: names what is wrong: no lists, an empty one, or a value that its field does not allow.
+            InputError: names what is wrong: no lists, an empty one, too many points, or a value that its field does not
+                allow.
         """
         base = {key: value for key, value in content.items() if key != "sweep"}
         fields = dict(_lists(content.get("sweep"), "sweep"))
         for field in fields:
             if field.split(".")[0] == "actors":
                 raise InputError(f"sweep.{field}", None, "cannot be swept: actors do not change results")
-        RunConfig.parse(_with(base, {field: values[0] for field, values in fields.items()}))
+        n_points = math.prod(map(len, fields.values()))
+        if n_points > _MOST_POINTS:
+            raise InputError("sweep", None, f"has {n_points:,} points, must have at most {_MOST_POINTS:,}")
         combinations = itertools.product(*fields.values())
         points = []
         for index, values in enumerate(combinations):
             swept = dict(zip(fields, values, strict=True))
-            points.append(Point(index, swept, RunConfig.parse(_with(base, swept))))
+            points.append(Point(index, swept, _checked(base, swept)))
         return cls(base, fields, tuple(points))
 
     def determinants(self) -> dict[str, Any]:
@@ -106,7 +118,7 @@ def run_batch(points: Sequence[Point], population: Population, with_workers: boo
     """Simulate and value a batch of points in this process."""
     outcomes = simulate([point.config for point in points], population, InProcess())
     return BatchResult(
-        rows=[point_row(point.index, point.swept, outcome) for point, outcome in zip(points, outcomes, strict=True)],
+        rows=[point_row(point.index, point.columns, outcome) for point, outcome in zip(points, outcomes, strict=True)],
         workers=[
             _sample(point, outcome, population) for point, outcome in zip(points, outcomes, strict=True) if with_workers
         ],
@@ -115,7 +127,7 @@ def run_batch(points: Sequence[Point], population: Population, with_workers: boo
 
 def _sample(point: Point, outcome: Outcome, population: Population) -> pd.DataFrame:
     table = workers_table(outcome, population, slice(0, 1))
-    return table.assign(point=point.index, **point.swept)
+    return table.assign(point=point.index, **point.columns)
 
 
 def _people(config: RunConfig) -> str:
@@ -137,6 +149,16 @@ def _lists(node: Any, path: str) -> Iterator[tuple[str, list[Any]]]:
         yield path.removeprefix("sweep."), node
     else:
         raise InputError(path, node, "must list values, for example sweep.crowd.n_workers=[25,75]")
+
+
+def _checked(base: Mapping[str, Any], swept: Mapping[str, Any]) -> RunConfig:
+    try:
+        return RunConfig.parse(_with(base, swept))
+    except InputError as error:
+        wrong = f"{error.field}."
+        if any(wrong.startswith(f"{field}.") or field.startswith(wrong) for field in swept):
+            raise InputError(f"sweep.{error.field}", error.value, error.allowed) from None
+        raise
 
 
 def _with(base: Mapping[str, Any], swept: Mapping[str, Any]) -> dict[str, Any]:

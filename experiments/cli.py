@@ -5,6 +5,7 @@ Bad input ends in one line on standard error and exit status 2; a cluster that i
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,6 +27,8 @@ app = typer.Typer(
 )
 data = typer.Typer(help="Fetch data that the project may not ship.", no_args_is_help=True)
 app.add_typer(data, name="data")
+
+_INTERRUPTED = 130
 
 Configuration = Annotated[Path, typer.Argument(help="A YAML file, for example experiments/configs/quickstart.yaml.")]
 Overrides = Annotated[
@@ -121,16 +124,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; ends the process with status 0, 1 or 2."""
     from actors.failure import ClusterError
 
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without ± must not fail a run that is done
     try:
-        status = app(args=arguments, standalone_mode=False)
+        status = app(args=arguments, prog_name="crowd-sim", standalone_mode=False)
     except TyperException as error:
-        _fail(error.format_message(), 2)
+        context = getattr(error, "ctx", None)  # only errors of usage have one
+        command = context.command_path if context else "crowd-sim"
+        message = error.format_message().strip().rstrip(".") or "a command is needed"
+        _fail(f"{message}; `{command} --help` shows what is allowed", 2)
     except InputError as error:
         _fail(str(error), 2)
     except ClusterError as error:
         _fail(str(error), 1)
     except (KeyboardInterrupt, typer.Abort):
-        _fail("interrupted; a sweep goes on where it stopped when the same command is given again", 130)
+        status = _INTERRUPTED
+    if status == _INTERRUPTED:  # Typer makes it of Ctrl-C itself
+        _fail("interrupted; a sweep goes on where it stopped when the same command is given again", _INTERRUPTED)
     sys.exit(status or 0)
 
 

@@ -65,11 +65,14 @@ def finished_points(folder: Path) -> set[int]:
     """Numbers of the points whose rows are on disk; a damaged part is set aside and its points count as not done."""
     done: set[int] = set()
     for path in sorted((folder / "parts").glob("points-*.parquet")):
-        table = read_table(path)
-        if table is None:
-            path.rename(path.with_suffix(".damaged"))
+        sample = path.with_name(path.name.replace("points", "workers", 1))
+        tables = {part: read_table(part) for part in (path, sample) if part.exists()}
+        points = tables[path]
+        if points is None or any(table is None for table in tables.values()):
+            for part in tables:  # the points first: without them the others do not count
+                part.rename(part.with_suffix(".damaged"))
         else:
-            done |= set(table["point"])
+            done |= set(points["point"])
     return done
 
 
@@ -79,7 +82,10 @@ def compact(folder: Path, n_points: int) -> None:
         parts = [read_table(path) for path in sorted((folder / "parts").glob(f"{kind}-*.parquet"))]
         tables = [part for part in parts if part is not None]
         if tables:
-            table = pd.concat(tables, ignore_index=True).sort_values("point", kind="stable", ignore_index=True)
+            # a point has equal rows in two parts where an interrupted sweep went on in other batches
+            key = [name for name in ("point", "run", "row") if name in tables[0]]
+            table = pd.concat(tables, ignore_index=True).drop_duplicates(key)
+            table = table.sort_values("point", kind="stable", ignore_index=True)
             if kind == "points" and len(table) != n_points:
                 raise RuntimeError(f"{folder} has rows for {len(table)} of {n_points} points")
             write_table(folder / target, table.drop(columns="point"))

@@ -2,6 +2,13 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+pytest_plugins = ["tests.ray_fixture"]
+
+# no deadline: the first call of a kernel compiles it. Derandomised: a test must not pass or fail by the draw.
+settings.register_profile("crowd_sim", deadline=None, derandomize=True)
+settings.load_profile("crowd_sim")
 
 
 @pytest.fixture(scope="session")
@@ -11,3 +18,9 @@ def data_folder() -> Path:
     if not folder:
         pytest.skip("CROWD_SIM_DATA is not set: it names a folder with MovieLens ml-latest-small")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def quickstart() -> Path:
+    """The configuration a newcomer runs first."""
+    return Path(__file__).parents[1] / "experiments" / "configs" / "quickstart.yaml"

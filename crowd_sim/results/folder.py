@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -15,10 +16,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from crowd_sim.crowd.population import Population
 from crowd_sim.errors import InputError
 
+_TEMPORARY = re.compile(r"\..+\.[0-9]+\.part")
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # s3://…, as pathlib leaves it
 _VERSIONS = ("crowd-sim", "numpy", "scipy", "numba", "pandas", "pyarrow")
 
 
@@ -37,23 +42,29 @@ def open_folder(folder: Path, print_of: str) -> None:
     Raises:
         InputError: the folder cannot be written, or holds something else.
     """
+    if _ADDRESS.match(str(folder)):
+        raise InputError("--out", str(folder), "must be a folder of this machine, not an address")
     try:
+        str(folder).encode()
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
         raise InputError("--out", str(folder), f"must be a folder that can be written ({error.strerror})") from None
-    config = folder / "config.yaml"
-    if not config.exists():
-        if any(folder.iterdir()):
-            raise InputError("--out", str(folder), "must be a new or empty folder, or one this configuration has made")
-        return
-    found = read_config(folder).get("fingerprint")
+    except ValueError:  # bytes that are no text, or a NUL
+        raise InputError("--out", str(folder), "must be a name in UTF-8") from None
+    found = None
+    if (folder / "config.yaml").exists():
+        found = read_config(folder).get("fingerprint")
+    elif all(_TEMPORARY.fullmatch(path.name) for path in folder.iterdir()):
+        return  # new, or left by a process that was killed before it had written anything
+    if found is None:
+        raise InputError("--out", str(folder), "must be a new or empty folder, or one this configuration has made")
     if found != print_of:
         raise InputError(
             "--out",
             str(folder),
-            f"holds results of another configuration (fingerprint {str(found)[:12]}); name another",
+            f"must be another folder: this one holds results of another configuration (fingerprint {str(found)[:12]})",
         )
 
 
@@ -61,13 +72,14 @@ def read_config(folder: Path) -> dict[str, Any]:
     """The resolved configuration of a run folder with `versions` and `fingerprint`.
 
     Raises:
-        InputError: there is none.
+        InputError: there is none that can be read.
     """
     path = folder / "config.yaml"
     try:
         content = OmegaConf.to_container(OmegaConf.load(path))
-    except (OSError, ValueError):
-        raise InputError("folder", str(folder), "must be a run's or a sweep's folder: it has no config.yaml") from None
+    except (OSError, ValueError, YAMLError, OmegaConfBaseException):
+        allowed = "must be a run's or a sweep's folder: it has no config.yaml that can be read"
+        raise InputError("folder", str(folder), allowed) from None
     return {str(key): value for key, value in content.items()} if isinstance(content, dict) else {}
 
 
@@ -83,13 +95,19 @@ def write_config(folder: Path, content: Mapping[str, Any], print_of: str) -> Non
 def write_table(path: Path, table: pd.DataFrame) -> None:
     """Write a Parquet table with page checksums; equal tables become equal bytes."""
     arrow = pa.Table.from_pandas(table, preserve_index=False)
-    _replace(path, lambda temporary: pq.write_table(arrow, temporary, write_page_checksum=True))
+
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as file:  # given a name, Arrow would take one like a:b for an address
+            pq.write_table(arrow, file, write_page_checksum=True)
+
+    _replace(path, write)
 
 
 def read_table(path: Path) -> pd.DataFrame | None:
     """A table written by `write_table`, or None where it is damaged."""
     try:
-        return pq.read_table(path, page_checksum_verification=True).to_pandas()
+        with path.open("rb") as file:
+            return pq.read_table(file, page_checksum_verification=True).to_pandas()
     except (OSError, pa.ArrowException):
         return None
 

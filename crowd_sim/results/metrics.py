@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
 
 METRICS = (
     "final_distance",
@@ -29,7 +29,11 @@ def pearson(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float6
 
 def spearman(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
     """Spearman rank correlation of each row, ties at their mean rank: float64[B, n] twice → float64[B]."""
-    return pearson(stats.rankdata(x, axis=1), stats.rankdata(y, axis=1))
+    return pearson(_ranks(x), _ranks(y))
+
+
+def _ranks(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    return pd.DataFrame(x).rank(axis=1).to_numpy()
 
 
 def rounds_to_converge(distances: NDArray[np.float64], near: float) -> NDArray[np.float64]:

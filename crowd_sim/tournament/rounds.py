@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from crowd_sim.random import Purpose
 from crowd_sim.scores import Score
 from crowd_sim.tournament.draws import Draws
 from crowd_sim.tournament.grouping import Grouping
-from crowd_sim.tournament.rewards import Reward
+from crowd_sim.tournament.rewards import Played, Reward
 from crowd_sim.tournament.selection import Selection, select
 
 Contributions = Callable[[NDArray[np.int64], NDArray[np.float64], int], NDArray[np.float64]]
@@ -56,11 +57,13 @@ class State:
         round: rounds played.
         models: float64[B, d].
         points: float64[B, n].
+        memory: what the reward mechanism remembers.
     """
 
     round: int
     models: NDArray[np.float64]
     points: NDArray[np.float64]
+    memory: Any = None
 
 
 def start(rules: Rules, n_workers: int) -> State:
@@ -75,7 +78,8 @@ def play(rules: Rules, state: State, contributions: Contributions, tuning: Tunin
     """One round of every run: group, contribute, tune, score, select, reward."""
     draws = Draws(rules.seeds, rules.runs, state.round + 1)
     assignment = rules.grouping(state.points, rules.n_groups, draws, rules.rounds)
-    candidates = tuning(state.models, contributions(assignment, state.points**2, rules.n_groups), rules.step)
+    weights = state.points**2
+    candidates = tuning(state.models, contributions(assignment, weights, rules.n_groups), rules.step)
     selection = select(
         rules.score(state.models, rules.targets),
         rules.score(candidates, rules.targets[:, None, :]),
@@ -84,5 +88,6 @@ def play(rules: Rules, state: State, contributions: Contributions, tuning: Tunin
     )
     rows = np.arange(len(state.models))
     models = np.where(selection.accepted[:, None], candidates[rows, selection.winner], state.models)
-    points = rules.reward(state.points, assignment, selection)
-    return State(state.round + 1, models, points), selection
+    played = Played(draws.round, rules.rounds, rules.step, assignment, weights, selection)
+    points, memory = rules.reward(state.points, state.memory, played)
+    return State(draws.round, models, points, memory), selection

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowd_sim.errors import InputError
-from crowd_sim.valuation.games import Game
+from crowd_sim.valuation.games import Game, ListGame
+from crowd_sim.valuation.lists import Lists
 from crowd_sim.valuation.result import ShapleyResult
 
 Evaluate = Callable[[Iterable[NDArray[np.bool_]]], Iterator[NDArray[np.float64]]]
@@ -54,9 +55,26 @@ class Request:
             chunk = waiting.popleft() if waiting else None
             if chunk is None:
                 raise InputError("evaluate", None, "yielded too many chunks of utilities")
-            yield chunk, _checked(answer, chunk, len(self.games))
+            yield chunk, _checked(answer, len(chunk), len(self.games), lambda row: np.flatnonzero(chunk[row]))
         if not waiting or waiting.popleft() is not None:
             raise InputError("evaluate", None, "yielded too few chunks of utilities")
+
+    def utilities_of(self, lists: Lists) -> NDArray[np.float64]:
+        """Checked utilities float64[G, m] of the coalitions of ``lists``.
+
+        Games that take lists are called with them where they stand; an evaluator, or any other game, gets masks.
+
+        Raises:
+            InputError: as `utilities` does.
+        """
+        step = chunk_rows(self.n_players)
+        pieces = (lists.part(start, start + step) for start in range(0, len(lists), step))
+        listed = [game for game in self.games if isinstance(game, ListGame)]
+        if self.evaluate is not None or len(listed) < len(self.games):
+            answers = [answer for _, answer in self.utilities(piece.masks(self.n_players) for piece in pieces)]
+        else:
+            answers = [_called(listed, piece) for piece in pieces]
+        return np.concatenate(answers, axis=1) if answers else np.empty((len(self.games), 0))
 
     def only(self, rows: Sequence[int]) -> Request:
         """The same request for some of its games."""
@@ -108,13 +126,20 @@ def chunked(coalitions: NDArray[np.bool_]) -> Iterator[NDArray[np.bool_]]:
         yield coalitions[start : start + step]
 
 
-def _checked(answer: NDArray[np.float64], chunk: NDArray[np.bool_], n_games: int) -> NDArray[np.float64]:
+def _called(games: Sequence[ListGame], lists: Lists) -> NDArray[np.float64]:
+    utilities = np.stack([game.at(lists) for game in games])
+    return _checked(utilities, len(lists), len(games), lambda row: np.sort(lists.part(row, row + 1).members))
+
+
+def _checked(
+    answer: NDArray[np.float64], n_rows: int, n_games: int, members_of: Callable[[int], NDArray[np.int_]]
+) -> NDArray[np.float64]:
     utilities = np.ascontiguousarray(answer, dtype=np.float64)
-    if utilities.shape != (n_games, len(chunk)):
-        raise InputError("evaluate", utilities.shape, f"must yield the shape {(n_games, len(chunk))}")
+    if utilities.shape != (n_games, n_rows):
+        raise InputError("evaluate", utilities.shape, f"must yield the shape {(n_games, n_rows)}")
     if not np.isfinite(utilities).all():
         g, row = (int(i) for i in np.argwhere(~np.isfinite(utilities))[0])
-        members = np.flatnonzero(chunk[row])
+        members = members_of(row)
         shown = ", ".join(str(i) for i in members[:10]) + (", …" if len(members) > 10 else "")
         coalition = f"coalition {{{shown}}} of {len(members)} players"
         raise InputError(

@@ -13,7 +13,8 @@ from crowd_sim.errors import InputError
 from crowd_sim.scores import SCORES, Score
 from crowd_sim.valuation.checks import finite
 from crowd_sim.valuation.closed_form import QuadraticOfMean
-from crowd_sim.valuation.means import coalition_means
+from crowd_sim.valuation.lists import Lists
+from crowd_sim.valuation.means import coalition_means, list_means
 
 
 class Game(Protocol):
@@ -38,6 +39,15 @@ class ClosedFormGame(Protocol):
 
     def shapley_values(self) -> NDArray[np.float64] | None:
         """Shapley values float64[n], or ``None`` where this game has no closed form."""
+        ...
+
+
+@runtime_checkable
+class ListGame(Protocol):
+    """A game that takes coalitions as lists of their members too, with the same bits."""
+
+    def at(self, lists: Lists) -> NDArray[np.float64]:
+        """Utilities float64[m] of the m coalitions of ``lists``."""
         ...
 
 
@@ -76,6 +86,10 @@ class AveragingGame:
     def __call__(self, coalitions: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Utilities float64[m] of ``coalitions`` bool[m, n], each independent of the others in the call."""
         return self._score(coalition_means(coalitions, self.vectors), self.target)
+
+    def at(self, lists: Lists) -> NDArray[np.float64]:
+        """Utilities float64[m] of the coalitions of ``lists``: the same bits as those of their masks."""
+        return self._score(list_means(lists, self.vectors), self.target)
 
     def quadratic(self) -> QuadraticOfMean | None:
         """This game as a quadratic of the coalition's mean; ``None`` where its score is not one."""

@@ -37,13 +37,14 @@ def tournament(
     vectors: Vector, target: Vector, grouping: str, score_name: str, n_groups: int, rng: np.random.Generator
 ) -> tuple[Vector, Vector]:
     """100 rounds; the points and the final model."""
-    model, points = rng.uniform(0, 5, vectors.shape[1]), np.ones(len(vectors))
+    model: Vector = rng.uniform(0, 5, size=(vectors.shape[1],))
+    points = np.ones(len(vectors))
     for t in range(100):
         groups = groups_of(grouping, points, n_groups, t / 100, rng)
         candidates = []
         for members in groups:
             weights = points[members] ** 2
-            centroid = sum(w * vectors[i] for w, i in zip(weights, members, strict=True)) / weights.sum()
+            centroid = np.sum([w * vectors[i] for w, i in zip(weights, members, strict=True)], axis=0) / weights.sum()
             candidates.append(model + 0.1 * (centroid - model))
         scores = [score(score_name, candidate, target) for candidate in candidates]
         ranking = sorted(range(n_groups), key=lambda k: -scores[k])

@@ -13,10 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from crowd_sim.errors import InputError
+from experiments.report.tables import read_points
 
 LIMIT = 3.0
 """Standard errors of the difference within which a row counts as met."""
@@ -70,15 +72,17 @@ def met(table: pd.DataFrame) -> dict[str, int]:
     return {metric: int((table[f"{metric}_z"].abs() <= LIMIT).sum()) for metric in FIGURES.values()}
 
 
-def show(table: pd.DataFrame, console: Console) -> None:
-    """Print the rows and the counts."""
-    view = Table(title="published, reproduced and corrected")
-    for name in ("grouping", "score", "n", "K"):
-        view.add_column(name)
-    for name in ("r paper", "r ours", "± s.e.", "Δ/s.e.", "r corrected", "distance paper", "ours", "± s.e.", "Δ/s.e."):
-        view.add_column(name, justify="right")
-    for row in table.to_dict("records"):
-        view.add_row(
+COLUMNS = (
+    *("grouping", "score", "n", "K", "r paper", "r ours", "± s.e.", "Δ/s.e.", "corrected"),
+    *("dist. paper", "dist. ours", "± s.e.", "Δ/s.e."),
+)
+"""r is the Pearson correlation of points with Kernel SHAP; corrected, with accurate values."""
+
+
+def rows(table: pd.DataFrame) -> list[tuple[str, ...]]:
+    """The comparison as text, one tuple in the order of `COLUMNS` per published row."""
+    return [
+        (
             *(str(row[name]) for name in FIELDS),
             f"{row['pearson_points_vs_kernelshap']:.2f}",
             f"{row['pearson_kernel_shap_mean']:.2f}",
@@ -90,7 +94,23 @@ def show(table: pd.DataFrame, console: Console) -> None:
             f"{row['final_distance_se']:.2f}",
             f"{row['final_distance_z']:+.1f}",
         )
-    console.print(view)
+        for row in table.to_dict("records")
+    ]
+
+
+def show(table: pd.DataFrame, console: Console, markdown: bool = False) -> None:
+    """Print the rows and the counts, as a table for a terminal or for a Markdown page."""
+    if markdown:
+        for line in (COLUMNS, ("---",) * len(COLUMNS), *rows(table)):
+            console.out(f"| {' | '.join(line)} |", highlight=False)
+        console.out("")
+    else:
+        view = Table(title="published, reproduced and corrected", box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
+        for number, name in enumerate(COLUMNS):
+            view.add_column(name, justify="right" if number >= 2 else "left", no_wrap=True)
+        for row in rows(table):
+            view.add_row(*row)
+        console.print(view)
     for metric, count in met(table).items():
         console.print(f"{metric}: {count} of {len(table)} rows within {LIMIT:g} standard errors", highlight=False)
 
@@ -103,15 +123,15 @@ def main() -> None:
         epilog="example: python -m experiments.paper.compare_vector runs/paper",
     )
     parser.add_argument("folder", type=Path, help="folder of a finished sweep of experiments/configs/paper_sweep.yaml")
-    folder = parser.parse_args().folder
+    parser.add_argument("--markdown", action="store_true", help="print the table for a Markdown page")
+    arguments = parser.parse_args()
+    folder = arguments.folder
     try:
-        if not (folder / "points.parquet").is_file():
-            raise InputError("folder", str(folder), "must be a finished sweep's folder: it has no points.parquet")
-        table = compare(pd.read_parquet(folder / "points.parquet"), published())
+        table = compare(read_points(folder), published())
     except InputError as error:
         print(f"compare_vector: {error}", file=sys.stderr)
         sys.exit(2)
-    show(table, Console(width=120))
+    show(table, Console(width=120), arguments.markdown)
     sys.exit(0 if min(met(table).values()) >= WANTED else 1)
 
 

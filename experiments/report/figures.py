@@ -11,6 +11,7 @@ from experiments.report.style import png, write_atomically
 from experiments.report.sweep_figures import correlation_against_distance, correlation_by_n, points_by_combination
 from experiments.report.tables import (
     ROUNDS_COLUMNS,
+    VALUE_COLUMNS,
     WORKERS_COLUMNS,
     convergence_distance,
     read_config,
@@ -30,7 +31,7 @@ __all__ = [
 
 
 def draw_run(folder: Path) -> list[Path]:
-    """Draw ``distance_per_round.png`` and ``points_against_values.png`` of a run's folder.
+    """Draw ``distance_per_round.png`` of a run's folder and, unless nothing was valued, ``points_against_values.png``.
 
     The same tables give the same bytes, and a file is replaced as a whole or not at all.
 
@@ -43,19 +44,16 @@ def draw_run(folder: Path) -> list[Path]:
     rounds = read_table(folder, "rounds.parquet", ROUNDS_COLUMNS)
     workers = read_table(folder, "workers.parquet", WORKERS_COLUMNS)
     _, config = read_config(folder)
-    return _write(
-        folder,
-        {
-            "distance_per_round": distance_per_round(rounds, convergence_distance(config)),
-            "points_against_values": points_against_values(workers),
-        },
-    )
+    figures = {"distance_per_round": distance_per_round(rounds, convergence_distance(config))}
+    if set(workers.columns) >= VALUE_COLUMNS:
+        figures["points_against_values"] = points_against_values(workers)
+    return _write(folder, figures)
 
 
 def draw_sweep(folder: Path) -> list[Path]:
     """Draw ``correlation_by_n.png`` and ``correlation_against_distance.png`` of a sweep's folder.
 
-    ``points_by_combination.png`` comes with them where the folder has a ``workers_sample.parquet``.
+    ``points_by_combination.png`` comes with them where the folder has a ``workers_sample.parquet`` with values.
 
     Returns:
         The files written, in the order in which a report shows them.
@@ -69,9 +67,9 @@ def draw_sweep(folder: Path) -> list[Path]:
         "correlation_against_distance": correlation_against_distance(points),
     }
     if (folder / "workers_sample.parquet").is_file():
-        figures["points_by_combination"] = points_by_combination(
-            read_table(folder, "workers_sample.parquet", WORKERS_COLUMNS)
-        )
+        sample = read_table(folder, "workers_sample.parquet", WORKERS_COLUMNS)
+        if set(sample.columns) >= VALUE_COLUMNS:
+            figures["points_by_combination"] = points_by_combination(sample)
     return _write(folder, figures)
 
 

@@ -23,7 +23,10 @@ METRICS = (
 """The metrics of ``points.parquet``, in the order in which a report shows them."""
 
 ROUNDS_COLUMNS = ("run", "round", "distance")
-WORKERS_COLUMNS = ("run", "worker", "points", "shapley", "shapley_stderr")
+WORKERS_COLUMNS = ("run", "worker", "points")
+VALUE_COLUMNS = frozenset({"shapley", "shapley_stderr"})
+"""Columns of the workers' table that are there unless the configuration's valuation method is `none`."""
+
 # The only fields that stand outside a section and so have no dot.
 _TOP_LEVEL_FIELDS = ("seed", "runs")
 
@@ -52,7 +55,8 @@ def read_table(folder: Path, name: str, columns: Sequence[str] = ()) -> pd.DataF
     if not path.is_file():
         raise InputError("folder", folder, f"must hold {name}")
     try:
-        table = pd.read_parquet(path)
+        with path.open("rb") as file:  # given a name, pandas would take one like a:b for an address
+            table = pd.read_parquet(file)
     except (OSError, ValueError) as error:
         raise InputError(str(path), None, f"must be a readable Parquet file ({error})") from error
     for column in columns:

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from crowd_sim.crowd import SOURCES, draw_population, load_population
+from crowd_sim.crowd.loaders import SOURCES, load_population
+from crowd_sim.crowd.synthetic import draw_population
 from crowd_sim.errors import InputError
 
 

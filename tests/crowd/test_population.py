@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from crowd_sim.crowd import Population
+from crowd_sim.crowd.population import Population
 from crowd_sim.errors import InputError
 
 VECTORS = np.arange(6.0).reshape(3, 2)

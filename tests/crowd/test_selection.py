@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from crowd_sim.crowd import select_people
+from crowd_sim.crowd.selection import select_people
 from crowd_sim.errors import InputError
 
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from crowd_sim.crowd import draw_population, load_movielens
-from crowd_sim.crowd.synthetic import CHUNK_SIZE, GENRES
+from crowd_sim.crowd.movielens import load_movielens
+from crowd_sim.crowd.synthetic import CHUNK_SIZE, GENRES, draw_population
 from crowd_sim.errors import InputError
 
 

@@ -1,0 +1,132 @@
+"""Strata of coalition sizes, and keyed draws of coalitions from them, as lists of members."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from crowd_sim.random import Purpose, philox
+from crowd_sim.valuation.lists import Lists
+
+_GOLDEN = 0.6180339887498949  # multiples of it, modulo 1, fill [0, 1) evenly at every length
+_FINEST, _COARSEST, _STEP = 1.3, 4.0, 1.1
+_DRAWS = 20
+"""Coalitions per stratum that the budget must allow for; else the strata are made fewer."""
+
+
+@dataclass(frozen=True, eq=False)
+class Stratum:
+    """The coalitions of sizes ``low`` to ``high``.
+
+    Attributes:
+        number: counts the strata of a game from 0.
+        low, high: the sizes, both included.
+        chances: float64[high − low + 1], how often each size is drawn; they sum to 1.
+        weight: the stratum's share of the pilot, up to a factor common to all strata.
+    """
+
+    number: int
+    low: int
+    high: int
+    chances: NDArray[np.float64]
+    weight: float
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """The sizes, ascending."""
+        return np.arange(self.low, self.high + 1)
+
+
+def strata_of(n: int, draws: int) -> list[Stratum]:
+    """The sizes 2 to n − 1 cut into strata, as finely as ``draws`` coalitions in all allow.
+
+    Differences between players fall quickly with the size of the coalitions: the ranges grow with the size. Within
+    one, size k is drawn in proportion to k^-1.5 √(1/k + 1/(n − k)): about the standard deviation of the utility's
+    residual at that size times that of a contrast.
+    """
+    ratio = _FINEST
+    while (ranges := _ranges(n, ratio)) and len(ranges) * _DRAWS > draws and ratio < _COARSEST:
+        ratio *= _STEP
+    strata = []
+    for number, (low, high) in enumerate(ranges):
+        k = np.arange(low, high + 1.0)
+        weights = k**-1.5 * np.sqrt(1.0 / k + 1.0 / (n - k))
+        strata.append(Stratum(number, low, high, weights / weights.sum(), float(weights.sum())))
+    return strata
+
+
+def _ranges(n: int, ratio: float) -> list[tuple[int, int]]:
+    ranges: list[tuple[int, int]] = []
+    low = 2
+    while low <= n - 1:
+        growth = ratio * (1.0 if low < 12 else 1.3 if low < 48 else 2.5)
+        high = min(n - 1, max(low, int(low * growth + 1e-9)))
+        if n - 1 - high < 0.3 * (high - low + 1):  # too little left for a range of its own
+            high = n - 1
+        ranges.append((low, high))
+        low = high + 1
+    return ranges
+
+
+def draw(stratum: Stratum, n: int, first: int, count: int, seed: int, run: int, stage: int) -> Lists:
+    """``count`` coalitions of a stratum; sizes go on where ``first`` coalitions before left off.
+
+    A function of (seed, run, stage, stratum, first) and n: a smaller ``count`` gives the first of the same coalitions.
+    """
+    if stratum.low == stratum.high:
+        sizes = np.full(count, stratum.low)
+    else:
+        places = (np.arange(first, first + count) * _GOLDEN + 0.5) % 1.0
+        steps = np.searchsorted(np.cumsum(stratum.chances), places, side="right")
+        sizes = np.minimum(stratum.low + steps, stratum.high)
+    ends = np.cumsum(sizes)
+    members = np.empty(int(sizes.sum()), dtype=np.int32)
+    key = np.uint64(seed), np.uint64(run), np.uint64(stratum.number), np.uint64(Purpose.STRATIFIED), np.uint64(stage)
+    _deal(*key, n, ends, members)
+    return Lists(members, ends)
+
+
+@numba.njit(cache=True)
+def _deal(
+    seed: np.uint64,
+    run: np.uint64,
+    stratum: np.uint64,
+    purpose: np.uint64,
+    stage: np.uint64,
+    n: int,
+    ends: NDArray[np.int64],
+    members: NDArray[np.int32],
+) -> None:
+    """Deal coalitions from a deck of players that is shuffled while it is dealt (Fisher and Yates).
+
+    Each time through, the deck gives every player once: players' numbers of appearances never differ by more than one
+    between two full passes. A coalition that ends one pass and begins the next takes its rest from the players it does
+    not hold; each is still a uniform subset of its size. O(size) each.
+    """
+    deck = np.arange(n).astype(np.int32)
+    place, left = 0, 0
+    block = np.uint64(0)
+    words = (np.uint64(0), np.uint64(0), np.uint64(0), np.uint64(0))
+    start = 0
+    for end in ends:
+        top = n
+        for t in range(start, end):
+            if place == n:
+                place = 0
+                top = n - (t - start)  # the members it has lie at the end of the deck
+            if left == 0:
+                block += np.uint64(1)
+                words = philox(seed, run, block, stratum, purpose, stage)
+                left = 8
+            word = words[(8 - left) // 2]
+            half = word >> np.uint64(32) if left % 2 else word & np.uint64(0xFFFFFFFF)
+            left -= 1
+            # 32 bits scaled to the players left: the bias is below n / 2^32
+            chosen = place + np.int64((half * np.uint64(top - place)) >> np.uint64(32))
+            deck[chosen], deck[place] = deck[place], deck[chosen]
+            members[t] = deck[place]
+            place += 1
+        start = end

@@ -1,0 +1,81 @@
+"""The coalitions of the surrogate: one of every complementary pair, sizes uniform, small sizes enumerated."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crowd_sim.random import Purpose, generator
+
+
+def pairs_in_all(n: int) -> int:
+    """The number of complementary pairs besides that of the grand and the empty coalition."""
+    return 2 ** (n - 1) - 1
+
+
+def allocation(n: int, n_pairs: int) -> list[int]:
+    """How many pairs each size 1, 2, … n // 2 gets: [k − 1] of size k, a pair counted at its smaller member.
+
+    A share alike for all sizes 1 … n−1 (the leverage scores of the Shapley regression: Musco and Witter, "Provably
+    accurate Shapley value estimation via leverage score sampling", ICLR 2025); a size whose share exceeds its
+    number of pairs is enumerated and the rest goes to the others.
+    """
+    half = n // 2
+    number = [math.comb(n, k) // (2 if 2 * k == n else 1) for k in range(1, half + 1)]
+    weight = [1 if 2 * k == n else 2 for k in range(1, half + 1)]
+    if n_pairs >= sum(number):
+        return number
+    full: set[int] = set()
+    while True:
+        left = n_pairs - sum(number[k] for k in full)
+        total = sum(weight[k] for k in range(half) if k not in full)
+        new = {k for k in range(half) if k not in full and left * weight[k] >= number[k] * total}
+        if not new:
+            break
+        full |= new
+    counts = [number[k] if k in full else left * weight[k] // total for k in range(half)]
+    for k in sorted(set(range(half)) - full)[: n_pairs - sum(counts)]:  # what rounding left, to the smaller sizes
+        counts[k] += 1
+    return counts
+
+
+def draw_pairs(n: int, n_pairs: int, seed: int, run: int) -> NDArray[np.bool_]:
+    """The smaller member of ``n_pairs`` distinct complementary pairs: bool[n_pairs, n], ascending in size.
+
+    Random permutations are cut into coalitions of the same size, so that players appear about equally often. Size k is
+    drawn from the stream (seed, run, SURROGATE, k).
+    """
+    blocks = []
+    for size, count in enumerate(allocation(n, n_pairs), start=1):
+        if count == math.comb(n, size) // (2 if 2 * size == n else 1):
+            blocks.append(_all_of_size(n, size))
+        else:
+            blocks.append(_some_of_size(n, size, count, generator(seed, run, Purpose.SURROGATE, chunk=size)))
+    return np.concatenate(blocks)
+
+
+def _all_of_size(n: int, size: int) -> NDArray[np.bool_]:
+    members = list(itertools.combinations(range(n), size))
+    if 2 * size == n:
+        members = members[: len(members) // 2]  # those with player 0, which come first; the others are complements
+    coalitions = np.zeros((len(members), n), dtype=np.bool_)
+    np.put_along_axis(coalitions, np.array(members), True, axis=1)
+    return coalitions
+
+
+def _some_of_size(n: int, size: int, count: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+    found: dict[bytes, NDArray[np.bool_]] = {}
+    order = np.empty(0, dtype=np.int64)
+    while len(found) < count:
+        if len(order) < size:
+            order = rng.permutation(n)
+        coalition = np.zeros(n, dtype=np.bool_)
+        coalition[order[:size]] = True
+        order = order[size:]
+        if 2 * size == n and not coalition[0]:
+            coalition = ~coalition
+        found.setdefault(coalition.tobytes(), coalition)
+    return np.array(list(found.values()), dtype=np.bool_).reshape(-1, n)

@@ -1,0 +1,129 @@
+"""Sweeps that were interrupted, folders that were damaged: nothing is lost, nothing is doubled, the bits stay the same."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.bad_input.command import CONFIGURATION, IN_PROCESS, SWEEP, call, snapshot
+
+TABLES = ("points.parquet", "workers_sample.parquet")
+
+
+@pytest.fixture
+def sweep(tmp_path, monkeypatch):
+    """Runs the sweep of a file into a folder; the tables' bytes."""
+    monkeypatch.chdir(tmp_path)
+    # names as people have them: spaces, other scripts, and what Arrow would take for an address
+    Path("ein Lauf ü.yaml").write_text(SWEEP, newline="\r\n")
+
+    def run(out: str, max_runs: int = 2) -> list[bytes]:
+        arguments = ["sweep", "ein Lauf ü.yaml", f"actors.sweep.max_runs={max_runs}", "--out", out, *IN_PROCESS]
+        assert call(arguments) == 0
+        return [Path(out, name).read_bytes() for name in TABLES]
+
+    return run
+
+
+def test_a_truncated_part_is_set_aside_and_done_again(sweep):
+    whole = sweep("mit Leerzeichen 日本")
+    parts = Path("mit Leerzeichen 日本", "parts")
+    for name in ("points-00000000.parquet", "workers-00000001.parquet"):
+        (parts / name).write_bytes((parts / name).read_bytes()[:-40])
+    (parts / "points-00000002.parquet").write_bytes(b"")
+    # in other batches than before: points may then have rows in two parts
+    assert sweep("mit Leerzeichen 日本", max_runs=100) == whole
+    assert sorted(path.name for path in parts.glob("*.damaged")) == [
+        *(f"points-0000000{i}.damaged" for i in range(3)),
+        *(f"workers-0000000{i}.damaged" for i in range(3)),
+    ]
+
+
+def test_a_finished_sweep_is_not_computed_again(sweep, monkeypatch):
+    whole = sweep("a:b")
+    monkeypatch.setattr("experiments.sweeping.run_batch", None)
+    assert sweep("a:b") == whole
+
+
+def test_an_interrupted_sweep_goes_on_where_it_stopped(sweep, monkeypatch, capsys):
+    whole = sweep("whole")
+    from experiments import sweeping
+
+    batches, run_batch = [], sweeping.run_batch
+
+    def interrupted(points, *rest):
+        if len(batches) == 2:
+            raise KeyboardInterrupt
+        batches.append(points)
+        return run_batch(points, *rest)
+
+    monkeypatch.setattr(sweeping, "run_batch", interrupted)
+    capsys.readouterr()
+    assert call(["sweep", "ein Lauf ü.yaml", "actors.sweep.max_runs=2", "--out", "broken", *IN_PROCESS]) == 130
+    assert capsys.readouterr().err.strip() == (
+        "crowd-sim: interrupted; a sweep goes on where it stopped when the same command is given again"
+    )
+    before = snapshot(Path("broken", "parts"))
+    assert len(before) == 4
+    batches.clear()
+    monkeypatch.setattr(sweeping, "run_batch", lambda points, *rest: batches.extend(points) or run_batch(points, *rest))
+    assert sweep("broken") == whole
+    assert len(batches) == 2
+    assert before.items() <= snapshot(Path("broken", "parts")).items()
+
+
+def test_a_swept_list_becomes_text_in_the_tables(sweep):
+    ranges = "sweep.tournament.initial_range=[[0,1],[0,5]]"
+    assert call(["sweep", "ein Lauf ü.yaml", ranges, "--out", "ranges", *IN_PROCESS]) == 0
+    points = pd.read_parquet(Path("ranges", "points.parquet"))
+    assert points["tournament.initial_range"].tolist() == ["[0, 1]", "[0, 5]"] * 4
+
+
+def test_a_run_in_its_own_folder_writes_the_same_again(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("c.yaml").write_text(CONFIGURATION)
+    Path("out").mkdir()
+    Path("out", ".config.yaml.123.part").write_text("left by a process that was killed")
+    tables = []
+    for _ in range(2):
+        assert call(["run", "c.yaml", "--out", "out", *IN_PROCESS]) == 0
+        tables.append([path.read_bytes() for path in sorted(Path("out").glob("*.parquet"))])
+    assert tables[0] == tables[1]
+
+
+def test_people_are_read_again_where_their_file_has_changed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("c.yaml").write_text(CONFIGURATION)
+    arguments = ["run", "c.yaml", "crowd.source=vectors", "crowd.path=v.csv", *IN_PROCESS]
+    Path("v.csv").write_text("a\n" + "".join(f"{i}\n" for i in range(9)))
+    assert call(arguments) == 0
+    Path("v.csv").write_text("a\n" + "".join(f"{i}\n" for i in range(9)) + "nan\n")
+    assert call(arguments) == 2
+
+
+def test_output_that_cannot_be_shown_fails_nothing(tmp_path):
+    (tmp_path / "c.yaml").write_text(CONFIGURATION)
+    command = [sys.executable, "-m", "experiments.cli", "run", "c.yaml", "--out", "out", *IN_PROCESS]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
+def test_ctrl_c_ends_a_process_in_one_line(tmp_path):
+    (tmp_path / "c.yaml").write_text(CONFIGURATION)
+    command = [sys.executable, "-m", "experiments.cli", "run", "c.yaml", "tournament.rounds=1000000", "--out", "out"]
+    running = subprocess.Popen([*command, *IN_PROCESS], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    patience = time.monotonic() + 60
+    while not (tmp_path / "out" / "config.yaml").exists() and time.monotonic() < patience:
+        time.sleep(0.05)
+    running.send_signal(signal.SIGINT)
+    _, stderr = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert stderr.strip().splitlines() == [
+        "crowd-sim: interrupted; a sweep goes on where it stopped when the same command is given again"
+    ]

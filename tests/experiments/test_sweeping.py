@@ -1,0 +1,120 @@
+"""A sweep's folder: what is finished is never computed again, however the sweep was stopped."""
+
+import io
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from crowd_sim.sweep import Sweep
+from experiments import sweeping
+from experiments.running import IN_PROCESS
+
+CONTENT = {
+    "runs": 2,
+    "tournament": {"rounds": 4},
+    "valuation": {"budget": 300, "kernel_shap_budget": 200},
+    "actors": {"sweep": {"max_runs": 4, "cpus": 0.5}},
+    "sweep": {
+        "crowd": {"n_workers": [8, 12]},
+        "tournament": {"grouping": ["random", "interleaved"], "score": ["l2", "dot"]},
+    },
+}
+PLAN = Sweep.parse(CONTENT)
+
+
+def sweep(folder, plan=PLAN, address=IN_PROCESS):
+    console = Console(file=io.StringIO())
+    sweeping.sweep(plan, "test", folder, address, console)
+    return console.file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole") / "sweep"
+    sweep(folder)
+    return folder
+
+
+def table(folder):
+    return (folder / "points.parquet").read_bytes(), (folder / "workers_sample.parquet").read_bytes()
+
+
+def test_a_sweep_leaves_its_table_and_figures(whole):
+    points = pd.read_parquet(whole / "points.parquet")
+    assert len(points) == 8
+    assert list(points.columns[:3]) == ["crowd.n_workers", "tournament.grouping", "tournament.score"]
+    assert points["crowd.n_workers"].tolist() == [8] * 4 + [12] * 4
+    assert {path.name for path in (whole / "figures").iterdir()} == {
+        "correlation_against_distance.png",
+        "correlation_by_n.png",
+        "points_by_combination.png",
+    }
+    assert (whole / "report.html").stat().st_size > 10_000
+
+
+def test_batches_do_not_change_the_table(whole, tmp_path):
+    plan = Sweep.parse({**CONTENT, "actors": {"sweep": {"max_runs": 100}}})
+    sweep(tmp_path / "s", plan)
+    assert table(tmp_path / "s") == table(whole)
+
+
+def test_an_interrupted_sweep_goes_on_where_it_stopped(whole, tmp_path, monkeypatch):
+    computed = []
+
+    def interrupted(batch, *rest):
+        if len(computed) == 2:
+            raise KeyboardInterrupt
+        computed.extend(point.index for point in batch)
+        return sweeping_run_batch(batch, *rest)
+
+    sweeping_run_batch = sweeping.run_batch
+    monkeypatch.setattr(sweeping, "run_batch", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        sweep(tmp_path / "s")
+    assert not (tmp_path / "s" / "points.parquet").exists()
+    first = list(computed)
+
+    def counted(batch, *rest):
+        computed.extend(point.index for point in batch)
+        return sweeping_run_batch(batch, *rest)
+
+    monkeypatch.setattr(sweeping, "run_batch", counted)
+    said = sweep(tmp_path / "s")
+    assert f"{len(first)} of 8 points are there; {8 - len(first)} to go" in said
+    assert sorted(computed) == list(range(8))
+    assert table(tmp_path / "s") == table(whole)
+
+
+def test_a_finished_sweep_computes_nothing(whole, tmp_path, monkeypatch):
+    before = table(whole)
+
+    def never(*_):
+        raise AssertionError("a finished point was computed again")
+
+    monkeypatch.setattr(sweeping, "run_batch", never)
+    sweep(whole)
+    assert table(whole) == before
+
+
+def test_a_damaged_part_is_set_aside_and_computed_again(tmp_path, whole):
+    sweep(tmp_path / "s")
+    parts = sorted((tmp_path / "s" / "parts").glob("points-*"))
+    cut, flipped = parts[0], parts[1]
+    cut.write_bytes(cut.read_bytes()[:-40])
+    content = bytearray(flipped.read_bytes())
+    content[len(content) // 4] ^= 0x10
+    flipped.write_bytes(bytes(content))
+    (tmp_path / "s" / "points.parquet").unlink()
+    sweep(tmp_path / "s")
+    assert table(tmp_path / "s") == table(whole)
+    assert len(list((tmp_path / "s" / "parts").glob("*.damaged"))) == 2
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_a_sweep_on_ray_has_the_same_bytes(whole, tmp_path, monkeypatch):
+    from contextlib import nullcontext
+
+    monkeypatch.setattr(sweeping, "connected", lambda *_: nullcontext())  # the session's Ray is there already
+    sweep(tmp_path / "s", address=None)
+    assert table(tmp_path / "s") == table(whole)

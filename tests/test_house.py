@@ -1,0 +1,66 @@
+"""The house: which way dependencies point, and documents that say what the code says."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from importlinter import configuration
+from importlinter.application.use_cases import SUCCESS, lint_imports
+
+from crowd_sim.config import RunConfig
+from crowd_sim.strategies import NAMES
+from experiments.reference import reference
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_dependencies_point_one_way(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    configuration.configure()
+    assert lint_imports(config_filename="pyproject.toml", cache_dir=None) == SUCCESS
+
+
+def test_the_domain_runs_without_ray_or_torch():
+    modules = sorted(
+        ".".join(path.relative_to(ROOT).with_suffix("").parts) for path in (ROOT / "crowd_sim").rglob("*.py")
+    )
+    code = "import sys; sys.modules['ray'] = sys.modules['torch'] = None\n" + "\n".join(
+        f"import {name.removesuffix('.__init__')}" for name in modules
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+def test_the_readmes_reference_is_that_of_the_models():
+    assert reference() in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_reference_names_every_field_and_every_strategy():
+    text = reference()
+    for section, model in RunConfig.model_fields.items():
+        assert section in text, model
+    for kind, names in NAMES.items():
+        row = next(line for line in text.splitlines() if re.match(rf"\| `[a-z]+\.{kind}`", line))
+        for name in names:
+            assert f"`{name}`" in row
+
+
+def test_readme_links_point_at_something():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    links = re.findall(r"\]\((?!http)([^)#]+)", text)
+    assert links
+    for link in links:
+        assert (ROOT / link).exists(), link
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "experiments" / "configs").glob("*.yaml")), ids=lambda p: p.name)
+def test_every_configuration_in_the_house_is_valid(path):
+    from crowd_sim.loading import load_content
+    from crowd_sim.sweep import Sweep
+
+    content = load_content(path)
+    if "sweep" in content:
+        assert Sweep.parse(content).points
+    else:
+        RunConfig.parse(content)

@@ -1,0 +1,56 @@
+import numpy as np
+import pytest
+
+from crowd_sim.tournament.draws import Draws
+from crowd_sim.tournament.rewards import Played, rank
+from crowd_sim.tournament.selection import select
+
+
+def draws(n_runs):
+    return Draws(np.zeros(n_runs, dtype=np.uint64), np.arange(n_runs, dtype=np.uint64), 1)
+
+
+def played(assignment, selection):
+    return Played(1, 10, np.full(len(assignment), 0.1), assignment, np.ones(assignment.shape), selection)
+
+
+def test_the_best_candidate_becomes_the_model_and_ranks_are_paid():
+    chosen = select(np.array([0.0]), np.array([[0.1, 0.5, -0.3]]), np.array([0.0]), draws(1))
+    assert chosen.accepted.tolist() == [True]
+    assert chosen.winner.tolist() == [1]
+    assert chosen.ranks.tolist() == [[1, 0, 2]]
+    earned, _ = rank(np.ones((1, 5)), None, played(np.array([[0, 1, 2, 1, 0]]), chosen))
+    assert earned.tolist() == [[3.0, 4.0, 2.0, 4.0, 3.0]]
+
+
+def test_nothing_changes_unless_a_candidate_beats_the_model():
+    chosen = select(np.array([0.5, 0.6]), np.array([[0.1, 0.5], [0.1, 0.5]]), np.ones(2), draws(2))
+    assert not chosen.accepted.any()
+    assert not chosen.mistake.any()
+    assert chosen.winner.tolist() == [-1, -1]
+    points = np.full((2, 4), 7.0)
+    assert (rank(points, None, played(np.array([[0, 1, 0, 1]] * 2), chosen))[0] == points).all()
+
+
+def test_equal_scores_rank_in_the_groups_order():
+    chosen = select(np.array([0.0]), np.array([[1.0, 2.0, 2.0, 1.0]]), np.array([0.0]), draws(1))
+    assert chosen.ranks.tolist() == [[2, 0, 1, 3]]
+
+
+def test_a_mistake_swaps_the_first_with_a_uniform_other():
+    n = 6_000
+    scores = np.tile([3.0, 2.0, 1.0, 0.5], (n, 1))
+    chosen = select(np.zeros(n), scores, np.full(n, 0.3), draws(n))
+    assert chosen.mistake.mean() == pytest.approx(0.3, abs=0.02)
+    assert (chosen.winner[~chosen.mistake] == 0).all()
+    winners = np.bincount(chosen.winner[chosen.mistake], minlength=4) / chosen.mistake.sum()
+    assert winners[0] == 0
+    np.testing.assert_allclose(winners[1:], 1 / 3, atol=0.04)
+    swapped = chosen.ranks[chosen.winner == 2][0]
+    assert swapped.tolist() == [2, 1, 0, 3]  # only these two changed places
+
+
+def test_a_single_group_cannot_be_mistaken():
+    chosen = select(np.zeros(3), np.ones((3, 1)), np.ones(3), draws(3))
+    assert chosen.winner.tolist() == [0, 0, 0]
+    assert not chosen.mistake.any()
