@@ -12,8 +12,8 @@ from typing import Any
 
 import ray
 
-from actors.failure import ClusterError
 from actors.resources import Need, check_capacity
+from crowd_sim.errors import ClusterError
 
 _PROBE_SECONDS = 10.0
 

@@ -13,7 +13,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayTaskError
 
-from crowd_sim.errors import InputError
+from crowd_sim.errors import ClusterError, InputError
 
 RESTARTS = 3
 """Deaths that a single actor, and repeats that a single call, may take before the run gives up."""
@@ -22,10 +22,6 @@ PATIENCE = 600.0
 """Seconds without any answer after which the cluster counts as gone."""
 
 _POLL = 5.0
-
-
-class ClusterError(RuntimeError):
-    """The cluster does not do what the configuration needs; the message says what and is one line."""
 
 
 def survivable() -> dict[str, Any]:

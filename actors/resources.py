@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import ray
 
-from actors.failure import ClusterError
 from crowd_sim.config import ActorsConfig
+from crowd_sim.errors import ClusterError
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,12 @@ def need_of_run(actors: ActorsConfig) -> Need:
     """Crowd, trainers and evaluators live side by side at most; the round manager itself takes no CPU."""
     pools = (actors.crowd, actors.trainers, actors.evaluators)
     return Need(sum(p.number * p.cpus for p in pools), sum(p.number * p.gpus for p in pools))
+
+
+def need_of_evaluators(actors: ActorsConfig) -> Need:
+    """The evaluators alone."""
+    pool = actors.evaluators
+    return Need(pool.number * pool.cpus, pool.number * pool.gpus)
 
 
 def need_of_sweep(actors: ActorsConfig) -> Need:

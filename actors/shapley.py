@@ -6,6 +6,7 @@ import itertools
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from threadpoolctl import threadpool_limits
 from actors.failure import fetch, survivable
 from crowd_sim.valuation.evaluation import in_process
 from crowd_sim.valuation.games import Game
+from crowd_sim.valuation.pacing import paced
 
 if TYPE_CHECKING:  # importing the configuration costs an actor a second of its start
     from crowd_sim.config import PoolConfig
@@ -26,11 +28,11 @@ _IN_FLIGHT = 2
 _SECONDS_PER_CALL = 0.1
 """Work in a call that makes its way there and back negligible."""
 
-_MOST_CHUNKS_PER_CALL = 64
+_MOST_PIECES_PER_CALL = 64
 
 
 class ShapleyEvaluator:
-    """Holds the games' data once, evaluates chunks of coalitions."""
+    """Holds the games' data once, evaluates coalitions."""
 
     def __init__(self, games: Sequence[Game]) -> None:
         self._games = games
@@ -38,7 +40,7 @@ class ShapleyEvaluator:
     def utilities(
         self, games: Sequence[int], chunks: Sequence[NDArray[np.bool_]]
     ) -> tuple[float, list[NDArray[np.float64]]]:
-        """Seconds it took, and for each chunk bool[m, n] the utilities float64[G, m] of the games with these numbers."""
+        """Seconds it took, and for each piece of a chunk, bool[m, n], the utilities float64[G, m] of the numbered games."""
         start = time.perf_counter()
         with threadpool_limits(1):
             answers = list(in_process([self._games[g] for g in games])(chunks))
@@ -46,10 +48,11 @@ class ShapleyEvaluator:
 
 
 class RayEvaluators:
-    """The evaluators service: chunks go round the pool, results come back in the chunks' order.
+    """The evaluators service: pieces of chunks go round the pool, chunks come back in their order.
 
-    How many chunks share a call is learnt from how long they take; it does not touch the results, as each chunk is evaluated
-    by itself.
+    How many coalitions share a call is learnt from how long they take: many chunks of a quick game, a single coalition of one
+    that takes seconds, so that the pool has work for all. It does not touch the results, as the utility of a coalition
+    depends on nothing else in the call (see `Game`).
     """
 
     def __init__(self, games: Sequence[Game], pool: PoolConfig) -> None:
@@ -58,27 +61,59 @@ class RayEvaluators:
         options = {"num_cpus": pool.cpus, "num_gpus": pool.gpus, **survivable()}
         host = ray.remote(ShapleyEvaluator).options(**options)
         self._evaluators: list[Any] = [host.remote(self._held) for _ in range(pool.number)]
-        self._chunks_per_call = 1
+        self._coalitions_per_call = 1  # nobody knows yet whether one takes a microsecond or an hour
 
     def utilities(self, games: Sequence[int], chunks: Iterable[NDArray[np.bool_]]) -> Iterator[NDArray[np.float64]]:
         """See `crowd_sim.services.Evaluators`."""
-        waiting: deque[tuple[Any, int]] = deque()
+        waiting: deque[tuple[Any, list[_Piece]]] = deque()
         turns = itertools.cycle(self._evaluators)
-        rest = iter(chunks)
-        while call := list(itertools.islice(rest, self._chunks_per_call)):
-            waiting.append((next(turns).utilities.remote(list(games), call), len(call)))
-            if len(waiting) >= _IN_FLIGHT * len(self._evaluators):
-                yield from self._answer(*waiting.popleft())
-        while waiting:
-            yield from self._answer(*waiting.popleft())
+        begun: list[NDArray[np.float64]] = []
+        calls = self._calls(chunks)
+        while True:
+            while len(waiting) < _IN_FLIGHT * len(self._evaluators) and (call := next(calls, None)):
+                waiting.append((next(turns).utilities.remote(list(games), [piece.rows for piece in call]), call))
+            if not waiting:
+                return
+            ref, call = waiting.popleft()
+            for piece, answer in zip(call, self._answer(ref, call), strict=True):
+                begun.append(answer)
+                if piece.last:
+                    yield np.concatenate(begun, axis=1)
+                    begun = []
 
-    def _answer(self, call: Any, n_chunks: int) -> list[NDArray[np.float64]]:
-        ((seconds, answers),) = fetch([call], "the evaluators")
-        fitting = int(_SECONDS_PER_CALL * n_chunks / max(seconds, 1e-9))
-        self._chunks_per_call = min(max(fitting, 1), _MOST_CHUNKS_PER_CALL, 2 * self._chunks_per_call)
+    def _calls(self, chunks: Iterable[NDArray[np.bool_]]) -> Iterator[list[_Piece]]:
+        """The chunks' pieces in their order, as many as the next call shall have."""
+        call: list[_Piece] = []
+        room = self._coalitions_per_call
+        for chunk in chunks:
+            start, rest = 0, True
+            while rest:  # also an empty chunk has its answer
+                stop = min(start + room, len(chunk))
+                rest = stop < len(chunk)
+                call.append(_Piece(chunk[start:stop], not rest))
+                room -= stop - start
+                start = stop
+                if not room or len(call) == _MOST_PIECES_PER_CALL:
+                    yield call
+                    call, room = [], self._coalitions_per_call
+        if call:
+            yield call
+
+    def _answer(self, ref: Any, call: Sequence[_Piece]) -> list[NDArray[np.float64]]:
+        ((seconds, answers),) = fetch([ref], "the evaluators")
+        done = sum(len(piece.rows) for piece in call)
+        self._coalitions_per_call = paced(self._coalitions_per_call, done, seconds, _SECONDS_PER_CALL)
         return answers
 
     def close(self) -> None:
         """Give the evaluators' resources back."""
         for evaluator in self._evaluators:
             ray.kill(evaluator)
+
+
+@dataclass(frozen=True, eq=False)
+class _Piece:
+    """Coalitions bool[m, n] of one chunk, and whether they are its last."""
+
+    rows: NDArray[np.bool_]
+    last: bool

@@ -9,10 +9,10 @@ from typing import Any
 import ray
 from ray.exceptions import RayTaskError
 
-from actors.failure import PATIENCE, RESTARTS, ClusterError
+from actors.failure import PATIENCE, RESTARTS
 from crowd_sim.config import CrowdConfig, SweepWorkers
 from crowd_sim.crowd.population import Population
-from crowd_sim.errors import InputError
+from crowd_sim.errors import ClusterError, InputError
 from crowd_sim.loading import people_key
 from crowd_sim.sweep import BatchResult, Point, run_batch
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from crowd_sim.errors import InputError
 from crowd_sim.strategies import check_strategy
-from crowd_sim.valuation.limits import check_budget, has_closed_form
+from crowd_sim.valuation.limits import check_budget
 
 LARGEST_COORDINATE = 1e50
 """Bound of everyone's and the model's coordinates: products of scores, four of these, must not overflow."""
@@ -200,12 +200,12 @@ def _check_valuation(config: RunConfig) -> None:
     if valuation.method == "none":
         return
     try:
-        check_budget(valuation.method, valuation.budget, n_workers, has_closed_form(config.tournament.score))
+        check_budget(valuation.method, valuation.budget, n_workers, config.tournament.score)
     except InputError as error:
         raise InputError(f"valuation.{error.field}", error.value, error.allowed) from None
     if valuation.kernel_shap_budget:
         try:
-            check_budget("kernel_shap", valuation.kernel_shap_budget, n_workers, closed_form=False)
+            check_budget("kernel_shap", valuation.kernel_shap_budget, n_workers, None)
         except InputError as error:
             raise InputError(
                 "valuation.kernel_shap_budget", error.value, f"{error.allowed}; 0 leaves Kernel SHAP out"

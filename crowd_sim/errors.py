@@ -1,4 +1,4 @@
-"""The one error a person's input may cause, and the one line it prints."""
+"""What may go wrong without anyone's code being wrong; each prints as one line."""
 
 from __future__ import annotations
 
@@ -25,6 +25,10 @@ class InputError(ValueError):
 
     def __reduce__(self) -> tuple[type[InputError], tuple[str, Any, str]]:
         return type(self), (self.field, self.value, self.allowed)
+
+
+class ClusterError(RuntimeError):
+    """The cluster is not there, too small for the configuration, or gone; the message says which."""
 
 
 def _short(value: Any, limit: int = 120) -> str:

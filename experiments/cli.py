@@ -15,9 +15,9 @@ import typer
 from rich.console import Console
 from typer.exceptions import TyperException
 
-from crowd_sim.errors import InputError
-from crowd_sim.loading import load_config, load_content
+from crowd_sim.errors import ClusterError, InputError
 
+# what a command needs is imported by the command: help and a wrong option should not wait for pandas and Ray
 app = typer.Typer(
     help="Simulate crowd-sourced fine-tuning, and what everyone in the crowd was worth.",
     no_args_is_help=True,
@@ -53,10 +53,11 @@ def run(
 
     Example: `crowd-sim run experiments/configs/quickstart.yaml crowd.n_workers=100 runs=50 --out runs/hundred`
     """
-    config = load_config(configuration, overrides or [])
+    from crowd_sim.loading import load_config
     from experiments.running import outcome_table
     from experiments.running import run as run_config
 
+    config = load_config(configuration, overrides or [])
     console = Console()
     finished = run_config(config, configuration.stem, out, ray_address, console)
     console.print(outcome_table(finished))
@@ -72,12 +73,43 @@ def sweep(
 
     Example: `crowd-sim sweep experiments/configs/paper_sweep.yaml sweep.crowd.n_workers=[25,75] runs=20`
     """
-    content = load_content(configuration, overrides or [])
+    from crowd_sim.loading import load_content
     from crowd_sim.sweep import Sweep
     from experiments.sweeping import sweep as run_sweep
 
-    folder = run_sweep(Sweep.parse(content), configuration.stem, out, ray_address, Console())
+    plan = Sweep.parse(load_content(configuration, overrides or []))
+    folder = run_sweep(plan, configuration.stem, out, ray_address, Console())
     _say(f"{folder}: points.parquet, report.html and figures")
+
+
+@app.command()
+def value(
+    source: Annotated[Path, typer.Argument(help="A run's folder, or a CSV or Parquet file with a row per worker.")],
+    target: Annotated[
+        str | None, typer.Option(help="For a file: the worker who is the target, or a file with the target's row.")
+    ] = None,
+    score: Annotated[str, typer.Option(help="For a file: l2, l1, dot, squared_l2, or package.module:Name.")] = "l2",
+    run: Annotated[int, typer.Option(help="For a run's folder: which of its runs.", min=0)] = 0,
+    method: Annotated[str, typer.Option(help="The estimator; auto chooses by game and budget.")] = "auto",
+    budget: Annotated[int, typer.Option(help="Utility evaluations it may spend.", min=1)] = 10_000,
+    seed: Annotated[int, typer.Option(help="For a file: the key of the draws.", min=0)] = 0,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The folder for the results. [default: runs/values-NAME]")
+    ] = None,
+    ray_address: RayAddress = None,
+) -> None:
+    """Print the Shapley values of a finished run's crowd, or of a file of vectors and a target.
+
+    Example: `crowd-sim value runs/hundred --budget 100000` or `crowd-sim value crowd.csv --target anna --score l1`
+    """
+    from experiments import valuing
+
+    question = valuing.of_run(source, run) if source.is_dir() else valuing.of_vectors(source, target, score, seed)
+    console = Console()
+    result = valuing.value(question, method, budget, ray_address, console)
+    folder = out or Path("runs") / f"values-{question.name}"
+    console.print(valuing.values_table(valuing.write(folder, question, result), result))
+    _say(f"{folder}: values.parquet and values.png")
 
 
 @app.command()
@@ -122,8 +154,6 @@ def bench(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; ends the process with status 0, 1 or 2."""
-    from actors.failure import ClusterError
-
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal without ± must not fail a run that is done
     try:

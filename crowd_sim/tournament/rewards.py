@@ -7,38 +7,13 @@ weight the centroids.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
-from crowd_sim.tournament.selection import Selection
+from crowd_sim.tournament.calibrated import calibrated
+from crowd_sim.tournament.played import Played, Reward
 
-
-@dataclass(frozen=True)
-class Played:
-    """What there is to know of a round once it is played.
-
-    Attributes:
-        round: its number, from 1.
-        rounds: R, how many there will be.
-        step: float64[B], δ.
-        assignment: int64[B, n], the group of every worker.
-        weights: float64[B, n], the weight of every worker in its group's centroid.
-        selection: scores, ranks and winners.
-    """
-
-    round: int
-    rounds: int
-    step: NDArray[np.float64]
-    assignment: NDArray[np.int64]
-    weights: NDArray[np.float64]
-    selection: Selection
-
-
-Reward = Callable[[NDArray[np.float64], Any, Played], tuple[NDArray[np.float64], Any]]
+__all__ = ["REWARDS", "Played", "Reward", "calibrated", "marginal", "rank"]
 
 
 def rank(points: NDArray[np.float64], memory: None, played: Played) -> tuple[NDArray[np.float64], None]:
@@ -52,4 +27,26 @@ def rank(points: NDArray[np.float64], memory: None, played: Played) -> tuple[NDA
     return points + np.take_along_axis(earned, played.assignment, axis=1), memory
 
 
-REWARDS: dict[str, Reward] = {"rank": rank}
+def marginal(
+    points: NDArray[np.float64], memory: NDArray[np.float64] | None, played: Played
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Each member earns its candidate's score less the model's: points += candidate score − model score.
+
+    The earlier mechanism of the authors of Crowd-SFT. It has no condition, so every round pays or charges, whether or not
+    its winner became the model; a mistake of the selection changes nothing, for scores and not ranks are paid.
+
+    Gains may be negative, points may not, as their squares are weights. So the totals are kept apart (the memory,
+    float64[B, n], from 0) and points are 1 + total, everyone's raised by the same amount where someone's total is below 0,
+    so that the lowest has 1. Neither is a loss forgiven, as a floor for each would, nor do two workers' points differ by
+    anything but what they earned; their correlation with anything is that of the totals.
+    """
+    del points  # the memory says more
+    selection = played.selection
+    gains = selection.candidate_scores - selection.model_scores[:, None]
+    total = np.take_along_axis(gains, played.assignment, axis=1)
+    if memory is not None:
+        total += memory
+    return 1 + (total - np.minimum(total.min(axis=1, keepdims=True), 0)), total
+
+
+REWARDS: dict[str, Reward] = {"rank": rank, "marginal": marginal, "calibrated": calibrated}

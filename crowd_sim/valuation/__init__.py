@@ -7,9 +7,11 @@ array([0.5, 0.5])
 """
 
 from crowd_sim.valuation.api import METHODS, shapley, shapley_many
+from crowd_sim.valuation.banzhaf import banzhaf
 from crowd_sim.valuation.closed_form import QuadraticOfMean
 from crowd_sim.valuation.evaluation import Evaluate
 from crowd_sim.valuation.games import AveragingGame, Game
+from crowd_sim.valuation.leave_one_out import leave_one_out
 from crowd_sim.valuation.result import ShapleyResult
 
 __all__ = [
@@ -19,6 +21,8 @@ __all__ = [
     "Game",
     "QuadraticOfMean",
     "ShapleyResult",
+    "banzhaf",
+    "leave_one_out",
     "shapley",
     "shapley_many",
 ]

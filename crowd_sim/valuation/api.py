@@ -14,6 +14,8 @@ from crowd_sim.valuation.games import ClosedFormGame, Game
 from crowd_sim.valuation.kernel_shap import kernel_shap
 from crowd_sim.valuation.permutation import permutation
 from crowd_sim.valuation.result import ShapleyResult
+from crowd_sim.valuation.stratified import fits as fits_stratified
+from crowd_sim.valuation.stratified import stratified
 
 _LARGEST_KEY = 2**64 - 1
 
@@ -45,14 +47,17 @@ def shapley_many(
     Args:
         games: each with ``n_players`` and ``__call__(coalitions: bool[m, n]) -> float[m]``.
         method: one of `METHODS`. ``"auto"`` takes for each game the closed form where it has one, enumeration where
-            the budget covers all 2^n coalitions, and else permutation sampling.
+            the budget covers all 2^n coalitions, stratified regression for an averaging game with the score l2 or l1,
+            and else permutation sampling.
         budget: number of utility evaluations for each game. Exact and closed form are not bound by it; Kernel SHAP
             evaluates the empty and the grand coalition besides.
         seed: in [0, 2^64); with ``run`` the key of every draw.
         run: in [0, 2^64).
         evaluate: what evaluates the coalitions, for all ``games`` in their order: a callable that takes an iterable of
-            chunks bool[m, n] and returns an iterator of float64[len(games), m] in the same order. The chunks depend
-            on method, n and budget alone. Absent: the games are called in this process.
+            chunks bool[m, n] and returns an iterator of float64[len(games), m] in the same order. It may be called
+            more than once. The chunks depend on method, n and budget alone, with stratified regression on the games
+            too; a chunk is then evaluated for all of them where one wants it. Absent: the games are called in this
+            process.
 
     Raises:
         InputError: no games, fewer than one player, games of different n, an unknown method or one that does not fit
@@ -100,12 +105,20 @@ def _closed_form_of(game: Game) -> ShapleyResult | None:
 
 def _auto(request: Request) -> list[ShapleyResult]:
     results = [_closed_form_of(game) for game in request.games]
-    rest = [g for g, result in enumerate(results) if result is None]
-    if rest:
-        enumerable = request.n_players <= MAX_PLAYERS and 2**request.n_players <= request.budget
-        for g, result in zip(rest, (exact if enumerable else permutation)(request.only(rest)), strict=True):
+    chosen: dict[Estimator, list[int]] = {}
+    for g, result in enumerate(results):
+        if result is None:
+            chosen.setdefault(_sampler(request, request.games[g]), []).append(g)
+    for estimator, numbers in chosen.items():
+        for g, result in zip(numbers, estimator(request.only(numbers)), strict=True):
             results[g] = result
     return [result for result in results if result is not None]
+
+
+def _sampler(request: Request, game: Game) -> Estimator:
+    if request.n_players <= MAX_PLAYERS and 2**request.n_players <= request.budget:
+        return exact
+    return stratified if fits_stratified(game) else permutation
 
 
 METHODS: dict[str, Estimator] = {
@@ -114,4 +127,5 @@ METHODS: dict[str, Estimator] = {
     "exact": exact,
     "kernel_shap": kernel_shap,
     "permutation": permutation,
+    "stratified": stratified,
 }

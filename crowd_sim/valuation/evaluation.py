@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,9 +26,8 @@ _CHUNK_CELLS = 1 << 22
 class Request:
     """What an estimator is asked: the values of ``games``, all of ``n_players`` players, within ``budget``.
 
-    An estimator draws its coalitions from (seed, run) alone, never from the games, so that all games share them and
-    a game's values do not depend on which others are valued with it. Without ``evaluate`` the games are
-    called in place.
+    A game's values do not depend on which others are valued with it: every coalition is a function of (seed, run), and how
+    many are drawn of a kind at most of the game itself. Without ``evaluate`` the games are called in place.
     """
 
     games: Sequence[Game]
@@ -55,7 +55,7 @@ class Request:
             chunk = waiting.popleft() if waiting else None
             if chunk is None:
                 raise InputError("evaluate", None, "yielded too many chunks of utilities")
-            yield chunk, _checked(answer, len(chunk), len(self.games), lambda row: np.flatnonzero(chunk[row]))
+            yield chunk, _checked(answer, len(chunk), len(self.games), partial(_members, chunk))
         if not waiting or waiting.popleft() is not None:
             raise InputError("evaluate", None, "yielded too few chunks of utilities")
 
@@ -124,6 +124,10 @@ def chunked(coalitions: NDArray[np.bool_]) -> Iterator[NDArray[np.bool_]]:
     step = chunk_rows(coalitions.shape[1])
     for start in range(0, len(coalitions), step):
         yield coalitions[start : start + step]
+
+
+def _members(chunk: NDArray[np.bool_], row: int) -> NDArray[np.int_]:
+    return np.flatnonzero(chunk[row])
 
 
 def _called(games: Sequence[ListGame], lists: Lists) -> NDArray[np.float64]:

@@ -20,7 +20,9 @@ from crowd_sim.valuation.means import coalition_means, list_means
 class Game(Protocol):
     """Anything with a number of players and a utility of coalitions; games of other packages fit as they are.
 
-    A coalition's utility may depend on nothing but the coalition: not on the others in the call, not on chance.
+    A coalition's utility may depend on nothing but the coalition: not on the others in the call, not on chance. Slow games
+    are called with few coalitions at a time, quick ones with thousands, and the split is nobody's to rely on. To the last bit:
+    a product of BLAS may round a row differently with other rows around it, sums over one row at a time do not.
     """
 
     @property

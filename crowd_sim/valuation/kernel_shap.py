@@ -7,19 +7,18 @@ random numbers are our own, keyed.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
-from functools import cache
+from dataclasses import dataclass
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
-from threadpoolctl import ThreadpoolController
 
 from crowd_sim.errors import InputError
 from crowd_sim.valuation.evaluation import Request, chunked
 from crowd_sim.valuation.kernel_shap_design import design
 from crowd_sim.valuation.result import ShapleyResult
+from crowd_sim.valuation.threads import one_thread
 
 _SINGULAR = 1e-7  # smallest to largest pivot; their squares are to each other as the rounding error of the matrix
 
@@ -41,9 +40,10 @@ def kernel_shap(request: Request) -> list[ShapleyResult]:
     ends = np.array([[False] * n, [True] * n])
     rows = np.concatenate([ends, plan.coalitions])
     utilities = np.concatenate([u for _, u in request.utilities(chunked(rows))], axis=1)
-    values = solve(plan.coalitions, plan.weights, utilities[:, 2:], utilities[:, 0], utilities[:, 1])
-    stderr = np.full(n, 0.0 if plan.n_enumerated == len(plan.coalitions) else np.nan)
-    return [ShapleyResult(row, stderr.copy(), len(rows), "kernel_shap") for row in values]
+    solution = solve(
+        plan.coalitions, plan.weights, utilities[:, 2:], utilities[:, 0], utilities[:, 1], plan.n_enumerated
+    )
+    return [ShapleyResult(*row, len(rows), "kernel_shap") for row in zip(*solution, strict=True)]
 
 
 def minimum_budget(n: int) -> int:
@@ -57,11 +57,16 @@ def solve(
     utilities: NDArray[np.float64],
     empty: NDArray[np.float64],
     grand: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """Values float64[G, n] that fit the utilities best and sum to v(N) − v(∅), for G games on the same coalitions.
+    n_enumerated: int,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Values that fit the utilities best and sum to v(N) − v(∅), for G games on the same coalitions, and their errors.
 
     Minimises Σ_S w_S (v(S) − v(∅) − Σ_{i∈S} φ_i)² under the constraint, by eliminating the last player; the normal
     equations are factorised once. Where they are singular the minimum-norm solution is taken, as in the package.
+
+    The standard errors are the sandwich A⁻¹ (Σ u uᵀ) A⁻¹ of the drawn coalitions (White, "A heteroskedasticity-consistent
+    covariance matrix estimator", Econometrica 1980), where A are the normal equations and u is what a draw, a coalition
+    with its complement, adds to their right-hand side at the solution; enumerated coalitions add nothing.
 
     Args:
         masks: bool[m, n] coalitions, neither empty nor grand.
@@ -69,21 +74,66 @@ def solve(
         utilities: float64[G, m].
         empty: float64[G], the utility of the empty coalition.
         grand: float64[G], that of the grand one.
+        n_enumerated: how many of the rows, from the first, were not drawn.
+
+    Returns:
+        Values and standard errors, float64[G, n] each; the errors are 0 where nothing was drawn and NaN where the draws
+        do not outnumber the players.
     """
     n = masks.shape[1]
     total = grand - empty
-    values = np.empty((len(total), n))
+    values, errors = np.empty((len(total), n)), np.zeros((len(total), n))
     if n > 1:
         scale = np.sqrt(weights)
         factors = np.empty((len(masks), n - 1))
         _fill_factors(np.ascontiguousarray(masks), scale, factors)
-        rest = utilities - empty[:, None] - masks[:, -1] * total[:, None]
+        rest = scale * (utilities - empty[:, None] - masks[:, -1] * total[:, None])
         right = np.empty((len(total), n - 1))
-        _fill_right_hand_sides(factors, scale * rest, right)
-        with _one_thread():
-            values[:, :-1] = _solutions(factors.T @ factors, right)
+        _fill_right_hand_sides(factors, rest, right)
+        with one_thread():
+            normal = factors.T @ factors
+            values[:, :-1] = _solutions(normal, right)
+            if n_enumerated < len(masks):
+                drawn = slice(n_enumerated, None)
+                draws = _Draws.of(masks[drawn], weights[drawn])
+                inverse = linalg.pinvh(normal)
+                for g in range(len(total)):
+                    residual = rest[g, drawn] - factors[drawn] @ values[g, :-1]
+                    errors[g] = draws.errors(factors[drawn], residual, inverse)
     values[:, -1] = total - values[:, :-1].sum(axis=1)
-    return values
+    return values, errors
+
+
+@dataclass(frozen=True, eq=False)
+class _Draws:
+    """Which rows were drawn together, and how often.
+
+    Attributes:
+        first: int64[p], the first row of each draw.
+        times: float64[p], how often each draw came up.
+    """
+
+    first: NDArray[np.int64]
+    times: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, masks: NDArray[np.bool_], weights: NDArray[np.float64]) -> _Draws:
+        # a draw has at most half of the players; its complement, where there is one, follows it and has more
+        first = np.flatnonzero(2 * masks.sum(axis=1) <= masks.shape[1])
+        return cls(first, np.rint(weights[first] / weights.min()))
+
+    def errors(
+        self, factors: NDArray[np.float64], residual: NDArray[np.float64], inverse: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Standard errors float64[n] from the drawn rows' factors float64[m, n − 1] and residuals float64[m]."""
+        n_draws, n_free = self.times.sum(), factors.shape[1]
+        if len(self.first) <= n_free + 1:
+            return np.full(n_free + 1, np.nan)
+        centred = np.zeros((len(self.first), n_free))
+        _fill_centred(factors, residual, self.first, np.sqrt(self.times), centred)
+        moved = centred @ inverse
+        variance = np.append((moved**2).sum(axis=0), (moved.sum(axis=1) ** 2).sum())
+        return np.sqrt(variance * n_draws / (n_draws - n_free - 1))
 
 
 def _solutions(normal: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -98,16 +148,6 @@ def _solutions(normal: NDArray[np.float64], right: NDArray[np.float64]) -> NDArr
         inverse = linalg.pinvh(normal)
         return np.array([inverse @ row for row in right])
     return np.array([linalg.cho_solve(factor, row, check_finite=False) for row in right])
-
-
-def _one_thread() -> AbstractContextManager[object]:
-    """BLAS and LAPACK on one thread: the order of their sums, and so the last bits, depends on the thread count."""
-    return _threadpools().limit(limits=1)
-
-
-@cache
-def _threadpools() -> ThreadpoolController:
-    return ThreadpoolController()  # looking for the libraries takes longer than solving; numpy's and scipy's are loaded
 
 
 @numba.njit(cache=True)
@@ -130,3 +170,27 @@ def _fill_right_hand_sides(factors: NDArray[np.float64], rest: NDArray[np.float6
         for row in range(factors.shape[0]):
             for i in range(factors.shape[1]):
                 out[g, i] += rest[g, row] * factors[row, i]
+
+
+@numba.njit(cache=True)
+def _fill_centred(
+    factors: NDArray[np.float64],
+    residual: NDArray[np.float64],
+    first: NDArray[np.int64],
+    root: NDArray[np.float64],
+    out: NDArray[np.float64],
+) -> None:
+    """√times × what one draw adds to the right-hand side, less its mean over all draws; into zeroed float64[p, n − 1]."""
+    mean = np.zeros(factors.shape[1])
+    for p in range(len(first)):
+        stop = first[p + 1] if p + 1 < len(first) else len(residual)
+        for row in range(first[p], stop):
+            for i in range(factors.shape[1]):
+                out[p, i] += residual[row] * factors[row, i]
+        for i in range(factors.shape[1]):
+            mean[i] += out[p, i]
+            out[p, i] /= root[p]
+    mean /= (root * root).sum()
+    for p in range(len(first)):
+        for i in range(factors.shape[1]):
+            out[p, i] -= root[p] * mean[i]

@@ -8,7 +8,9 @@ from crowd_sim.errors import InputError
 from crowd_sim.scores import SCORES
 from crowd_sim.valuation.exact import MAX_PLAYERS
 from crowd_sim.valuation.games import AveragingGame
-from crowd_sim.valuation.kernel_shap import minimum_budget
+from crowd_sim.valuation.kernel_shap import minimum_budget as least_of_kernel_shap
+from crowd_sim.valuation.stratified import KNOWN_SCORES
+from crowd_sim.valuation.stratified import minimum_budget as least_of_stratified
 
 
 def has_closed_form(score: str) -> bool:
@@ -18,27 +20,32 @@ def has_closed_form(score: str) -> bool:
     return AveragingGame(np.zeros((1, 1)), np.zeros(1), score).shapley_values() is not None
 
 
-def check_budget(method: str, budget: int, n_players: int, closed_form: bool) -> None:
+def check_budget(method: str, budget: int, n_players: int, score: str | None) -> None:
     """Refuse what the estimator would refuse once it starts.
 
     Args:
         method: a name in `METHODS`.
         budget: utility evaluations.
         n_players: of the game.
-        closed_form: whether the game has one.
+        score: the name of the averaging game's score; None for any other game.
 
     Raises:
         InputError: names `method` or `budget`, and what is allowed.
     """
+    closed_form = score is not None and has_closed_form(score)
     if method == "closed_form" and not closed_form:
         with_one = ", ".join(name for name in SCORES if has_closed_form(name))
         raise InputError("method", method, f"needs a score with a closed form: {with_one}")
     if method == "exact" and n_players > MAX_PLAYERS:
         raise InputError("method", method, f"enumerates at most {MAX_PLAYERS} workers; there are {n_players}")
+    if method == "stratified" and score not in KNOWN_SCORES:
+        raise InputError("method", method, f"needs one of the scores {', '.join(KNOWN_SCORES)}")
     if method == "auto":
         enumerable = n_players <= MAX_PLAYERS and 2**n_players <= budget
-        method = "closed_form" if closed_form else "exact" if enumerable else "permutation"
-    smallest = {"kernel_shap": minimum_budget, "permutation": _two_pairs}.get(method, lambda _: 0)(n_players)
+        sampler = "stratified" if score in KNOWN_SCORES else "permutation"
+        method = "closed_form" if closed_form else "exact" if enumerable else sampler
+    least = {"kernel_shap": least_of_kernel_shap, "permutation": _two_pairs, "stratified": least_of_stratified}
+    smallest = least[method](n_players) if method in least else 0
     if budget < smallest:
         raise InputError("budget", budget, f"must be at least {smallest} for {method} with {n_players} workers")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,7 +28,9 @@ class Lists:
     @property
     def sizes(self) -> NDArray[np.int64]:
         """How many players each coalition has: int64[m]."""
-        return np.diff(self.ends, prepend=0)
+        sizes = self.ends.copy()
+        sizes[1:] -= self.ends[:-1]
+        return sizes
 
     def part(self, start: int, stop: int) -> Lists:
         """Coalitions ``start`` to ``stop``, the latter left out; a view of the members."""
@@ -38,12 +41,14 @@ class Lists:
     def masks(self, n_players: int) -> NDArray[np.bool_]:
         """The same coalitions as bool[m, n]."""
         out = np.zeros((len(self), n_players), dtype=np.bool_)
-        out[np.repeat(np.arange(len(self)), self.sizes), self.members] = True
+        _mark(self.members, self.ends, out)
         return out
 
     @staticmethod
     def joined(parts: Sequence[Lists]) -> Lists:
         """The coalitions of all parts, in their order."""
+        if not parts:
+            return Lists(np.empty(0, dtype=np.int32), np.empty(0, dtype=np.int64))
         before = np.cumsum([0] + [len(part.members) for part in parts])
         ends = [part.ends + start for part, start in zip(parts, before, strict=False)]
         return Lists(np.concatenate([part.members for part in parts]), np.concatenate(ends))
@@ -53,3 +58,12 @@ class Lists:
         """Coalitions of one size: the rows of ``players`` [m, k]."""
         m, k = players.shape
         return Lists(players.astype(np.int32).ravel(), np.arange(1, m + 1) * k)
+
+
+@numba.njit(cache=True)
+def _mark(members: NDArray[np.int32], ends: NDArray[np.int64], out: NDArray[np.bool_]) -> None:
+    start = 0
+    for row in range(len(ends)):
+        for t in range(start, ends[row]):
+            out[row, members[t]] = True
+        start = ends[row]

@@ -12,7 +12,7 @@ _BITS = 6  # players of a block; the sums of all 64 subsets of a block are table
 _TABLE_ROWS = 128  # coalitions from which a table pays
 _TABLE_CELLS = 1 << 22  # numbers that a table may hold
 _SCAN = 8  # a list of more than n / 8 players is put in order by a look at every player
-_INSERTION = 24  # players up to which sorting by insertion is fastest
+_FEW_PLAYERS = 256  # up to which masks and a table are faster than lists
 
 
 @numba.njit(cache=True)
@@ -62,6 +62,22 @@ def _means(coalitions: NDArray[np.bool_], vectors: NDArray[np.float64], out: NDA
 
 
 @numba.njit(cache=True)
+def _put_in_order(players: NDArray[np.int32], held: NDArray[np.bool_]) -> None:
+    """Sort in place; ``held`` bool[n] is all False, before and after."""
+    if len(players) * _SCAN < len(held):
+        players.sort()
+        return
+    for player in players:
+        held[player] = True
+    found = 0
+    for player in range(len(held)):
+        if held[player]:
+            players[found] = player
+            found += 1
+            held[player] = False
+
+
+@numba.njit(cache=True)
 def _means_of_lists(
     members: NDArray[np.int32], ends: NDArray[np.int64], vectors: NDArray[np.float64], out: NDArray[np.float64]
 ) -> None:
@@ -70,33 +86,15 @@ def _means_of_lists(
     held = np.zeros(n, dtype=np.bool_)
     start = 0
     for row in range(len(ends)):
-        size = ends[row] - start
-        ordered = members[start : ends[row]].copy()
-        if size * _SCAN < n:
-            for a in range(1, size) if size <= _INSERTION else range(0):
-                player, b = ordered[a], a
-                while b > 0 and ordered[b - 1] > player:
-                    ordered[b] = ordered[b - 1]
-                    b -= 1
-                ordered[b] = player
-            if size > _INSERTION:
-                ordered.sort()
-        else:
-            for player in ordered:
-                held[player] = True
-            found = 0
-            for player in range(n):
-                if held[player]:
-                    ordered[found] = player
-                    found += 1
-                    held[player] = False
+        players = members[start : ends[row]].copy()
+        _put_in_order(players, held)
+        size = len(players)
         total[:] = 0.0
         part[:] = 0.0
         for a in range(size):
-            player = ordered[a]
             for j in range(d):
-                part[j] += vectors[player, j]
-            if a + 1 == size or ordered[a + 1] // _BITS != player // _BITS:
+                part[j] += vectors[players[a], j]
+            if a + 1 == size or players[a + 1] // _BITS != players[a] // _BITS:
                 for j in range(d):
                     total[j] += part[j]
                 part[:] = 0.0
@@ -107,6 +105,8 @@ def _means_of_lists(
 
 def list_means(lists: Lists, vectors: NDArray[np.float64]) -> NDArray[np.float64]:
     """`coalition_means` of coalitions given as lists: the same bits, at a cost that does not grow with n."""
+    if len(vectors) <= _FEW_PLAYERS:
+        return coalition_means(lists.masks(len(vectors)), vectors)
     out = np.empty((len(lists), vectors.shape[1]))
     _means_of_lists(lists.members, lists.ends, vectors, out)
     return out

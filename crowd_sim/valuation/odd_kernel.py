@@ -24,8 +24,8 @@ class OddKernel:
 
     Attributes:
         between: float64[n + 1], of d(x) and d(y) by the number of players on different sides.
-        with_value: float64[n], of d(x) and φ_i for i in x, by the number of other players that are out of x; for i out
-            of x the sign turns, and the number is that of the other players that are out of x still.
+        with_value: float64[n], of d(x) and φ_i by the number of the other players that are out of x, where i is in x;
+            where i is out of x its negative.
         contrast: the variance of φ_i − Σ_j φ_j / n, the same for all i.
     """
 
@@ -40,7 +40,7 @@ def odd_kernel(n: int, decay: float) -> OddKernel:
     With r = (1−b)/(1+b), after division by (1+b)^n:
     between(h) = (r^h − r^(n−h))/2 − b (n−2h) / (1+b)^n, the generating function's odd part without level 1;
     with_value(h) = Σ_l (2/l) b^l K_{l−1}(h; n−1) = ∫_{−b}^{b} (1+t)^(n−1−h) (1−t)^h dt − 2b, a polynomial of degree n−1,
-    which Gauss and Legendre's rule integrates exactly, and every term of it positive;
+    which Gauss and Legendre's rule integrates exactly;
     contrast = (1 − 1/n) Σ_l (4/l²) b^l (C(n−1, l−1) − C(n−2, l−2)), variance and covariance of two values.
     """
     h = np.arange(n + 1.0)

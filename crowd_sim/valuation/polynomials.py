@@ -40,9 +40,7 @@ def _size_sums(n: int, low: int, high: int) -> NDArray[np.float64]:
 
 
 @numba.njit(cache=True)
-def _raw(
-    f: NDArray[np.float64], s1: float, s2: float, s3: float, s4: float
-) -> tuple[float, float, float, float]:
+def _raw(f: NDArray[np.float64], s1: float, s2: float, s3: float, s4: float) -> tuple[float, float, float, float]:
     """Moments 1 to 4 of U from the power sums of the others."""
     return (
         f[1] * s1,
@@ -57,9 +55,7 @@ def _raw(
 
 
 @numba.njit(cache=True)
-def _powers(
-    x: float, sums: NDArray[np.float64], a2: float, a3: float, a4: float
-) -> tuple[float, float, float, float]:
+def _powers(x: float, sums: NDArray[np.float64], a2: float, a3: float, a4: float) -> tuple[float, float, float, float]:
     """E[(x + U)^p], p = 1 … 4, for a player at x; all players' x sum to 0, their powers to a2, a3, a4."""
     s1, s2, s3, s4 = -x, a2 - x * x, a3 - x**3, a4 - x**4
     v1, _, _, _ = _raw(sums[1], s1, s2, s3, s4)
@@ -111,7 +107,9 @@ def contrasts_l1(centred: NDArray[np.float64], low: int, high: int) -> NDArray[n
 
 
 @numba.njit(cache=True)
-def moments_l2(centred: NDArray[np.float64], offset: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def moments_l2(
+    centred: NDArray[np.float64], offset: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """What `contrasts_l2` needs of the crowd, for any sizes; O(n d²), in plain loops.
 
     Returns:
@@ -165,9 +163,7 @@ def moments_l2(centred: NDArray[np.float64], offset: NDArray[np.float64]) -> tup
 
 
 @numba.njit(cache=True)
-def _fourth(
-    f: NDArray[np.float64], g: float, image: float, cubic: float, s2: float, s4: float, trace: float
-) -> float:
+def _fourth(f: NDArray[np.float64], g: float, image: float, cubic: float, s2: float, s4: float, trace: float) -> float:
     """E|e_i + U|⁴ for any inner product.
 
     Args:
@@ -199,9 +195,7 @@ def _fourth(
 
 
 @numba.njit(cache=True)
-def contrasts_l2(
-    players: NDArray[np.float64], totals: NDArray[np.float64], low: int, high: int
-) -> NDArray[np.float64]:
+def contrasts_l2(players: NDArray[np.float64], totals: NDArray[np.float64], low: int, high: int) -> NDArray[np.float64]:
     """float64[n, 8]: contrasts of L, Q, L², LQ, Q², L³, L²Q, L⁴, summed over the sizes; O(n)."""
     n = len(players)
     sums = _size_sums(n, low, high)

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+_NORMAL_95 = 1.959963984540054  # the normal quantile of 97.5 %
+
 
 @dataclass(frozen=True, eq=False)
 class ShapleyResult:
@@ -28,7 +30,17 @@ class ShapleyResult:
     n_evaluations: int
     method: str
 
+    @property
+    def lower(self) -> NDArray[np.float64]:
+        """float64[n], where the 95 % interval of each value begins: normal, from ``stderr``; NaN where that is."""
+        return self.values - _NORMAL_95 * self.stderr
+
+    @property
+    def upper(self) -> NDArray[np.float64]:
+        """float64[n], where the 95 % interval of each value ends."""
+        return self.values + _NORMAL_95 * self.stderr
+
     def to_frame(self) -> pd.DataFrame:
-        """One row a player: ``player`` (its number in the game), ``value``, ``stderr``."""
-        players = np.arange(len(self.values))
-        return pd.DataFrame({"player": players, "value": self.values, "stderr": self.stderr})
+        """One row a player: ``player`` (its number in the game), ``value``, ``stderr``, ``lower``, ``upper``."""
+        columns = {"value": self.values, "stderr": self.stderr, "lower": self.lower, "upper": self.upper}
+        return pd.DataFrame({"player": np.arange(len(self.values)), **columns})

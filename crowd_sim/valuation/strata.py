@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numba
 import numpy as np
@@ -13,7 +14,7 @@ from crowd_sim.valuation.lists import Lists
 
 _GOLDEN = 0.6180339887498949  # multiples of it, modulo 1, fill [0, 1) evenly at every length
 _FINEST, _COARSEST, _STEP = 1.3, 4.0, 1.1
-_DRAWS = 20
+_DRAWS = 100
 """Coalitions per stratum that the budget must allow for; else the strata are made fewer."""
 
 
@@ -26,6 +27,11 @@ class Stratum:
         low, high: the sizes, both included.
         chances: float64[high − low + 1], how often each size is drawn; they sum to 1.
         weight: the stratum's share of the pilot, up to a factor common to all strata.
+        importance: float64[high − low + 1], 1 / (chance × k/n × (1 − k/n)): what makes a coalition's utility an unbiased
+            part of the contrasts, summed over the sizes;
+        deviation: float64[high − low + 1], 1 / (chance × √(k/n (1 − k/n))): the standard deviation of that part over the
+            players, per unit of utility.
+        decay: Σ k^-1.5, to which the contrasts of residuals are taken to be proportional.
     """
 
     number: int
@@ -33,6 +39,9 @@ class Stratum:
     high: int
     chances: NDArray[np.float64]
     weight: float
+    importance: NDArray[np.float64]
+    deviation: NDArray[np.float64]
+    decay: float
 
     @property
     def sizes(self) -> NDArray[np.int64]:
@@ -40,7 +49,8 @@ class Stratum:
         return np.arange(self.low, self.high + 1)
 
 
-def strata_of(n: int, draws: int) -> list[Stratum]:
+@lru_cache(maxsize=16)
+def strata_of(n: int, draws: int) -> tuple[Stratum, ...]:
     """The sizes 2 to n − 1 cut into strata, as finely as ``draws`` coalitions in all allow.
 
     Differences between players fall quickly with the size of the coalitions: the ranges grow with the size. Within
@@ -54,8 +64,12 @@ def strata_of(n: int, draws: int) -> list[Stratum]:
     for number, (low, high) in enumerate(ranges):
         k = np.arange(low, high + 1.0)
         weights = k**-1.5 * np.sqrt(1.0 / k + 1.0 / (n - k))
-        strata.append(Stratum(number, low, high, weights / weights.sum(), float(weights.sum())))
-    return strata
+        chances, share = weights / weights.sum(), k / n
+        variance = share * (1.0 - share)
+        importance, deviation = 1.0 / (chances * variance), 1.0 / (chances * np.sqrt(variance))
+        decay = float((k**-1.5).sum())
+        strata.append(Stratum(number, low, high, chances, float(weights.sum()), importance, deviation, decay))
+    return tuple(strata)
 
 
 def _ranges(n: int, ratio: float) -> list[tuple[int, int]]:
@@ -71,15 +85,15 @@ def _ranges(n: int, ratio: float) -> list[tuple[int, int]]:
     return ranges
 
 
-def draw(stratum: Stratum, n: int, first: int, count: int, seed: int, run: int, stage: int) -> Lists:
-    """``count`` coalitions of a stratum; sizes go on where ``first`` coalitions before left off.
+def draw(stratum: Stratum, n: int, count: int, seed: int, run: int, stage: int) -> Lists:
+    """``count`` coalitions of a stratum: a smaller count gives the first of the same coalitions.
 
-    A function of (seed, run, stage, stratum, first) and n: a smaller ``count`` gives the first of the same coalitions.
+    A function of (seed, run, stage, stratum) and n; two stages draw independently.
     """
     if stratum.low == stratum.high:
         sizes = np.full(count, stratum.low)
     else:
-        places = (np.arange(first, first + count) * _GOLDEN + 0.5) % 1.0
+        places = (np.arange(count) * _GOLDEN + 0.5 * (stage + 1)) % 1.0
         steps = np.searchsorted(np.cumsum(stratum.chances), places, side="right")
         sizes = np.minimum(stratum.low + steps, stratum.high)
     ends = np.cumsum(sizes)

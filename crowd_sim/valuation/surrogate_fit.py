@@ -15,12 +15,14 @@ from scipy import linalg
 
 from crowd_sim.valuation.odd_kernel import OddKernel, odd_kernel
 
-_NUGGET = 1e-9  # of the variance; without it the equations are singular where a level has fewer terms than there are pairs
+_NUGGET = (
+    1e-9  # of the variance; without it the equations are singular where a level has fewer terms than there are pairs
+)
 _SIZE_POWERS = (3, 5)  # of the mean sign: what depends on the coalition's size alone moves no value against another
 
 
 def trend(signs: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What is fitted without a prior, float64[m, p]: level 1, and those odd powers of the mean sign that the sizes tell apart."""
+    """What is fitted without a prior, float64[m, p]: level 1, and the odd powers of the mean sign that sizes tell apart."""
     n_sizes = (signs.shape[1] - 1) // 2  # in pairs, and a middle size, where the mean is 0, does not count
     mean = signs.mean(axis=1)
     return np.column_stack([signs] + [mean**power for power in _SIZE_POWERS if power < 2 * n_sizes])
@@ -54,6 +56,12 @@ class Equations:
         """L⁻¹ y for one game's y float64[m]."""
         return linalg.solve_triangular(self.lower, worth, lower=True, check_finite=False)
 
+    def coefficients(self, white: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The trend's coefficients float64[p], and K⁻¹ (y − trend) float64[m], for ``white`` L⁻¹ y: they predict."""
+        slopes = linalg.solve_triangular(self.triangle, self.basis.T @ white, check_finite=False)
+        residual = self.off_trend(white)
+        return slopes, linalg.solve_triangular(self.lower, residual, lower=True, trans="T", check_finite=False)
+
     def off_trend(self, columns: NDArray[np.float64]) -> NDArray[np.float64]:
         """P times ``columns``."""
         return columns - self.basis @ (self.basis.T @ columns)
@@ -73,9 +81,8 @@ def equations(n: int, decay: float, apart: NDArray[np.int16], columns: NDArray[n
     matrix = kernel.between[apart]
     matrix[np.diag_indices(len(matrix))] += _NUGGET
     lower = linalg.cholesky(matrix, lower=True, overwrite_a=True, check_finite=False)
-    basis, triangle = linalg.qr(
-        linalg.solve_triangular(lower, columns, lower=True, check_finite=False), mode="economic", check_finite=False
-    )
+    white = linalg.solve_triangular(lower, columns, lower=True, check_finite=False)
+    basis, triangle = (np.asarray(part, dtype=np.float64) for part in linalg.qr(white, mode="economic"))
     return Equations(kernel, lower, basis, triangle)
 
 

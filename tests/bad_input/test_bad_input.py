@@ -517,7 +517,7 @@ def test_a_report_of_a_foreign_folder_is_refused(refused, tmp_path):
             ("crowd-sim: tournament.rounds = -3", AT_LEAST_1),
         ),
         (("experiments.cli", "sweep", b"\xff.yaml"), ("crowd-sim: configuration = '\\udcff.yaml'", "cannot be read")),
-        (("experiments.paper.compare_vector", "nowhere"), ("compare_vector: folder = 'nowhere'", "no points.parquet")),
+        (("experiments.paper.compare_vector", "nowhere"), ("compare_vector: folder = 'nowhere'", "must hold points.parquet")),
     ],
 )
 def test_a_process_is_refused(tmp_path, arguments, says):

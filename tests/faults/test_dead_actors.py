@@ -7,11 +7,11 @@ import pytest
 import ray
 from ray.exceptions import RayTaskError
 
-from actors.failure import ClusterError, fetch
+from actors.failure import fetch
 from actors.host import RayHost
 from actors.resources import Need, check_capacity, need_of_run
 from crowd_sim.config import RunConfig
-from crowd_sim.errors import InputError
+from crowd_sim.errors import ClusterError, InputError
 from crowd_sim.loading import load_people
 from crowd_sim.services import InProcess
 from crowd_sim.simulation import simulate

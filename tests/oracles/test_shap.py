@@ -32,7 +32,7 @@ def test_solve_gives_the_package_s_values_on_the_package_s_coalitions(n, budget)
     game = averaging_game(n)
     values, masks, weights = explained(game, budget, seed=1)
     ends = game(np.array([[False] * n, [True] * n]))
-    ours = solve(masks, weights, game(masks)[None], ends[:1], ends[1:])
+    ours = solve(masks, weights, game(masks)[None], ends[:1], ends[1:], len(masks))[0]
     np.testing.assert_allclose(ours[0], values, atol=1e-8)
 
 

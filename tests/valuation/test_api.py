@@ -4,7 +4,7 @@ import pytest
 from crowd_sim.errors import InputError
 from crowd_sim.valuation import METHODS, AveragingGame, ShapleyResult, shapley, shapley_many
 
-SAMPLERS = ["kernel_shap", "permutation"]
+SAMPLERS = ["kernel_shap", "permutation"]  # of any game
 
 
 class Broken:
@@ -32,7 +32,9 @@ def test_the_issue_s_example(averaging_game):
 
 def test_to_frame():
     frame = ShapleyResult(np.array([1.0, 2.0]), np.array([0.1, 0.2]), 4, "exact").to_frame()
-    assert list(frame.columns) == ["player", "value", "stderr"]
+    assert list(frame.columns) == ["player", "value", "stderr", "lower", "upper"]
+    assert frame["lower"].tolist() == pytest.approx([0.804, 1.608], abs=1e-4)
+    assert frame["upper"].tolist() == pytest.approx([1.196, 2.392], abs=1e-4)
     assert frame["player"].tolist() == [0, 1]
     assert frame["value"].tolist() == [1.0, 2.0]
 
@@ -41,14 +43,18 @@ def test_auto(averaging_game):
     assert shapley(averaging_game(50, score="dot")).method == "closed_form"
     assert shapley(averaging_game(13)).method == "exact"
     assert shapley(averaging_game(13), budget=2**13).method == "exact"
-    assert shapley(averaging_game(13), budget=2**13 - 1).method == "permutation"
-    assert shapley(averaging_game(21), budget=2**22).method == "permutation"
+    assert shapley(averaging_game(13), budget=2**13 - 1).method == "stratified"
+    assert shapley(averaging_game(21), budget=2**12).method == "stratified"
+    assert (
+        shapley(averaging_game(21, score=lambda x, t: -((x - t) ** 4).sum(axis=1)), budget=2**12).method
+        == "permutation"
+    )
 
 
 def test_auto_chooses_for_each_game(averaging_game):
     games = [averaging_game(30, score=score) for score in ("l2", "dot", "l1", "squared_l2")]
     results = shapley_many(games)
-    assert [r.method for r in results] == ["permutation", "closed_form", "permutation", "closed_form"]
+    assert [r.method for r in results] == ["stratified", "closed_form", "stratified", "closed_form"]
     assert bits(results) == bits(shapley(game) for game in games)
     assert bits(results) == bits(shapley_many(games, evaluate=remote(games)))
 

@@ -1,0 +1,164 @@
+"""Calibrated points: what each worker adds to a coalition, learnt from the scores that the tournament gives anyway.
+
+**The function.** Model and candidates are mixtures of the initial model and the workers with known shares z (`compositions`).
+So all scores of a run, of candidates that won and of those that lost, are values of one function f at known places, and
+where tuning is exactly such a mixture (`learners.vector`) they are free of noise. f is estimated by kernel ridge
+(`kernel_ridge`), with penalty and family by leaving one out in closed form.
+
+**The value.** Worker i, joining a coalition of k − 1 average others, moves its mean from u = (1/n, …, 1/n) to
+u + (e_i − u)/k. What this adds, f(u + (e_i − u)/k) − f(u), summed over k = 1 … n with equal weights, as Shapley's are, is
+i's value but for a constant; only k = 1, …, n on a short geometric grid are computed, the others lie on straight lines in 1/k
+between them. For known f its Spearman correlation with Shapley values is above 0.99 from n = 25 on (l1, l2; MovieLens).
+
+**The points** are exp(`SPREAD` × standardised value): always positive, in the order of the values, 1 for all as long as
+nothing is known, and of a spread that does not depend on the score's unit. Their squares weight the centroids: at 0.1, two
+standard deviations weigh e^0.4 = 1.5 times the average. More would lower the distance further, but lead the models away from
+the average of the crowd, where coalitions are, and cost correlation (0.96 → 0.95 at 0.2).
+
+**Why not** plainly regress each round's centred gains on its members' weights, round by round? Centring compares only
+candidates of one round, and a gain at one place is not the gain at another unless f is linear; small crowds with `l1`
+and `l2` and long tournaments suffer. Here the round's common part needs no centring because the model's own composition
+explains it; ridge on the features of a kernel instead of the weights themselves lets gains depend on the place. The plain
+linear ridge on the shares is the family `lin`, chosen for scores that are linear. Measured over the paper's sweep (60 cells,
+random grouping), mean Spearman with accurate values: rank 0.76, plain ridge 0.94, this 0.96.
+
+Points change after the rounds R, R/2, R/4, … (each rounded up, to the first that is at most `FIRST`), the last from up to
+`WINDOW` scores and the others, which only steer, from up to `EARLY`: a fit costs their cube. In between points stand.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache, partial
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from crowd_sim.tournament.compositions import Rounds, compositions, remember, scores
+from crowd_sim.tournament.kernel_ridge import Fit, arc, fit_scores
+from crowd_sim.tournament.played import Played
+
+SPREAD = 0.1
+"""Standard deviation of the points' logarithms."""
+
+WINDOW, EARLY = 256, 96
+"""Scores, the latest ones, that the last fit and earlier fits see."""
+
+FIRST = 4
+
+_N_SIZES = 5
+"""Coalition sizes k at which values are computed."""
+
+_LARGEST = 300.0
+"""Standardised values are cut here, so that points, their squares and sums stay finite for crowds of millions."""
+
+_NOISE = 1e-12
+"""Scores that differ by less than this part of themselves are equal but for rounding."""
+
+_BLOCK = 4096
+"""Workers whose compositions are in memory at a time."""
+
+
+def calibrated(
+    points: NDArray[np.float64], memory: Rounds | None, played: Played
+) -> tuple[NDArray[np.float64], Rounds]:
+    """Points by what each worker is estimated to add to a coalition; see the module.
+
+    Every run is fitted by itself, so none depends on which are beside it. A run whose scores tell nothing apart keeps its
+    points.
+    """
+    n_groups = played.selection.candidate_scores.shape[1]
+    memory = remember(memory, played, max((WINDOW - 1) // n_groups, 1))
+    if not is_due(played.round, played.rounds):
+        return points, memory
+    last = WINDOW if played.round == played.rounds else EARLY
+    return np.stack([_points(row, memory, run, last) for run, row in enumerate(points)]), memory
+
+
+def is_due(number: int, rounds: int) -> bool:
+    """Whether points change after this round of so many."""
+    while rounds > max(number, FIRST):
+        rounds = -(-rounds // 2)
+    return number == rounds
+
+
+def _points(points: NDArray[np.float64], memory: Rounds, run: int, last: int) -> NDArray[np.float64]:
+    observed = scores(memory, run, last)
+    if np.ptp(observed) <= _NOISE * np.abs(observed).max():
+        return points
+    n = len(points)
+    # a crowd of one block is composed once, a larger one twice, and never held as a whole
+    block = lru_cache(maxsize=1)(partial(compositions, memory, run, last))
+    cuts = [(start, min(start + _BLOCK, n)) for start in range(0, n, _BLOCK)]
+    totals = np.zeros(len(observed))
+    gram = np.zeros((len(observed), len(observed)))
+    for cut in cuts:
+        shares = block(*cut)
+        totals += shares.sum(axis=0)
+        gram += shares.T @ shares
+    gram += np.outer(1 - totals, 1 - totals)
+    found = fit_scores(gram, (observed - observed.mean()) / observed.std())
+    if found is None:
+        return points
+    values = np.concatenate([_values(found, block(*cut), totals, gram.diagonal(), n) for cut in cuts])
+    if values.min() == values.max():
+        return np.ones(n)
+    values -= values.mean()
+    return np.exp(SPREAD * np.clip(values / values.std(), -_LARGEST, _LARGEST))
+
+
+def _values(
+    found: Fit,
+    shares: NDArray[np.float64],
+    totals: NDArray[np.float64],
+    squares: NDArray[np.float64],
+    n_workers: int,
+) -> NDArray[np.float64]:
+    """Values float64[m], up to a common constant and factor, of workers with `shares` float64[m, N].
+
+    No BLAS: workers whose shares are equal must have equal values, to the last bit.
+    """
+    if found.family == "lin":  # f is linear: all k say the same
+        return (shares * found.alpha).sum(axis=1)
+    values = np.empty(len(shares))
+    sizes, weights = size_grid(n_workers)
+    _sum_over_sizes(shares, totals, 1 + squares, found.alpha, n_workers, sizes, weights, values)
+    return values
+
+
+@lru_cache(maxsize=16)
+def size_grid(n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Sizes k_j from 1 to n and w_j with Σ_k f(1/k) = Σ_j w_j f(1/k_j) for f piecewise linear between the 1/k_j."""
+    sizes = np.unique(np.round(np.geomspace(1, n, _N_SIZES)))
+    near = 1 / np.arange(n, 0, -1)
+    knots = 1 / sizes[::-1]
+    weights = np.array([np.interp(near, knots, hat).sum() for hat in np.eye(len(knots))])
+    return sizes, weights[::-1].copy()
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _sum_over_sizes(
+    shares: NDArray[np.float64],
+    totals: NDArray[np.float64],
+    squares: NDArray[np.float64],
+    alpha: NDArray[np.float64],
+    n_workers: int,
+    sizes: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    values: NDArray[np.float64],
+) -> None:
+    """Σ_j w_j f(u + (e_i − u)/k_j); `totals` and `squares`: of each observation Σ_i z_i and 1 + z · z."""
+    kernel = np.empty(len(alpha))
+    for i in range(len(values)):
+        value = 0.0
+        for j in range(len(sizes)):
+            own = 1.0 / sizes[j]
+            common = (1.0 - own) / n_workers
+            square = 1.0 + n_workers * common * common + 2.0 * common * own + own * own
+            for o in range(len(alpha)):  # apart from the sum, so that it runs on several o at once
+                kernel[o] = arc(common * totals[o] + own * shares[i, o], square * squares[o])
+            f = 0.0
+            for o in range(len(alpha)):
+                f += alpha[o] * kernel[o]
+            value += weights[j] * f
+        values[i] = value

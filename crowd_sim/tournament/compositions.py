@@ -1,0 +1,176 @@
+"""Compositions: what share of every candidate of a tournament comes from which worker.
+
+A candidate is model + δ (centroid − model) and a centroid is a weighted mean of workers, so model and candidates are
+mixtures of the initial model and the workers. The shares follow from groups, weights and winners alone; no vector is needed:
+
+    z_k = (1 − δ) q + δ p_k,   q ← z_winner where a round changed the model,
+
+with q the workers' shares in the model (0 at the start), p_ki = weight_i / total of group k for its members. A group of total
+weight 0 leaves the model where it is: z_k = q. The initial model has the rest, 1 − Σ_i z_ki.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from crowd_sim.tournament.played import Played
+
+
+@dataclass(frozen=True)
+class Round:
+    """A round as it is remembered.
+
+    Attributes:
+        assignment: unsigned[B, n], of the smallest type that holds K.
+        weights: float64[B, n], one array for all rounds in which they did not change.
+        totals: float64[B, K], the groups' weights.
+        model_scores: float64[B].
+        candidate_scores: float64[B, K].
+        winner: int64[B].
+    """
+
+    assignment: NDArray[np.unsignedinteger]
+    weights: NDArray[np.float64]
+    totals: NDArray[np.float64]
+    model_scores: NDArray[np.float64]
+    candidate_scores: NDArray[np.float64]
+    winner: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """The last rounds of B runs.
+
+    Attributes:
+        step: float64[B], δ.
+        before: float64[B, n], the workers' shares in the model that the first of the rounds started from.
+        rounds: what happened since.
+    """
+
+    step: NDArray[np.float64]
+    before: NDArray[np.float64]
+    rounds: tuple[Round, ...]
+
+
+def remember(memory: Rounds | None, played: Played, n_rounds: int) -> Rounds:
+    """The memory with one more round, and without the oldest where there are more than `n_rounds`."""
+    memory = memory or Rounds(played.step, np.zeros(played.weights.shape), ())
+    rounds = (*memory.rounds, _round(played, memory.rounds[-1] if memory.rounds else None))
+    if len(rounds) <= n_rounds:
+        return Rounds(memory.step, memory.before, rounds)
+    return Rounds(memory.step, _after(memory.before, rounds[0], memory.step), rounds[1:])
+
+
+def _round(played: Played, last: Round | None) -> Round:
+    n_groups = played.selection.candidate_scores.shape[1]
+    same = last is not None and np.array_equal(last.weights, played.weights)
+    weights = last.weights if last is not None and same else played.weights
+    totals = np.zeros((len(weights), n_groups))
+    _sum_groups(played.assignment, weights, totals)
+    return Round(
+        played.assignment.astype(np.min_scalar_type(n_groups - 1)),
+        weights,
+        totals,
+        played.selection.model_scores,
+        played.selection.candidate_scores,
+        played.selection.winner,
+    )
+
+
+def _after(before: NDArray[np.float64], oldest: Round, step: NDArray[np.float64]) -> NDArray[np.float64]:
+    after = before.copy()
+    _advance(after, oldest.assignment, oldest.weights, oldest.totals, oldest.winner, step)
+    return after
+
+
+def scores(memory: Rounds, run: int, last: int) -> NDArray[np.float64]:
+    """The last so many of: the score of the first model, then, round by round, of the candidates: float64[N].
+
+    Of more than `last` candidates a round, every second, third, … is looked at.
+    """
+    stride = _stride(memory, last)
+    candidates = [played.candidate_scores[run, ::stride] for played in memory.rounds]
+    return np.concatenate([memory.rounds[0].model_scores[run : run + 1], *candidates])[-last:]
+
+
+def compositions(memory: Rounds, run: int, last: int, start: int, stop: int) -> NDArray[np.float64]:
+    """Shares of the workers from `start` to `stop` in what `scores` lists, a row a worker: float64[m, N]."""
+    rounds, stride, workers = memory.rounds, _stride(memory, last), slice(start, stop)
+    before = memory.before[run, workers]
+    n_observed = -(-rounds[0].totals.shape[1] // stride)
+    shares = np.empty((len(before), 1 + n_observed * len(rounds)))
+    _fill(
+        before,
+        np.stack([played.assignment[run, workers] for played in rounds]),
+        np.stack([played.weights[run, workers] for played in rounds]),
+        np.stack([played.totals[run] for played in rounds]),
+        np.array([played.winner[run] for played in rounds]),
+        memory.step[run],
+        stride,
+        shares,
+    )
+    return np.ascontiguousarray(shares[:, -last:])
+
+
+def _stride(memory: Rounds, last: int) -> int:
+    return -(-memory.rounds[0].totals.shape[1] // last)
+
+
+@numba.njit(cache=True)
+def _sum_groups(assignment: NDArray[np.int64], weights: NDArray[np.float64], totals: NDArray[np.float64]) -> None:
+    for b in range(assignment.shape[0]):
+        for i in range(assignment.shape[1]):
+            totals[b, assignment[b, i]] += weights[b, i]
+
+
+@numba.njit(cache=True)
+def _advance(
+    shares: NDArray[np.float64],
+    assignment: NDArray[np.unsignedinteger],
+    weights: NDArray[np.float64],
+    totals: NDArray[np.float64],
+    winner: NDArray[np.int64],
+    step: NDArray[np.float64],
+) -> None:
+    for b in range(shares.shape[0]):
+        won = winner[b]
+        if won >= 0 and totals[b, won] > 0:
+            for i in range(shares.shape[1]):
+                shares[b, i] *= 1 - step[b]
+                if assignment[b, i] == won:
+                    shares[b, i] += step[b] * weights[b, i] / totals[b, won]
+
+
+@numba.njit(cache=True)
+def _fill(
+    before: NDArray[np.float64],
+    assignment: NDArray[np.unsignedinteger],
+    weights: NDArray[np.float64],
+    totals: NDArray[np.float64],
+    winner: NDArray[np.int64],
+    step: float,
+    stride: int,
+    shares: NDArray[np.float64],
+) -> None:
+    n_rounds, n_groups = totals.shape
+    for i in range(len(before)):
+        model = before[i]
+        shares[i, 0] = model
+        column = 1
+        for r in range(n_rounds):
+            kept = (1 - step) * model
+            own = assignment[r, i]
+            joined = kept + step * weights[r, i] / totals[r, own] if totals[r, own] > 0 else model
+            for k in range(0, n_groups, stride):
+                if k == own:
+                    shares[i, column] = joined
+                else:
+                    shares[i, column] = kept if totals[r, k] > 0 else model
+                column += 1
+            won = winner[r]
+            if won >= 0 and totals[r, won] > 0:
+                model = joined if won == own else kept

@@ -1,0 +1,115 @@
+"""Banzhaf values: a player's mean marginal contribution to a coalition of the others in which all are equally likely."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import linalg
+
+from crowd_sim.errors import InputError
+from crowd_sim.random import Purpose, generator
+from crowd_sim.valuation.checks import integer
+from crowd_sim.valuation.evaluation import Evaluate, Request, chunk_rows
+from crowd_sim.valuation.exact import MAX_PLAYERS, all_coalitions
+from crowd_sim.valuation.games import Game
+from crowd_sim.valuation.result import ShapleyResult
+from crowd_sim.valuation.threads import one_thread
+
+_LARGEST_KEY = 2**64 - 1
+_MOST_REGRESSED = 1000  # players, whose normal equations are a matrix of that size
+_STREAMS = 1  # in the place of the round: apart from the surrogate's own
+
+
+def banzhaf(
+    game: Game, budget: int = 10_000, seed: int = 0, run: int = 0, evaluate: Evaluate | None = None
+) -> ShapleyResult:
+    """The Banzhaf values of a game: exact where the budget covers all coalitions of up to 20 players, else sampled.
+
+    β_i = E[v(S) | i in S] − E[v(S) | i not in S] for S uniform over all coalitions, so that every evaluation serves
+    every player (maximum sample reuse: Wang and Jia, "Data Banzhaf", AISTATS 2023). S is drawn together with its
+    complement, which leaves of v only the odd part d(S) = (v(S) − v(N∖S)) / 2, and β_i is twice the coefficient of the
+    sign of i in d. From two pairs a player on it is estimated by least squares, whose error no longer holds what an
+    additive game explains (Liu, Witter, Korn et al., "Kernel Banzhaf", 2024, arXiv 2410.08336), below that by the mean.
+
+    Args:
+        game: with ``n_players`` and ``__call__(coalitions: bool[m, n]) -> float[m]``.
+        budget: number of utility evaluations; an odd one out is left.
+        seed: in [0, 2^64); with ``run`` the key of every draw.
+        run: in [0, 2^64).
+        evaluate: what evaluates the coalitions, as in `shapley`. Absent: the game is called in this process.
+
+    Raises:
+        InputError: fewer than one player, a budget of less than two pairs, or utilities of the wrong shape or not finite.
+    """
+    n = integer("game.n_players", game.n_players, 1)
+    request = Request(
+        games=[game],
+        n_players=n,
+        evaluate=evaluate,
+        budget=integer("budget", budget, 1),
+        seed=integer("seed", seed, 0, _LARGEST_KEY),
+        run=integer("run", run, 0, _LARGEST_KEY),
+    )
+    if n <= MAX_PLAYERS and 2**n <= budget:
+        return _enumerated(request)
+    if budget < 4:
+        raise InputError("budget", budget, f"must be at least {min(4, 2**n)} for Banzhaf values of {n} players")
+    return _sampled(request)
+
+
+def _enumerated(request: Request) -> ShapleyResult:
+    n = request.n_players
+    values, empty = np.zeros(n), None
+    for coalitions, utilities in request.utilities(all_coalitions(n)):
+        if empty is None:
+            empty = utilities[0, 0]  # a constant takes no part, to the last digit
+        # One player at a time and by numpy's own sum: the bits of a matrix product depend on the threads
+        values += [np.where(coalitions[:, i], utilities[0] - empty, empty - utilities[0]).sum() for i in range(n)]
+    return ShapleyResult(values / 2.0 ** (n - 1), np.zeros(n), 2**n, "exact")
+
+
+def _sampled(request: Request) -> ShapleyResult:
+    n, n_pairs = request.n_players, request.budget // 2
+    signs, odd = np.empty((n_pairs, n)), np.empty(n_pairs)
+    done = 0
+    for chunk, utilities in request.utilities(_uniform_pairs(n, n_pairs, request.seed, request.run)):
+        part = slice(done, done + len(chunk) // 2)
+        signs[part] = np.where(chunk[::2], 1.0, -1.0)
+        odd[part] = 0.5 * (utilities[0, ::2] - utilities[0, 1::2])
+        done = part.stop
+    with one_thread():
+        estimate = _least_squares if 2 * n <= n_pairs and n <= _MOST_REGRESSED else _means
+        coefficients, stderr = estimate(signs, odd)
+    return ShapleyResult(2.0 * coefficients, 2.0 * stderr, 2 * n_pairs, "maximum_sample_reuse")
+
+
+def _uniform_pairs(n: int, n_pairs: int, seed: int, run: int) -> Iterator[NDArray[np.bool_]]:
+    """Uniform coalitions, each followed by its complement, in fixed chunks; chunk c has its own stream."""
+    step = max(1, chunk_rows(n) // 2)
+    for c, start in enumerate(range(0, n_pairs, step)):
+        # Drawn in full, also the last one: a larger budget goes on where a smaller one ended
+        bits = generator(seed, run, Purpose.SURROGATE, _STREAMS, chunk=c).integers(0, 2, (step, n), dtype=np.uint8)
+        first = bits[: n_pairs - start].astype(np.bool_)
+        yield np.stack([first, ~first], axis=1).reshape(-1, n)
+
+
+def _means(signs: NDArray[np.float64], odd: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The means of sign × d and their standard errors."""
+    products = signs * odd[:, None]
+    return products.mean(axis=0), products.std(axis=0, ddof=1) / np.sqrt(len(odd))
+
+
+def _least_squares(
+    signs: NDArray[np.float64], odd: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The coefficients of d on the signs, and standard errors from the residuals one by one (MacKinnon and White's HC3)."""
+    basis, triangle = linalg.qr(signs, mode="economic", check_finite=False)
+    coefficients = linalg.solve_triangular(triangle, basis.T @ odd, check_finite=False)
+    residuals = odd - signs @ coefficients
+    if np.abs(residuals).max() <= 1e-12 * np.abs(odd).max():
+        return coefficients, np.zeros(len(coefficients))  # additive: what is left is rounding
+    weights = linalg.solve_triangular(triangle, basis.T, check_finite=False)
+    own = np.minimum((basis**2).sum(axis=1), 1.0 - 1e-9)
+    return coefficients, np.sqrt((weights**2) @ (residuals / (1.0 - own)) ** 2)

@@ -1,0 +1,282 @@
+"""Regression of a stratum's utilities on polynomials of the coalitions' means.
+
+The score −‖m + u‖ (l2) is regressed as a whole on the eight polynomials of `polynomials.contrasts_l2`; the score
+−Σ_j |m_j + u_j| (l1) coordinate by coordinate, each addend on the four powers of its own u_j, since a coalition that
+was paid for shows all its addends. Least squares with an intercept, shrunk by a small ridge towards an analytic prior.
+Plain loops throughout: the bits depend on no BLAS.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from crowd_sim.valuation.basis import Basis, Crowd
+
+_SAMPLED = 64  # coalitions from which the variance of the fitted part is estimated
+_SMALLEST_REST = 0.05  # of 1 − leverage
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """A stratum's regression.
+
+    Attributes:
+        coefficients: float64[terms, p].
+        inverse: float64[terms, p, p], of the centred normal matrices, the ridge included.
+        means: float64[terms, p + 1], of the regressors and of the term.
+        residuals: float64[m], ordinary ones.
+        deleted: float64[m], each from a fit to the other coalitions: r / (1 − h), h the leverage.
+    """
+
+    coefficients: NDArray[np.float64]
+    inverse: NDArray[np.float64]
+    means: NDArray[np.float64]
+    residuals: NDArray[np.float64]
+    deleted: NDArray[np.float64]
+
+
+def fit(crowd: Crowd, basis: Basis, points: NDArray[np.float64], utilities: NDArray[np.float64]) -> Fit:
+    """Regress utilities float64[m] of coalitions whose coordinates are ``points``."""
+    terms, p = basis.prior.shape
+    coefficients, inverse, means = np.empty((terms, p)), np.empty((terms, p, p)), np.empty((terms, p + 1))
+    residuals, deleted = utilities.copy(), utilities.copy()
+    arrays = basis.prior, basis.penalty, points, coefficients, inverse, means, residuals, deleted
+    if crowd.l1:
+        _fit_l1(crowd.offset, basis.inverse, *arrays)
+    else:
+        _fit_l2(utilities, basis.centre, basis.inverse, *arrays)
+    return Fit(coefficients, inverse, means, residuals, deleted)
+
+
+def fitted_variance(
+    crowd: Crowd,
+    basis: Basis,
+    points: NDArray[np.float64],
+    utilities: NDArray[np.float64],
+    found: Fit,
+    contrasts: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """float64[n]: variance of contrasts · coefficients by the leave-one-out sandwich, from some of the coalitions."""
+    m = points.shape[1]
+    rows = np.linspace(0, m - 1, min(m, _SAMPLED)).astype(np.int64)
+    some = points[:, rows]
+    terms = -np.abs(some + crowd.offset[:, None]) if crowd.l1 else utilities[None, rows]
+    influence, out = np.empty((contrasts.shape[1], len(rows))), np.empty(len(contrasts))
+    regressors = basis.regressors(some, crowd.l1)
+    _influence(regressors, terms, m, found.coefficients, found.inverse, found.means, influence)
+    _squares(contrasts, influence, out)
+    return out * (m / len(rows))
+
+
+@numba.njit(cache=True)
+def _fit_l1(
+    offset: NDArray[np.float64],
+    scale: NDArray[np.float64],
+    prior: NDArray[np.float64],
+    penalty: NDArray[np.float64],
+    points: NDArray[np.float64],
+    coefficients: NDArray[np.float64],
+    inverse: NDArray[np.float64],
+    means: NDArray[np.float64],
+    residuals: NDArray[np.float64],
+    deleted: NDArray[np.float64],
+) -> None:
+    """For each coordinate a polynomial of degree 4: sums of powers are its normal equations.
+
+    ``residuals`` and ``deleted`` come in as the utilities. What the addends do not explain of a utility is rounding,
+    and stays in them.
+    """
+    m = points.shape[1]
+    leverage = np.empty(9)
+    for j in range(len(points)):
+        shift, factor = offset[j], scale[j]
+        # less the first one: standardised powers lose no digits in raw moments, addends might
+        first = -abs(shift + points[j, 0])
+        s1 = s2 = s3 = s4 = s5 = s6 = s7 = s8 = 0.0
+        y0 = y1 = y2 = y3 = y4 = 0.0
+        for s in range(m):
+            y = -abs(shift + points[j, s]) - first
+            z = points[j, s] * factor
+            z2 = z * z
+            z3 = z2 * z
+            z4 = z2 * z2
+            s1 += z
+            s2 += z2
+            s3 += z3
+            s4 += z4
+            s5 += z3 * z2
+            s6 += z3 * z3
+            s7 += z4 * z3
+            s8 += z4 * z4
+            y0 += y
+            y1 += z * y
+            y2 += z2 * y
+            y3 += z3 * y
+            y4 += z4 * y
+        sums = np.array([np.float64(m), s1, s2, s3, s4, s5, s6, s7, s8])
+        right = np.array([y1, y2, y3, y4])
+        for a in range(4):
+            means[j, a] = sums[a + 1] / m
+            right[a] -= means[j, a] * y0
+            for b in range(4):
+                inverse[j, a, b] = sums[a + b + 2] - sums[a + 1] * sums[b + 1] / m
+        means[j, 4] = y0 / m + first
+        _solve(inverse[j], right, prior[j], penalty, coefficients[j])
+        constant = means[j, 4]
+        leverage[:] = 0.0  # a polynomial of degree 8
+        leverage[0] = 1.0 / m
+        for a in range(4):
+            constant -= coefficients[j, a] * means[j, a]
+            for b in range(4):
+                leverage[0] += inverse[j, a, b] * means[j, a] * means[j, b]
+                leverage[a + 1] -= 2.0 * inverse[j, a, b] * means[j, b]
+                leverage[a + b + 2] += inverse[j, a, b]
+        c1, c2, c3, c4 = coefficients[j]
+        h0, h1, h2, h3, h4, h5, h6, h7, h8 = leverage
+        for s in range(m):
+            z = points[j, s] * factor
+            term = -abs(shift + points[j, s])
+            residual = term - (constant + z * (c1 + z * (c2 + z * (c3 + z * c4))))
+            h = h0 + z * (h1 + z * (h2 + z * (h3 + z * (h4 + z * (h5 + z * (h6 + z * (h7 + z * h8)))))))
+            residuals[s] += residual - term
+            deleted[s] += residual / max(1.0 - h, _SMALLEST_REST) - term
+
+
+@numba.njit(cache=True)
+def _fit_l2(
+    utilities: NDArray[np.float64],
+    centre: NDArray[np.float64],
+    scale: NDArray[np.float64],
+    prior: NDArray[np.float64],
+    penalty: NDArray[np.float64],
+    points: NDArray[np.float64],
+    coefficients: NDArray[np.float64],
+    inverse: NDArray[np.float64],
+    means: NDArray[np.float64],
+    residuals: NDArray[np.float64],
+    deleted: NDArray[np.float64],
+) -> None:
+    m, p = points.shape[1], prior.shape[1]
+    x, right = np.empty(p), np.zeros(p)
+    normal, mean = inverse[0], means[0]
+    normal[:] = 0.0
+    mean[:] = 0.0
+    for s in range(m):
+        _polynomials((points[0, s] - centre[0]) * scale[0], (points[1, s] - centre[1]) * scale[1], x)
+        y = utilities[s] - utilities[0]
+        mean[p] += y
+        for a in range(p):
+            mean[a] += x[a]
+            right[a] += x[a] * y
+            for b in range(a + 1):
+                normal[a, b] += x[a] * x[b]
+    mean /= m
+    for a in range(p):
+        right[a] -= m * mean[a] * mean[p]
+        for b in range(a + 1):
+            normal[a, b] -= m * mean[a] * mean[b]
+            normal[b, a] = normal[a, b]
+    mean[p] += utilities[0]
+    _solve(normal, right, prior[0], penalty, coefficients[0])
+    for s in range(m):
+        _polynomials((points[0, s] - centre[0]) * scale[0], (points[1, s] - centre[1]) * scale[1], x)
+        residual = utilities[s] - mean[p]
+        h = 1.0 / m
+        for a in range(p):
+            x[a] -= mean[a]
+            residual -= coefficients[0, a] * x[a]
+            half = 0.5 * normal[a, a] * x[a]
+            for b in range(a):
+                half += normal[a, b] * x[b]
+            h += 2.0 * half * x[a]
+        residuals[s] = residual
+        deleted[s] = residual / max(1.0 - h, _SMALLEST_REST)
+
+
+@numba.njit(cache=True)
+def _polynomials(z: float, q: float, out: NDArray[np.float64]) -> None:
+    """As `Basis.regressors` has them for l2."""
+    out[0], out[1], out[2], out[3], out[4] = z, q, z * z, z * q, q * q
+    out[5], out[6], out[7] = out[2] * z, out[2] * q, out[2] * out[2]
+
+
+@numba.njit(cache=True)
+def _solve(
+    matrix: NDArray[np.float64],
+    right: NDArray[np.float64],
+    prior: NDArray[np.float64],
+    penalty: NDArray[np.float64],
+    coefficients: NDArray[np.float64],
+) -> None:
+    """Ridge towards the prior; ``matrix`` becomes the inverse (Gauss and Jordan: positive definite needs no pivots)."""
+    p = len(right)
+    for a in range(p):
+        for b in range(p):
+            right[a] -= matrix[a, b] * prior[b]
+    for c in range(p):
+        matrix[c, c] += penalty[c]
+    for c in range(p):
+        pivot = 1.0 / matrix[c, c]
+        matrix[c, c] = 1.0
+        for b in range(p):
+            matrix[c, b] *= pivot
+        for a in range(p):
+            if a != c:
+                factor = matrix[a, c]
+                matrix[a, c] = 0.0
+                for b in range(p):
+                    matrix[a, b] -= factor * matrix[c, b]
+    for a in range(p):
+        coefficients[a] = prior[a]
+        for b in range(p):
+            coefficients[a] += matrix[a, b] * right[b]
+
+
+@numba.njit(cache=True)
+def _influence(
+    regressors: NDArray[np.float64],
+    utilities: NDArray[np.float64],
+    m: int,
+    coefficients: NDArray[np.float64],
+    inverse: NDArray[np.float64],
+    means: NDArray[np.float64],
+    out: NDArray[np.float64],
+) -> None:
+    """out[term × p, row]: how much each coalition moved the coefficients."""
+    terms, rows, p = regressors.shape
+    x = np.empty(p)
+    for j in range(terms):
+        for s in range(rows):
+            residual = utilities[j, s] - means[j, p]
+            for a in range(p):
+                x[a] = regressors[j, s, a] - means[j, a]
+                residual -= coefficients[j, a] * x[a]
+            leverage = 1.0 / m
+            for a in range(p):
+                image = 0.0
+                for b in range(p):
+                    image += inverse[j, a, b] * x[b]
+                out[j * p + a, s] = image
+                leverage += image * x[a]
+            for a in range(p):
+                out[j * p + a, s] *= residual / max(1.0 - leverage, _SMALLEST_REST)
+
+
+@numba.njit(cache=True)
+def _squares(contrasts: NDArray[np.float64], influence: NDArray[np.float64], out: NDArray[np.float64]) -> None:
+    """Σ_s (Σ_c contrasts_ic influence_cs)²."""
+    moved = np.empty(influence.shape[1])
+    for i in range(len(contrasts)):
+        moved[:] = 0.0
+        for c in range(len(influence)):
+            x = contrasts[i, c]
+            for s in range(len(moved)):
+                moved[s] += x * influence[c, s]
+        total = 0.0
+        for s in range(len(moved)):
+            total += moved[s] * moved[s]
+        out[i] = total

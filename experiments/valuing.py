@@ -1,0 +1,193 @@
+"""What `crowd-sim value` does: the Shapley values of a finished run's crowd, or of a file of vectors and a target."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from actors.cluster import connected
+from actors.host import RayHost
+from actors.resources import need_of_evaluators
+from crowd_sim.config import ActorsConfig, RunConfig
+from crowd_sim.crowd.population import Population
+from crowd_sim.crowd.vectors import load_vectors
+from crowd_sim.errors import InputError
+from crowd_sim.loading import load_people
+from crowd_sim.people import people_of
+from crowd_sim.results.folder import fingerprint, read_config, write_table
+from crowd_sim.services import Host, InProcess
+from crowd_sim.strategies import strategy
+from crowd_sim.valuation import AveragingGame, ShapleyResult, shapley
+from experiments.progress import shown
+from experiments.report.style import png, write_atomically
+from experiments.report.value_figure import values_with_errors
+from experiments.running import IN_PROCESS
+
+_SHOWN = 5
+"""Workers at the top and at the bottom of the printed table."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """A crowd to be valued.
+
+    Attributes:
+        game: its averaging game.
+        ids: the workers' names, in the game's order.
+        name: what the result is called where no folder is given.
+        seed, run: the key of the draws.
+    """
+
+    game: AveragingGame
+    ids: tuple[str, ...]
+    name: str
+    seed: int
+    run: int
+
+
+def of_run(folder: Path, run: int) -> Question:
+    """The crowd of one of a finished run's replicates, with the score it was played for.
+
+    Raises:
+        InputError: not a run's folder, no such replicate, or people who are not those of the run any more.
+    """
+    content = read_config(folder)
+    if "sweep" in content:
+        raise InputError("source", str(folder), "must be a run's folder; this is a sweep's")
+    recorded = content.pop("fingerprint", None)
+    content.pop("versions", None)
+    config = RunConfig.parse(content)
+    if run >= config.runs:
+        raise InputError("--run", run, f"must be below {config.runs}, the number of runs in {folder}")
+    population = load_people(config.crowd)
+    if fingerprint(config.determinants(), population) != recorded:
+        raise InputError("source", str(folder), "the people its configuration names are not those of the run any more")
+    workers, targets = people_of([config.model_copy(update={"runs": run + 1})], population)
+    return Question(
+        game=_game(population.vectors[workers[run]], population.vectors[targets[run]], config.tournament.score),
+        ids=tuple(population.ids[row] for row in workers[run]),
+        name=f"{folder.name}-run{run}",
+        seed=config.seed,
+        run=run,
+    )
+
+
+def of_vectors(path: Path, target: str | None, score: str, seed: int) -> Question:
+    """A crowd from a file of vectors; the target is one of its workers, or the only row of another file.
+
+    Raises:
+        InputError: a file that cannot be read, no such worker, or a target of other features.
+    """
+    if target is None:
+        raise InputError("--target", None, "is needed: a worker of the file by name, or a file with one row")
+    people = load_vectors(path)
+    if target in people.ids:
+        row = people.ids.index(target)
+        others = np.delete(np.arange(people.n_workers), row)
+        if not len(others):
+            raise InputError("--target", target, "is the only worker of the file: there is nobody left to value")
+        vectors, goal = people.vectors[others], people.vectors[row]
+        ids = tuple(people.ids[i] for i in others)
+    elif Path(target).is_file():
+        vectors, goal, ids = people.vectors, _target_of(load_vectors(Path(target)), people, target), people.ids
+    else:
+        raise InputError("--target", target, f"must be a worker of {path} by name, or a file with one row")
+    return Question(_game(vectors, goal, score), ids, path.stem, seed, 0)
+
+
+def _target_of(found: Population, people: Population, path: str) -> NDArray[np.float64]:
+    if found.features != people.features:
+        raise InputError("--target", path, f"must have the crowd's features: {', '.join(people.features)}")
+    if found.n_workers != 1:
+        raise InputError("--target", path, f"must have one row, not {found.n_workers}")
+    return found.vectors[0]
+
+
+def _game(vectors: NDArray[np.float64], target: NDArray[np.float64], score: str) -> AveragingGame:
+    return AveragingGame(vectors, target, score=strategy("score", score) if ":" in score else score)
+
+
+def value(question: Question, method: str, budget: int, ray_address: str | None, console: Console) -> ShapleyResult:
+    """Value the crowd, on the evaluators of a cluster or in this process.
+
+    Raises:
+        InputError: a method or budget that does not fit the game.
+        ClusterError: no cluster, or one that is too small.
+    """
+    with ExitStack() as stack:
+        host: Host = InProcess()
+        if ray_address != IN_PROCESS:
+            actors = ActorsConfig()
+            stack.enter_context(connected(ray_address, need_of_evaluators(actors)))
+            host = RayHost(actors)
+        evaluators = stack.enter_context(host.evaluators([question.game]))
+        progress = stack.enter_context(shown(console))
+        evaluate = partial(evaluators.utilities, [0])
+        return shapley(
+            question.game,
+            method=method,
+            budget=budget,
+            seed=question.seed,
+            run=question.run,
+            evaluate=_counted(evaluate, lambda done: progress("evaluations", min(done, budget), budget)),
+        )
+
+
+_Evaluate = Callable[[Iterable[NDArray[np.bool_]]], Iterator[NDArray[np.float64]]]
+
+
+def _counted(evaluate: _Evaluate, report: Callable[[int], None]) -> _Evaluate:
+    """The same evaluator, saying after each chunk how many utilities there are."""
+    done = 0
+
+    def counting(chunks: Iterable[NDArray[np.bool_]]) -> Iterator[NDArray[np.float64]]:
+        nonlocal done
+        for utilities in evaluate(chunks):
+            done += utilities.shape[1]
+            report(done)
+            yield utilities
+
+    return counting
+
+
+def write(folder: Path, question: Question, result: ShapleyResult) -> pd.DataFrame:
+    """Write values.parquet and values.png; the table, best worker first.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    table = result.to_frame().drop(columns="player").assign(worker=question.ids)
+    table = table[["worker", *(name for name in table.columns if name != "worker")]]
+    table = table.sort_values("value", ascending=False, kind="stable", ignore_index=True)
+    try:
+        write_table(folder / "values.parquet", table)
+        write_atomically(folder / "values.png", png(values_with_errors(table)))
+    except OSError as error:
+        raise InputError("--out", str(folder), f"must be a folder that can be written ({error.strerror})") from None
+    return table
+
+
+def values_table(table: pd.DataFrame, result: ShapleyResult) -> Table:
+    """The workers at the top and at the bottom, with 95 % intervals."""
+    view = Table(title=f"Shapley values by {result.method}, {result.n_evaluations:,} evaluations")
+    for name in ("rank", "worker", "value", "95 % interval"):
+        view.add_column(name, justify="left" if name == "worker" else "right")
+    shown_rows = sorted({*range(min(_SHOWN, len(table))), *range(max(0, len(table) - _SHOWN), len(table))})
+    last = -1
+    for row in shown_rows:
+        if row != last + 1:
+            view.add_row("…", "", "", "")
+        worker, number, low, high = (table.loc[row, name] for name in ("worker", "value", "lower", "upper"))
+        interval = "exact" if low == high else "unknown" if np.isnan(low) else f"{low:.4g} to {high:.4g}"
+        view.add_row(str(row + 1), str(worker), f"{number:.4g}", interval)
+        last = row
+    return view

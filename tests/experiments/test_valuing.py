@@ -1,0 +1,105 @@
+"""`crowd-sim value`: values of a finished run's crowd and of a file of vectors."""
+
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from crowd_sim.crowd.synthetic import draw_population
+from crowd_sim.valuation import AveragingGame, shapley
+from experiments.cli import main
+
+SMALL = [
+    "runs=2",
+    "tournament.rounds=3",
+    "valuation.budget=2000",
+    "valuation.kernel_shap_budget=0",
+    "crowd.n_workers=15",
+]
+
+
+def command(*arguments):
+    with pytest.raises(SystemExit) as ended:
+        main([*map(str, arguments), "--ray-address", "none"])
+    return ended.value.code
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory, quickstart):
+    folder = tmp_path_factory.mktemp("valuing") / "run"
+    assert command("run", quickstart, *SMALL, "--out", folder) == 0
+    return folder
+
+
+@pytest.fixture
+def crowd(tmp_path):
+    people = draw_population(13, 0)
+    table = pd.DataFrame(people.vectors, columns=list(people.features)).assign(worker=[f"w{i}" for i in range(13)])
+    table.to_csv(tmp_path / "crowd.csv", index=False)
+    return people, tmp_path / "crowd.csv"
+
+
+def test_a_finished_runs_crowd(run_folder, tmp_path, capsys):
+    assert command("value", run_folder, "--run", 1, "--method", "exact", "--out", tmp_path / "v") == 0
+    table = pd.read_parquet(tmp_path / "v" / "values.parquet").set_index("worker")
+    recorded = pd.read_parquet(run_folder / "workers.parquet").query("run == 1").set_index("worker")
+    assert set(table.index) == set(recorded.index)
+    scale = recorded["shapley"].std()
+    np.testing.assert_allclose(table["value"], recorded["shapley"].reindex(table.index), atol=0.5 * scale)
+    assert table["value"].is_monotonic_decreasing
+    out = capsys.readouterr().out
+    assert "Shapley values by exact, 32,768 evaluations" in out
+    assert table.index[0] in out
+    assert "…" in out
+    assert Image.open(tmp_path / "v" / "values.png").size[0] > 1000
+
+
+def test_a_file_and_one_of_its_workers(crowd, tmp_path):
+    people, path = crowd
+    assert command("value", path, "--target", "w4", "--score", "dot", "--out", tmp_path / "v") == 0
+    table = pd.read_parquet(tmp_path / "v" / "values.parquet").set_index("worker")
+    others = [i for i in range(13) if i != 4]
+    expected = shapley(AveragingGame(people.vectors[others], people.vectors[4], "dot")).values
+    assert table.loc[[f"w{i}" for i in others], "value"].tolist() == expected.tolist()
+    assert (table["lower"] == table["upper"]).all()
+
+
+def test_a_file_and_a_targets_row(crowd, tmp_path):
+    people, path = crowd
+    goal = pd.DataFrame(people.vectors[:1] + 0.5, columns=list(people.features))
+    goal.to_csv(tmp_path / "goal.csv", index=False)
+    assert command("value", path, "--target", tmp_path / "goal.csv", "--budget", 3000, "--out", tmp_path / "v") == 0
+    table = pd.read_parquet(tmp_path / "v" / "values.parquet")
+    assert len(table) == 13
+    assert (table["lower"] < table["upper"]).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["crowd.csv"], "--target: is needed"),
+        (["crowd.csv", "--target", "nobody"], "--target = 'nobody': must be a worker of"),
+        (["crowd.csv", "--target", "crowd.csv"], "must have one row, not 13"),
+        (["crowd.csv", "--target", "w1", "--score", "l3"], "score = 'l3': must be one of"),
+        (["crowd.csv", "--target", "w1", "--method", "magic"], "method = 'magic': must be one of"),
+        (["crowd.csv", "--target", "w1", "--method", "closed_form"], "needs a game with a closed form"),
+        (["nowhere.csv", "--target", "w1"], "nowhere.csv"),
+        (["empty"], "no config.yaml"),
+        (["run", "--run", "2"], "--run = 2: must be below 2"),
+        (["changed"], "people its configuration names are not those of the run any more"),
+    ],
+)
+def test_bad_input_is_one_line(arguments, says, crowd, run_folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    shutil.copytree(run_folder, tmp_path / "run")
+    shutil.copytree(run_folder, tmp_path / "changed")
+    config = tmp_path / "changed" / "config.yaml"
+    config.write_text(config.read_text().replace("  seed: 0", "  seed: 1"))
+    assert command("value", *arguments, "--out", "v") == 2
+    line = capsys.readouterr().err
+    assert says in line
+    assert len(line.splitlines()) == 1
+    assert not (tmp_path / "v").exists()
