@@ -90,7 +90,11 @@ class TournamentConfig(_Model):
         le=1,
         description="chance that the first of a round's ranking changes places with a random other one",
     )
-    reward: str = Field("rank", description="`rank` (the group at rank r earns K − r), or `package.module:Name`")
+    reward: str = Field(
+        "rank",
+        description="`rank` (the group at rank r earns K − r), `marginal` (its candidate's score less the model's), "
+        "`calibrated` (what a worker adds to a coalition, estimated from all scores so far), or `package.module:Name`",
+    )
     initial_range: _Pair = Field((0.0, 5.0), description="the model starts uniform in [low, high] in every coordinate")
     convergence_distance: float = Field(
         5.0, ge=0, description="a run has converged at its first round this near the target"

@@ -15,9 +15,11 @@ from crowd_sim.crowd.population import Population
 from crowd_sim.people import people_of, run_keys
 from crowd_sim.progress import Progress, quiet
 from crowd_sim.results.metrics import METRICS, pearson, rounds_to_converge, spearman
-from crowd_sim.scores import l2
+from crowd_sim.scores import Score, l2
 from crowd_sim.services import Host
 from crowd_sim.strategies import strategy
+from crowd_sim.tournament.draws import Draws
+from crowd_sim.tournament.grouping import Grouping
 from crowd_sim.tournament.rounds import Rules, play, start
 from crowd_sim.tournament.selection import Selection
 from crowd_sim.valuing import Valued, plan_games, value_games, values_of
@@ -107,15 +109,51 @@ def simulate(
 
 
 def _by_rules(configs: Sequence[RunConfig]) -> Iterator[list[int]]:
-    """Numbers of the configurations, those that differ at most in seed, runs, step and mistakes together."""
+    """Numbers of the configurations that can play as one batch: same crowd and shapes, same reward mechanism.
+
+    Those with the same grouping and score stand together.
+    """
     own = dict.fromkeys(("seed", "runs", "valuation", "actors"), True)
-    numbers = dict.fromkeys(("step", "mistake_probability", "convergence_distance"), True)
+    apart = ("step", "mistake_probability", "convergence_distance", "grouping", "score")
 
-    def rules(i: int) -> str:
-        return configs[i].model_dump_json(exclude={**own, "tournament": numbers})
+    def shape(i: int) -> str:
+        return configs[i].model_dump_json(exclude={**own, "tournament": dict.fromkeys(apart, True)})
 
-    for _, members in groupby(sorted(range(len(configs)), key=rules), key=rules):
+    def order(i: int) -> tuple[str, str, str]:
+        return shape(i), configs[i].tournament.grouping, configs[i].tournament.score
+
+    for _, members in groupby(sorted(range(len(configs)), key=order), key=shape):
         yield list(members)
+
+
+def _parts(names: Sequence[str], repeats: Sequence[int]) -> list[tuple[str, slice]]:
+    """Consecutive runs that share a name, for names that hold for that many runs each."""
+    parts: list[tuple[str, slice]] = []
+    stop = 0
+    for name, members in groupby(zip(names, repeats, strict=True), key=lambda pair: pair[0]):
+        first, stop = stop, stop + sum(n_runs for _, n_runs in members)
+        parts.append((name, slice(first, stop)))
+    return parts
+
+
+def _grouping(names: Sequence[str], repeats: Sequence[int]) -> Grouping:
+    """The grouping of a batch whose runs are grouped in different ways."""
+    parts: list[tuple[Grouping, slice]] = [(strategy("grouping", n), runs) for n, runs in _parts(names, repeats)]
+
+    def grouping(points: NDArray[np.float64], n_groups: int, draws: Draws, rounds: int) -> NDArray[np.int64]:
+        return np.concatenate([part(points[runs], n_groups, draws.of(runs), rounds) for part, runs in parts])
+
+    return grouping
+
+
+def _score(names: Sequence[str], repeats: Sequence[int]) -> Score:
+    """The score of a batch whose runs are scored in different ways."""
+    parts: list[tuple[Score, slice]] = [(strategy("score", n), runs) for n, runs in _parts(names, repeats)]
+
+    def score(x: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.concatenate([part(x[runs], target[runs]) for part, runs in parts])
+
+    return score
 
 
 def _tournament(
@@ -129,8 +167,8 @@ def _tournament(
     rules = Rules(
         rounds=first.tournament.rounds,
         n_groups=first.tournament.n_groups,
-        grouping=strategy("grouping", first.tournament.grouping),
-        score=strategy("score", first.tournament.score),
+        grouping=_grouping([config.tournament.grouping for config in batch], repeats),
+        score=_score([config.tournament.score for config in batch], repeats),
         reward=strategy("reward", first.tournament.reward),
         step=np.repeat([config.tournament.step for config in batch], repeats),
         mistake_probability=np.repeat([config.tournament.mistake_probability for config in batch], repeats),
@@ -159,9 +197,10 @@ def _history(
     selections: Sequence[Selection],
     points: NDArray[np.float64],
 ) -> History:
+    last = rules.score(models[-1], rules.targets)
     return History(
         distances=np.stack([-l2(model, rules.targets) for model in models]),
-        model_scores=np.stack([rules.score(model, rules.targets) for model in models]),
+        model_scores=np.stack([*(selection.model_scores for selection in selections), last]),
         best_scores=np.stack([selection.candidate_scores.max(axis=1) for selection in selections]),
         accepted=np.stack([selection.accepted for selection in selections]),
         mistakes=np.stack([selection.mistake for selection in selections]),

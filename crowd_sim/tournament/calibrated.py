@@ -41,7 +41,7 @@ from crowd_sim.tournament.played import Played
 SPREAD = 0.1
 """Standard deviation of the points' logarithms."""
 
-WINDOW, EARLY = 256, 96
+WINDOW, EARLY = 224, 96
 """Scores, the latest ones, that the last fit and earlier fits see."""
 
 FIRST = 4

@@ -24,6 +24,10 @@ class Draws:
     runs: NDArray[np.uint64]
     round: int
 
+    def of(self, runs: slice) -> Draws:
+        """The streams of some of the runs."""
+        return Draws(self.seeds[runs], self.runs[runs], self.round)
+
     def uniforms(self, purpose: Purpose, n: int) -> NDArray[np.float64]:
         """`n` numbers in [0, 1) per run: float64[B, n]."""
         return uniforms(self.seeds, self.runs, self.round, purpose, n)

@@ -69,7 +69,7 @@ def _cut(order: NDArray[np.int64], n_groups: int) -> NDArray[np.int64]:
 def _scatter(order: NDArray[np.int64], groups: NDArray[np.int64]) -> NDArray[np.int64]:
     """assignment[b, order[b, j]] = groups[j]."""
     assignment = np.empty(order.shape, dtype=np.int64)
-    np.put_along_axis(assignment, order, np.broadcast_to(groups, order.shape), axis=1)
+    assignment[np.arange(len(order))[:, None], order] = groups
     return assignment
 
 

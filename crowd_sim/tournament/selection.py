@@ -58,7 +58,7 @@ def select(
     ranking[:, 0] = ranking[rows, other]
     ranking[rows, other] = first
     ranks = np.empty_like(ranking)
-    np.put_along_axis(ranks, ranking, np.broadcast_to(np.arange(n_groups), ranking.shape), axis=1)
+    ranks[rows[:, None], ranking] = np.arange(n_groups)
     return Selection(
         model_scores=model_scores,
         candidate_scores=candidate_scores,

@@ -39,6 +39,8 @@ class Crowd:
         l1: whether the score is l1; else it is l2.
         centred: float64[n, d], the vectors less their mean.
         offset: float64[d], the mean less the target.
+        direction: float64[d], the offset's, of length 1; 0 where there is none. L and √Q are then in the same unit, without
+            which L²Q would be a small difference of large numbers.
         distances: float64[n], how far from the mean each worker is, root mean square over the coordinates in units of
             their spread, and that in units of the mean square over the workers.
         scale: the largest absolute number among vectors and target, against which spreads are negligible or not.
@@ -48,6 +50,7 @@ class Crowd:
     l1: bool
     centred: NDArray[np.float64]
     offset: NDArray[np.float64]
+    direction: NDArray[np.float64]
     distances: NDArray[np.float64]
     scale: float
     players: NDArray[np.float64]
@@ -59,17 +62,19 @@ class Crowd:
         mean = vectors.mean(axis=0)
         centred, offset = vectors - mean, mean - target
         scale = max(float(np.abs(vectors).max()), float(np.abs(target).max()))
-        players, totals = (np.empty((0, 6)), np.empty(9)) if l1 else moments_l2(centred, offset)
+        length = float(np.sqrt((offset * offset).sum()))
+        direction = offset / length if length > 0.0 else np.zeros_like(offset)
+        players, totals = (np.empty((0, 6)), np.empty(9)) if l1 else moments_l2(centred, direction)
         squares = centred * centred
         mean = squares.mean(axis=0)
         relative = np.divide(squares, mean, out=np.zeros_like(squares), where=mean > (_NOTHING * scale) ** 2)
         distances = np.sqrt(relative.mean(axis=1) / max(float(relative.mean()), _NOTHING))
-        return Crowd(l1, centred, offset, distances, scale, players, totals)
+        return Crowd(l1, centred, offset, direction, distances, scale, players, totals)
 
     def coordinates(self, lists: Lists) -> NDArray[np.float64]:
-        """What the regressors are made of: for l1 u [d, m], for l2 L = m·u and Q = |u|² [2, m]."""
+        """What the regressors are made of: for l1 u [d, m], for l2 L = direction·u and Q = |u|² [2, m]."""
         out = np.empty((len(self.offset) if self.l1 else 2, len(lists)))
-        _coordinates(self.l1, lists.members, lists.ends, self.centred, self.offset, out)
+        _coordinates(self.l1, lists.members, lists.ends, self.centred, self.direction, out)
         return out
 
     def contrasts(self, stratum: Stratum) -> NDArray[np.float64]:
@@ -108,10 +113,12 @@ class Basis:
             return Basis(np.zeros_like(inverse), inverse, prior, _PENALTY_L1)
         along = float(np.sqrt(crowd.totals[0] / n * shrink))
         middle = float(crowd.totals[3] / n * shrink)
-        inverse = _inverse_of(np.array([along, 0.5 * middle]), np.array([1.0, _NOTHING]) * crowd.scale**2)
+        inverse = _inverse_of(np.array([along, 0.5 * middle]), np.array([crowd.scale, _NOTHING * crowd.scale**2]))
         # the square root's Taylor series at the mean of |m + u|²
-        square = float((crowd.offset * crowd.offset).sum()) + middle
-        a, b = (2.0 * along / square, 0.5 * middle / square) if square > 0.0 else (0.0, 0.0)
+        square = float((crowd.offset * crowd.offset).sum())
+        a = 2.0 * np.sqrt(square) * along
+        square += middle
+        a, b = (a / square, 0.5 * middle / square) if square > 0.0 else (0.0, 0.0)
         series = [a / 2, b / 2, -a * a / 8, -a * b / 4, -b * b / 8, a**3 / 16, 3 * a * a * b / 16, -5 * a**4 / 128]
         prior = -np.sqrt(square) * np.array([series])
         return Basis(np.array([0.0, middle]), inverse, prior, _PENALTY_L2)
@@ -148,7 +155,7 @@ def _coordinates(
     members: NDArray[np.int32],
     ends: NDArray[np.int64],
     centred: NDArray[np.float64],
-    offset: NDArray[np.float64],
+    direction: NDArray[np.float64],
     out: NDArray[np.float64],
 ) -> None:
     d = centred.shape[1]
@@ -157,15 +164,16 @@ def _coordinates(
     for row in range(len(ends)):
         mean[:] = 0.0
         for t in range(start, ends[row]):
+            player = centred[np.uint32(members[t])]  # unsigned: no wrapping round to look out for
             for j in range(d):
-                mean[j] += centred[members[t], j]
-        size = max(ends[row] - start, 1)
+                mean[j] += player[j]
+        share = 1.0 / max(ends[row] - start, 1)
         along = square = 0.0
         for j in range(d):
-            u = mean[j] / size
+            u = mean[j] * share
             if l1:
                 out[j, row] = u
-            along += offset[j] * u
+            along += direction[j] * u
             square += u * u
         if not l1:
             out[0, row], out[1, row] = along, square

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 N_L2 = 8
-"""Functions of L = m·u and Q = |u|²: L, Q, L², LQ, Q², L³, L²Q, L⁴: all of degree ≤ 4 in u that L and Q make up."""
+"""Functions of L = a·u, for a fixed a, and Q = |u|²: L, Q, L², LQ, Q², L³, L²Q, L⁴: all of degree ≤ 4 in u that L and Q make up."""
 
 N_L1 = 4
 """Functions of one coordinate of u: its powers 1 to 4."""
@@ -108,12 +108,12 @@ def contrasts_l1(centred: NDArray[np.float64], low: int, high: int) -> NDArray[n
 
 @numba.njit(cache=True)
 def moments_l2(
-    centred: NDArray[np.float64], offset: NDArray[np.float64]
+    centred: NDArray[np.float64], direction: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """What `contrasts_l2` needs of the crowd, for any sizes; O(n d²), in plain loops.
 
     Returns:
-        players: float64[n, 6], with l = m·e, q = |e|² and sums over all players j:
+        players: float64[n, 6], with l = a·e for the direction a, q = |e|² and sums over all players j:
             l_i, q_i, e_i·Σ l e, e_i·Σ q e, e_i·Σ l² e, e_i·(Σ e eᵀ) e_i.
         totals: Σ l², Σ l³, Σ l⁴, Σ q, Σ q², Σ l q, |Σ l e|², trace (Σ e eᵀ)², Σ l² q.
     """
@@ -125,7 +125,7 @@ def moments_l2(
     for i in range(n):
         l = q = 0.0  # noqa: E741
         for j in range(d):
-            l += centred[i, j] * offset[j]  # noqa: E741
+            l += centred[i, j] * direction[j]  # noqa: E741
             q += centred[i, j] * centred[i, j]
         players[i, 0], players[i, 1] = l, q
         for j in range(d):
@@ -209,12 +209,12 @@ def contrasts_l2(players: NDArray[np.float64], totals: NDArray[np.float64], low:
         f = sums[3]
         x, y = le - l * q, lq - l * q  # e_i·Σ l e and Σ l q, over the others
         second = f[1] * (s2 - q) + f[2] * (2.0 * q - s2)  # E|U|²
-        mixed = f[1] * x + f[2] * (l * q - x)  # E (m·U)(e_i·U)
+        mixed = f[1] * x + f[2] * (l * q - x)  # E (a·U)(e_i·U)
         third = f[1] * y + f[2] * (-l * (s2 - q) - 3.0 * y - 2.0 * x) + f[3] * (l * (s2 - 2.0 * q) + 2.0 * x + 2.0 * y)
         out[i, 3] = f[0] * l * q - 3.0 * f[1] * l * q + l * second + 2.0 * mixed + third
         f = sums[4]
         out[i, 4] = _fourth(f, q, image, qe, s2, s4, trace)
-        # L²Q by polarisation: |u|⁴ in the inner product I + m mᵀ, whose |e|² is q + l², is Q² + 2 L²Q + L⁴
+        # L²Q by polarisation: |u|⁴ in the inner product I + a aᵀ, whose |e|² is q + l², is Q² + 2 L²Q + L⁴
         wide = _fourth(
             f,
             q + l * l,

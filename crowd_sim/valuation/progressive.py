@@ -108,7 +108,7 @@ def _valued(estimator: Estimator, request: Request, asked: _Asked, stop: Rule | 
     budgets = [last] if stop is None else stages(request.n_players + 2, known, last)
     start = time.monotonic()
     results: tuple[ShapleyResult, ...] = ()
-    progress, converged = None, False
+    progress, certain = None, False
     for budget in budgets:
         try:
             (result,) = estimator(replace(request, budget=budget))
@@ -118,15 +118,14 @@ def _valued(estimator: Estimator, request: Request, asked: _Asked, stop: Rule | 
             raise
         results = (*results, result)
         progress = Progress(results, budget, asked.count, time.monotonic() - start)
-        if stop is not None and budget >= known:
-            converged = _certain(result, request.n_players) or stop.converged(progress)
-            if converged or stop.met(progress):
-                break
+        certain = _certain(result, request.n_players)
+        if stop is not None and budget >= known and (certain or stop.met(progress)):
+            break
     assert progress is not None  # noqa: S101 - the last budget either gave a result or raised
     return replace(
         results[-1],
         n_evaluations=asked.count,
-        converged=None if stop is None else converged,
+        converged=None if stop is None else certain or stop.converged(progress),
         evaluated=asked.record(max(progress.budget, known)),
     )
 
