@@ -119,8 +119,9 @@ class ValuationConfig(_Model):
 
     method: str = Field(
         "auto",
-        description="estimator of the accurate Shapley values: `auto`, `exact`, `closed_form`, `kernel_shap`, `permutation`, "
-        "or `none` (no values, no correlations with them)",
+        description="estimator of the accurate Shapley values: `auto` (the best for game and budget), `exact`, `closed_form`, "
+        "`stratified` (scores l1 and l2), `surrogate` (any game), `kernel_shap`, `permutation`, or `none` (no values, no "
+        "correlations with them)",
     )
     budget: int = Field(
         10_000, ge=1, le=10**12, description="utility evaluations per game that the estimator may spend"

@@ -92,6 +92,9 @@ def value(
     run: Annotated[int, typer.Option(help="For a run's folder: which of its runs.", min=0)] = 0,
     method: Annotated[str, typer.Option(help="The estimator; auto chooses by game and budget.")] = "auto",
     budget: Annotated[int, typer.Option(help="Utility evaluations it may spend.", min=1)] = 10_000,
+    target_error: Annotated[
+        float | None, typer.Option(help="Stop as soon as the error, over the spread of the values, is this small.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="For a file: the key of the draws.", min=0)] = 0,
     out: Annotated[
         Path | None, typer.Option("--out", help="The folder for the results. [default: runs/values-NAME]")
@@ -106,7 +109,7 @@ def value(
 
     question = valuing.of_run(source, run) if source.is_dir() else valuing.of_vectors(source, target, score, seed)
     console = Console()
-    result = valuing.value(question, method, budget, ray_address, console)
+    result = valuing.value(question, method, budget, target_error, ray_address, console)
     folder = out or Path("runs") / f"values-{question.name}"
     console.print(valuing.values_table(valuing.write(folder, question, result), result))
     _say(f"{folder}: values.parquet and values.png")

@@ -26,7 +26,7 @@ from crowd_sim.people import people_of
 from crowd_sim.results.folder import fingerprint, read_config, write_table
 from crowd_sim.services import Host, InProcess
 from crowd_sim.strategies import strategy
-from crowd_sim.valuation import AveragingGame, ShapleyResult, shapley
+from crowd_sim.valuation import AveragingGame, Progress, Rule, ShapleyResult, TargetError, shapley
 from experiments.progress import shown
 from experiments.report.style import png, write_atomically
 from experiments.report.value_figure import values_with_errors
@@ -116,8 +116,34 @@ def _game(vectors: NDArray[np.float64], target: NDArray[np.float64], score: str)
     return AveragingGame(vectors, target, score=strategy("score", score) if ":" in score else score)
 
 
-def value(question: Question, method: str, budget: int, ray_address: str | None, console: Console) -> ShapleyResult:
+@dataclass(frozen=True)
+class _Shown(Rule):
+    """Never stops anything: shows the error after each stage."""
+
+    console: Console
+
+    def met(self, progress: Progress) -> bool:
+        """See `Rule`."""
+        result = progress.results[-1]
+        spread = float(np.linalg.norm(result.values - result.values.mean()))
+        error = float(np.linalg.norm(result.stderr)) / spread if spread else 0.0
+        line = f"{progress.evaluations:,} evaluations: error about {error:.2g} of the values' spread"
+        self.console.print(line, highlight=False)
+        return False
+
+
+def value(
+    question: Question,
+    method: str,
+    budget: int,
+    target_error: float | None,
+    ray_address: str | None,
+    console: Console,
+) -> ShapleyResult:
     """Value the crowd, on the evaluators of a cluster or in this process.
+
+    With a target error the valuation goes in stages of doubling budgets, shows the error after each, and ends at the first
+    whose error, over the spread of the values, is at most that.
 
     Raises:
         InputError: a method or budget that does not fit the game.
@@ -139,6 +165,7 @@ def value(question: Question, method: str, budget: int, ray_address: str | None,
             seed=question.seed,
             run=question.run,
             evaluate=_counted(evaluate, lambda done: progress("evaluations", min(done, budget), budget)),
+            stop=None if target_error is None else _Shown(console) | TargetError(relative=target_error),
         )
 
 
@@ -178,7 +205,8 @@ def write(folder: Path, question: Question, result: ShapleyResult) -> pd.DataFra
 
 def values_table(table: pd.DataFrame, result: ShapleyResult) -> Table:
     """The workers at the top and at the bottom, with 95 % intervals."""
-    view = Table(title=f"Shapley values by {result.method}, {result.n_evaluations:,} evaluations")
+    missed = "" if result.converged in (None, True) else "; the target error was not reached"
+    view = Table(title=f"Shapley values by {result.method}, {result.n_evaluations:,} evaluations{missed}")
     for name in ("rank", "worker", "value", "95 % interval"):
         view.add_column(name, justify="left" if name == "worker" else "right")
     shown_rows = sorted({*range(min(_SHOWN, len(table))), *range(max(0, len(table) - _SHOWN), len(table))})

@@ -13,14 +13,14 @@ between them. For known f its Spearman correlation with Shapley values is above 
 **The points** are exp(`SPREAD` × standardised value): always positive, in the order of the values, 1 for all as long as
 nothing is known, and of a spread that does not depend on the score's unit. Their squares weight the centroids: at 0.1, two
 standard deviations weigh e^0.4 = 1.5 times the average. More would lower the distance further, but lead the models away from
-the average of the crowd, where coalitions are, and cost correlation (0.96 → 0.95 at 0.2).
+the average of the crowd, where coalitions are, and cost correlation.
 
 **Why not** plainly regress each round's centred gains on its members' weights, round by round? Centring compares only
 candidates of one round, and a gain at one place is not the gain at another unless f is linear; small crowds with `l1`
 and `l2` and long tournaments suffer. Here the round's common part needs no centring because the model's own composition
 explains it; ridge on the features of a kernel instead of the weights themselves lets gains depend on the place. The plain
-linear ridge on the shares is the family `lin`, chosen for scores that are linear. Measured over the paper's sweep (60 cells,
-random grouping), mean Spearman with accurate values: rank 0.76, plain ridge 0.94, this 0.96.
+linear ridge on the shares is the family `lin`, chosen for scores that are linear. The command
+`python -m experiments.paper.calibrated_table` measures it over the paper's sweep.
 
 Points change after the rounds R, R/2, R/4, … (each rounded up, to the first that is at most `FIRST`), the last from up to
 `WINDOW` scores and the others, which only steer, from up to `EARLY`: a fit costs their cube. In between points stand.

@@ -9,13 +9,17 @@ import numpy as np
 from crowd_sim.errors import InputError
 from crowd_sim.valuation.checks import finite, integer
 from crowd_sim.valuation.evaluation import Estimator, Evaluate, Request
-from crowd_sim.valuation.exact import MAX_PLAYERS, exact
+from crowd_sim.valuation.exact import exact
 from crowd_sim.valuation.games import ClosedFormGame, Game
 from crowd_sim.valuation.kernel_shap import kernel_shap
+from crowd_sim.valuation.limits import automatic
 from crowd_sim.valuation.permutation import permutation
+from crowd_sim.valuation.progressive import progressive
 from crowd_sim.valuation.result import ShapleyResult
+from crowd_sim.valuation.stopping import Rule
 from crowd_sim.valuation.stratified import fits as fits_stratified
 from crowd_sim.valuation.stratified import stratified
+from crowd_sim.valuation.surrogate import surrogate
 
 _LARGEST_KEY = 2**64 - 1
 
@@ -27,9 +31,12 @@ def shapley(
     seed: int = 0,
     run: int = 0,
     evaluate: Evaluate | None = None,
+    stop: Rule | None = None,
+    previous: ShapleyResult | None = None,
 ) -> ShapleyResult:
     """The Shapley values of one game: `shapley_many` of a list of one."""
-    return shapley_many([game], method, budget, seed, run, evaluate)[0]
+    earlier = None if previous is None else [previous]
+    return shapley_many([game], method, budget, seed, run, evaluate, stop, earlier)[0]
 
 
 def shapley_many(
@@ -39,6 +46,8 @@ def shapley_many(
     seed: int = 0,
     run: int = 0,
     evaluate: Evaluate | None = None,
+    stop: Rule | None = None,
+    previous: Sequence[ShapleyResult] | None = None,
 ) -> list[ShapleyResult]:
     """The Shapley values of several games of the same n, from coalitions they share.
 
@@ -48,7 +57,8 @@ def shapley_many(
         games: each with ``n_players`` and ``__call__(coalitions: bool[m, n]) -> float[m]``.
         method: one of `METHODS`. ``"auto"`` takes for each game the closed form where it has one, enumeration where
             the budget covers all 2^n coalitions, stratified regression for an averaging game with the score l2 or l1,
-            and else permutation sampling.
+            the surrogate for any other game it can be fitted to, and else permutation sampling; the result's ``method``
+            says which.
         budget: number of utility evaluations for each game. Exact and closed form are not bound by it; Kernel SHAP
             evaluates the empty and the grand coalition besides.
         seed: in [0, 2^64); with ``run`` the key of every draw.
@@ -58,10 +68,18 @@ def shapley_many(
             more than once. The chunks depend on method, n and budget alone, with stratified regression on the games
             too; a chunk is then evaluated for all of them where one wants it. Absent: the games are called in this
             process.
+        stop: a rule, such as ``TargetError(0.01) | MaxTime(3600)``, looked at after stages of doubling budgets up to
+            ``budget``. No coalition is evaluated twice, but the estimator's own arithmetic is repeated in every stage.
+            Permutation sampling's stages are nested, and cost together what the last one costs; those of stratified
+            regression and Kernel SHAP share only a part, and may together pass the budget (by a third, say).
+            With a rule the results carry their evaluations (⌈n / 8⌉ + 8 bytes each), and each game is valued by itself.
+        previous: a result for each game to continue from: what it has evaluated is looked up, and counts towards
+            ``budget``. It must come from these very games, and carry its evaluations.
 
     Raises:
         InputError: no games, fewer than one player, games of different n, an unknown method or one that does not fit
-            the game, a budget too small for the method, or utilities of the wrong shape or not finite.
+            the game, a budget too small for the method, utilities of the wrong shape or not finite, something else
+            than a rule, or a previous result that does not fit or has no evaluations.
     """
     games = list(games)
     if not games:
@@ -73,16 +91,17 @@ def shapley_many(
     for g, game in enumerate(games):
         if game.n_players != n:
             raise InputError(f"games[{g}].n_players", game.n_players, f"must be {n}, as in the first game")
-    return estimator(
-        Request(
-            games=games,
-            n_players=n,
-            evaluate=evaluate,
-            budget=integer("budget", budget, 1),
-            seed=integer("seed", seed, 0, _LARGEST_KEY),
-            run=integer("run", run, 0, _LARGEST_KEY),
-        )
+    request = Request(
+        games=games,
+        n_players=n,
+        evaluate=evaluate,
+        budget=integer("budget", budget, 1),
+        seed=integer("seed", seed, 0, _LARGEST_KEY),
+        run=integer("run", run, 0, _LARGEST_KEY),
     )
+    if stop is None and previous is None:
+        return estimator(request)
+    return progressive(estimator, request, stop, previous)
 
 
 def _closed_form(request: Request) -> list[ShapleyResult]:
@@ -105,20 +124,15 @@ def _closed_form_of(game: Game) -> ShapleyResult | None:
 
 def _auto(request: Request) -> list[ShapleyResult]:
     results = [_closed_form_of(game) for game in request.games]
-    chosen: dict[Estimator, list[int]] = {}
+    chosen: dict[str, list[int]] = {}
     for g, result in enumerate(results):
         if result is None:
-            chosen.setdefault(_sampler(request, request.games[g]), []).append(g)
-    for estimator, numbers in chosen.items():
-        for g, result in zip(numbers, estimator(request.only(numbers)), strict=True):
+            name = automatic(request.n_players, request.budget, fits_stratified(request.games[g]))
+            chosen.setdefault(name, []).append(g)
+    for name, numbers in chosen.items():
+        for g, result in zip(numbers, METHODS[name](request.only(numbers)), strict=True):
             results[g] = result
     return [result for result in results if result is not None]
-
-
-def _sampler(request: Request, game: Game) -> Estimator:
-    if request.n_players <= MAX_PLAYERS and 2**request.n_players <= request.budget:
-        return exact
-    return stratified if fits_stratified(game) else permutation
 
 
 METHODS: dict[str, Estimator] = {
@@ -128,4 +142,5 @@ METHODS: dict[str, Estimator] = {
     "kernel_shap": kernel_shap,
     "permutation": permutation,
     "stratified": stratified,
+    "surrogate": surrogate,
 }

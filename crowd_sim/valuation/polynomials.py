@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 N_L2 = 8
-"""Functions of L = a·u, for a fixed a, and Q = |u|²: L, Q, L², LQ, Q², L³, L²Q, L⁴: all of degree ≤ 4 in u that L and Q make up."""
+"""L, Q, L², LQ, Q², L³, L²Q, L⁴, with L = a·u for a fixed a and Q = |u|²: the products of the two of degree ≤ 4 in u."""
 
 N_L1 = 4
 """Functions of one coordinate of u: its powers 1 to 4."""

@@ -2,7 +2,8 @@
 
 Every stage runs the estimator anew with the same key and asks the memory first, so that only coalitions that no earlier stage
 had are evaluated. Where the method's draws begin alike whatever the budget (permutations do), a stage extends the one
-before, and the whole costs what its last stage costs. All that is paid twice is the arithmetic of the estimator.
+before, and the whole costs what its last stage costs; else together they cost less than twice that. What is repeated is
+the arithmetic of the estimator.
 """
 
 from __future__ import annotations

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+from crowd_sim.valuation.memory import Evaluated
 
 _NORMAL_95 = 1.959963984540054  # the normal quantile of 97.5 %
 
@@ -18,17 +20,23 @@ class ShapleyResult:
     Attributes:
         values: float64[n], in the units of the game's utility.
         stderr: float64[n], the standard error of each value over the random draws: 0 where nothing was drawn
-            (exact, closed form, Kernel SHAP with every coalition enumerated); NaN where the method has no honest
-            one (Kernel SHAP otherwise: its weighted least squares reuses every coalition for every player).
+            (exact, closed form, Kernel SHAP with every coalition enumerated); NaN where the draws are
+            too few for one (Kernel SHAP with no more of them than players).
         n_evaluations: how many utilities of this game were evaluated, those of the empty and the grand coalition
-            included.
+            included; with a rule or an earlier result, how many different ones, the earlier result's included.
         method: the method that was used; never ``"auto"``.
+        converged: whether a rule other than a limit (the budget, `MaxEvaluations`, `MaxTime`) held at the end, or nothing
+            was left to draw; ``None`` where no rule was given.
+        evaluated: the utilities themselves, so that `shapley` can continue from here; ``None`` where neither a rule nor
+            an earlier result was given.
     """
 
     values: NDArray[np.float64]
     stderr: NDArray[np.float64]
     n_evaluations: int
     method: str
+    converged: bool | None = None
+    evaluated: Evaluated | None = field(default=None, repr=False)
 
     @property
     def lower(self) -> NDArray[np.float64]:

@@ -114,9 +114,10 @@ class Either(Rule):
 
 @dataclass(frozen=True)
 class MaxEvaluations(Rule):
-    """At most ``n`` evaluations: the stage that would pass them is cut short. Joined by ``&`` it means at least ``n``.
+    """A budget of ``n``: the stage that would pass it is cut short. Joined by ``&`` it means at least ``n`` evaluations.
 
-    A limit like the budget, whose meaning the method gives: a valuation it stops has not converged.
+    A limit: a valuation it stops has not converged. It binds each stage as the budget does; where a method's stages are not
+    nested (see `shapley_many`), all together may be more.
     """
 
     n: int

@@ -76,6 +76,30 @@ def test_a_file_and_a_targets_row(crowd, tmp_path):
     assert (table["lower"] < table["upper"]).all()
 
 
+def test_a_target_error_ends_the_valuation(crowd, tmp_path, capsys):
+    _, path = crowd
+    arguments = [
+        "--target",
+        "w0",
+        "--score",
+        "l1",
+        "--method",
+        "permutation",
+        "--budget",
+        8000,
+        "--out",
+        tmp_path / "v",
+    ]
+    assert command("value", path, *arguments, "--target-error", 0.2) == 0
+    out = capsys.readouterr().out
+    stages = [line for line in out.splitlines() if "error about" in line]
+    assert len(stages) > 1
+    assert float(stages[-1].split("error about ")[1].split()[0]) <= 0.2
+    assert "target error was not reached" not in out
+    assert command("value", path, *arguments, "--target-error", 1e-6) == 0
+    assert "target error was not reached" in " ".join(capsys.readouterr().out.split())
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -86,6 +110,7 @@ def test_a_file_and_a_targets_row(crowd, tmp_path):
         (["crowd.csv", "--target", "w1", "--method", "magic"], "method = 'magic': must be one of"),
         (["crowd.csv", "--target", "w1", "--method", "closed_form"], "needs a game with a closed form"),
         (["nowhere.csv", "--target", "w1"], "nowhere.csv"),
+        (["crowd.csv", "--target", "w1", "--target-error", "-1"], "relative = -1.0"),
         (["empty"], "no config.yaml"),
         (["run", "--run", "2"], "--run = 2: must be below 2"),
         (["changed"], "people its configuration names are not those of the run any more"),

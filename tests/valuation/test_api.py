@@ -45,10 +45,9 @@ def test_auto(averaging_game):
     assert shapley(averaging_game(13), budget=2**13).method == "exact"
     assert shapley(averaging_game(13), budget=2**13 - 1).method == "stratified"
     assert shapley(averaging_game(21), budget=2**12).method == "stratified"
-    assert (
-        shapley(averaging_game(21, score=lambda x, t: -((x - t) ** 4).sum(axis=1)), budget=2**12).method
-        == "permutation"
-    )
+    own = {"score": lambda x, t: -((x - t) ** 4).sum(axis=1)}
+    assert shapley(averaging_game(21, **own), budget=1_000).method == "surrogate"
+    assert shapley(averaging_game(4, **own), budget=15).method == "permutation"
 
 
 def test_auto_chooses_for_each_game(averaging_game):

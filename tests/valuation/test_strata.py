@@ -5,7 +5,6 @@ import itertools
 import numpy as np
 import pytest
 
-from crowd_sim.valuation import AveragingGame
 from crowd_sim.valuation.lists import Lists
 from crowd_sim.valuation.strata import draw, strata_of
 

@@ -87,7 +87,7 @@ def independently(game, masks_by_size):
     ends = left(np.array([[True] * n, [False] * n]))
     empty = ends[1] + game(np.zeros((1, n), dtype=bool))[0] - SCORES[game.score](np.zeros((1, d)), game.target)[0]
     total = np.full(n, ends[0] - empty)
-    for k, masks in [(1, np.eye(n, dtype=bool)), (2, pairs), *masks_by_size.items()]:
+    for masks in [np.eye(n, dtype=bool), pairs, *masks_by_size.values()]:
         rest = left(masks)
         rest -= rest.mean()
         counts = masks.sum(axis=0)
