@@ -4,7 +4,7 @@ import pytest
 from crowd_sim.errors import InputError
 from crowd_sim.random import Purpose
 from crowd_sim.valuation import shapley, shapley_many
-from crowd_sim.valuation.permutation import _ends, _prefixes
+from crowd_sim.valuation.permutation import _ends, _prefixes, exact_sizes
 from crowd_sim.valuation.sampling import shuffle
 
 
@@ -24,14 +24,15 @@ def test_the_draws_are_uniform_permutations():
     assert len(np.unique(orders, axis=0)) == 120
 
 
-@pytest.mark.parametrize(("n", "n_pairs"), [(3, 4), (9, 100), (700, 3), (5_000, 1)])
-def test_the_coalitions_are_the_prefixes_of_permutation_and_reverse(n, n_pairs):
-    chunks = list(_prefixes(n, n_pairs, seed=0, run=0))
+@pytest.mark.parametrize("n_exact", [1, 2])
+@pytest.mark.parametrize(("n", "n_pairs"), [(4, 4), (9, 100), (700, 3), (5_000, 1)])
+def test_the_coalitions_are_the_prefixes_of_permutation_and_reverse(n, n_pairs, n_exact):
+    chunks = list(_prefixes(n, n_exact, n_pairs, seed=0, run=0))
     assert max(chunk.nbytes for chunk in chunks) <= 2**22
     rows = (row for chunk in chunks for row in chunk)
     for order in drawn_orders(n, n_pairs):
         for direction in (order, order[::-1]):
-            for size in range(2, n):
+            for size in range(n_exact + 1, n):
                 row = next(rows)
                 assert row.sum() == size
                 assert row[direction[:size]].all()
@@ -44,7 +45,7 @@ def test_the_ends(n):
     np.testing.assert_array_equal(rows, np.vstack([np.zeros(n), np.eye(n), np.ones(n)]))
 
 
-def plain_estimate(game, orders):
+def plain_estimate(game, orders, n_exact):
     """The estimator in plain Python: one row a pair."""
     n = game.n_players
 
@@ -56,22 +57,34 @@ def plain_estimate(game, orders):
     pairs = []
     for order in orders:
         x = np.array([(v([i]) - v([])) / n for i in range(n)])
+        if n_exact == 2:
+            x += [sum(v([i, j]) - v([j]) for j in range(n) if j != i) / (n * (n - 1)) for i in range(n)]
         for direction in (order, order[::-1]):
-            for k in range(1, n):
+            for k in range(n_exact, n):
                 x[direction[k]] += 0.5 * (v(direction[: k + 1]) - v(direction[:k]))
         pairs.append(x + (v(range(n)) - v([]) - x.sum()) / n)
     return np.array(pairs)
 
 
-@pytest.mark.parametrize(("n", "n_pairs"), [(3, 2), (8, 5), (12, 150)])
+@pytest.mark.parametrize(("n", "n_pairs"), [(3, 2), (8, 3), (8, 8), (12, 150)])
 def test_against_the_plain_estimator(averaging_game, n, n_pairs):
     game = averaging_game(n)
     budget = n + 2 + n_pairs * 2 * (n - 2)
+    n_exact = exact_sizes(n, budget)
+    if n_exact == 2:
+        budget = n + 2 + n * (n - 1) // 2 + n_pairs * 2 * (n - 3)
+        assert exact_sizes(n, budget) == 2
     result = shapley(game, method="permutation", budget=budget, seed=7, run=2)
-    pairs = plain_estimate(game, drawn_orders(n, n_pairs, 7, 2))
+    pairs = plain_estimate(game, drawn_orders(n, n_pairs, 7, 2), n_exact)
     np.testing.assert_allclose(result.values, pairs.mean(axis=0), atol=1e-12)
     np.testing.assert_allclose(result.stderr, pairs.std(axis=0, ddof=1) / np.sqrt(n_pairs), atol=1e-12)
     assert (result.method, result.n_evaluations) == ("permutation", budget)
+
+
+def test_pairs_of_players_are_evaluated_where_half_of_the_budget_pays_for_them():
+    assert exact_sizes(10, 12 + 89) == 1
+    assert exact_sizes(10, 12 + 90) == 2
+    assert exact_sizes(3, 1_000) == 1  # after the first two places only the last is left
 
 
 @pytest.mark.parametrize("n", [1, 2])
