@@ -12,11 +12,12 @@ _BITS = 6  # players of a block; the sums of all 64 subsets of a block are table
 _TABLE_ROWS = 128  # coalitions from which a table pays
 _TABLE_CELLS = 1 << 22  # numbers that a table may hold
 _SCAN = 8  # a list of more than n / 8 players is put in order by a look at every player
-_FEW_PLAYERS = 256  # up to which masks and a table are faster than lists
+_FEW_PLAYERS = 256  # up to which a table is faster than adding up the members of a list
 
 
 @numba.njit(cache=True)
-def _means_by_table(coalitions: NDArray[np.bool_], vectors: NDArray[np.float64], out: NDArray[np.float64]) -> None:
+def _table(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The sums of all subsets of each block, by block and code."""
     n, d = vectors.shape
     table = np.zeros(((n + _BITS - 1) // _BITS, 1 << _BITS, d))
     for i in range(n):
@@ -24,6 +25,13 @@ def _means_by_table(coalitions: NDArray[np.bool_], vectors: NDArray[np.float64],
         for code in range(1 << bit):
             for j in range(d):
                 table[block, code + (1 << bit), j] = table[block, code, j] + vectors[i, j]
+    return table
+
+
+@numba.njit(cache=True)
+def _means_by_table(coalitions: NDArray[np.bool_], vectors: NDArray[np.float64], out: NDArray[np.float64]) -> None:
+    n, d = vectors.shape
+    table = _table(vectors)
     total = np.empty(d)
     for row in range(coalitions.shape[0]):
         size = 0
@@ -103,13 +111,41 @@ def _means_of_lists(
         start = ends[row]
 
 
+@numba.njit(cache=True)
+def _means_of_lists_by_table(
+    members: NDArray[np.int32], ends: NDArray[np.int64], vectors: NDArray[np.float64], out: NDArray[np.float64]
+) -> None:
+    d = vectors.shape[1]
+    table = _table(vectors)
+    codes = np.zeros(len(table), dtype=np.int64)
+    total = np.empty(d)
+    start = 0
+    for row in range(len(ends)):
+        for t in range(start, ends[row]):
+            block, bit = divmod(members[t], _BITS)
+            codes[block] |= 1 << bit
+        total[:] = 0.0
+        for block in range(len(codes)):
+            if codes[block]:
+                for j in range(d):
+                    total[j] += table[block, codes[block], j]
+                codes[block] = 0
+        for j in range(d):
+            out[row, j] = total[j] / max(ends[row] - start, 1)
+        start = ends[row]
+
+
 def list_means(lists: Lists, vectors: NDArray[np.float64]) -> NDArray[np.float64]:
     """`coalition_means` of coalitions given as lists: the same bits, at a cost that does not grow with n."""
-    if len(vectors) <= _FEW_PLAYERS:
-        return coalition_means(lists.masks(len(vectors)), vectors)
     out = np.empty((len(lists), vectors.shape[1]))
-    _means_of_lists(lists.members, lists.ends, vectors, out)
+    tabled = len(vectors) <= _FEW_PLAYERS and _pays(len(lists), *vectors.shape)
+    (_means_of_lists_by_table if tabled else _means_of_lists)(lists.members, lists.ends, vectors, out)
     return out
+
+
+def _pays(m: int, n: int, d: int) -> bool:
+    """Whether a table pays for m coalitions."""
+    return m >= _TABLE_ROWS and (n // _BITS + 1) * (1 << _BITS) * d <= _TABLE_CELLS
 
 
 def coalition_means(coalitions: NDArray[np.bool_], vectors: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -121,6 +157,6 @@ def coalition_means(coalitions: NDArray[np.bool_], vectors: NDArray[np.float64])
     """
     m, (n, d) = len(coalitions), vectors.shape
     out = np.empty((m, d))
-    tabled = m >= _TABLE_ROWS and (n // _BITS + 1) * (1 << _BITS) * d <= _TABLE_CELLS
+    tabled = _pays(m, n, d)
     (_means_by_table if tabled else _means)(np.ascontiguousarray(coalitions, dtype=np.bool_), vectors, out)
     return out

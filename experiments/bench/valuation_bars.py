@@ -65,7 +65,8 @@ def main() -> None:
 
 def _table(people: NDArray[np.float64], seeds: int) -> None:
     truths: dict[tuple[int, str, int], NDArray[np.float64]] = {}
-    print("| n | score | evaluations | bar | error | ms per game |\n| --- | --- | --- | --- | --- | --- |")
+    heads = ("n", "score", "evaluations", "bar", "error", "ms per game, fastest", "median")
+    print(f"| {' | '.join(heads)} |\n| {' | '.join(['---'] * len(heads))} |")
     for (n, score, budget), bar in BARS.items():
         games = _games(people, n, score)
         shapley(games[0], "stratified", budget)  # compiled code is loaded before the clock starts
@@ -80,8 +81,11 @@ def _table(people: NDArray[np.float64], seeds: int) -> None:
                 values = shapley(game, "stratified", budget, seed=seed, run=number).values
                 seconds.append(time.perf_counter() - start)
                 errors.append(np.linalg.norm(values - truth) / np.linalg.norm(truth - truth.mean()))
-        time_per_game = 1e3 * float(np.median(seconds))
-        print(f"| {n:,} | {score} | {budget:,} | {bar} | {np.mean(errors):.5f} | {time_per_game:.1f} |", flush=True)
+        fastest, median = 1e3 * min(seconds), 1e3 * float(np.median(seconds))
+        print(
+            f"| {n:,} | {score} | {budget:,} | {bar} | {np.mean(errors):.5f} | {fastest:.1f} | {median:.1f} |",
+            flush=True,
+        )
 
 
 @cache
