@@ -12,9 +12,9 @@ from threadpoolctl import threadpool_limits
 
 from crowd_sim.config import RunConfig
 from crowd_sim.crowd.population import Population
+from crowd_sim.metrics import METRICS, pearson, rounds_to_converge, spearman
 from crowd_sim.people import people_of, run_keys
 from crowd_sim.progress import Progress, quiet
-from crowd_sim.results.metrics import METRICS, pearson, rounds_to_converge, spearman
 from crowd_sim.scores import Score, l2
 from crowd_sim.services import Host
 from crowd_sim.strategies import strategy

@@ -16,9 +16,9 @@ from actors.round_manager import run_on_ray
 from crowd_sim.config import RunConfig
 from crowd_sim.crowd.population import Population
 from crowd_sim.loading import load_people
+from crowd_sim.metrics import mean_and_error
 from crowd_sim.people import check_people
 from crowd_sim.results.folder import fingerprint, write_json
-from crowd_sim.results.metrics import mean_and_error
 from crowd_sim.results.run_folder import open_run, write_run
 from crowd_sim.services import InProcess
 from crowd_sim.simulation import Outcome, simulate

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from crowd_sim.crowd.population import Population
-from crowd_sim.results.metrics import mean_and_error, summarise
+from crowd_sim.metrics import mean_and_error, summarise
 from crowd_sim.simulation import Outcome
 
 

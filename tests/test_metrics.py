@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from crowd_sim.results.metrics import mean_and_error, pearson, rounds_to_converge, spearman, summarise
+from crowd_sim.metrics import mean_and_error, pearson, rounds_to_converge, spearman, summarise
 
 
 def test_correlations_are_scipys():
