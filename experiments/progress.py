@@ -37,12 +37,13 @@ def shown(console: Console) -> Iterator[Report]:
             for task in bars.tasks:  # a stage that was over before anyone asked is over all the same
                 bars.update(task.id, completed=task.total)
     else:
-        last = time.monotonic()
+        last, said = time.monotonic(), ("", 0, 0)
 
         def line(stage: str, done: int, total: int) -> None:
-            nonlocal last
-            if done == total or time.monotonic() - last >= _SECONDS_BETWEEN_LINES:
-                last = time.monotonic()
+            nonlocal last, said
+            news = (stage, done, total) != said
+            if news and (done == total or time.monotonic() - last >= _SECONDS_BETWEEN_LINES):
+                last, said = time.monotonic(), (stage, done, total)
                 console.print(f"{stage}: {done} of {total}", highlight=False)
 
         yield line

@@ -131,6 +131,11 @@ class _Shown(Rule):
         self.console.print(line, highlight=False)
         return False
 
+    def converged(self, progress: Progress) -> bool:
+        """See `Rule`; asked besides `met`, it shows nothing."""
+        del progress
+        return False
+
 
 def value(
     question: Question,

@@ -94,6 +94,7 @@ def test_a_target_error_ends_the_valuation(crowd, tmp_path, capsys):
     out = capsys.readouterr().out
     stages = [line for line in out.splitlines() if "error about" in line]
     assert len(stages) > 1
+    assert len(set(stages)) == len(stages)
     assert float(stages[-1].split("error about ")[1].split()[0]) <= 0.2
     assert "target error was not reached" not in out
     assert command("value", path, *arguments, "--target-error", 1e-6) == 0

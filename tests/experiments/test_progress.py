@@ -1,0 +1,25 @@
+import io
+
+from rich.console import Console
+
+from experiments import progress
+from experiments.progress import shown
+
+
+def test_plain_lines_elsewhere_than_on_a_terminal_and_each_once(monkeypatch):
+    monkeypatch.setattr(progress, "_SECONDS_BETWEEN_LINES", 0.0)
+    out = Console(file=io.StringIO())
+    with shown(out) as report:
+        for done in (1, 1, 2, 2, 2):
+            report("rounds", done, 2)
+        report("games", 1, 1)
+    assert out.file.getvalue().splitlines() == ["rounds: 1 of 2", "rounds: 2 of 2", "games: 1 of 1"]
+
+
+def test_a_bar_with_the_time_left_on_a_terminal():
+    out = Console(file=io.StringIO(), force_terminal=True, width=80)
+    with shown(out) as report:
+        report("rounds", 3, 10)
+    text = out.file.getvalue()
+    assert "rounds" in text
+    assert "10/10" in text
