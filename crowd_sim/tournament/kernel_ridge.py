@@ -123,7 +123,7 @@ def _mean_squared(alpha: NDArray[np.float64], factor: NDArray[np.float64]) -> fl
 def arc(g, aa):  # type: ignore[no-untyped-def]
     """κ of the family from g = z · z' and aa = (1 + z · z)(1 + z' · z'), shares not negative.
 
-    Without a branch or a call, so that the compiler does several pairs at once (2.5 times as fast). asin by the rational
+    Without a branch or a call, so that the compiler does several pairs at once. asin by the rational
     approximation of FreeBSD's e_asin.c.
     """
     ab = np.sqrt(aa)

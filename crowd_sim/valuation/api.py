@@ -70,8 +70,8 @@ def shapley_many(
             process.
         stop: a rule, such as ``TargetError(0.01) | MaxTime(3600)``, looked at after stages of doubling budgets up to
             ``budget``. No coalition is evaluated twice, but the estimator's own arithmetic is repeated in every stage.
-            Permutation sampling's stages are nested, and cost together what the last one costs; those of stratified
-            regression and Kernel SHAP share only a part, and may together pass the budget (by a third, say).
+            Permutation sampling's stages are nested, and cost together what the last one costs; those of the other
+            estimators that sample share only a part, and may together pass the budget.
             With a rule the results carry their evaluations (⌈n / 8⌉ + 8 bytes each), and each game is valued by itself.
         previous: a result for each game to continue from: what it has evaluated is looked up, and counts towards
             ``budget``. It must come from these very games, and carry its evaluations.
