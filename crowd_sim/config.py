@@ -8,18 +8,17 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
 
 from crowd_sim.errors import InputError
+from crowd_sim.llm.checks import check_llm
+from crowd_sim.llm.config import LLM_SOURCES, LlmConfig
 from crowd_sim.strategies import check_strategy
+from crowd_sim.strict import Strict
 from crowd_sim.valuation.limits import check_budget
 
 LARGEST_COORDINATE = 1e50
 """Bound of everyone's and the model's coordinates: products of scores, four of these, must not overflow."""
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 def _pair(value: Any) -> Any:
@@ -32,17 +31,24 @@ def _pair(value: Any) -> Any:
 _Pair = Annotated[tuple[float, float], BeforeValidator(_pair)]
 
 
-class CrowdConfig(_Model):
+class CrowdConfig(Strict):
     """Who contributes."""
 
     source: str = Field(
         "synthetic",
-        description="`synthetic` (drawn by the documented generator), `movielens`, `vectors`, or `package.module:Name`",
+        description="`synthetic` (drawn by the documented generator), `movielens`, `vectors`, or `package.module:Name`; with "
+        "a section `llm`: `goemotions`, `feedback` or `example_feedback`",
     )
     path: str | None = Field(
         None,
         description="`movielens`: folder with ratings.csv and movies.csv (default: the environment's `CROWD_SIM_DATA`); "
-        "`vectors`: a CSV or Parquet file, a row per worker",
+        "`vectors`: a CSV or Parquet file, a row per worker; `goemotions`: a file of neighbourhoods or a folder with one "
+        "(same default); `feedback`: a JSONL or Parquet file of worker, prompt, response",
+    )
+    target: str | None = Field(
+        None,
+        description="with a section `llm`, where outputs should lead: an emotion (`goemotions`), a file of texts (`feedback`), "
+        "or a style (`example_feedback`)",
     )
     n_workers: int = Field(75, ge=1, le=100_000_000, description="workers per run; one more person is the target")
     seed: int = Field(
@@ -67,10 +73,10 @@ class CrowdConfig(_Model):
     @field_validator("source")
     @classmethod
     def _known(cls, value: str) -> str:
-        return check_strategy("source", value)
+        return value if value in LLM_SOURCES else check_strategy("source", value)
 
 
-class TournamentConfig(_Model):
+class TournamentConfig(Strict):
     """What a round does."""
 
     rounds: int = Field(100, ge=1, le=1_000_000, description="rounds per run")
@@ -114,7 +120,7 @@ class TournamentConfig(_Model):
         return check_strategy(str(info.field_name), value)
 
 
-class ValuationConfig(_Model):
+class ValuationConfig(Strict):
     """What everyone was worth."""
 
     method: str = Field(
@@ -139,7 +145,7 @@ class ValuationConfig(_Model):
         return check_strategy("method", value)
 
 
-class PoolConfig(_Model):
+class PoolConfig(Strict):
     """How many actors of a kind, and what each occupies."""
 
     number: int = Field(1, ge=1, le=10_000, description="actors")
@@ -147,14 +153,14 @@ class PoolConfig(_Model):
     gpus: float = Field(0.0, ge=0, description="GPUs each, fractions allowed")
 
 
-class SweepWorkers(_Model):
+class SweepWorkers(Strict):
     """How a sweep is cut up."""
 
     cpus: float = Field(1.0, gt=0, description="CPUs per batch of points")
     max_runs: int = Field(600, ge=1, description="runs per batch, as far as whole points allow")
 
 
-class ActorsConfig(_Model):
+class ActorsConfig(Strict):
     """Who does the work. Nothing here changes a result."""
 
     crowd: PoolConfig = Field(
@@ -165,7 +171,7 @@ class ActorsConfig(_Model):
     sweep: SweepWorkers = Field(SweepWorkers(), description="batches of a sweep")
 
 
-class RunConfig(_Model):
+class RunConfig(Strict):
     """A run, or `runs` of them that differ only in their random streams."""
 
     seed: int = Field(0, ge=0, lt=2**63, description="with the rest of this file it determines every result")
@@ -174,6 +180,7 @@ class RunConfig(_Model):
     tournament: TournamentConfig = TournamentConfig()
     valuation: ValuationConfig = ValuationConfig()
     actors: ActorsConfig = ActorsConfig()
+    llm: LlmConfig | None = None
 
     @classmethod
     def parse(cls, content: dict[str, Any]) -> Self:
@@ -192,12 +199,35 @@ class RunConfig(_Model):
                 config.tournament.n_groups,
                 f"must be at most crowd.n_workers, {config.crowd.n_workers}",
             )
-        _check_valuation(config)
+        if config.llm is None:
+            _check_points(config)
+            _check_valuation(config)
+        else:
+            check_llm(config)
         return config
+
+    @property
+    def lora(self) -> LlmConfig:
+        """The section `llm` of a configuration that has one.
+
+        Raises:
+            ValueError: it has none.
+        """
+        if self.llm is None:
+            raise ValueError("a configuration without a section llm")
+        return self.llm
 
     def determinants(self) -> dict[str, Any]:
         """What results depend on: everything but the actors."""
-        return self.model_dump(mode="json", exclude={"actors"})
+        # what a run of points does not have must not change its fingerprint
+        return self.model_dump(mode="json", exclude={"actors", *(() if self.llm else ("llm",))})
+
+
+def _check_points(config: RunConfig) -> None:
+    if config.crowd.source in LLM_SOURCES:
+        raise InputError("crowd.source", config.crowd.source, "contributes texts and needs a section llm (llm.model=…)")
+    if config.crowd.target is not None:
+        raise InputError("crowd.target", config.crowd.target, "must be left out without a section llm")
 
 
 def _check_valuation(config: RunConfig) -> None:

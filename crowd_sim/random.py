@@ -36,6 +36,12 @@ class Purpose(IntEnum):
     PERMUTATION = 9
     STRATIFIED = 10
     SURROGATE = 11
+    ADAPTER = 20
+    EXAMPLES = 21
+    SELECTION_OUTPUTS = 22
+    REPORT_OUTPUTS = 23
+    COALITION_OUTPUTS = 24
+    VALIDATION = 25
 
 
 @numba.njit(inline="always")

@@ -59,6 +59,13 @@ def run(
 
     config = load_config(configuration, overrides or [])
     console = Console()
+    if config.llm is not None:
+        from experiments.llm_running import llm_table, run_llm
+
+        tuned = run_llm(config, configuration.stem, out, ray_address, console)
+        console.print(llm_table(tuned))
+        _say(f"{tuned.folder}: tables, adapter and report.html")
+        return
     finished = run_config(config, configuration.stem, out, ray_address, console)
     console.print(outcome_table(finished))
     figures = ", ".join(path.name for path in sorted((finished.folder / "figures").glob("*.png")))

@@ -1,0 +1,92 @@
+"""LoraTrainer: hosts one language model on one device, and tunes and judges the candidates it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import ray
+from numpy.typing import NDArray
+
+from actors.failure import fetch, survivable
+from crowd_sim.crowd.contributions import Example
+from crowd_sim.crowd.shard import cut
+from crowd_sim.learners.adapters import Adapter
+from crowd_sim.learners.lora import Facts, Judged, Judging, LearnerSpec, Tuning, shared_learner
+from crowd_sim.learners.tuning import Key, Tuned
+
+if TYPE_CHECKING:  # importing the configuration costs an actor a second of its start
+    from crowd_sim.config import PoolConfig
+
+_WHAT = "the trainers"
+
+
+class LoraTrainer:
+    """A host of `crowd_sim.learners.lora.LoraLearner`, loaded with the first call."""
+
+    def __init__(self, spec: LearnerSpec) -> None:
+        self._spec = spec
+
+    def call(self, method: str, *arguments: Any) -> Any:
+        """One of the learner's methods."""
+        return getattr(shared_learner(self._spec), method)(*arguments)
+
+
+class RayLearners:
+    """See `crowd_sim.llm.services.Learners`: candidates are dealt to the trainers in consecutive parts.
+
+    A trainer keeps nothing between calls, so one that dies is started anew and its call repeated, with the same result.
+    """
+
+    def __init__(self, spec: LearnerSpec, pool: PoolConfig) -> None:
+        options = {"num_cpus": pool.cpus, "num_gpus": pool.gpus, **survivable()}
+        host = ray.remote(LoraTrainer).options(**options)
+        self._trainers: list[Any] = [host.remote(spec) for _ in range(pool.number)]
+
+    def facts(self, examples: Sequence[Example]) -> Facts:
+        """See `Learners`."""
+        return self._one("facts", list(examples))
+
+    def count(self, groups: Sequence[Sequence[Example]]) -> list[int]:
+        """See `Learners`."""
+        return self._one("count", [list(group) for group in groups])
+
+    def initial(self, seed: int, run: int) -> Adapter:
+        """See `Learners`."""
+        return self._one("initial", seed, run)
+
+    def tune(self, jobs: Sequence[Tuning]) -> list[Tuned]:
+        """See `Learners`."""
+        return self._dealt("tune", jobs)
+
+    def judge(self, jobs: Sequence[Judging]) -> list[Judged]:
+        """See `Learners`."""
+        return self._dealt("judge", jobs)
+
+    def first_order(
+        self, start: Adapter, workers: Sequence[Sequence[Example]], validation: Sequence[Example], key: Key
+    ) -> NDArray[np.float64]:
+        """See `Learners`."""
+        return self._one("first_order", start, [list(own) for own in workers], list(validation), key)
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """See `Learners`."""
+        return self._one("embed", list(texts))
+
+    def close(self) -> None:
+        """Give the trainers' resources back."""
+        for trainer in self._trainers:
+            ray.kill(trainer)
+
+    def _one(self, method: str, *arguments: Any) -> Any:
+        (answer,) = fetch([self._trainers[0].call.remote(method, *arguments)], _WHAT)
+        return answer
+
+    def _dealt(self, method: str, jobs: Sequence[Any]) -> list[Any]:
+        parts = cut(len(jobs), len(self._trainers))
+        calls = [
+            trainer.call.remote(method, list(jobs[first:stop]))
+            for trainer, (first, stop) in zip(self._trainers, parts, strict=False)
+        ]
+        return [answer for part in fetch(calls, _WHAT) for answer in part]

@@ -1,0 +1,225 @@
+"""LoraLearner: one language model, its adapters, and Φ; what a trainer hosts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crowd_sim.crowd.contributions import Example
+from crowd_sim.errors import InputError
+from crowd_sim.learners.adapters import Adapter, AdapterStack, LoraSpec
+from crowd_sim.learners.base import Base, Device, DType, load_base
+from crowd_sim.learners.first_order import first_order
+from crowd_sim.learners.generation import GenerateJob, Sampling, generate
+from crowd_sim.learners.packing import Tokens
+from crowd_sim.learners.phi import Phi, load_phi
+from crowd_sim.learners.tuning import Key, Training, Tuned, TuneJob, tune
+from crowd_sim.random import Purpose
+
+
+@dataclass(frozen=True)
+class LearnerSpec:
+    """All that a learner is made from.
+
+    Attributes:
+        model, device, dtype, threads: see `load_base`.
+        prompt_template: a text with `{prompt}`; None: the model's chat template.
+        lora, training, sampling: how adapters look, are tuned, and draw outputs.
+        max_tokens: of an example, prompt and response.
+        cut: whether longer responses are cut rather than refused.
+        phi_kind, phi_model: see `load_phi`.
+    """
+
+    model: str
+    device: Device
+    dtype: DType
+    threads: int
+    prompt_template: str | None
+    lora: LoraSpec
+    training: Training
+    sampling: Sampling
+    max_tokens: int
+    cut: bool
+    phi_kind: str
+    phi_model: str | None
+
+
+@dataclass(frozen=True, eq=False)
+class Tuning:
+    """A candidate to tune.
+
+    Attributes:
+        start: the adapter it starts from.
+        examples: what it learns from.
+        key: of the order of the examples.
+        n_tokens: if given, training ends after exactly this many trained tokens.
+    """
+
+    start: Adapter
+    examples: tuple[Example, ...]
+    key: Key
+    n_tokens: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Judging:
+    """A candidate to judge by its outputs.
+
+    Attributes:
+        adapter: the candidate.
+        prompts: one per output.
+        key, purpose: of the draws.
+    """
+
+    adapter: Adapter
+    prompts: tuple[str, ...]
+    key: Key
+    purpose: Purpose
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """A candidate's outputs.
+
+    Attributes:
+        texts: one per prompt.
+        vectors: float64[m, d], their Φ.
+        n_tokens: generated, with the outputs' ends.
+    """
+
+    texts: tuple[str, ...]
+    vectors: NDArray[np.float64]
+    n_tokens: int
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a run records of a learner.
+
+    Attributes:
+        dtype: what the model computes in.
+        device: where.
+        phi: the name of Φ.
+        n_dimensions: d.
+        n_cut: examples whose response was cut to `max_tokens`.
+        n_parameters: trained per adapter.
+    """
+
+    dtype: str
+    device: str
+    phi: str
+    n_dimensions: int
+    n_cut: int
+    n_parameters: int
+
+
+@lru_cache(maxsize=1)
+def shared_learner(spec: LearnerSpec) -> LoraLearner:
+    """The learner of this process: loading one costs seconds and the model's memory."""
+    return LoraLearner(spec)
+
+
+class LoraLearner:
+    """Tunes and judges candidates. Calls leave nothing behind: each is a function of its arguments alone.
+
+    Raises:
+        InputError: the model, Φ or the packages they need are not there.
+    """
+
+    def __init__(self, spec: LearnerSpec) -> None:
+        self._spec = spec
+        self.base: Base = load_base(spec.model, spec.device, spec.dtype, spec.threads)
+        if spec.max_tokens > self.base.context:
+            raise InputError("llm.max_tokens", spec.max_tokens, f"must be at most the context, {self.base.context}")
+        self.stack = AdapterStack(self.base, spec.lora)
+        self._phi: Phi = load_phi(spec.phi_kind, spec.phi_model, self.base.device.type)
+
+    def facts(self, examples: Sequence[Example]) -> Facts:
+        """Check all examples, and say what there is to say.
+
+        Raises:
+            InputError: an example of too many tokens, where such are refused, or whose prompt alone has too many.
+        """
+        n_cut = sum(self.tokens(example)[1] for example in examples)
+        weights = self.stack.initial(0, 0)
+        return Facts(
+            dtype=str(self.base.dtype).removeprefix("torch."),
+            device=str(self.base.device.type),
+            phi=self._phi.name,
+            n_dimensions=self._phi.n_dimensions,
+            n_cut=n_cut,
+            n_parameters=sum(part.size for part in weights.values()),
+        )
+
+    def count(self, groups: Sequence[Sequence[Example]]) -> list[int]:
+        """Response tokens of each group's examples, those that one epoch trains."""
+        return [sum(self.tokens(example)[0].n_trained for example in group) for group in groups]
+
+    def initial(self, seed: int, run: int) -> Adapter:
+        """The adapter that a run starts from: it changes nothing yet."""
+        return self.stack.initial(seed, run)
+
+    def tune(self, jobs: Sequence[Tuning]) -> list[Tuned]:
+        """Tune candidates, several at once."""
+        own = [
+            TuneJob(job.start, tuple(self.tokens(example)[0] for example in job.examples), job.key, job.n_tokens)
+            for job in jobs
+        ]
+        return tune(self.base, self.stack, own, self._spec.training)
+
+    def judge(self, jobs: Sequence[Judging]) -> list[Judged]:
+        """Draw candidates' outputs and map them by Φ."""
+        own = [
+            GenerateJob(job.adapter, tuple(self._prompt(p) for p in job.prompts), job.key, job.purpose) for job in jobs
+        ]
+        return [
+            Judged(outputs.texts, self.embed(outputs.texts), outputs.n_tokens)
+            for outputs in generate(self.base, self.stack, own, self._spec.sampling)
+        ]
+
+    def first_order(
+        self, start: Adapter, workers: Sequence[Sequence[Example]], validation: Sequence[Example], key: Key
+    ) -> NDArray[np.float64]:
+        """First-order values of the workers: float64[n], see `crowd_sim.learners.first_order`."""
+        own = [[self.tokens(example)[0] for example in examples] for examples in workers]
+        held = [self.tokens(example)[0] for example in validation]
+        return first_order(self.base, self.stack, start, own, held, key, self._spec.training)
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Φ of texts: float64[m, d]."""
+        return self._phi(texts)
+
+    def save_merged(self, folder: Path, adapter: Adapter) -> None:
+        """Write the base model with an adapter merged into it, and the tokenizer, as `transformers` loads them."""
+        self.stack.save_merged(folder, adapter)
+        self.base.tokenizer.save_pretrained(folder)
+
+    def tokens(self, example: Example) -> tuple[Tokens, bool]:
+        """An example in tokens, and whether its response was cut to `max_tokens`."""
+        prompt = self._prompt(example.prompt)
+        response = (*self._ids(example.response), self.base.tokenizer.eos_token_id)
+        room = self._spec.max_tokens - len(prompt)
+        total = len(prompt) + len(response)
+        if total > self._spec.max_tokens and (room < 1 or not self._spec.cut):
+            shown = example.response if len(example.response) <= 60 else example.response[:57] + "…"
+            allowed = f"has {total} tokens with its prompt; at most llm.max_tokens, {self._spec.max_tokens}"
+            raise InputError("example", shown, f"{allowed}; llm.long_texts=cut cuts responses")
+        response = response[:room]
+        return Tokens(prompt, response, len(response)), total > self._spec.max_tokens
+
+    def _prompt(self, prompt: str) -> tuple[int, ...]:
+        tokenizer = self.base.tokenizer
+        if self._spec.prompt_template is not None:
+            return self._ids(self._spec.prompt_template.replace("{prompt}", prompt))
+        if not tokenizer.chat_template:
+            raise InputError("llm.prompt_template", None, "must be given: the model has no chat template")
+        turn = [{"role": "user", "content": prompt}]
+        return self._ids(tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=False))
+
+    def _ids(self, text: str) -> tuple[int, ...]:
+        return tuple(self.base.tokenizer(text, add_special_tokens=False)["input_ids"])

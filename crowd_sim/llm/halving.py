@@ -1,0 +1,80 @@
+"""Successive halving of a round's candidates (Jamieson, Talwalkar 2016, arXiv 1502.07943).
+
+All candidates get a part of the training, the worse half leaves, the others go on. Each part costs the same, and all together
+what tuning every candidate to the end would: the round's examples times the epochs, whatever the number of candidates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from crowd_sim.crowd.contributions import Example
+from crowd_sim.learners.adapters import Adapter
+from crowd_sim.learners.lora import Judged, Tuning
+from crowd_sim.learners.tuning import Key
+from crowd_sim.llm.judging import Judge, mean_and_se
+from crowd_sim.llm.services import Learners
+
+
+@dataclass(frozen=True, eq=False)
+class Survival:
+    """K candidates after their last parts.
+
+    Attributes:
+        adapters: as they were when they left, or at the end.
+        scores, errors: means of their last outputs' scores and standard errors; no score above that of one who stayed longer.
+        tokens: trained by each.
+        tokens_generated: by all.
+    """
+
+    adapters: list[Adapter]
+    scores: list[float]
+    errors: list[float]
+    tokens: list[int]
+    tokens_generated: int
+
+
+def halving(
+    learners: Learners,
+    model: Adapter,
+    groups: Sequence[tuple[Example, ...]],
+    keys: Sequence[Key],
+    epochs: int,
+    judge: Judge,
+    judged: Callable[[Sequence[Adapter], Sequence[Key]], list[Judged]],
+) -> Survival:
+    """Tune K candidates from `model` on their groups' examples, the worse half leaving after each part.
+
+    Optimisers start anew with each part, in which a candidate meets its examples in another order.
+    """
+    adapters = [model] * len(groups)
+    scores, errors, tokens = [0.0] * len(groups), [0.0] * len(groups), [0] * len(groups)
+    generated = 0
+    left: list[list[int]] = []
+    alive = list(range(len(groups)))
+    n_parts = max(1, (len(groups) - 1).bit_length())
+    share = epochs * sum(learners.count(groups)) // n_parts
+    for part in range(n_parts):
+        own = [_of_part(keys[k], part) for k in alive]
+        jobs = [Tuning(adapters[k], groups[k], key, share // len(alive)) for k, key in zip(alive, own, strict=True)]
+        for k, tuned in zip(alive, learners.tune(jobs), strict=True):
+            adapters[k] = tuned.adapter
+            tokens[k] += tuned.n_tokens
+        for k, outputs in zip(alive, judged([adapters[k] for k in alive], own), strict=True):
+            scores[k], errors[k] = mean_and_se(judge.scores(outputs.vectors))
+            generated += outputs.n_tokens
+        if part < n_parts - 1:
+            ordered = sorted(alive, key=lambda k: -scores[k])
+            alive = sorted(ordered[: (len(ordered) + 1) // 2])
+            left.append([k for k in ordered if k not in alive])
+    for gone in reversed(left):  # from the last who left to the first
+        lowest = min(scores[k] for k in alive)
+        for k in gone:
+            scores[k] = min(scores[k], lowest)
+        alive = alive + gone
+    return Survival(adapters, scores, errors, tokens, generated)
+
+
+def _of_part(key: Key, part: int) -> Key:
+    return Key(key.seed, key.run, key.round, key.number + (part << 16))

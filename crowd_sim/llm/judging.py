@@ -1,0 +1,60 @@
+"""Scores of outputs: how near a candidate's outputs come to the target."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crowd_sim.config import RunConfig
+from crowd_sim.crowd.contributions import Contributions
+from crowd_sim.scores import Score, l2
+from crowd_sim.strategies import strategy
+
+
+@dataclass(frozen=True, eq=False)
+class Judge:
+    """What outputs are held against.
+
+    Attributes:
+        score: of a vector against the target, higher is better.
+        target: float64[d], the mean Φ of the target's texts.
+        selection_prompts, report_prompts: one per output.
+    """
+
+    score: Score
+    target: NDArray[np.float64]
+    selection_prompts: tuple[str, ...]
+    report_prompts: tuple[str, ...]
+
+    def scores(self, vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+        """float64[m, d] → float64[m]."""
+        return self.score(vectors, self.target)
+
+    def distances(self, vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+        """‖Φ(output) − target‖₂: float64[m, d] → float64[m]."""
+        return -l2(vectors, self.target)
+
+
+def make_judge(config: RunConfig, contributions: Contributions, target_vectors: NDArray[np.float64]) -> Judge:
+    """The judge of a configuration's runs; target_vectors float64[t, d] are the Φ of the target's texts."""
+    generation = config.lora.generation
+    own = tuple(dict.fromkeys(example.prompt for worker in contributions.examples for example in worker))
+    return Judge(
+        score=strategy("score", config.tournament.score),
+        target=target_vectors.mean(axis=0),
+        selection_prompts=_in_turn(generation.selection_prompts or own, generation.selection_outputs),
+        report_prompts=_in_turn(generation.report_prompts or own, generation.report_outputs),
+    )
+
+
+def mean_and_se(values: NDArray[np.float64]) -> tuple[float, float]:
+    """Mean of m ≥ 2 numbers and its standard error."""
+    return float(values.mean()), float(values.std(ddof=1) / sqrt(len(values)))
+
+
+def _in_turn(prompts: Sequence[str], n: int) -> tuple[str, ...]:
+    return tuple(prompts[i % len(prompts)] for i in range(n))

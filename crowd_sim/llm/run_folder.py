@@ -1,0 +1,50 @@
+"""An LLM run's folder: opened before the work, filled after it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+from crowd_sim.config import RunConfig
+from crowd_sim.crowd.contributions import Contributions
+from crowd_sim.learners.adapters import save_adapter
+from crowd_sim.llm.card import model_card
+from crowd_sim.llm.experiment import LlmOutcome
+from crowd_sim.llm.people import learner_spec
+from crowd_sim.llm.tables import candidates_table, models_table, outputs_table, rounds_table, summary, workers_table
+from crowd_sim.results.folder import fingerprint, open_folder, write_config, write_json, write_table, write_text
+
+
+def llm_fingerprint(config: RunConfig, contributions: Contributions) -> str:
+    """SHA-256 of what an LLM run depends on: the configuration without its actors, and everyone's texts."""
+    return fingerprint({**config.determinants(), "contributions": asdict(contributions)})
+
+
+def open_llm_run(folder: Path, config: RunConfig, contributions: Contributions) -> str:
+    """Make the folder (or take one that the same configuration has made) and write config.yaml; the run's fingerprint.
+
+    Raises:
+        InputError: the folder cannot be written, or holds something else.
+    """
+    print_of = llm_fingerprint(config, contributions)
+    open_folder(folder, print_of)
+    write_config(folder, config.model_dump(mode="json"), print_of)
+    return print_of
+
+
+def write_llm_run(folder: Path, outcome: LlmOutcome, print_of: str) -> None:
+    """Write the tables and the adapters, and last the summary, whose presence says that the run is complete."""
+    for name, table in (
+        ("rounds", rounds_table),
+        ("candidates", candidates_table),
+        ("workers", workers_table),
+        ("models", models_table),
+        ("outputs", outputs_table),
+    ):
+        write_table(folder / f"{name}.parquet", table(outcome))
+    spec = learner_spec(outcome.config)
+    for run, adapter in enumerate(outcome.models):
+        own = folder / "adapter" / f"run-{run}"
+        save_adapter(own, adapter, spec.lora, spec.model)
+        write_text(own / "README.md", model_card(outcome, run, print_of))
+    write_json(folder / "summary.json", summary(outcome, print_of))

@@ -1,0 +1,158 @@
+"""LLM outcomes as tables. Only `models` holds times; equal runs have the other tables equal byte for byte."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from crowd_sim.llm.experiment import EQUAL_TOKENS, LlmOutcome
+from crowd_sim.llm.judging import mean_and_se
+from crowd_sim.llm.records import Report
+from crowd_sim.metrics import mean_and_error
+
+
+def rounds_table(outcome: LlmOutcome) -> pd.DataFrame:
+    """One row per run and round: scores in selection, and the model after it on fresh outputs."""
+    after = {(report.run, report.name): report for report in outcome.reports}
+    rows = []
+    for record in outcome.rounds:
+        report = after[record.run, f"round_{record.round}"]
+        distance, error = mean_and_se(np.array(report.distances))
+        rows.append(
+            {
+                "run": record.run,
+                "round": record.round,
+                "distance": distance,
+                "distance_se": error,
+                "model_score": record.model_score,
+                "model_score_se": record.model_score_se,
+                "best_score": max(record.candidate_scores),
+                "merged_score": np.nan if record.merged_score is None else record.merged_score,
+                "accepted": record.accepted,
+                "winner": record.winner,
+                "mistake": record.mistake,
+                "workers": sum(group >= 0 for group in record.assignment),
+                "tokens_trained": sum(record.candidate_tokens),
+                "tokens_generated": record.tokens_generated,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def candidates_table(outcome: LlmOutcome) -> pd.DataFrame:
+    """One row per run, round and candidate."""
+    rows = [
+        {
+            "run": record.run,
+            "round": record.round,
+            "candidate": k,
+            "score": record.candidate_scores[k],
+            "score_se": record.candidate_scores_se[k],
+            "rank": record.ranks[k],
+            "merge_weight": record.merge_weights[k] if record.merge_weights else np.nan,
+            "workers": record.assignment.count(k),
+            "tokens_trained": record.candidate_tokens[k],
+        }
+        for record in outcome.rounds
+        for k in range(len(record.ranks))
+    ]
+    return pd.DataFrame(rows)
+
+
+def workers_table(outcome: LlmOutcome) -> pd.DataFrame:
+    """One row per run and worker: points and, where they were valued, what retraining says they are worth."""
+    contributions, n_runs = outcome.contributions, len(outcome.points)
+    columns: dict[str, Any] = {
+        "run": np.repeat(np.arange(n_runs), contributions.n_workers),
+        "worker": np.tile(np.array(contributions.ids), n_runs),
+        "examples": np.tile([len(examples) for examples in contributions.examples], n_runs),
+        "points": outcome.points.ravel(),
+    }
+    if outcome.values is not None:
+        columns["shapley"] = outcome.values.shapley.ravel()
+        columns["shapley_stderr"] = outcome.values.stderr.ravel()
+        columns["first_order"] = outcome.values.first_order.ravel()
+    return pd.DataFrame(columns)
+
+
+def models_table(outcome: LlmOutcome) -> pd.DataFrame:
+    """One row per run and model: how far its fresh outputs are from the target, and what it took to make it."""
+    return pd.DataFrame([_model_row(report) for report in outcome.reports])
+
+
+def outputs_table(outcome: LlmOutcome) -> pd.DataFrame:
+    """One row per fresh output of every model."""
+    return pd.DataFrame(
+        [
+            {
+                "run": report.run,
+                "model": report.name,
+                "output": i,
+                "prompt": report.prompts[i],
+                "text": report.texts[i],
+                "distance": report.distances[i],
+                "score": report.scores[i],
+            }
+            for report in outcome.reports
+            for i in range(len(report.texts))
+        ]
+    )
+
+
+def summary(outcome: LlmOutcome, fingerprint: str) -> dict[str, Any]:
+    """What summary.json holds: facts of the learner, mean distance by model, and how much nearer the tournament came."""
+    distances = _distances(outcome)
+    final = distances[f"round_{outcome.config.tournament.rounds}"]
+    others = [name for name in distances if not name.startswith("round_")]
+    content: dict[str, Any] = {
+        "fingerprint": fingerprint,
+        "runs": outcome.config.runs,
+        "learner": asdict(outcome.facts),
+        "distance": {name: _mean(values) for name, values in distances.items()},
+        "reduction_pct": {name: _mean(100 * (1 - final / distances[name])) for name in others},
+    }
+    if outcome.values is not None:
+        content["valuation"] = {
+            "method": outcome.values.method,
+            "n_evaluations": outcome.values.n_evaluations,
+            **{name: _mean(values) for name, values in outcome.values.correlations.items()},
+        }
+    return content
+
+
+def model_names(outcome: LlmOutcome) -> list[str]:
+    """Models in the order in which they are shown: base, singles, equal tokens, rounds."""
+    names = dict.fromkeys(report.name for report in outcome.reports)
+    return sorted(names, key=lambda name: (name.startswith("round_"), name == EQUAL_TOKENS))
+
+
+def _distances(outcome: LlmOutcome) -> dict[str, np.ndarray[Any, Any]]:
+    """Mean distance of every run by model: float64[B]."""
+    return {
+        name: np.array([np.mean(report.distances) for report in outcome.reports if report.name == name])
+        for name in model_names(outcome)
+    }
+
+
+def _model_row(report: Report) -> dict[str, Any]:
+    distance, distance_se = mean_and_se(np.array(report.distances))
+    score, score_se = mean_and_se(np.array(report.scores))
+    return {
+        "run": report.run,
+        "model": report.name,
+        "distance": distance,
+        "distance_se": distance_se,
+        "score": score,
+        "score_se": score_se,
+        "tokens_trained": report.tokens_trained,
+        "tokens_generated": report.tokens_generated,
+        "seconds": report.seconds,
+    }
+
+
+def _mean(values: np.ndarray[Any, Any]) -> dict[str, float | None]:
+    mean, error, known = mean_and_error(values)
+    return {"mean": mean if known else None, "se": error if known > 1 else None}

@@ -1,0 +1,122 @@
+"""`crowd-sim run` of a configuration with a section `llm`: from the crowd's texts to a folder with tables and an adapter."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from actors.cluster import connected
+from actors.host import RayHost
+from actors.llm import RayLearners
+from actors.resources import need_of_run
+from crowd_sim.config import RunConfig
+from crowd_sim.learners.lora import shared_learner
+from crowd_sim.llm.checkpoints import FolderMemo
+from crowd_sim.llm.experiment import LlmOutcome, simulate_llm
+from crowd_sim.llm.people import learner_spec, load_contributions
+from crowd_sim.llm.run_folder import llm_fingerprint, open_llm_run, write_llm_run
+from crowd_sim.llm.services import Learners
+from crowd_sim.llm.tables import model_names, models_table
+from crowd_sim.results.folder import write_json
+from crowd_sim.services import Host, InProcess
+from crowd_sim.valuation import CachedGame, Game, ShapleyResult
+from experiments.progress import shown
+from experiments.running import IN_PROCESS
+
+
+@dataclass(frozen=True)
+class FinishedLlm:
+    """An LLM run that is over: its folder, what came out, the seconds it took from start to last table."""
+
+    folder: Path
+    outcome: LlmOutcome
+    seconds: float
+
+
+def run_llm(config: RunConfig, name: str, out: Path | None, ray_address: str | None, console: Console) -> FinishedLlm:
+    """Tune, judge, select, value, write; what was done before an interruption is not done again.
+
+    Args:
+        config: with a section `llm`.
+        name: of the configuration; names the folder where `out` does not.
+        out: the run folder; absent: runs/<name>-<fingerprint>.
+        ray_address: see `actors.cluster.connected`; ``none`` runs in process.
+        console: where progress is shown.
+
+    Raises:
+        InputError: texts, model or folder that cannot be used.
+        ClusterError: no cluster, or one that is too small.
+    """
+    contributions = load_contributions(config)
+    folder = out or Path("runs") / f"{name}-{llm_fingerprint(config, contributions)[:8]}"
+    start = time.perf_counter()
+    with _hosted(config, ray_address) as (learners, host), shown(console) as progress:
+        learners.facts(contributions.in_turn())  # what cannot be done is refused before a folder is made
+        print_of = open_llm_run(folder, config, contributions)
+        outcome = simulate_llm(
+            config,
+            contributions,
+            learners,
+            _valuer(host, folder, print_of),
+            progress,
+            FolderMemo(folder / "checkpoints"),
+        )
+    write_llm_run(folder, outcome, print_of)
+    if config.lora.merged_model:
+        for run, adapter in enumerate(outcome.models):
+            shared_learner(learner_spec(config)).save_merged(folder / "merged" / f"run-{run}", adapter)
+    seconds = time.perf_counter() - start
+    write_json(folder / "timing.json", {"seconds": seconds, "ray_address": ray_address})
+    return FinishedLlm(folder, outcome, seconds)
+
+
+@contextmanager
+def _hosted(config: RunConfig, ray_address: str | None) -> Iterator[tuple[Learners, Host]]:
+    spec = learner_spec(config)
+    if ray_address == IN_PROCESS:
+        yield shared_learner(spec), InProcess()
+        return
+    with (
+        connected(ray_address, need_of_run(config.actors)),
+        closing(RayLearners(spec, config.actors.trainers)) as learners,
+    ):
+        yield learners, RayHost(config.actors)
+
+
+def _valuer(host: Host, folder: Path, print_of: str) -> Callable[..., ShapleyResult]:
+    """Evaluators for one run's game, its utilities kept in the run folder."""
+
+    def valued(game: Game, run: int, value: Callable[[Any], ShapleyResult]) -> ShapleyResult:
+        kept = CachedGame(game, folder / "utilities", f"{print_of}-{run}")
+        with host.evaluators([kept]) as evaluators:
+            return value(lambda chunks: evaluators.utilities([0], chunks))
+
+    return valued
+
+
+def llm_table(finished: FinishedLlm) -> Table:
+    """The models of a run in a few lines: mean distance of fresh outputs over all runs, and what they took."""
+    outcome = finished.outcome
+    models = models_table(outcome)
+    table = Table(title=f"distance to {outcome.config.crowd.target}, Φ = {outcome.facts.phi}")
+    for column in ("model", "distance", "± s.e.", "trained tokens", "generated tokens", "seconds"):
+        table.add_column(column, justify="left" if column == "model" else "right")
+    for name in model_names(outcome):
+        own = models[models["model"] == name]
+        error = float((own["distance_se"] ** 2).sum() ** 0.5 / len(own))
+        table.add_row(
+            name,
+            f"{own['distance'].mean():.4f}",
+            f"{error:.4f}",
+            f"{own['tokens_trained'].mean():,.0f}",
+            f"{own['tokens_generated'].mean():,.0f}",
+            f"{own['seconds'].mean():.1f}",
+        )
+    return table

@@ -1,0 +1,46 @@
+"""A language model small enough for tests: randomly initialised, with a tokenizer of bytes."""
+
+from pathlib import Path
+
+import pytest
+
+TEMPLATE = "<q>{prompt}<a>"
+
+
+def make_tiny_llm(folder: Path, kind: str = "llama") -> Path:
+    torch = pytest.importorskip("torch", reason="needs the extra llm")
+    transformers = pytest.importorskip("transformers", reason="needs the extra llm")
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {token: i for i, token in enumerate(["<end>", "<q>", "<a>", *letters])}
+    tokenizer = Tokenizer(models.BPE(vocabulary, []))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens(["<end>", "<q>", "<a>"])
+    transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<end>").save_pretrained(folder)
+    sizes = {
+        "vocab_size": len(vocabulary),
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 128,
+        "bos_token_id": None,
+        "eos_token_id": 0,
+        "pad_token_id": 0,
+    }
+    of_kind = {
+        "llama": (transformers.LlamaConfig, transformers.LlamaForCausalLM),
+        "qwen2": (transformers.Qwen2Config, transformers.Qwen2ForCausalLM),
+    }
+    make_config, make_model = of_kind[kind]
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = make_model(make_config(**sizes))
+        with torch.no_grad():  # at its own scale a model as small as this says the same whatever it reads
+            for weights in model.parameters():
+                weights.mul_(4.0 if weights.ndim > 1 else 1.0)
+    model.save_pretrained(folder)
+    return folder
