@@ -17,6 +17,7 @@ from actors.host import RayHost
 from actors.llm import RayLearners
 from actors.resources import need_of_run
 from crowd_sim.config import RunConfig
+from crowd_sim.crowd.contributions import Contributions
 from crowd_sim.learners.lora import shared_learner
 from crowd_sim.llm.checkpoints import FolderMemo
 from crowd_sim.llm.experiment import LlmOutcome, simulate_llm
@@ -24,6 +25,7 @@ from crowd_sim.llm.people import learner_spec, load_contributions
 from crowd_sim.llm.run_folder import llm_fingerprint, open_llm_run, write_llm_run
 from crowd_sim.llm.services import Learners
 from crowd_sim.llm.tables import model_names, models_table
+from crowd_sim.progress import Progress, quiet
 from crowd_sim.results.folder import write_json
 from crowd_sim.services import Host, InProcess
 from crowd_sim.valuation import CachedGame, Game, ShapleyResult
@@ -58,23 +60,34 @@ def run_llm(config: RunConfig, name: str, out: Path | None, ray_address: str | N
     folder = out or Path("runs") / f"{name}-{llm_fingerprint(config, contributions)[:8]}"
     start = time.perf_counter()
     with _hosted(config, ray_address) as (learners, host), shown(console) as progress:
-        learners.facts(contributions.in_turn())  # what cannot be done is refused before a folder is made
-        print_of = open_llm_run(folder, config, contributions)
-        outcome = simulate_llm(
-            config,
-            contributions,
-            learners,
-            _valuer(host, folder, print_of),
-            progress,
-            FolderMemo(folder / "checkpoints"),
-        )
+        outcome = play(config, contributions, folder, learners, host, progress)
+    seconds = time.perf_counter() - start
+    write_json(folder / "timing.json", {"seconds": seconds, "ray_address": ray_address})
+    return FinishedLlm(folder, outcome, seconds)
+
+
+def play(
+    config: RunConfig,
+    contributions: Contributions,
+    folder: Path,
+    learners: Learners,
+    host: Host,
+    progress: Progress = quiet,
+) -> LlmOutcome:
+    """Simulate a configuration's runs, going on from what the folder holds, and write their tables and adapters.
+
+    Raises:
+        InputError: texts that are too long, or a folder that cannot be used.
+    """
+    learners.facts(contributions.in_turn())  # what cannot be done is refused before a folder is made
+    print_of = open_llm_run(folder, config, contributions)
+    memo = FolderMemo(folder / "checkpoints")
+    outcome = simulate_llm(config, contributions, learners, _valuer(host, folder, print_of), progress, memo)
     write_llm_run(folder, outcome, print_of)
     if config.lora.merged_model:
         for run, adapter in enumerate(outcome.models):
             shared_learner(learner_spec(config)).save_merged(folder / "merged" / f"run-{run}", adapter)
-    seconds = time.perf_counter() - start
-    write_json(folder / "timing.json", {"seconds": seconds, "ray_address": ray_address})
-    return FinishedLlm(folder, outcome, seconds)
+    return outcome
 
 
 @contextmanager

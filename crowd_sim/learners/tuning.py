@@ -15,6 +15,10 @@ from crowd_sim.learners.packing import Packed, Tokens, attention, pack
 from crowd_sim.random import Purpose, generator
 
 
+_ROW = 256
+"""Tokens of a packed row, about: what attention costs grows with the square of a row, what a prompt costs with their number."""
+
+
 @dataclass(frozen=True)
 class Training:
     """How a candidate is tuned.
@@ -106,6 +110,19 @@ def batches(job: TuneJob, training: Training) -> Iterator[list[Tokens]]:
         epoch += 1
 
 
+def parts(batch: Sequence[Tokens]) -> list[list[Tokens]]:
+    """The examples of a step, in rows of about equally many tokens: their losses add up to the step's."""
+    found: list[list[Tokens]] = [[]]
+    length = 0
+    for example in batch:
+        if found[-1] and length + example.n_trained > _ROW:
+            found.append([])
+            length = 0
+        found[-1].append(example)
+        length += example.n_trained
+    return found
+
+
 def losses_of(base: Base, rows: Sequence[Packed]) -> Any:
     """Mean cross-entropy of the predicted tokens of each row: float32[K], differentiable.
 
@@ -157,14 +174,21 @@ def _together(base: Base, stack: AdapterStack, jobs: Sequence[TuneJob], training
         now = {k: batch for k, own in enumerate(steps) if (batch := next(own, None)) is not None}
         if not now:
             break
-        stack.use(list(now))
-        rows = [pack(batch) for batch in now.values()]
-        losses = losses_of(base, rows)
-        losses.sum().backward()
-        for k, row, loss in zip(now, rows, losses.detach(), strict=True):
+        rows = {k: [pack(part) for part in parts(batch)] for k, batch in now.items()}
+        totals = {k: sum(len(row.targets) for row in own) for k, own in rows.items()}
+        losses: dict[int, Any] = dict.fromkeys(now, 0.0)
+        for i in range(max(map(len, rows.values()))):
+            here = [k for k in now if i < len(rows[k])]
+            stack.use(here)
+            shares = torch.tensor([len(rows[k][i].targets) / totals[k] for k in here], device=base.device)
+            shared = losses_of(base, [rows[k][i] for k in here]) * shares
+            shared.sum().backward()
+            for k, loss in zip(here, shared.detach(), strict=True):
+                losses[k] = losses[k] + loss
+        for k in now:
             torch.nn.utils.clip_grad_norm_(stack.weights(k), training.max_grad_norm)
             optimisers[k].step()
             optimisers[k].zero_grad()
-            history[k].append(loss)
-            n_tokens[k] += len(row.targets)
+            history[k].append(losses[k])
+            n_tokens[k] += totals[k]
     return [Tuned(stack.get(k), np.array([float(loss) for loss in history[k]]), n_tokens[k]) for k in range(len(jobs))]

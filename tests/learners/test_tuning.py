@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from crowd_sim.learners.packing import Tokens, pack
-from crowd_sim.random import generator
+from crowd_sim.random import Purpose, generator
 from tests.learners.plain_peft import gradients, plain_loss, plain_model, plain_tune
 from tests.learners.tiny_llm import make_tiny_llm
 
@@ -111,4 +111,4 @@ def test_every_epoch_has_an_order_of_its_own():
     assert seen[:20] != seen[20:]
     other = [e for batch in batches(replace(job, key=Key(1, 2, 3, 5)), Training(epochs=1)) for e in batch]
     assert other != seen[:20]
-    assert generator(1, 2, 21, 3, 4 << 32).permutation(20).tolist() == [own.index(e) for e in seen[:20]]
+    assert generator(1, 2, Purpose.EXAMPLES, 3, 4 << 32).permutation(20).tolist() == [own.index(e) for e in seen[:20]]

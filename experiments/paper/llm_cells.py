@@ -1,0 +1,112 @@
+"""The paper's experiment on a language model, cell by cell: emotions × seeds × {tournament, merging}, each a run folder.
+
+`python -m experiments.paper.llm_cells experiments/configs/llm_goemotions.yaml --seeds 3 --out runs/llm` goes on where it was
+stopped, in the middle of a cell too; `python -m experiments.paper.llm_table runs/llm` makes the table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from crowd_sim.config import RunConfig
+from crowd_sim.crowd.goemotions import find_neighbourhoods
+from crowd_sim.crowd.neighbourhoods import read_neighbourhoods
+from crowd_sim.errors import InputError
+from crowd_sim.learners.lora import shared_learner
+from crowd_sim.llm.people import learner_spec, load_contributions
+from crowd_sim.llm.remembering import Remembering
+from crowd_sim.loading import load_content
+from crowd_sim.services import InProcess
+from experiments.llm_running import play
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "tournament": {},
+    # what the other variant measures too is not measured twice
+    "merging": {"selection": "merge", "single_sizes": [], "equal_tokens": False},
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One emotion and seed: the configuration's content and where its variants' run folders go."""
+
+    content: dict[str, Any]
+    emotion: str
+    seed: int
+    root: Path
+
+    def folder(self, variant: str) -> Path:
+        """A variant's run folder."""
+        return self.root / self.emotion / f"seed-{self.seed}" / variant
+
+    def config(self, variant: str) -> RunConfig:
+        """A variant's configuration.
+
+        Raises:
+            InputError: one that cannot be.
+        """
+        content = {**self.content, "seed": self.seed}
+        content["crowd"] = {**content.get("crowd", {}), "target": self.emotion}
+        content["llm"] = {**content.get("llm", {}), **VARIANTS[variant]}
+        return RunConfig.parse(content)
+
+
+def run_cell(cell: Cell) -> str:
+    """Run the variants of a cell that are not finished; its name."""
+    learners = None
+    for variant in VARIANTS:
+        if (cell.folder(variant) / "summary.json").exists():
+            continue
+        config = cell.config(variant)
+        learners = learners or Remembering(shared_learner(learner_spec(config)))
+        play(config, load_contributions(config), cell.folder(variant), learners, InProcess())
+    return f"{cell.emotion}, seed {cell.seed}"
+
+
+def run_cells(cells: Sequence[Cell], workers: int) -> None:
+    """Run cells, so many at a time, and say which are done."""
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        for done, future in enumerate(as_completed([pool.submit(run_cell, cell) for cell in cells]), 1):
+            print(f"{done} of {len(cells)}: {future.result()}", flush=True)
+
+
+def main() -> None:
+    """Run the cells of a configuration."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("configuration", type=Path)
+    parser.add_argument("overrides", nargs="*", help="dotted overrides, for example llm.epochs=2")
+    parser.add_argument("--emotions", nargs="+", help="[default: all of the file]")
+    parser.add_argument("--seeds", type=int, default=3, help="seeds 0, 1, … of each emotion [default: 3]")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--workers", type=int, default=1, help="cells at a time, each in a process [default: 1]")
+    arguments = parser.parse_intermixed_args()
+    try:
+        content = load_content(arguments.configuration, arguments.overrides)
+        path = content.get("crowd", {}).get("path")
+        there = [n.emotion for n in read_neighbourhoods(find_neighbourhoods(Path(path) if path else None))]
+        for emotion in arguments.emotions or []:
+            if emotion not in there:
+                raise InputError("--emotions", emotion, f"must be among {', '.join(there)}")
+        cells = [
+            Cell(content, emotion, seed, arguments.out)
+            for seed in range(arguments.seeds)  # all emotions of a seed first: a part of the table is a table
+            for emotion in arguments.emotions or there
+        ]
+        for cell in cells[:1]:
+            for variant in VARIANTS:
+                load_contributions(cell.config(variant))
+        run_cells(cells, arguments.workers)
+    except InputError as error:
+        print(f"llm_cells: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
