@@ -35,7 +35,7 @@ def distill_into(
     """
     _check_folder(out)
     given = read_scored_texts(texts)
-    neighbourhoods = read_neighbourhoods(judged) if judged else ()
+    neighbourhoods = read_neighbourhoods(judged, "--judged") if judged else ()
     names = read_labels(labels) if labels else tuple(map(str, range(given.scores.shape[1])))
     # a text may be in the neighbourhoods of several emotions
     to_judge = {text: scores for one in neighbourhoods for text, scores in zip(one.texts, one.scores, strict=True)}

@@ -20,7 +20,7 @@ def fetch_comments() -> tuple[str, ...]:
     Raises:
         InputError: the package `datasets` is not installed, or the hub cannot be reached.
     """
-    datasets = require("datasets", "data goemotions", DATASET)
+    datasets = require("datasets", "data goemotions", DATASET, "pip install datasets")
     try:
         splits = datasets.load_dataset(DATASET, EDITION)
     except Exception as error:  # the hub's client and the ones below it share no class of errors

@@ -27,7 +27,8 @@ class Quality:
 
     Attributes:
         n_texts: m.
-        r2: 1 − the squared errors of all labels over the squared deviations from each label's mean.
+        r2: 1 − the squared errors of all labels over the squared deviations from each label's mean;
+            without any deviations 1 or 0: whether there is no error.
         cosine: mean over the texts of the cosine between guessed and given scores.
         same_top_label: share of the texts whose highest label is the same.
     """
@@ -145,7 +146,8 @@ def distill(
 
 def measure(guessed: NDArray[np.float64], given: NDArray[np.float64]) -> Quality:
     """The quality of guessed scores [m, n_labels]."""
-    r2 = 1.0 - ((given - guessed) ** 2).sum() / ((given - given.mean(axis=0)) ** 2).sum()
+    errors, spread = ((given - guessed) ** 2).sum(), ((given - given.mean(axis=0)) ** 2).sum()
+    r2 = 1.0 - errors / spread if spread > 0 else float(errors == 0)
     lengths = np.linalg.norm(guessed, axis=1) * np.linalg.norm(given, axis=1)
     cosine = (guessed * given).sum(axis=1) / np.maximum(lengths, np.finfo(np.float64).tiny)  # of no score at all: 0
     same = guessed.argmax(axis=1) == given.argmax(axis=1)

@@ -24,7 +24,7 @@ def test_in_turn_is_a_round_robin_over_what_is_left():
 @pytest.mark.parametrize(
     ("build", "says"),
     [
-        (lambda: crowd(), "at least one worker"),
+        (crowd, "at least one worker"),
         (lambda: crowd("a", ""), "'1': a worker needs at least one example"),
         (lambda: crowd("a", "b", ids=("x", "x")), "'x': a worker's name must come only once"),
         (lambda: Contributions(("x",), ((Example("p", "a"),),), ()), "at least one target text"),

@@ -80,7 +80,7 @@ def test_what_cannot_be_dealt_is_refused(path, arguments, says):
     ],
 )
 def test_a_broken_row_is_named(table, tmp_path, column, row, value, place, says):
-    table.at[row, column] = value
+    table[column] = [value if number == row else old for number, old in enumerate(table[column])]
     path = tmp_path / "n.parquet"
     table.to_parquet(path)
     with pytest.raises(InputError, match=says) as caught:
