@@ -36,6 +36,7 @@ class Purpose(IntEnum):
     PERMUTATION = 9
     STRATIFIED = 10
     SURROGATE = 11
+    DISTILL = 20
     ADAPTER = 21
     EXAMPLES = 22
     SELECTION_OUTPUTS = 23

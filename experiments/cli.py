@@ -25,7 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-data = typer.Typer(help="Fetch data that the project may not ship.", no_args_is_help=True)
+data = typer.Typer(help="Fetch or make data that the project may not ship.", no_args_is_help=True)
 app.add_typer(data, name="data")
 
 _INTERRUPTED = 130
@@ -146,6 +146,49 @@ def movielens(
     from crowd_sim.crowd.download import fetch_movielens
 
     _say(str(fetch_movielens(folder)))
+
+
+@data.command()
+def goemotions(
+    out: Annotated[Path, typer.Option("--out", help="The Parquet file for the neighbourhoods.")],
+    emotion: Annotated[list[str] | None, typer.Option(help="An emotion; may be repeated. [default: all]")] = None,
+    classifier: Annotated[
+        str | None, typer.Option(help="Φ: a folder or an id on the Hugging Face hub. [default: the paper's]")
+    ] = None,
+    device: Annotated[str, typer.Option(help="Where Φ is computed: cpu, cuda or cuda:N.")] = "cpu",
+) -> None:
+    """Fetch GoEmotions' comments and write the neighbourhoods that `crowd.source=goemotions` deals to the workers.
+
+    Example: `crowd-sim data goemotions --out data/neighbourhoods.parquet --emotion joy --emotion fear`
+    """
+    from crowd_sim.learners.phi import load_phi
+    from experiments.emotions import fetch_comments, make_neighbourhoods
+
+    phi = load_phi("classifier", classifier, device)
+    _say(make_neighbourhoods(fetch_comments(), phi, emotion or [], out))
+
+
+@data.command()
+def distill(
+    texts: Annotated[Path, typer.Option(help="Parquet or JSONL with text and scores, a classifier's probabilities.")],
+    out: Annotated[Path, typer.Option("--out", help="The folder for the distilled Φ.")],
+    labels: Annotated[Path | None, typer.Option(help="A JSON list of the scores' names. [default: 0, 1, …]")] = None,
+    judged: Annotated[
+        Path | None, typer.Option(help="Neighbourhoods that it is to judge: their texts are left out of the fit.")
+    ] = None,
+    encoder: Annotated[str, typer.Option(help="A folder, minilm, or an id on the Hugging Face hub.")] = "minilm",
+    seed: Annotated[int, typer.Option(help="The key of the fit's draws.", min=0)] = 0,
+    device: Annotated[str, typer.Option(help="Where the encoder is computed: cpu, cuda or cuda:N.")] = "cpu",
+) -> None:
+    """Distil a classifier's scores of some texts into a Φ that needs a small sentence encoder only.
+
+    Example: `crowd-sim data distill --texts scored.parquet --labels labels.json --judged neighbourhoods.parquet --out phi`
+    """
+    from experiments.distilling import distill_into, quality_table
+
+    description = distill_into(out, texts, labels, judged, encoder, seed, device)
+    Console().print(quality_table(description))
+    _say(f"{out}: distilled.json and head.safetensors")
 
 
 @app.command()

@@ -24,3 +24,12 @@ def data_folder() -> Path:
 def quickstart() -> Path:
     """The configuration a newcomer runs first."""
     return Path(__file__).parents[1] / "experiments" / "configs" / "quickstart.yaml"
+
+
+@pytest.fixture(scope="session")
+def goemotions_folder() -> Path:
+    """The folder with GoEmotions' neighbourhoods, below the environment's CROWD_SIM_DATA."""
+    folder = Path(os.environ.get("CROWD_SIM_DATA", "")) / "goemotions"
+    if not (folder / "neighbourhoods.parquet").exists():
+        pytest.skip("CROWD_SIM_DATA names no folder with goemotions/neighbourhoods.parquet")
+    return folder

@@ -34,21 +34,22 @@ class Neighbourhood:
     scores: NDArray[np.float64]
 
 
-def read_neighbourhoods(path: Path) -> tuple[Neighbourhood, ...]:
+def read_neighbourhoods(path: Path, field: str = "crowd.path") -> tuple[Neighbourhood, ...]:
     """All neighbourhoods of a file, in the order in which the emotions first come.
 
     Args:
         path: Parquet with ``emotion``, ``rank`` (of each emotion 0 to n, each once), ``text`` and ``scores`` (a list of
             probabilities, as many in each row).
+        field: where the path comes from, for the error if there is no such file.
 
     Raises:
         InputError: a column is missing or holds something else; the file or the row that is broken.
     """
     if path.suffix.lower() != ".parquet":
-        raise InputError("crowd.path", path, "a file that ends in .parquet")
+        raise InputError(field, path, "a file that ends in .parquet")
     rows: dict[str, dict[int, tuple[str, list[float]]]] = {}
     length = None
-    for record in read_records(path, ("emotion", "rank", "text", "scores"), others=True):
+    for record in read_records(path, ("emotion", "rank", "text", "scores"), others=True, field=field):
         scores = record.probabilities("scores", length)
         length = len(scores)
         of_emotion = rows.setdefault(record.text("emotion"), {})

@@ -122,9 +122,9 @@ def write_text(path: Path, text: str) -> None:
     _replace(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
-def write_bytes(path: Path, data: bytes) -> None:
+def write_bytes(path: Path, content: bytes) -> None:
     """Write bytes."""
-    _replace(path, lambda temporary: temporary.write_bytes(data))
+    _replace(path, lambda temporary: temporary.write_bytes(content))
 
 
 def _replace(path: Path, write: Any) -> None:
