@@ -19,7 +19,7 @@ from actors.resources import need_of_run
 from crowd_sim.config import RunConfig
 from crowd_sim.learners.lora import shared_learner
 from crowd_sim.llm.checkpoints import FolderMemo
-from crowd_sim.llm.experiment import LlmOutcome, simulate_llm
+from crowd_sim.llm.experiment import LlmOutcome, check, simulate_llm
 from crowd_sim.llm.people import learner_spec, load_contributions
 from crowd_sim.llm.run_folder import llm_fingerprint, open_llm_run, write_llm_run
 from crowd_sim.llm.services import Learners
@@ -58,7 +58,7 @@ def run_llm(config: RunConfig, name: str, out: Path | None, ray_address: str | N
     folder = out or Path("runs") / f"{name}-{llm_fingerprint(config, contributions)[:8]}"
     start = time.perf_counter()
     with _hosted(config, ray_address) as (learners, host), shown(console) as progress:
-        learners.facts(contributions.in_turn())  # what cannot be done is refused before a folder is made
+        check(config, contributions, learners)  # what cannot be done is refused before a folder is made
         print_of = open_llm_run(folder, config, contributions)
         outcome = simulate_llm(
             config,

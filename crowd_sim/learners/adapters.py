@@ -145,7 +145,9 @@ def target_names(base: Base, spec: LoraSpec) -> list[str]:
         if isinstance(module, torch.nn.Linear) and module is not output
     ]
     if not linear:
-        raise InputError("llm.model", base.name, "must have linear modules beside its output layer, for adapters to sit on")
+        raise InputError(
+            "llm.model", base.name, "must have linear modules beside its output layer, for adapters to sit on"
+        )
     leaves = {name.rpartition(".")[2] for name in linear}
     for target in spec.target_modules:
         if target not in leaves:
