@@ -10,7 +10,7 @@ import ray
 from numpy.typing import NDArray
 
 from actors.failure import fetch, survivable
-from crowd_sim.crowd.contributions import Example
+from crowd_sim.crowd.contributions import Contributions, Example
 from crowd_sim.crowd.shard import cut
 from crowd_sim.learners.adapters import Adapter
 from crowd_sim.learners.lora import Facts, Judged, Judging, LearnerSpec, Tuning, shared_learner
@@ -44,9 +44,9 @@ class RayLearners:
         host = ray.remote(LoraTrainer).options(**options)
         self._trainers: list[Any] = [host.remote(spec) for _ in range(pool.number)]
 
-    def facts(self, examples: Sequence[Example]) -> Facts:
+    def facts(self, contributions: Contributions, prompts: Sequence[str]) -> Facts:
         """See `Learners`."""
-        return self._one("facts", list(examples))
+        return self._one("facts", contributions, list(prompts))
 
     def count(self, groups: Sequence[Sequence[Example]]) -> list[int]:
         """See `Learners`."""

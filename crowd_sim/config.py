@@ -6,7 +6,7 @@ reference of the README (`python -m experiments.reference`).
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
 
@@ -220,7 +220,8 @@ class RunConfig(Strict):
     def determinants(self) -> dict[str, Any]:
         """What results depend on: everything but the actors."""
         # what a run of points does not have must not change its fingerprint
-        return self.model_dump(mode="json", exclude={"actors", *(() if self.llm else ("llm",))})
+        of_texts: dict[str, Any] = {} if self.llm else {"llm": True, "crowd": {"target"}}
+        return self.model_dump(mode="json", exclude={"actors": True, **of_texts})
 
 
 def _check_points(config: RunConfig) -> None:
@@ -264,5 +265,7 @@ def _fields_of(location: tuple[int | str, ...]) -> list[str]:
     """Names of the fields of the group at this place."""
     model: type[BaseModel] = RunConfig
     for part in location:
-        model = model.model_fields[str(part)].annotation  # type: ignore[assignment]
+        annotation = model.model_fields[str(part)].annotation
+        # an optional group is a union of the group and None
+        model = next(option for option in (annotation, *get_args(annotation)) if hasattr(option, "model_fields"))
     return list(model.model_fields)

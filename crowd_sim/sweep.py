@@ -77,6 +77,8 @@ class Sweep:
         if n_points > _MOST_POINTS:
             raise InputError("sweep", None, f"has {n_points:,} points, must have at most {_MOST_POINTS:,}")
         combinations = itertools.product(*fields.values())
+        if base.get("llm") is not None or any(field.split(".")[0] == "llm" for field in fields):
+            raise InputError("llm", None, "must be left out of a sweep: its points are runs without a section llm")
         points = []
         for index, values in enumerate(combinations):
             swept = dict(zip(fields, values, strict=True))

@@ -20,7 +20,7 @@ from crowd_sim.config import RunConfig
 from crowd_sim.crowd.contributions import Contributions
 from crowd_sim.learners.lora import shared_learner
 from crowd_sim.llm.checkpoints import FolderMemo
-from crowd_sim.llm.experiment import LlmOutcome, simulate_llm
+from crowd_sim.llm.experiment import LlmOutcome, check, simulate_llm
 from crowd_sim.llm.people import learner_spec, load_contributions
 from crowd_sim.llm.run_folder import llm_fingerprint, open_llm_run, write_llm_run
 from crowd_sim.llm.services import Learners
@@ -79,7 +79,7 @@ def play(
     Raises:
         InputError: texts that are too long, or a folder that cannot be used.
     """
-    learners.facts(contributions.in_turn())  # what cannot be done is refused before a folder is made
+    check(config, contributions, learners)  # what cannot be done is refused before a folder is made
     print_of = open_llm_run(folder, config, contributions)
     memo = FolderMemo(folder / "checkpoints")
     outcome = simulate_llm(config, contributions, learners, _valuer(host, folder, print_of), progress, memo)

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -26,9 +28,9 @@ def reference() -> str:
 
 def _rows(model: type[BaseModel], prefix: str) -> Iterator[str]:
     for name, field in model.model_fields.items():
-        annotation = field.annotation
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            yield from _rows(annotation, f"{prefix}{name}.")
+        group = next((option for option in _options(field.annotation) if _is_group(option)), None)
+        if group is not None:
+            yield from _rows(group, f"{prefix}{name}.")
         else:
             default = json.dumps(field.default, ensure_ascii=False)
             yield f"| `{prefix}{name}` | {_allowed(field)} | `{default}` | {field.description} |"
@@ -36,19 +38,37 @@ def _rows(model: type[BaseModel], prefix: str) -> Iterator[str]:
 
 def _allowed(field: FieldInfo) -> str:
     """The type and its bounds in words."""
-    schema = field.annotation
-    names = {int: "integer", float: "number", str: "text"}
-    words = names.get(schema, "") if isinstance(schema, type) else ""
-    if not words:
-        options = [str(option) for option in getattr(schema, "__args__", ())]
-        if "NoneType" in str(schema) or type(None) in getattr(schema, "__args__", ()):
-            words = "text or null"
-        elif "Literal" in str(schema):
-            words = " or ".join(f"`{option}`" for option in options)
-        else:
-            words = "[low, high]"
-    signs = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
-    for bound in field.metadata:
+    words = " or ".join(_words(option) for option in _options(field.annotation))
+    return words + _bounds(field.metadata)
+
+
+def _options(annotation: Any) -> tuple[Any, ...]:
+    """The members of a union; of anything else itself."""
+    return get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+
+
+def _is_group(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def _words(annotation: Any) -> str:
+    names = {int: "integer", float: "number", str: "text", bool: "`true` or `false`", type(None): "null"}
+    if annotation in names:
+        return names[annotation]
+    inner, origin = get_args(annotation), get_origin(annotation)
+    if origin is Annotated:
+        return _words(inner[0]) + "".join(_bounds(getattr(part, "metadata", [part])) for part in inner[1:])
+    if origin is Literal:
+        return " or ".join(f"`{option}`" for option in inner)
+    if inner[1:] == (...,):
+        return f"list of {_words(inner[0]).replace('integer', 'integers').replace('text', 'texts')}"
+    return "[low, high]"
+
+
+def _bounds(metadata: Iterable[Any]) -> str:
+    signs = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<", "min_length": "length ≥"}
+    words = ""
+    for bound in metadata:
         for name, sign in signs.items():
             if (limit := getattr(bound, name, None)) is not None:
                 words += f", {sign} {limit:,}" if limit != 2**63 else f", {sign} 2^63"

@@ -66,6 +66,9 @@ def of_run(folder: Path, run: int) -> Question:
     recorded = content.pop("fingerprint", None)
     content.pop("versions", None)
     config = RunConfig.parse(content)
+    if config.llm is not None:
+        allowed = "must be a run without a section llm: what workers of one are worth is in its workers.parquet"
+        raise InputError("source", str(folder), allowed)
     if run >= config.runs:
         raise InputError("--run", run, f"must be below {config.runs}, the number of runs in {folder}")
     population = load_people(config.crowd)

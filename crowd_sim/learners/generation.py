@@ -17,6 +17,9 @@ from crowd_sim.random import Purpose, uniforms
 _COMPACT_BELOW = 0.75
 """Share of unfinished rows under which the finished ones are dropped: dropping copies what is cached."""
 
+_BELOW_ONE = np.nextafter(np.float32(1), np.float32(0))
+"""The largest draw: one that is rounded to 1 would take the last token, however unlikely."""
+
 
 @dataclass(frozen=True, eq=False)
 class GenerateJob:
@@ -181,7 +184,8 @@ def _sample(logits: Any, draws: NDArray[np.float64], temperature: float) -> Any:
         return logits.argmax(dim=-1)
     cumulative = torch.softmax(logits.float() / temperature, dim=-1).cumsum(dim=-1)
     # rounding leaves the total a little off 1
-    wanted = torch.from_numpy(draws.astype(np.float32)).to(logits.device)[:, None] * cumulative[:, -1:]
+    below_one = np.minimum(draws.astype(np.float32), _BELOW_ONE)
+    wanted = torch.from_numpy(below_one).to(logits.device)[:, None] * cumulative[:, -1:]
     return torch.searchsorted(cumulative, wanted, right=True).squeeze(1).clamp_max(logits.shape[-1] - 1)
 
 

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from crowd_sim.crowd.contributions import Example
+from crowd_sim.crowd.contributions import Contributions, Example
 from crowd_sim.errors import InputError
 from crowd_sim.learners.adapters import Adapter, AdapterStack, LoraSpec
-from crowd_sim.learners.base import Base, Device, DType, load_base
+from crowd_sim.learners.base import Base, Device, DType, load_base, require_llm
+from crowd_sim.learners.distilled import refuse_fitted
 from crowd_sim.learners.first_order import first_order
 from crowd_sim.learners.generation import GenerateJob, Sampling, generate
 from crowd_sim.learners.packing import Tokens
@@ -137,15 +138,31 @@ class LoraLearner:
         if spec.max_tokens > self.base.context:
             raise InputError("llm.max_tokens", spec.max_tokens, f"must be at most the context, {self.base.context}")
         self.stack = AdapterStack(self.base, spec.lora)
-        self._phi: Phi = load_phi(spec.phi_kind, spec.phi_model, self.base.device.type)
+        try:
+            self._phi: Phi = load_phi(spec.phi_kind, spec.phi_model, self.base.device.type)
+        except InputError as error:
+            raise _of_phi(error) from None
 
-    def facts(self, examples: Sequence[Example]) -> Facts:
-        """Check all examples, and say what there is to say.
+    def facts(self, contributions: Contributions, prompts: Sequence[str]) -> Facts:
+        """Check all examples and the prompts that outputs will be drawn for, and say what there is to say.
 
         Raises:
-            InputError: an example of too many tokens, where such are refused, or whose prompt alone has too many.
+            InputError: an example of too many tokens, where such are refused, or whose prompt alone has too many; a prompt
+                that leaves no room in the context for `max_new_tokens`, or of no tokens; a Φ fitted to texts it would judge.
         """
+        examples = contributions.in_turn()
         n_cut = sum(self.tokens(example)[1] for example in examples)
+        room = self.base.context - self._spec.sampling.max_new_tokens
+        for prompt in prompts:
+            if (n := len(self._prompt(prompt))) > room:
+                allowed = (
+                    f"has {n} tokens; at most {max(room, 0)}, the model's context less llm.generation.max_new_tokens"
+                )
+                raise InputError("prompt", prompt, allowed)
+        try:
+            refuse_fitted(self._phi, [*(example.response for example in examples), *contributions.target_texts])
+        except InputError as error:
+            raise _of_phi(error) from None
         weights = self.stack.initial(0, 0)
         return Facts(
             dtype=str(self.base.dtype).removeprefix("torch."),
@@ -166,6 +183,7 @@ class LoraLearner:
 
     def tune(self, jobs: Sequence[Tuning]) -> list[Tuned]:
         """Tune candidates, several at once."""
+        self._threads()
         own = [
             TuneJob(job.start, tuple(self.tokens(example)[0] for example in job.examples), job.key, job.n_tokens)
             for job in jobs
@@ -174,6 +192,7 @@ class LoraLearner:
 
     def judge(self, jobs: Sequence[Judging]) -> list[Judged]:
         """Draw candidates' outputs and map them by Φ."""
+        self._threads()
         own = [
             GenerateJob(job.adapter, tuple(self._prompt(p) for p in job.prompts), job.key, job.purpose) for job in jobs
         ]
@@ -186,13 +205,20 @@ class LoraLearner:
         self, start: Adapter, workers: Sequence[Sequence[Example]], validation: Sequence[Example], key: Key
     ) -> NDArray[np.float64]:
         """First-order values of the workers: float64[n], see `crowd_sim.learners.first_order`."""
+        self._threads()
         own = [[self.tokens(example)[0] for example in examples] for examples in workers]
         held = [self.tokens(example)[0] for example in validation]
         return first_order(self.base, self.stack, start, own, held, key, self._spec.training)
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Φ of texts: float64[m, d]."""
+        self._threads()
         return self._phi(texts)
+
+    def _threads(self) -> None:
+        # whoever hosts this may have changed it since
+        torch, _ = require_llm("llm.model")
+        torch.set_num_threads(self._spec.threads)
 
     def save_merged(self, folder: Path, adapter: Adapter) -> None:
         """Write the base model with an adapter merged into it, and the tokenizer, as `transformers` loads them."""
@@ -215,11 +241,21 @@ class LoraLearner:
     def _prompt(self, prompt: str) -> tuple[int, ...]:
         tokenizer = self.base.tokenizer
         if self._spec.prompt_template is not None:
-            return self._ids(self._spec.prompt_template.replace("{prompt}", prompt))
-        if not tokenizer.chat_template:
+            text = self._spec.prompt_template.replace("{prompt}", prompt)
+        elif tokenizer.chat_template:
+            turn = [{"role": "user", "content": prompt}]
+            text = tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=False)
+        else:
             raise InputError("llm.prompt_template", None, "must be given: the model has no chat template")
-        turn = [{"role": "user", "content": prompt}]
-        return self._ids(tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=False))
+        if not (ids := self._ids(text)):
+            raise InputError("prompt", prompt, "must have at least one token; the model's tokenizer makes none of it")
+        return ids
 
     def _ids(self, text: str) -> tuple[int, ...]:
         return tuple(self.base.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def _of_phi(error: InputError) -> InputError:
+    """Φ is configured in a group of the section `llm`."""
+    field = f"llm.{error.field}" if error.field.startswith("phi.") else error.field
+    return InputError(field, error.value, error.allowed)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _METHODS = ("none", "exact", "permutation", "kernel_shap", "surrogate")
 _MOST_EXACT = 8
+_OF_MERGED = ("rank", "marginal")
 _OF_POINTS = ("step", "initial_range", "convergence_distance")
 
 
@@ -37,13 +38,16 @@ def check_llm(config: RunConfig) -> None:
         if tournament.reward != "rank":
             allowed = "must be rank, or llm.drop_used false: other mechanisms compare workers over all rounds"
             raise InputError("tournament.reward", tournament.reward, allowed)
-        _check_left(crowd.n_workers, tournament.n_groups, tournament.rounds)
+        _check_left(crowd.n_workers, tournament.n_groups, tournament.rounds, tournament.grouping)
+    elif config.lora.selection == "merge" and tournament.reward not in _OF_MERGED:
+        allowed = f"must be {' or '.join(_OF_MERGED)} with llm.selection=merge: a merged model is nobody's candidate"
+        raise InputError("tournament.reward", tournament.reward, allowed)
     if config.lora.selection == "halving" and tournament.n_groups < 3:
         raise InputError("tournament.n_groups", tournament.n_groups, "must be at least 3 with llm.selection=halving")
     _check_valuation(config)
 
 
-def _check_left(n_workers: int, n_groups: int, rounds: int) -> None:
+def _check_left(n_workers: int, n_groups: int, rounds: int, grouping: str) -> None:
     left = n_workers
     for number in range(1, rounds + 1):
         if left < n_groups:
@@ -52,7 +56,9 @@ def _check_left(n_workers: int, n_groups: int, rounds: int) -> None:
                 f"for {n_groups} groups"
             )
             raise InputError("tournament.rounds", rounds, allowed)
-        left -= ceil(left / n_groups)
+        # the largest group; interleaved cuts each half of the workers by itself
+        halves = (left // 2, left - left // 2) if grouping == "interleaved" else (left,)
+        left -= sum(ceil(half / n_groups) for half in halves)
 
 
 def _check_valuation(config: RunConfig) -> None:

@@ -112,6 +112,13 @@ class LlmConfig(Strict):
     )
     merged_model: bool = Field(False, description="also write the final model with its adapter merged into it")
 
+    @field_validator("single_sizes")
+    @classmethod
+    def _different(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError("must not list a size twice")
+        return value
+
     @field_validator("prompt_template")
     @classmethod
     def _template(cls, value: str | None) -> str | None:

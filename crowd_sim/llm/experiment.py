@@ -18,7 +18,7 @@ from crowd_sim.crowd.contributions import Contributions, Example
 from crowd_sim.learners.adapters import Adapter
 from crowd_sim.learners.lora import Facts, Tuning
 from crowd_sim.learners.tuning import Key
-from crowd_sim.llm.judging import Judge, make_judge
+from crowd_sim.llm.judging import Judge, make_judge, prompts_of
 from crowd_sim.llm.records import Report, Round
 from crowd_sim.llm.services import Learners
 from crowd_sim.llm.tournament import State, advance, play, report, start, tuned_alone
@@ -82,8 +82,7 @@ def simulate_llm(
     Raises:
         InputError: an example too long, or a baseline of more examples than there are.
     """
-    examples = contributions.in_turn()
-    facts = learners.facts(examples)
+    facts = check(config, contributions, learners)
     judge = make_judge(config, contributions, learners.embed(contributions.target_texts))
     total = config.runs * (len(_baselines(config)) + config.tournament.rounds)
     rounds: list[Round] = []
@@ -102,6 +101,19 @@ def simulate_llm(
     return LlmOutcome(
         config, contributions, facts, judge, tuple(rounds), tuple(reports), tuple(models), np.array(points), values
     )
+
+
+def check(config: RunConfig, contributions: Contributions, learners: Learners) -> Facts:
+    """Refuse what would fail later, in the middle of the work; what a run records of its learner.
+
+    Raises:
+        InputError: a text or a prompt that the learner cannot take, or that its Φ was fitted to.
+    """
+    prompts = tuple(dict.fromkeys(prompt for own in prompts_of(config, contributions) for prompt in own))
+    facts = learners.facts(contributions, prompts)
+    if config.valuation.method != "none":
+        learners.count([contributions.validation()])  # first-order values look at the target's texts, too
+    return facts
 
 
 class _Run:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import inf, nextafter
 
 from crowd_sim.crowd.contributions import Example
 from crowd_sim.learners.adapters import Adapter
@@ -23,7 +24,8 @@ class Survival:
 
     Attributes:
         adapters: as they were when they left, or at the end.
-        scores, errors: means of their last outputs' scores and standard errors; no score above that of one who stayed longer.
+        scores, errors: means of their last outputs' scores and standard errors; each score below those of all who stayed
+            longer.
         tokens: trained by each.
         tokens_generated: by all.
     """
@@ -68,11 +70,10 @@ def halving(
             ordered = sorted(alive, key=lambda k: -scores[k])
             alive = sorted(ordered[: (len(ordered) + 1) // 2])
             left.append([k for k in ordered if k not in alive])
-    for gone in reversed(left):  # from the last who left to the first
-        lowest = min(scores[k] for k in alive)
-        for k in gone:
-            scores[k] = min(scores[k], lowest)
-        alive = alive + gone
+    lowest = min(scores[k] for k in alive)
+    for k in (k for gone in reversed(left) for k in gone):  # from the last who left to the first
+        # below and not level with it: of equal scores the first group's would be ranked higher
+        scores[k] = lowest = min(scores[k], nextafter(lowest, -inf))
     return Survival(adapters, scores, errors, tokens, generated)
 
 

@@ -41,13 +41,22 @@ class Judge:
 
 def make_judge(config: RunConfig, contributions: Contributions, target_vectors: NDArray[np.float64]) -> Judge:
     """The judge of a configuration's runs; target_vectors float64[t, d] are the Φ of the target's texts."""
-    generation = config.lora.generation
-    own = tuple(dict.fromkeys(example.prompt for worker in contributions.examples for example in worker))
+    selection, report = prompts_of(config, contributions)
     return Judge(
         score=strategy("score", config.tournament.score),
         target=target_vectors.mean(axis=0),
-        selection_prompts=_in_turn(generation.selection_prompts or own, generation.selection_outputs),
-        report_prompts=_in_turn(generation.report_prompts or own, generation.report_outputs),
+        selection_prompts=selection,
+        report_prompts=report,
+    )
+
+
+def prompts_of(config: RunConfig, contributions: Contributions) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The prompts of the selection's and of the report's outputs, one per output."""
+    generation = config.lora.generation
+    own = tuple(dict.fromkeys(example.prompt for worker in contributions.examples for example in worker))
+    return (
+        _in_turn(generation.selection_prompts or own, generation.selection_outputs),
+        _in_turn(generation.report_prompts or own, generation.report_outputs),
     )
 
 

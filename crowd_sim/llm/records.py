@@ -40,7 +40,7 @@ class Round:
         assignment: the group of every worker, −1 for those who have left.
         model_score: mean score of the old model's selection outputs; model_score_se: its standard error.
         candidate_scores, candidate_scores_se: of the K candidates; with halving of their last outputs, an eliminated
-            one's score no higher than that of any who outlived it.
+            one's score below that of any who outlived it.
         candidate_tokens: response tokens trained by each.
         merged_score: of the merged candidate, where there was one.
         merge_weights: by which the candidates were merged, where they were.

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from crowd_sim.crowd.contributions import Example
+from crowd_sim.crowd.contributions import Contributions, Example
 from crowd_sim.learners.adapters import Adapter
 from crowd_sim.learners.lora import Facts, Judged, Judging, Tuning
 from crowd_sim.learners.tuning import Key, Tuned
@@ -17,8 +17,8 @@ from crowd_sim.learners.tuning import Key, Tuned
 class Learners(Protocol):
     """Tune and judge candidates; answers stand in the order of the jobs, and do not depend on where a job is done."""
 
-    def facts(self, examples: Sequence[Example]) -> Facts:
-        """Check examples; what there is to record."""
+    def facts(self, contributions: Contributions, prompts: Sequence[str]) -> Facts:
+        """Check the crowd's texts and the prompts that outputs will be drawn for; what there is to record."""
 
     def count(self, groups: Sequence[Sequence[Example]]) -> list[int]:
         """Response tokens of each group's examples, those that one epoch trains."""

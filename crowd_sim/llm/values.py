@@ -98,8 +98,6 @@ def value_runs(
 
     if config.valuation.method == "none":
         return None
-    own = contributions.in_turn()
-    validation = [Example(own[i % len(own)].prompt, text) for i, text in enumerate(contributions.target_texts)]
     results: list[ShapleyResult] = []
     first: list[NDArray[np.float64]] = []
     for run in range(config.runs):
@@ -110,7 +108,8 @@ def value_runs(
 
         results.append(valuer(game, run, value))
         start = learners.initial(config.seed, run)
-        first.append(learners.first_order(start, contributions.examples, validation, Key(config.seed, run, 0, 0)))
+        key = Key(config.seed, run, 0, 0)
+        first.append(learners.first_order(start, contributions.examples, contributions.validation(), key))
         progress("values", run + 1, config.runs)
     values, first_order = np.stack([result.values for result in results]), np.stack(first)
     return LlmValues(
