@@ -28,6 +28,7 @@ from crowd_sim.results.folder import write_json
 from crowd_sim.services import Host, InProcess
 from crowd_sim.valuation import CachedGame, Game, ShapleyResult
 from experiments.progress import shown
+from experiments.report import write_report
 from experiments.running import IN_PROCESS
 
 
@@ -41,7 +42,7 @@ class FinishedLlm:
 
 
 def run_llm(config: RunConfig, name: str, out: Path | None, ray_address: str | None, console: Console) -> FinishedLlm:
-    """Tune, judge, select, value, write; what was done before an interruption is not done again.
+    """Tune, judge, select, value, write, draw; what was done before an interruption is not done again.
 
     Args:
         config: with a section `llm`.
@@ -74,6 +75,7 @@ def run_llm(config: RunConfig, name: str, out: Path | None, ray_address: str | N
             shared_learner(learner_spec(config)).save_merged(folder / "merged" / f"run-{run}", adapter)
     seconds = time.perf_counter() - start
     write_json(folder / "timing.json", {"seconds": seconds, "ray_address": ray_address})
+    write_report(folder)
     return FinishedLlm(folder, outcome, seconds)
 
 
