@@ -50,7 +50,7 @@ def distance_by_model(outputs: pd.DataFrame) -> Figure:
     for box, ours in zip(boxes["boxes"], tournament, strict=True):
         box.set_facecolor(_BLUE if ours else RULE)
         box.set_alpha(0.6)
-    names = [model_words(model).replace(" examples", "") for model in models]
+    names = [model_words(model).replace(" examples", "").replace("single, equal", "equal") for model in models]
     if len(models) > 10:
         axes.set_xticks(range(len(models)), names, rotation=40, ha="right", rotation_mode="anchor")
     else:
@@ -129,13 +129,13 @@ def workers_in_a_row(workers: pd.DataFrame) -> Figure:
     figure = new_figure(COLUMN_WIDTH if len(shown) == 1 else PAGE_WIDTH, height)
     grid = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
     for axes, kind in zip(grid, shown, strict=True):
-        bars = (
+        bars: dict[str, Any] = (
             {"xerr": errors[kind], "error_kw": {"elinewidth": 0.8, "ecolor": INK}} if (errors[kind] > 0).any() else {}
         )
         axes.barh(range(n), means[kind], height=0.7 if named else 1.0, color=_BLUE, alpha=0.75, linewidth=0, **bars)
         axes.axvline(0, color=INK, linewidth=0.6)
         axes.set_xlabel(kinds[kind])
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]))
         axes.grid(visible=False, axis="y")
         axes.tick_params(axis="y", length=0)
     grid[0].set_ylim(n - 0.4, -0.6)
@@ -156,13 +156,13 @@ def first_order_against_values(workers: pd.DataFrame) -> Figure:
 
 
 def _in_lines(name: str) -> str:
-    return name.replace(", ", "\n").replace("equal ", "equal\n").replace("round ", "round\n")
+    return name.replace(",", "").replace(" ", "\n")
 
 
 def _scores(axes: Axes, rounds: pd.DataFrame, candidates: pd.DataFrame) -> None:
     """One run's rounds, each in a slot of width 1: on its left the old model, then the candidates, then the merged one."""
-    old = {"color": INK, "linewidth": 1.0, "linestyle": (0, (4, 2))}
-    whiskers = {"fmt": "none", "elinewidth": 0.8, "capsize": 0}
+    old: dict[str, Any] = {"color": INK, "linewidth": 1.0, "linestyle": (0, (4, 2))}
+    whiskers: dict[str, Any] = {"fmt": "none", "elinewidth": 0.8, "capsize": 0}
     for played in rounds.to_dict("records"):
         number = played["round"]
         own = candidates[candidates["round"] == number].sort_values("candidate")

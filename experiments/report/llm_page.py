@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
+from crowd_sim import metrics
 from crowd_sim.llm.experiment import EQUAL_TOKENS
 from crowd_sim.llm.tables import in_order
 from experiments.report.captions import captions_of_llm_run
@@ -99,7 +99,7 @@ def llm_page(folder: Path) -> dict[str, Any]:
     }
 
 
-def reduction(outputs: pd.DataFrame, model: str, other: str) -> tuple[float, float | None]:
+def reduction(outputs: pd.DataFrame, model: str, other: str) -> tuple[float, float]:
     """How much nearer `model` came than `other`, 1 − distance / other distance, and its standard error.
 
     Of several runs: the mean of the runs' own and the error over them. Of one run: from its pairs of outputs, which answer the
@@ -114,24 +114,25 @@ def reduction(outputs: pd.DataFrame, model: str, other: str) -> tuple[float, flo
     means = pairs.groupby(level="run").mean()
     of_runs = (1 - means[model] / means[other]).to_numpy(float)
     if len(of_runs) > 1:
-        return float(of_runs.mean()), float(of_runs.std(ddof=1) / np.sqrt(len(of_runs)))
-    left = (pairs[model] - (1 - of_runs[0]) * pairs[other]).to_numpy(float) / float(means[other].iloc[0])
-    return float(of_runs[0]), float(left.std(ddof=1) / np.sqrt(len(left))) if len(left) > 1 else None
+        mean, error, _ = metrics.mean_and_error(of_runs)
+        return mean, error
+    left = (pairs[model] - (1 - of_runs[0]) * pairs[other]).to_numpy(float) / means[other].to_numpy(float)[0]
+    return float(of_runs[0]), metrics.mean_and_error(left)[1]
 
 
 def _distance(rows: pd.DataFrame) -> str:
     """A model's distance: over its runs, or of its one run over the outputs."""
-    error = rows["distance"].sem() if len(rows) > 1 else rows["distance_se"].iloc[0]
-    return mean_and_error(float(rows["distance"].mean()), float(error))
+    mean, error, n_runs = metrics.mean_and_error(rows["distance"].to_numpy(float))
+    return mean_and_error(mean, error if n_runs > 1 else float(rows["distance_se"].iloc[0]))
 
 
-def _percent(nearer: tuple[float, float | None]) -> str:
+def _percent(nearer: tuple[float, float]) -> str:
     mean, error = nearer
-    return f"{mean_and_error(100 * mean, None if error is None else 100 * error)} %"
+    return f"{mean_and_error(100 * mean, 100 * error)} %"
 
 
 def _in_a_nutshell(
-    names: list[str], distances: dict[str, str], nearer: dict[str, tuple[float, float | None]], n_runs: int
+    names: list[str], distances: dict[str, str], nearer: dict[str, tuple[float, float]], n_runs: int
 ) -> list[str]:
     sentences = [
         f"After the last round, fresh outputs are {distances[names[-1]]} from the target; the base model's, "
@@ -152,9 +153,7 @@ def _verbatim(config: dict[str, Any]) -> list[tuple[str, str]]:
     return [(words, str(value)) for words, value in found if value is not None]
 
 
-def _model_row(
-    name: str, models: pd.DataFrame, distance: str, nearer: tuple[float, float | None] | None
-) -> dict[str, Any]:
+def _model_row(name: str, models: pd.DataFrame, distance: str, nearer: tuple[float, float] | None) -> dict[str, Any]:
     own = models[models["model"] == name]
     return {
         "name": model_words(name),
