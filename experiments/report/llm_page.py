@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from crowd_sim import metrics
 from crowd_sim.llm.experiment import EQUAL_TOKENS
 from crowd_sim.llm.tables import in_order
 from experiments.report.captions import captions_of_llm_run
 from experiments.report.figures import draw_llm_run
+from experiments.report.llm_numbers import distance_words, model_row, percent_words, reduction, round_row, worth_rows
 from experiments.report.page import figures, look_up, record, settings, versions
 from experiments.report.tables import (
     CANDIDATES_COLUMNS,
@@ -24,12 +25,14 @@ from experiments.report.tables import (
     read_summary,
     read_table,
 )
-from experiments.report.words import FIELD_WORDS, mean_and_error, model_words, three_digits
+from experiments.report.words import FIELD_WORDS, model_words, three_digits
 
 _PAIRS = 12
 """Outputs that the page shows of each of the two models."""
 _LONGEST = 600
 """Characters of an output that it shows."""
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 # Texts that stand as they are: an underscore in a path is an underscore.
 _VERBATIM = {"crowd.path": "File of the crowd", "crowd.target": "Target", "llm.model": "Base model"}
@@ -39,12 +42,6 @@ _SETTINGS = (
     *(field for field in FIELD_WORDS if field.startswith("llm.")),
     "seed",
 )
-_CORRELATIONS = {
-    "pearson_points": "Points against Shapley values (Pearson)",
-    "spearman_points": "Points against Shapley values (Spearman)",
-    "pearson_first_order": "First-order values against Shapley values (Pearson)",
-    "spearman_first_order": "First-order values against Shapley values (Spearman)",
-}
 _FACTS = {
     "phi": "Φ",
     "n_dimensions": "Dimensions of Φ",
@@ -73,7 +70,7 @@ def llm_page(folder: Path) -> dict[str, Any]:
     final = names[-1]
     others = [name for name in names if not name.startswith("round_")]
     nearer = {name: reduction(outputs, final, name) for name in others}
-    distances = {name: _distance(models[models["model"] == name]) for name in names}
+    distances = {name: distance_words(models[models["model"] == name]) for name in names}
     valued = set(workers.columns) >= VALUE_COLUMNS
     captions = captions_of_llm_run(n_runs, workers["worker"].nunique(), n_outputs, valued=valued)
     return {
@@ -84,10 +81,10 @@ def llm_page(folder: Path) -> dict[str, Any]:
         "outcome": [],
         "sweep": None,
         "llm": {
-            "models": [_model_row(name, models, distances[name], nearer.get(name)) for name in names],
+            "models": [model_row(name, models, distances[name], nearer.get(name)) for name in names],
             "n_outputs": n_outputs,
-            "rounds": [_round_row(row, candidates) for row in rounds.to_dict("records")],
-            "worth": _worth(summary),
+            "rounds": [round_row(row, candidates) for row in rounds.to_dict("records")],
+            "worth": worth_rows(summary),
             "learner": [(words, _fact(summary, name)) for name, words in _FACTS.items()],
             "after": model_words(final),
             **_samples(outputs, final),
@@ -97,38 +94,6 @@ def llm_page(folder: Path) -> dict[str, Any]:
         "versions": versions(summary, config),
         "config": text,
     }
-
-
-def reduction(outputs: pd.DataFrame, model: str, other: str) -> tuple[float, float]:
-    """How much nearer `model` came than `other`, 1 − distance / other distance, and its standard error.
-
-    Of several runs: the mean of the runs' own and the error over them. Of one run: from its pairs of outputs, which answer the
-    same prompts, by linearising the ratio; the error of the draw of outputs, not of what another training would have given.
-
-    Args:
-        outputs: the columns ``run``, ``model``, ``output`` and ``distance`` of ``outputs.parquet``.
-        model: a name in ``model``.
-        other: another.
-    """
-    pairs = outputs.pivot_table(index=["run", "output"], columns="model", values="distance")
-    means = pairs.groupby(level="run").mean()
-    of_runs = (1 - means[model] / means[other]).to_numpy(float)
-    if len(of_runs) > 1:
-        mean, error, _ = metrics.mean_and_error(of_runs)
-        return mean, error
-    left = (pairs[model] - (1 - of_runs[0]) * pairs[other]).to_numpy(float) / means[other].to_numpy(float)[0]
-    return float(of_runs[0]), metrics.mean_and_error(left)[1]
-
-
-def _distance(rows: pd.DataFrame) -> str:
-    """A model's distance: over its runs, or of its one run over the outputs."""
-    mean, error, n_runs = metrics.mean_and_error(rows["distance"].to_numpy(float))
-    return mean_and_error(mean, error if n_runs > 1 else float(rows["distance_se"].iloc[0]))
-
-
-def _percent(nearer: tuple[float, float]) -> str:
-    mean, error = nearer
-    return f"{mean_and_error(100 * mean, 100 * error)} %"
 
 
 def _in_a_nutshell(
@@ -141,7 +106,7 @@ def _in_a_nutshell(
     sizes = [size for name in nearer if (size := name.removeprefix("single_")).isdigit()]
     tuned_on = {f"single_{size}": f"{size} examples" for size in sizes[-1:]} | {EQUAL_TOKENS: "as many tokens"}
     sentences += [
-        f"Against a single model tuned on {words}, the distance is reduced by {_percent(nearer[name])}."
+        f"Against a single model tuned on {words}, the distance is reduced by {percent_words(nearer[name])}."
         for name, words in tuned_on.items()
         if name in nearer
     ]
@@ -151,52 +116,6 @@ def _in_a_nutshell(
 def _verbatim(config: dict[str, Any]) -> list[tuple[str, str]]:
     found = [(words, look_up(config, field)) for field, words in _VERBATIM.items()]
     return [(words, str(value)) for words, value in found if value is not None]
-
-
-def _model_row(name: str, models: pd.DataFrame, distance: str, nearer: tuple[float, float] | None) -> dict[str, Any]:
-    own = models[models["model"] == name]
-    return {
-        "name": model_words(name),
-        "numbers": [
-            distance,
-            "" if nearer is None else _percent(nearer),
-            f"{own['tokens_trained'].mean():,.0f}",
-            f"{own['tokens_generated'].mean():,.0f}",
-            f"{own['seconds'].mean():.1f}",
-        ],
-    }
-
-
-def _round_row(row: dict[Any, Any], candidates: pd.DataFrame) -> dict[str, Any]:
-    own = candidates[(candidates["run"] == row["run"]) & (candidates["round"] == row["round"])]
-    winner = int(row["winner"])
-    best = own.loc[own["score"].idxmax()]
-    return {
-        "place": [str(row["run"]), str(row["round"])],
-        "winner": "none" if winner < 0 else "merged" if winner == len(own) else f"candidate {winner}",
-        "numbers": [
-            f"{row['workers']:,}",
-            mean_and_error(row["model_score"], row["model_score_se"]),
-            mean_and_error(best["score"], best["score_se"]),
-            three_digits(row["merged_score"]),
-            mean_and_error(row["distance"], row["distance_se"]),
-            f"{row['tokens_trained']:,}",
-            f"{row['tokens_generated']:,}",
-        ],
-    }
-
-
-def _worth(summary: dict[str, Any]) -> list[tuple[str, str]]:
-    """What the summary says about values by retraining; empty where nothing was valued."""
-    found = summary.get("valuation")
-    if not isinstance(found, dict):
-        return []
-    rows = [("Estimator", str(found.get("method"))), ("Coalitions retrained", f"{found.get('n_evaluations', 0):,}")]
-    for name, words in _CORRELATIONS.items():
-        entry = found.get(name) or {}
-        said = mean_and_error(entry.get("mean"), entry.get("se"))
-        rows.append((words, "undefined" if said == "–" else said))
-    return rows
 
 
 def _fact(summary: dict[str, Any], name: str) -> str:
@@ -220,8 +139,6 @@ def _samples(outputs: pd.DataFrame, final: str) -> dict[str, Any]:
 
 def _output(row: pd.Series) -> dict[str, str]:
     text = str(row["text"]).strip()
-    shown = "".join(
-        letter if letter.isprintable() or letter in "\n\t" else "\N{REPLACEMENT CHARACTER}" for letter in text
-    )
+    shown = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
     cut = shown if len(shown) <= _LONGEST else shown[: _LONGEST - 1] + "…"
     return {"text": cut, "distance": three_digits(row["distance"])}
