@@ -29,6 +29,8 @@ from crowd_sim.services import Host, InProcess
 from crowd_sim.valuation import CachedGame, Game, ShapleyResult
 from experiments.progress import shown
 from experiments.report import write_report
+from experiments.report.llm_numbers import distance_words
+from experiments.report.words import model_words
 from experiments.running import IN_PROCESS
 
 
@@ -108,15 +110,13 @@ def llm_table(finished: FinishedLlm) -> Table:
     outcome = finished.outcome
     models = models_table(outcome)
     table = Table(title=f"distance to {outcome.config.crowd.target}, Φ = {outcome.facts.phi}")
-    for column in ("model", "distance", "± s.e.", "trained tokens", "generated tokens", "seconds"):
+    for column in ("model", "distance ± s.e.", "trained tokens", "generated tokens", "seconds"):
         table.add_column(column, justify="left" if column == "model" else "right")
     for name in model_names(outcome):
         own = models[models["model"] == name]
-        error = float((own["distance_se"] ** 2).sum() ** 0.5 / len(own))
         table.add_row(
-            name,
-            f"{own['distance'].mean():.4f}",
-            f"{error:.4f}",
+            model_words(name),
+            distance_words(own),
             f"{own['tokens_trained'].mean():,.0f}",
             f"{own['tokens_generated'].mean():,.0f}",
             f"{own['seconds'].mean():.1f}",
