@@ -110,8 +110,9 @@ def llm_table(finished: FinishedLlm) -> Table:
     outcome = finished.outcome
     models = models_table(outcome)
     table = Table(title=f"distance to {outcome.config.crowd.target}, Φ = {outcome.facts.phi}")
-    for column in ("model", "distance ± s.e.", "trained tokens", "generated tokens", "seconds"):
-        table.add_column(column, justify="left" if column == "model" else "right")
+    table.add_column("model", no_wrap=True)
+    for column in ("distance ± s.e.", "trained tokens", "generated tokens", "seconds"):
+        table.add_column(column, justify="right")
     for name in model_names(outcome):
         own = models[models["model"] == name]
         table.add_row(

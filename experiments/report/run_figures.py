@@ -81,7 +81,8 @@ def against_values(workers: pd.DataFrame, name: str, title: str = "", unit: str 
     cloud = pool(workers, ["run"], standardise=len(workers["run"].unique()) > 1)
     standardised = " (standardised within run)" if cloud.standardised else ""
     axes.set_xlabel(f"Accurate Shapley value{standardised or ' (units of the score)'}")
-    axes.set_ylabel(f"{name}{standardised or unit}")
+    label = f"{name}{standardised or unit}"
+    axes.set_ylabel(label if len(label) <= 40 else label.replace(" (", "\n("))
     draw_cloud(axes, cloud)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
     axes.ticklabel_format(useOffset=False)
