@@ -112,7 +112,7 @@ def llm_table(finished: FinishedLlm) -> Table:
     table = Table(title=f"distance to {outcome.config.crowd.target}, Φ = {outcome.facts.phi}")
     table.add_column("model", no_wrap=True)
     for column in ("distance ± s.e.", "trained tokens", "generated tokens", "seconds"):
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=column.startswith("distance"))
     for name in model_names(outcome):
         own = models[models["model"] == name]
         table.add_row(

@@ -152,7 +152,7 @@ def first_order_against_values(workers: pd.DataFrame) -> Figure:
     Args:
         workers: the columns ``run``, ``first_order``, ``shapley``, ``shapley_stderr`` of ``workers.parquet``.
     """
-    return against_values(workers.assign(points=workers["first_order"]), "First-order value", unit=" (nats)")
+    return against_values(workers.assign(points=workers["first_order"]), "First-order value", unit="(nats)")
 
 
 def _in_lines(name: str) -> str:

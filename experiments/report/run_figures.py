@@ -79,10 +79,10 @@ def against_values(workers: pd.DataFrame, name: str, title: str = "", unit: str 
     axes = figure.subplots()
     axes.set_title(title)
     cloud = pool(workers, ["run"], standardise=len(workers["run"].unique()) > 1)
-    standardised = " (standardised within run)" if cloud.standardised else ""
-    axes.set_xlabel(f"Accurate Shapley value{standardised or ' (units of the score)'}")
-    label = f"{name}{standardised or unit}"
-    axes.set_ylabel(label if len(label) <= 40 else label.replace(" (", "\n("))
+    own = "(standardised within run)" if cloud.standardised else unit
+    gap = "\n" if len(f"{name} {own}") > 40 else " "  # a longer label is cut off
+    axes.set_xlabel(f"Accurate Shapley value{gap}{own if cloud.standardised else '(units of the score)'}")
+    axes.set_ylabel(f"{name}{gap}{own}".rstrip())
     draw_cloud(axes, cloud)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
     axes.ticklabel_format(useOffset=False)
