@@ -64,7 +64,7 @@ def run(
 
         tuned = run_llm(config, configuration.stem, out, ray_address, console)
         console.print(llm_table(tuned))
-        _say(f"{tuned.folder}: tables, adapter and report.html")
+        _say(f"{tuned.folder}: tables, adapter, report.html and figures")
         return
     finished = run_config(config, configuration.stem, out, ray_address, console)
     console.print(outcome_table(finished))

@@ -30,6 +30,9 @@ from crowd_sim.results.folder import write_json
 from crowd_sim.services import Host, InProcess
 from crowd_sim.valuation import CachedGame, Game, ShapleyResult
 from experiments.progress import shown
+from experiments.report import write_report
+from experiments.report.llm_numbers import distance_words
+from experiments.report.words import model_words
 from experiments.running import IN_PROCESS
 
 
@@ -43,7 +46,7 @@ class FinishedLlm:
 
 
 def run_llm(config: RunConfig, name: str, out: Path | None, ray_address: str | None, console: Console) -> FinishedLlm:
-    """Tune, judge, select, value, write; what was done before an interruption is not done again.
+    """Tune, judge, select, value, write, draw; what was done before an interruption is not done again.
 
     Args:
         config: with a section `llm`.
@@ -87,6 +90,7 @@ def play(
     if config.lora.merged_model:
         for run, adapter in enumerate(outcome.models):
             shared_learner(learner_spec(config)).save_merged(folder / "merged" / f"run-{run}", adapter)
+    write_report(folder)
     return outcome
 
 
@@ -119,15 +123,14 @@ def llm_table(finished: FinishedLlm) -> Table:
     outcome = finished.outcome
     models = models_table(outcome)
     table = Table(title=f"distance to {outcome.config.crowd.target}, Φ = {outcome.facts.phi}")
-    for column in ("model", "distance", "± s.e.", "trained tokens", "generated tokens", "seconds"):
-        table.add_column(column, justify="left" if column == "model" else "right")
+    table.add_column("model", no_wrap=True)
+    for column in ("distance ± s.e.", "trained tokens", "generated tokens", "seconds"):
+        table.add_column(column, justify="right", no_wrap=column.startswith("distance"))
     for name in model_names(outcome):
         own = models[models["model"] == name]
-        error = float((own["distance_se"] ** 2).sum() ** 0.5 / len(own))
         table.add_row(
-            name,
-            f"{own['distance'].mean():.4f}",
-            f"{error:.4f}",
+            model_words(name),
+            distance_words(own),
             f"{own['tokens_trained'].mean():,.0f}",
             f"{own['tokens_generated'].mean():,.0f}",
             f"{own['seconds'].mean():.1f}",

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crowd_sim.crowd.contributions import Example
+from crowd_sim.crowd.contributions import Contributions, Example
 from crowd_sim.learners.adapters import Adapter
 from crowd_sim.learners.lora import Facts, Judged, Judging, Tuning
 from crowd_sim.learners.tuning import Key, Tuned
@@ -23,9 +23,9 @@ class Remembering:
         self._learners = learners
         self._done: dict[str, Any] = {}
 
-    def facts(self, examples: Sequence[Example]) -> Facts:
+    def facts(self, contributions: Contributions, prompts: Sequence[str]) -> Facts:
         """See `Learners`."""
-        return self._learners.facts(examples)
+        return self._learners.facts(contributions, prompts)
 
     def count(self, groups: Sequence[Sequence[Example]]) -> list[int]:
         """See `Learners`."""

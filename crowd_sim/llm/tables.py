@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
@@ -124,9 +125,13 @@ def summary(outcome: LlmOutcome, fingerprint: str) -> dict[str, Any]:
 
 
 def model_names(outcome: LlmOutcome) -> list[str]:
-    """Models in the order in which they are shown: base, singles, equal tokens, rounds."""
-    names = dict.fromkeys(report.name for report in outcome.reports)
-    return sorted(names, key=lambda name: (name.startswith("round_"), name == EQUAL_TOKENS))
+    """An outcome's models, `in_order`."""
+    return in_order(report.name for report in outcome.reports)
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Distinct models in the order in which they are shown: base, singles, equal tokens, rounds."""
+    return sorted(dict.fromkeys(names), key=lambda name: (name.startswith("round_"), name == EQUAL_TOKENS))
 
 
 def _distances(outcome: LlmOutcome) -> dict[str, np.ndarray[Any, Any]]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
+MOST_RUNS = 6
+"""Runs of an LLM configuration whose candidates get a panel."""
+
 
 class Caption(NamedTuple):
     """A figure's title, the text that says how to read it, and whether it takes one column of the page or all."""
@@ -65,6 +68,60 @@ def captions_of_run(n_runs: int, n_workers: int) -> dict[str, Caption]:
             "Points against Shapley values",
             f"{cloud}The closer the dots keep to a rising line, the fairer the points. Horizontal bars: one standard "
             "error of the Shapley value, where it is not exact.",
+            "column",
+        ),
+    }
+
+
+def captions_of_llm_run(n_runs: int, n_workers: int, n_outputs: int, *, valued: bool) -> dict[str, Caption]:
+    """The captions of an LLM run's figures.
+
+    Args:
+        n_runs: replicates.
+        n_workers: in each.
+        n_outputs: fresh ones of each model in each.
+        valued: whether there are Shapley values.
+    """
+    several = n_runs > 1
+    boxes = (
+        f"{n_outputs} fresh outputs of the model in each of the {n_runs} runs"
+        if several
+        else f"{n_outputs} fresh outputs"
+    )
+    first = f"The first {MOST_RUNS} of {n_runs} runs. " if n_runs > MOST_RUNS else ""
+    bars = "Means over runs, with one standard error. " if several else ""
+    worth = (
+        ", what retraining says that their examples are worth (Shapley value, with one standard error where it is not "
+        "exact), and its approximation from the gradients at the start (first-order value)"
+        if valued
+        else ""
+    )
+    return {
+        "distance_by_model": Caption(
+            "How near do the outputs come?",
+            f"Each box: {boxes}, which selection has not seen. Box: the middle half; line: median; diamond: mean; "
+            "whiskers: up to 1.5 times the box's height; dots: outputs beyond. Lower is better. A round in which no "
+            "candidate won has the box of the round before: it is the same model.",
+            "page",
+        ),
+        "scores_by_round": Caption(
+            "What selection saw",
+            f"{first}Mean score of the outputs that selection looked at, with one standard error. Square and dashed "
+            "line: the model that the round started from; dots: its candidates; diamond: their merger, where there was "
+            "one; ring: what the round went on with. The best of several noisy scores is too high on average: how good "
+            "the winner is stands in the figure of the fresh outputs.",
+            "page",
+        ),
+        "workers_in_a_row": Caption(
+            "What everyone earned",
+            f"{bars}Points of the {n_workers} workers at the end{worth}.",
+            "page" if valued else "column",
+        ),
+        "points_against_values": captions_of_run(n_runs, n_workers)["points_against_values"],
+        "first_order_against_values": Caption(
+            "A cheap stand-in for retraining?",
+            "As the figure of points, for the first-order values: what a worker's gradient at the start says that a step "
+            "along it does to the loss on the target's texts.",
             "column",
         ),
     }

@@ -6,10 +6,19 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from experiments.report.llm_figures import (
+    distance_by_model,
+    first_order_against_values,
+    scores_by_round,
+    workers_in_a_row,
+)
 from experiments.report.run_figures import distance_per_round, points_against_values
 from experiments.report.style import png, write_atomically
 from experiments.report.sweep_figures import correlation_against_distance, correlation_by_n, points_by_combination
 from experiments.report.tables import (
+    CANDIDATES_COLUMNS,
+    LLM_ROUNDS_COLUMNS,
+    OUTPUTS_COLUMNS,
     ROUNDS_COLUMNS,
     VALUE_COLUMNS,
     WORKERS_COLUMNS,
@@ -23,6 +32,7 @@ __all__ = [
     "correlation_against_distance",
     "correlation_by_n",
     "distance_per_round",
+    "draw_llm_run",
     "draw_run",
     "draw_sweep",
     "points_against_values",
@@ -47,6 +57,33 @@ def draw_run(folder: Path) -> list[Path]:
     figures = {"distance_per_round": distance_per_round(rounds, convergence_distance(config))}
     if set(workers.columns) >= VALUE_COLUMNS:
         figures["points_against_values"] = points_against_values(workers)
+    return _write(folder, figures)
+
+
+def draw_llm_run(folder: Path) -> list[Path]:
+    """Draw ``distance_by_model.png``, ``scores_by_round.png`` and ``workers_in_a_row.png`` of an LLM run's folder.
+
+    ``points_against_values.png`` and ``first_order_against_values.png`` come with them unless nothing was valued.
+
+    Returns:
+        The files written, in the order in which a report shows them.
+
+    Raises:
+        InputError: if a file is missing or not what it should be; nothing is drawn then.
+    """
+    outputs = read_table(folder, "outputs.parquet", OUTPUTS_COLUMNS)
+    rounds = read_table(folder, "rounds.parquet", LLM_ROUNDS_COLUMNS)
+    candidates = read_table(folder, "candidates.parquet", CANDIDATES_COLUMNS)
+    workers = read_table(folder, "workers.parquet", WORKERS_COLUMNS)
+    figures = {
+        "distance_by_model": distance_by_model(outputs),
+        "scores_by_round": scores_by_round(rounds, candidates),
+        "workers_in_a_row": workers_in_a_row(workers),
+    }
+    if set(workers.columns) >= VALUE_COLUMNS:
+        figures["points_against_values"] = points_against_values(workers)
+        if "first_order" in workers.columns:
+            figures["first_order_against_values"] = first_order_against_values(workers)
     return _write(folder, figures)
 
 

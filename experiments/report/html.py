@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import base64
-import platform
-from importlib.metadata import PackageNotFoundError, version
-from importlib.resources import files
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import pandas as pd
 
-from experiments.report.captions import CAPTIONS, Caption, captions_of_run
+from experiments.report.captions import CAPTIONS, captions_of_run
 from experiments.report.figures import draw_run, draw_sweep
 from experiments.report.layout import comparable, levels
+from experiments.report.llm_page import llm_page
+from experiments.report.page import figures, record, settings, versions
 from experiments.report.style import write_atomically
 from experiments.report.tables import (
     METRICS,
+    Kind,
     convergence_distance,
     is_numeric,
     kind_of,
@@ -39,7 +39,7 @@ from experiments.report.words import (
 )
 
 # Shown above the figures; everything else stands in the full configuration at the end.
-_SETTINGS = tuple(field for field in FIELD_WORDS if field != "runs")
+_SETTINGS = tuple(field for field in FIELD_WORDS if field != "runs" and not field.startswith("llm."))
 
 
 def write_report(folder: Path) -> Path:
@@ -50,12 +50,15 @@ def write_report(folder: Path) -> Path:
     Raises:
         InputError: if ``folder`` is neither a run's nor a sweep's, or one of its files is missing or broken.
     """
-    page = _sweep_page(folder) if kind_of(folder) == "sweep" else _run_page(folder)
+    page = _PAGES[kind_of(folder)](folder)
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.PackageLoader("experiments", "report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    template = environment.from_string(files(__package__).joinpath("report.html").read_text(encoding="utf-8"))
-    return write_atomically(folder / "report.html", template.render(page).encode())
+    return write_atomically(folder / "report.html", environment.get_template("report.html").render(page).encode())
 
 
 def _run_page(folder: Path) -> dict[str, Any]:
@@ -68,13 +71,14 @@ def _run_page(folder: Path) -> dict[str, Any]:
     return {
         "title": "One run" if len(runs) == 1 else f"{len(runs)} runs of one configuration",
         "summary": _in_a_nutshell(metrics, len(runs), convergence_distance(config)),
-        "settings": _settings(config),
+        "settings": settings(config, _SETTINGS),
         "n_runs": len(runs),
         "outcome": [_outcome(name, metrics[name], len(runs)) for name in _in_order(metrics)],
         "sweep": None,
-        "figures": _figures(draw_run(folder), captions_of_run(len(runs), n_workers)),
-        "record": _record(summary, config, rest),
-        "versions": _versions(summary, config),
+        "llm": None,
+        "figures": figures(draw_run(folder), captions_of_run(len(runs), n_workers)),
+        "record": record(summary, config, rest),
+        "versions": versions(summary, config),
         "config": text,
     }
 
@@ -90,7 +94,7 @@ def _sweep_page(folder: Path) -> dict[str, Any]:
     return {
         "title": f"A sweep of {len(points)} points",
         "summary": [f"Each point was run {each} times." if isinstance(each, int) and each > 1 else ""],
-        "settings": [*swept, *[entry for entry in _settings(config) if entry[0] not in dict(swept)]],
+        "settings": [*swept, *[entry for entry in settings(config, _SETTINGS) if entry[0] not in dict(swept)]],
         "n_runs": None,
         "outcome": [],
         "sweep": {
@@ -98,9 +102,10 @@ def _sweep_page(folder: Path) -> dict[str, Any]:
             "metrics": [METRIC_HEADS[metric] for metric in metrics],
             "rows": [_sweep_row(row, fields, metrics) for row in points.to_dict("records")],
         },
-        "figures": _figures(draw_sweep(folder), CAPTIONS),
-        "record": _record({}, config, {}),
-        "versions": _versions({}, config),
+        "llm": None,
+        "figures": figures(draw_sweep(folder), CAPTIONS),
+        "record": record({}, config, {}),
+        "versions": versions({}, config),
         "config": text,
     }
 
@@ -165,53 +170,4 @@ def _in_a_nutshell(metrics: dict[str, Any], n_runs: int, within: float) -> list[
     return sentences
 
 
-def _settings(config: dict[str, Any]) -> list[tuple[str, str]]:
-    found = [(field, _look_up(config, field)) for field in _SETTINGS]
-    return [(field_words(field), value_words(value)) for field, value in found if value is not None]
-
-
-def _look_up(config: dict[str, Any], field: str) -> Any:
-    value: Any = config
-    for part in field.split("."):
-        value = value.get(part) if isinstance(value, dict) else None
-    return value
-
-
-def _record(summary: dict[str, Any], config: dict[str, Any], rest: dict[str, Any]) -> list[tuple[str, str]]:
-    """What identifies the run: its fingerprint, and whatever single values its summary holds besides."""
-    fingerprint = summary.get("fingerprint", config.get("fingerprint"))
-    entries = [("Fingerprint", str(fingerprint))] if fingerprint is not None else []
-    for key, value in rest.items():
-        if isinstance(value, float):
-            entries.append((key.capitalize(), three_digits(value)))
-        elif isinstance(value, str | int):
-            entries.append((key.capitalize(), str(value)))
-    return entries
-
-
-def _versions(summary: dict[str, Any], config: dict[str, Any]) -> list[tuple[str, str]]:
-    """The versions the run recorded, and those that drew this page."""
-    recorded = summary.get("versions") or config.get("versions")
-    entries = [(f"{name}", f"{value}") for name, value in recorded.items()] if isinstance(recorded, dict) else []
-    drawn = [f"{name} {_installed(name)}" for name in ("crowd-sim", "matplotlib", "pandas")]
-    return [*entries, ("This page", ", ".join([*drawn, f"Python {platform.python_version()}"]))]
-
-
-def _installed(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:  # a working directory shipped to a cluster is not installed
-        return "(not installed)"
-
-
-def _figures(paths: list[Path], captions: dict[str, Caption]) -> list[dict[str, str]]:
-    return [
-        {
-            "data": base64.b64encode(path.read_bytes()).decode("ascii"),
-            "alt": captions[path.stem].title,
-            "title": captions[path.stem].title,
-            "text": captions[path.stem].text,
-            "width": captions[path.stem].width,
-        }
-        for path in paths
-    ]
+_PAGES: dict[Kind, Callable[[Path], dict[str, Any]]] = {"run": _run_page, "sweep": _sweep_page, "llm": llm_page}

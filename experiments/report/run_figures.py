@@ -69,13 +69,20 @@ def points_against_values(workers: pd.DataFrame, title: str = "") -> Figure:
         workers: the columns ``run``, ``points``, ``shapley``, ``shapley_stderr`` of ``workers.parquet``.
         title: shown above the panel where it adds something.
     """
+    return against_values(workers, "Points", title)
+
+
+@styled
+def against_values(workers: pd.DataFrame, name: str, title: str = "", unit: str = "") -> Figure:
+    """As `points_against_values`, of anything in the column ``points`` that has this name and unit."""
     figure = new_figure(COLUMN_WIDTH, 2.8)
     axes = figure.subplots()
     axes.set_title(title)
     cloud = pool(workers, ["run"], standardise=len(workers["run"].unique()) > 1)
-    unit = " (standardised within run)" if cloud.standardised else ""
-    axes.set_xlabel(f"Accurate Shapley value{unit or ' (units of the score)'}")
-    axes.set_ylabel(f"Points{unit}")
+    own = "(standardised within run)" if cloud.standardised else unit
+    gap = "\n" if len(f"{name} {own}") > 40 else " "  # a longer label is cut off
+    axes.set_xlabel(f"Accurate Shapley value{gap}{own if cloud.standardised else '(units of the score)'}")
+    axes.set_ylabel(f"{name}{gap}{own}".rstrip())
     draw_cloud(axes, cloud)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
     axes.ticklabel_format(useOffset=False)

@@ -24,23 +24,34 @@ METRICS = (
 
 ROUNDS_COLUMNS = ("run", "round", "distance")
 WORKERS_COLUMNS = ("run", "worker", "points")
+LLM_ROUNDS_COLUMNS = (
+    *("run", "round", "distance", "distance_se", "model_score", "model_score_se", "best_score", "merged_score"),
+    *("winner", "workers", "tokens_trained", "tokens_generated"),
+)
+CANDIDATES_COLUMNS = ("run", "round", "candidate", "score", "score_se")
+MODELS_COLUMNS = ("run", "model", "distance", "distance_se", "tokens_trained", "tokens_generated", "seconds")
+OUTPUTS_COLUMNS = ("run", "model", "output", "prompt", "text", "distance")
 VALUE_COLUMNS = frozenset({"shapley", "shapley_stderr"})
 """Columns of the workers' table that are there unless the configuration's valuation method is `none`."""
+
+Kind = Literal["run", "sweep", "llm"]
+"""A run's folder is `llm` where its configuration has that section."""
 
 # The only fields that stand outside a section and so have no dot.
 _TOP_LEVEL_FIELDS = ("seed", "runs")
 
 
-def kind_of(folder: Path) -> Literal["run", "sweep"]:
+def kind_of(folder: Path) -> Kind:
     """What ``folder`` holds.
 
     Raises:
-        InputError: if it is neither the folder of a run nor that of a sweep.
+        InputError: if it is neither the folder of a run nor that of a sweep, or a run's without a readable config.yaml.
     """
     if (folder / "points.parquet").is_file():
         return "sweep"
     if (folder / "rounds.parquet").is_file():
-        return "run"
+        _, config = read_config(folder)
+        return "run" if config.get("llm") is None else "llm"
     allowed = "the folder of a run (with rounds.parquet) or of a sweep (with points.parquet)"
     raise InputError("folder", folder, allowed if folder.is_dir() else f"no such folder; give {allowed}")
 
@@ -80,8 +91,12 @@ def read_points(folder: Path) -> pd.DataFrame:
     return points
 
 
-def read_summary(folder: Path) -> dict[str, Any]:
+def read_summary(folder: Path, part: str = "metrics") -> dict[str, Any]:
     """The content of ``summary.json``, whose ``metrics`` map a name to its ``mean``, ``se`` and ``n``.
+
+    Args:
+        folder: of a run.
+        part: another part that is asked for; an LLM run's ``distance`` maps a name to its ``mean`` and ``se``.
 
     Raises:
         InputError: if it is missing or not of that form.
@@ -91,9 +106,9 @@ def read_summary(folder: Path) -> dict[str, Any]:
         summary = json.loads(_read_text(folder, "summary.json"))
     except json.JSONDecodeError as error:
         raise InputError(f"{path}:{error.lineno}", None, f"must be JSON ({error.msg})") from error
-    metrics = summary.get("metrics") if isinstance(summary, dict) else None
-    if not isinstance(metrics, dict) or not all(isinstance(entry, dict) for entry in metrics.values()):
-        raise InputError(f"{path}: metrics", None, "must map each metric to its mean, se and n")
+    entries = summary.get(part) if isinstance(summary, dict) else None
+    if not isinstance(entries, dict) or not all(isinstance(entry, dict) for entry in entries.values()):
+        raise InputError(f"{path}: {part}", None, "must map each name to its mean and se")
     return summary
 
 

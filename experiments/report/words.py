@@ -18,6 +18,18 @@ FIELD_WORDS = {
     "crowd.selection": "Selection of people",
     "valuation.method": "Shapley estimator",
     "valuation.budget": "Evaluations per game",
+    "llm.selection": "Selection",
+    "llm.incumbent": "The old model competes",
+    "llm.drop_used": "Winners' workers leave",
+    "llm.rank": "LoRA rank",
+    "llm.alpha": "LoRA alpha",
+    "llm.epochs": "Epochs",
+    "llm.batch_size": "Examples per step",
+    "llm.learning_rate": "Learning rate",
+    "llm.generation.selection_outputs": "Outputs for selection",
+    "llm.generation.report_outputs": "Fresh outputs for the report",
+    "llm.generation.max_new_tokens": "Tokens per output at most",
+    "llm.generation.temperature": "Temperature",
     "runs": "Runs",
     "seed": "Seed",
 }
@@ -58,6 +70,21 @@ def value_words(value: Any) -> str:
         return minus(str(value))
     text = str(value.item()) if hasattr(value, "item") else str(value)
     return text.rpartition(":")[2].replace("_", " ")
+
+
+def model_words(model: str) -> str:
+    """A model of an LLM run by its name in the tables: `single_33` as "single, 33 examples"."""
+    kind, _, rest = model.partition("_")
+    if kind == "single":
+        return f"single, {rest} examples" if rest.isdigit() else f"single, {rest.replace('_', ' ')}"
+    return model.replace("_", " ")
+
+
+def plain(text: object, longest: int) -> str:
+    """Foreign text on one line, of at most so many characters, and with nothing in it that is not seen."""
+    words = " ".join(str(text).split())
+    seen = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in words)
+    return seen if len(seen) <= longest else seen[: longest - 1] + "…"
 
 
 def three_digits(value: float | None) -> str:

@@ -1,0 +1,165 @@
+import json
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from scipy import stats
+
+from crowd_sim.errors import InputError
+from experiments.paper import llm_table
+from experiments.paper.llm_bars import bars_by_emotion
+from experiments.paper.llm_folder import BASELINES, read_cells
+from experiments.paper.llm_table import best_variant, by_emotion, markdown, overall, published
+
+EMOTIONS = ("neutral", "love", "anger")
+
+
+def write_cell(folder, distances, phi="distilled:head", finished=True):
+    folder.mkdir(parents=True)
+    models = pd.DataFrame({"run": 0, "model": list(distances), "distance": list(distances.values())})
+    models.to_parquet(folder / "models.parquet")
+    if finished:
+        (folder / "summary.json").write_text(json.dumps({"distance": {}, "learner": {"phi": phi}}))
+
+
+def distances(final, shift=0.0):
+    singles = dict(zip(BASELINES, (1.2, 0.9, 0.8, 0.8, 0.6), strict=True))
+    return {name: value + shift for name, value in (singles | {"round_1": 0.7, "round_3": final}).items()}
+
+
+@pytest.fixture
+def cells(tmp_path):
+    """Three emotions, three seeds: merging is at 0.4 + 0.02 · seed + 0.05 · emotion, the tournament 0.1 above."""
+    for i, emotion in enumerate(EMOTIONS):
+        for seed in range(3):
+            final = 0.4 + 0.02 * seed + 0.05 * i
+            write_cell(tmp_path / emotion / f"seed-{seed}" / "tournament", distances(final + 0.1))
+            write_cell(tmp_path / emotion / f"seed-{seed}" / "merging", distances(final))
+    return tmp_path
+
+
+def test_a_row_per_emotion_with_means_over_seeds_and_the_published_figures(cells):
+    table = by_emotion(read_cells(cells).table).set_index("emotion")
+    assert list(table["seeds"]) == [3, 3, 3]
+    assert table["base"]["love"] == pytest.approx(1.2)
+    assert table["merging"]["love"] == pytest.approx(0.47)
+    assert table["tournament"]["love"] == pytest.approx(0.57)
+    assert table["merging_single_100"]["love"] == pytest.approx(100 * (1 - 0.47 / 0.8))
+    assert table["tournament_single_equal_tokens"]["love"] == pytest.approx(100 * (1 - 0.57 / 0.6))
+    assert table["merging_se"]["love"] == pytest.approx(0.02 / 3**0.5)
+    assert table["published_reduction"]["love"] == 57.3772
+    assert np.isnan(table["published_reduction"]["anger"])
+
+
+def test_a_reduction_is_the_mean_of_the_seeds_own(cells):
+    write_cell(cells / "love" / "seed-7" / "tournament", distances(0.5, shift=1.0))
+    write_cell(cells / "love" / "seed-7" / "merging", distances(0.5, shift=1.0))
+    own = [*(100 * (1 - (0.45 + 0.02 * seed) / 0.8) for seed in range(3)), 100 * (1 - 1.5 / 1.8)]
+    table = by_emotion(read_cells(cells).table).set_index("emotion")
+    assert table["merging_single_100"]["love"] == pytest.approx(np.mean(own))
+
+
+def test_a_variant_is_held_against_its_own_single_model_of_equal_tokens_where_it_has_one(tmp_path):
+    own = distances(0.5) | {"single_equal_tokens": 1.0, "single_100": 9.0}
+    write_cell(tmp_path / "love" / "seed-0" / "tournament", distances(0.5))
+    write_cell(tmp_path / "love" / "seed-0" / "merging", own)
+    row = read_cells(tmp_path).table.iloc[0]
+    assert row["merging_single_equal_tokens"] == pytest.approx(50)
+    assert row["merging_single_100"] == pytest.approx(37.5)
+    assert row["single_equal_tokens"] == 0.6
+    write_cell(tmp_path / "love" / "seed-1" / "tournament", distances(0.5))
+    write_cell(tmp_path / "love" / "seed-1" / "merging", {"round_3": 0.3})
+    assert read_cells(tmp_path).table["merging_single_equal_tokens"].tolist() == pytest.approx([50, 50])
+
+
+def test_intervals_over_cells_and_over_emotions(cells):
+    table = read_cells(cells).table
+    means = overall(table).set_index(["column", "over"])
+    for over, sample in (("cells", table["merging"]), ("emotions", table.groupby("emotion")["merging"].mean())):
+        low, high = stats.t.interval(0.95, len(sample) - 1, sample.mean(), sample.sem())
+        row = means.loc["merging", over]
+        assert (row["n"], row["mean"], row["lower"], row["upper"]) == pytest.approx(
+            (len(sample), sample.mean(), low, high)
+        )
+    one = overall(table.head(1)).set_index(["column", "over"]).loc["merging", "cells"]
+    assert one["mean"] == table["merging"][0]
+    assert np.isnan(one["lower"])
+
+
+def test_cells_that_lack_a_variant_are_left_out_and_named(cells):
+    write_cell(cells / "love" / "seed-10" / "tournament", distances(0.1))
+    write_cell(cells / "love" / "seed-10" / "merging", distances(0.1), finished=False)
+    found = read_cells(cells)
+    assert found.unfinished == ("love/seed-10",)
+    assert len(found.table) == 9
+
+
+def test_the_page_says_what_was_measured(cells):
+    found = read_cells(cells)
+    best = best_variant(found.table)
+    assert best == "merging"
+    lines = list(markdown(by_emotion(found.table), overall(found.table), best, found.phi))
+    rows = [line for line in lines if line.startswith("|")]
+    assert len({line.count("|") for line in rows[:6]}) == 1
+    assert rows[2].startswith("| anger | 3 | 1.2000 | 0.9000 | 0.8000 | 0.8000 | 0.6000 |")
+    assert "distilled:head" in "\n".join(lines)
+    assert "over 9 cells" in "\n".join(lines)
+    assert "chosen afterwards: merging" in lines[-1]
+
+
+def test_bars_stand_in_falling_order_of_the_reduction(cells):
+    table = by_emotion(read_cells(cells).table)
+    upper, lower = bars_by_emotion(table, "merging").axes
+    assert [label.get_text() for label in lower.get_xticklabels()] == list(EMOTIONS)
+    heights = [bar.get_height() for bar in lower.patches[:3]]
+    assert heights == pytest.approx(sorted(table["merging_single_100"], reverse=True))
+    assert [bar.get_height() for bar in upper.patches[6:9]] == pytest.approx(sorted(table["merging"]))
+
+
+@pytest.mark.parametrize(("best", "status"), [(0.4, 0), (0.7, 1)])
+def test_the_command_writes_the_files_and_says_whether_it_is_enough(best, status, tmp_path, monkeypatch, capsys):
+    for seed in range(2):
+        write_cell(tmp_path / "runs" / "love" / f"seed-{seed}" / "tournament", distances(0.75))
+        write_cell(tmp_path / "runs" / "love" / f"seed-{seed}" / "merging", distances(best))
+    out = tmp_path / "out"
+    monkeypatch.setattr(sys, "argv", ["llm_table", str(tmp_path / "runs"), "--out", str(out)])
+    with pytest.raises(SystemExit) as ended:
+        llm_table.main()
+    assert ended.value.code == status
+    assert sorted(path.name for path in out.iterdir()) == [
+        "llm_bars.png",
+        "llm_overall.csv",
+        "llm_table.csv",
+        "llm_table.md",
+    ]
+    assert capsys.readouterr().out == (out / "llm_table.md").read_text(encoding="utf-8")
+    assert ("MISSED" in (out / "llm_table.md").read_text(encoding="utf-8")) == bool(status)
+    assert pd.read_csv(out / "llm_table.csv")["merging"].tolist() == [best]
+    assert Image.open(out / "llm_bars.png").width == 1420
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda root: None, "at least one finished"),
+        (
+            lambda root: write_cell(root / "love/seed-0/tournament", {"base": 1.0, "round_3": 1.0}),
+            "single_33.*is missing",
+        ),
+        (lambda root: write_cell(root / "love/seed-0/tournament", distances(0.5), phi="other"), "one Φ"),
+    ],
+)
+def test_refuses_what_is_no_result(change, said, tmp_path):
+    if change(tmp_path) is None and (tmp_path / "love").exists():
+        write_cell(tmp_path / "love/seed-0/merging", distances(0.5))
+    with pytest.raises(InputError, match=said):
+        read_cells(tmp_path)
+
+
+def test_the_published_part_has_22_emotions():
+    table = published()
+    assert len(table) == 22
+    expected = 100 * (1 - table["published_tournament"] / table["published_single_100"])
+    assert table["published_reduction"].to_numpy() == pytest.approx(expected.to_numpy(), abs=0.02)
