@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import shutil
 import tempfile
+from contextlib import redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -152,8 +154,9 @@ def _convert(source: Path, target: Path) -> None:
     torch, transformers = require_llm("llm.model")
     transformers.utils.logging.disable_progress_bar()
     place = {"pretrained_model_name_or_path": str(source.parent), "gguf_file": source.name}
-    tokenizer = transformers.AutoTokenizer.from_pretrained(**place)
-    model = transformers.AutoModelForCausalLM.from_pretrained(**place, dtype=torch.float32)
+    with redirect_stderr(io.StringIO()):  # a progress bar that no setting turns off
+        tokenizer = transformers.AutoTokenizer.from_pretrained(**place)
+        model = transformers.AutoModelForCausalLM.from_pretrained(**place, dtype=torch.float32)
     # these would make the written folder claim that its weights are still quantised
     model.hf_quantizer = None
     del model.config.quantization_config

@@ -14,7 +14,6 @@ from crowd_sim.learners.base import Base
 from crowd_sim.learners.packing import Packed, Tokens, attention, pack
 from crowd_sim.random import Purpose, generator
 
-
 _ROW = 256
 """Tokens of a packed row, about: what attention costs grows with the square of a row, what a prompt costs with their number."""
 

@@ -17,7 +17,7 @@ from crowd_sim.llm.services import Learners
 
 
 class Remembering:
-    """See `crowd_sim.llm.services.Learners`: equal jobs are done once. It grows with every job and is meant to be short-lived."""
+    """See `crowd_sim.llm.services.Learners`: equal jobs are done once. It grows with every job: not for long lives."""
 
     def __init__(self, learners: Learners) -> None:
         self._learners = learners

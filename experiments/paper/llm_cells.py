@@ -70,6 +70,23 @@ def run_cell(cell: Cell) -> str:
     return f"{cell.emotion}, seed {cell.seed}"
 
 
+def cells_of(content: dict[str, Any], emotions: Sequence[str] | None, seeds: int, root: Path) -> list[Cell]:
+    """All cells of a configuration, every emotion of a seed before the next seed: a part of the table is a table.
+
+    Raises:
+        InputError: an emotion that is not in the file, or a configuration that cannot be.
+    """
+    path = content.get("crowd", {}).get("path")
+    there = [n.emotion for n in read_neighbourhoods(find_neighbourhoods(Path(path) if path else None))]
+    for emotion in emotions or ():
+        if emotion not in there:
+            raise InputError("--emotions", emotion, f"must be among {', '.join(there)}")
+    cells = [Cell(content, emotion, seed, root) for seed in range(seeds) for emotion in emotions or there]
+    for variant in VARIANTS:
+        load_contributions(cells[0].config(variant))
+    return cells
+
+
 def run_cells(cells: Sequence[Cell], workers: int) -> None:
     """Run cells, so many at a time, and say which are done."""
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
@@ -88,20 +105,12 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1, help="cells at a time, each in a process [default: 1]")
     arguments = parser.parse_intermixed_args()
     try:
-        content = load_content(arguments.configuration, arguments.overrides)
-        path = content.get("crowd", {}).get("path")
-        there = [n.emotion for n in read_neighbourhoods(find_neighbourhoods(Path(path) if path else None))]
-        for emotion in arguments.emotions or []:
-            if emotion not in there:
-                raise InputError("--emotions", emotion, f"must be among {', '.join(there)}")
-        cells = [
-            Cell(content, emotion, seed, arguments.out)
-            for seed in range(arguments.seeds)  # all emotions of a seed first: a part of the table is a table
-            for emotion in arguments.emotions or there
-        ]
-        for cell in cells[:1]:
-            for variant in VARIANTS:
-                load_contributions(cell.config(variant))
+        cells = cells_of(
+            load_content(arguments.configuration, arguments.overrides),
+            arguments.emotions,
+            arguments.seeds,
+            arguments.out,
+        )
         run_cells(cells, arguments.workers)
     except InputError as error:
         print(f"llm_cells: {error}", file=sys.stderr)
