@@ -20,7 +20,7 @@ def make_parts(folder: Path) -> Path:
         for j in range(1 + i % 3)
     ]
     (folder / "feedback.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    (folder / "target.txt").write_text("sun and rain\nsun\nmild wind\n")
+    (folder / "target.txt").write_text("sun and rain all day long\nsun\nmild wind\n")
     return folder
 
 

@@ -19,10 +19,7 @@ def played(n_groups: int, results: list[float], sizes: list[int], epochs: int = 
 
     def judged(adapters, keys):
         return learners.judge(
-            [
-                Judging(a, ("p",) * 4, key, Purpose.SELECTION_OUTPUTS)
-                for a, key in zip(adapters, keys, strict=True)
-            ]
+            [Judging(a, ("p",) * 4, key, Purpose.SELECTION_OUTPUTS) for a, key in zip(adapters, keys, strict=True)]
         )
 
     keys = [Key(0, 0, 1, k) for k in range(n_groups)]

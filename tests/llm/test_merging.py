@@ -55,7 +55,9 @@ def test_it_is_what_peft_makes(parts, tmp_path, rank):
         else:
             model.load_adapter(tmp_path / str(k), adapter_name=str(k))
     if rank > 32:  # peft itself cannot make one of a rank that a module has not
-        expected = {name: sum(w * product(a, name) for w, a in zip(weights, own, strict=True)) for name in names(own[0])}
+        expected = {
+            name: sum(w * product(a, name) for w, a in zip(weights, own, strict=True)) for name in names(own[0])
+        }
     else:
         model.add_weighted_adapter(["0", "1", "2"], list(weights), "merged", combination_type="svd", svd_rank=rank)
         state = model.state_dict()
