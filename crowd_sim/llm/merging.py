@@ -26,7 +26,7 @@ def merge(adapters: Sequence[Adapter], weights: Sequence[float]) -> Adapter:
         b = [w * adapter[f"{name}.lora_B"].astype(np.float64) for w, adapter in zip(weights, adapters, strict=True)]
         left, upper = np.linalg.qr(np.concatenate(b, axis=1))
         right, lower = np.linalg.qr(a.T)
-        u, s, vt = np.linalg.svd(upper @ lower.T)
+        u, s, vt = np.linalg.svd(upper @ lower.T, full_matrices=False)
         rank = len(adapters[0][f"{name}.lora_A"])
         root = np.sqrt(s[:rank])
         merged[f"{name}.lora_A"] = _rows(root[:, None] * (vt[:rank] @ right.T), rank)

@@ -7,6 +7,7 @@ import pytest
 
 from crowd_sim.learners.packing import Tokens, pack
 from crowd_sim.random import Purpose, generator
+from tests.learners.busy import busy_adapter
 from tests.learners.plain_peft import gradients, plain_loss, plain_model, plain_tune
 from tests.learners.tiny_llm import make_tiny_llm
 
@@ -35,15 +36,6 @@ def examples(n: int, seed: int = 0) -> tuple[Tokens, ...]:
         response = (*draws.integers(3, 200, draws.integers(1, 12)).tolist(), 0)
         made.append(Tokens(PROMPTS[i % len(PROMPTS)], response, len(response)))
     return tuple(made)
-
-
-def busy_adapter(stack: AdapterStack, run: int):
-    """An adapter that does change the model: its B is not 0."""
-    start = stack.initial(0, run)
-    draws = np.random.default_rng(run)
-    return {
-        name: draws.normal(0, 0.1, w.shape).astype(np.float32) if name.endswith("B") else w for name, w in start.items()
-    }
 
 
 def test_gradients_are_those_of_plain_peft(tiny, tmp_path):

@@ -44,3 +44,19 @@ def make_tiny_llm(folder: Path, kind: str = "llama") -> Path:
                 weights.mul_(4.0 if weights.ndim > 1 else 1.0)
     model.save_pretrained(folder)
     return folder
+
+
+def make_tiny_phi(folder: Path) -> Path:
+    """The same model as a sentence embedding: for that its tokenizer must know how to pad."""
+    make_tiny_llm(folder)
+    import transformers
+
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    tokenizer.pad_token = "<end>"
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def tiny_tokens(base, text: str) -> tuple[int, ...]:
+    """The template's tokens around a prompt."""
+    return tuple(base.tokenizer(TEMPLATE.replace("{prompt}", text), add_special_tokens=False)["input_ids"])

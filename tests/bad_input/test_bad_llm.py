@@ -1,0 +1,282 @@
+"""Invariant 6 for runs of language models: one line, exit status 2, and nothing is written."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from crowd_sim.llm.config import GenerationConfig, LlmConfig, PhiConfig
+from tests.bad_input.command import CONFIGURATION, IN_PROCESS, call, check_line, snapshot
+from tests.llm.small import content, make_parts
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory) -> Path:
+    pytest.importorskip("torch", reason="needs the extra llm")
+    pytest.importorskip("peft", reason="needs the extra llm")
+    return make_parts(tmp_path_factory.mktemp("small"))
+
+
+@pytest.fixture
+def refused(tmp_path, monkeypatch, capsys) -> Callable[..., None]:
+    """Runs a command in a folder with llm.yaml, and asserts that it is refused as the invariant says."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CROWD_SIM_DATA", raising=False)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+    def check(folder: Path, *overrides: str, says: tuple[str, ...], command: str = "run") -> None:
+        Path("llm.yaml").write_text(yaml.safe_dump(content(folder)))
+        before = snapshot(tmp_path)
+        status = call((command, "llm.yaml", *overrides, *IN_PROCESS))
+        stderr = capsys.readouterr().err
+        assert status == 2, stderr
+        check_line(stderr, says)
+        assert snapshot(tmp_path) == before
+
+    return check
+
+
+def of(model) -> str:
+    return f"unknown key; allowed here: {', '.join(model.model_fields)}"
+
+
+NOWHERE = Path("parts")
+"""What is refused by the configuration alone needs no model."""
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        (["llm.foo=1"], ("llm.foo = 1", of(LlmConfig))),
+        (["llm.phi.foo=1"], ("llm.phi.foo = 1", of(PhiConfig))),
+        (["llm.generation.foo=1"], ("llm.generation.foo = 1", of(GenerationConfig))),
+        (["llm=3"], ("llm = 3", "should be a group of fields: model, prompt_template, rank")),
+        (["llm.phi=3"], ("llm.phi = 3", "should be a group of fields: kind, model")),
+        (["foo=1"], ("foo = 1", "allowed here: seed, runs, crowd, tournament, valuation, actors, llm")),
+        (["llm.rank=0"], ("llm.rank = 0", "greater than or equal to 1")),
+        (["llm.learning_rate=.nan"], ("llm.learning_rate = nan", "finite number")),
+        (["llm.selection=worst"], ("llm.selection = 'worst'", "'best', 'merge' or 'halving'")),
+        (["llm.single_sizes=[2,2]"], ("llm.single_sizes = [2, 2]", "must not list a size twice")),
+        (["llm.single_sizes=[0]"], ("llm.single_sizes.0 = 0", "greater than or equal to 1")),
+        (["llm.single_sizes=3"], ("llm.single_sizes = 3", "should be a valid tuple")),
+        (["llm.prompt_template=hello"], ("llm.prompt_template = 'hello'", "must contain {prompt} once")),
+        (["llm.prompt_template='{prompt}{prompt}'"], ("llm.prompt_template", "must contain {prompt} once")),
+        (
+            ["llm.generation.selection_prompts=[]"],
+            ("selection_prompts = []", "must be a list of prompts, none of them"),
+        ),
+        (["llm.generation.report_prompts=['a',' ']"], ("report_prompts", "must be a list of prompts, none of them")),
+        (["llm.generation.report_outputs=1"], ("llm.generation.report_outputs = 1", "or equal to 2")),
+        (["crowd.source=synthetic"], ("crowd.source = 'synthetic'", "one of goemotions, feedback, example_feedback")),
+        (["crowd.target=null"], ("crowd.target", "must be given: a file of texts")),
+        (["crowd.path=null"], ("crowd.path", "must be given: a JSONL or Parquet file")),
+        (["crowd.source=goemotions", "crowd.target=null"], ("crowd.target", "must be given: an emotion")),
+        (["crowd.source=goemotions", "crowd.target=joy", "crowd.path=null"], ("crowd.path", "neighbourhoods.parquet")),
+        (["crowd.source=example_feedback", "crowd.target=rude"], ("crowd.target = 'rude'", "one of warm, terse")),
+        (["tournament.step=0.2"], ("tournament.step = 0.2", "left out with a section llm")),
+        (["tournament.reward=marginal"], ("tournament.reward = 'marginal'", "must be rank, or llm.drop_used false")),
+        (
+            ["tournament.reward=calibrated", "llm.drop_used=false", "llm.selection=merge"],
+            ("tournament.reward = 'calibrated'", "must be rank or marginal with llm.selection=merge"),
+        ),
+        (["tournament.rounds=4"], ("tournament.rounds = 4", "round 3 would have 1 workers for 2 groups")),
+        (
+            ["crowd.n_workers=10", "tournament.n_groups=4", "tournament.grouping=interleaved", "tournament.rounds=4"],
+            ("tournament.rounds = 4", "round 4 would have 2 workers for 4 groups"),
+        ),
+        (["llm.selection=halving"], ("tournament.n_groups = 2", "at least 3 with llm.selection=halving")),
+        (["valuation.method=auto"], ("valuation.method = 'auto'", "must be one of none, exact, permutation")),
+        (["valuation.method=closed_form"], ("valuation.method = 'closed_form'", "must be one of none, exact")),
+        (
+            ["crowd.n_workers=9", "valuation.method=exact"],
+            ("crowd.n_workers = 9", "at most 8 with valuation.method=exact"),
+        ),
+        (
+            ["valuation.method=permutation", "valuation.budget=23"],
+            ("valuation.budget = 23", "at least 24 for permutation with 6 workers"),
+        ),
+    ],
+)
+def test_an_override_is_refused(refused, overrides, says):
+    refused(NOWHERE, *overrides, says=says)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        (["crowd.source=example_feedback"], ("crowd.source = 'example_feedback'", "needs a section llm")),
+        (["crowd.target=warm"], ("crowd.target = 'warm'", "must be left out without a section llm")),
+    ],
+)
+def test_texts_without_a_section_llm_are_refused(tmp_path, monkeypatch, capsys, overrides, says):
+    monkeypatch.chdir(tmp_path)
+    Path("run.yaml").write_text(CONFIGURATION)
+    before = snapshot(tmp_path)
+    assert call(["run", "run.yaml", *overrides, *IN_PROCESS]) == 2
+    check_line(capsys.readouterr().err, says)
+    assert snapshot(tmp_path) == before
+
+
+def test_a_sweep_of_them_is_refused(refused):
+    refused(NOWHERE, "sweep.seed=[1,2]", command="sweep", says=("llm", "must be left out of a sweep"))
+
+
+LINE = {"worker": "a", "prompt": "p", "response": "r"}
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        ([], ("f.jsonl", "at least one record of worker, prompt, response is needed")),
+        ([LINE, "{"], ("f.jsonl:2",)),
+        ([LINE, "[1]"], ("f.jsonl:2", "object")),
+        ([LINE, "", {**LINE, "response": " "}], ("f.jsonl:3", "response must be a text that is not blank")),
+        ([LINE, {**LINE, "prompt": ""}], ("f.jsonl:2", "prompt must be a text that is not blank")),
+        ([{**LINE, "worker": None}], ("f.jsonl:1", "worker must be a text or a whole number")),
+        ([{**LINE, "response": 3}], ("f.jsonl:1", "response must be a text")),
+        ([LINE, {"worker": "b", "prompt": "p"}], ("f.jsonl:2", "response")),  # a worker without an example
+        ([{**LINE, "score": 1}], ("f.jsonl:1 = 'score'", "unknown key; allowed here: worker, prompt, response")),
+        ([LINE], ("crowd.n_workers = 6", "must be at most 1, the workers of the source")),
+        ([{**LINE, "worker": w} for w in range(7)], ("crowd.n_workers = 6", "must be 7, all workers of the source")),
+    ],
+)
+def test_feedback_is_refused(refused, lines, says):
+    text = "".join((line if isinstance(line, str) else json.dumps(line)) + "\n" for line in lines)
+    Path("f.jsonl").write_text(text)
+    Path("t.txt").write_text("target\n")
+    refused(NOWHERE, "crowd.path=f.jsonl", "crowd.target=t.txt", says=says)
+
+
+def test_target_texts_are_refused(refused):
+    Path("f.jsonl").write_text(json.dumps(LINE) + "\n")
+    arguments = (NOWHERE, "crowd.path=f.jsonl")
+    refused(*arguments, "crowd.target=none.txt", says=("crowd.target = 'none.txt'", "a file that exists"))
+    Path("t.txt").write_text("\n \n")
+    refused(*arguments, "crowd.target=t.txt", says=("t.txt", "at least one text is needed"))
+    refused(*arguments, "crowd.target=t.csv", says=("crowd.target = 't.csv'", ".txt, .jsonl or .parquet"))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        (["llm.model=no/such-model"], ("llm.model = 'no/such-model'", "Hugging Face hub")),
+        (["llm.model=/no/such/folder"], ("llm.model = '/no/such/folder'", "a folder that exists")),
+        (["llm.model=minilm"], ("llm.model = 'minilm'",)),
+        (["llm.phi.model=/no/such/folder"], ("llm.phi.model = '/no/such/folder'", "a folder that exists")),
+        (["llm.phi.kind=distilled", "llm.phi.model=null"], ("llm.phi.model", "`crowd-sim data distill`")),
+        (["llm.phi.kind=classifier"], ("llm.phi.model", "weights for all of the model are needed")),
+        (["llm.target_modules=[q_proj,nope]"], ("llm.target_modules = 'nope'", "among the model's: down_proj")),
+        (["llm.prompt_template=null"], ("llm.prompt_template", "must be given: the model has no chat template")),
+        (["llm.max_tokens=500"], ("llm.max_tokens = 500", "must be at most the context, 128")),
+        (["llm.max_tokens=12"], ("example = ", "has 14 tokens with its prompt", "llm.long_texts=cut cuts responses")),
+        (["llm.max_tokens=8", "llm.long_texts=cut"], ("example = ", "at most llm.max_tokens, 8")),
+        (["llm.single_sizes=[1000]"], ("llm.single_sizes = 1000", "must be at most 12, all examples of the crowd")),
+        (["llm.generation.max_new_tokens=121"], ("prompt = 'day 0?'", "has 8 tokens; at most 7, the model's context")),
+        (["llm.generation.report_prompts=[" + "a" * 130 + "]"], ("prompt = 'aaa", "has 132 tokens; at most 123")),
+        (
+            ["valuation.method=exact", "llm.max_tokens=25"],
+            ("example = 'sun and rain all day long'", "has 34 tokens with"),
+        ),
+    ],
+)
+def test_what_the_model_cannot_take_is_refused(refused, parts, overrides, says):
+    refused(parts, *overrides, says=says)
+
+
+def test_a_graphics_card_that_is_not_there_is_refused(refused, parts):
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("there is one")
+    refused(parts, "llm.device=cuda", says=("llm.device = 'cuda'", "must be cpu or auto", "no GPU"))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda m: (m / "model.safetensors").unlink(), ("must have a model's config.json and weights",)),
+        (lambda m: (m / "config.json").unlink(), ("must have a model's config.json and weights",)),
+        (lambda m: (m / "config.json").write_text("{"), ("a folder with configuration and weights is needed",)),
+        (lambda m: (m / "model.safetensors").write_bytes(b"\0" * 99), ("configuration and weights is needed",)),
+        (lambda m: truncated(m / "model.safetensors"), ("configuration and weights is needed",)),
+        (lambda m: (m / "tokenizer.json").write_text("{"), ("must have a tokenizer that can be read",)),
+        (lambda m: one_less(m / "model.safetensors"), ("weights for all of the model are needed; 1 are missing",)),
+    ],
+)
+def test_a_damaged_model_is_refused(refused, parts, tmp_path, spoil, says):
+    shutil.copytree(parts / "model", "damaged")
+    spoil(Path("damaged"))
+    refused(parts, "llm.model=damaged", says=("llm.model = 'damaged'", *says))
+
+
+def truncated(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1000])
+
+
+def one_less(path: Path) -> None:
+    from safetensors.numpy import load_file, save_file
+
+    weights = load_file(path)
+    del weights["model.layers.1.mlp.up_proj.weight"]
+    save_file(weights, path, {"format": "pt"})
+
+
+def test_a_prompt_without_tokens_is_refused(refused, parts):
+    shutil.copytree(parts / "model", "mute")
+    path = Path("mute", "tokenizer.json")
+    tokenizer = json.loads(path.read_text())
+    tokenizer["normalizer"] = {"type": "Replace", "pattern": {"String": "~"}, "content": ""}
+    path.write_text(json.dumps(tokenizer))
+    overrides = ("llm.model=mute", "llm.prompt_template='{prompt}'", "llm.generation.report_prompts=['~']")
+    refused(parts, *overrides, says=("prompt = '~'", "must have at least one token"))
+
+
+def test_long_texts_are_cut_and_counted_where_wanted(parts, tmp_path):
+    path = tmp_path / "llm.yaml"
+    path.write_text(yaml.safe_dump(content(parts, tournament={"rounds": 1})))
+    overrides = ["llm.max_tokens=12", "llm.long_texts=cut", "--out", str(tmp_path / "out")]
+    assert call(["run", str(path), *overrides, *IN_PROCESS]) == 0
+    examples = [json.loads(line) for line in (parts / "feedback.jsonl").read_text().splitlines()]
+    # template 2, end 1
+    too_long = sum(2 + len(e["prompt"]) + len(e["response"]) + 1 > 12 for e in examples)
+    learner = json.loads((tmp_path / "out" / "summary.json").read_text())["learner"]
+    assert 0 < learner["n_cut"] == too_long
+
+
+def test_values_of_a_finished_run_are_refused_with_a_hint(parts, tmp_path, capsys):
+    path = tmp_path / "llm.yaml"
+    path.write_text(yaml.safe_dump(content(parts, tournament={"rounds": 1})))
+    assert call(["run", str(path), "--out", str(tmp_path / "out"), *IN_PROCESS]) == 0
+    capsys.readouterr()
+    assert call(["value", str(tmp_path / "out"), *IN_PROCESS]) == 2
+    check_line(capsys.readouterr().err, ("source = ", "without a section llm", "workers.parquet"))
+
+
+@pytest.mark.parametrize("missing", ["torch", "peft"])
+def test_a_missing_extra_is_one_line(parts, tmp_path, missing):
+    (tmp_path / "llm.yaml").write_text(yaml.safe_dump(content(parts)))
+    code = (
+        "import sys\n"
+        f"sys.modules[{missing!r}] = None\n"  # an import of it fails as if it were not installed
+        "from experiments.cli import main\n"
+        f"main(['run', 'llm.yaml', '--out', 'out', {', '.join(map(repr, IN_PROCESS))}])\n"
+    )
+    path = os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+    assert done.returncode == 2, done.stderr
+    check_line(done.stderr, (missing, "pip install 'crowd-sim[llm]'"))
+    assert [path.name for path in tmp_path.iterdir()] == ["llm.yaml"]

@@ -1,0 +1,106 @@
+"""An LLM run is the same bits in process, on one trainer and on two, and with a trainer that dies at work."""
+
+from contextlib import closing
+
+import numpy as np
+import pytest
+import ray
+
+pytest.importorskip("torch", reason="needs the extra llm")
+pytest.importorskip("peft", reason="needs the extra llm")
+
+from actors.host import RayHost
+from actors.llm import RayLearners
+from crowd_sim.config import PoolConfig
+from crowd_sim.errors import InputError
+from crowd_sim.learners.lora import shared_learner
+from crowd_sim.llm.experiment import simulate_llm
+from crowd_sim.llm.people import learner_spec, load_contributions
+from crowd_sim.services import InProcess
+from tests.llm.small import config, make_parts
+
+pytestmark = pytest.mark.usefixtures("local_ray")
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory):
+    return make_parts(tmp_path_factory.mktemp("small"))
+
+
+@pytest.fixture(scope="module")
+def setup(parts):
+    changes = {
+        "crowd": {"n_workers": 4, "selection": "first"},
+        "valuation": {"method": "exact"},
+        "llm": {"selection": "merge", "equal_tokens": True},
+        "actors": {"trainers": {"number": 2, "cpus": 0.1}, "evaluators": {"number": 1, "cpus": 0.1}},
+    }
+    return config(parts, **changes)
+
+
+@pytest.fixture(scope="module")
+def calm(setup):
+    return outcome(setup, shared_learner(learner_spec(setup)), InProcess())
+
+
+def outcome(setup, learners, host):
+    def valuer(game, run, value):
+        with host.evaluators([game]) as evaluators:
+            return value(lambda chunks: evaluators.utilities([0], chunks))
+
+    return simulate_llm(setup, load_contributions(setup), learners, valuer)
+
+
+def pool(number: int) -> PoolConfig:
+    return PoolConfig(number=number, cpus=0.1)
+
+
+def check_same(found, calm):
+    assert [r.winner for r in found.rounds] == [r.winner for r in calm.rounds]
+    assert [r.candidate_scores for r in found.rounds] == [r.candidate_scores for r in calm.rounds]
+    assert [r.texts for r in found.reports] == [r.texts for r in calm.reports]
+    assert [r.tokens_trained for r in found.reports] == [r.tokens_trained for r in calm.reports]
+    assert found.points.tobytes() == calm.points.tobytes()
+    assert found.values.shapley.tobytes() == calm.values.shapley.tobytes()
+    assert found.values.first_order.tobytes() == calm.values.first_order.tobytes()
+    for own, other in zip(found.models, calm.models, strict=True):
+        assert own.keys() == other.keys()
+        assert all(np.asarray(own[name]).tobytes() == np.asarray(other[name]).tobytes() for name in own)
+
+
+def test_the_run_does_something(calm):
+    assert any(record.accepted for record in calm.rounds)
+    assert len(set(calm.values.shapley[0])) == 4
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_trainers_change_no_bit(setup, calm, number):
+    with closing(RayLearners(learner_spec(setup), pool(number))) as learners:
+        check_same(outcome(setup, learners, RayHost(setup.actors)), calm)
+
+
+def test_a_trainer_that_dies_in_a_round_changes_nothing(setup, calm):
+    class Killer(RayLearners):
+        """Kills a trainer with its part of a round's candidates, and another while it judges."""
+
+        killed = 0
+
+        def _dealt(self, method, jobs):
+            if len(jobs) > 1 and self.killed < 2 and method == ("tune", "judge")[self.killed]:
+                calls = [trainer.call.remote(method, list(jobs)) for trainer in self._trainers]
+                ray.kill(self._trainers[self.killed], no_restart=False)
+                self.killed += 1
+                del calls
+            return super()._dealt(method, jobs)
+
+    with closing(Killer(learner_spec(setup), pool(2))) as learners:
+        found = outcome(setup, learners, InProcess())
+        assert learners.killed == 2
+    check_same(found, calm)
+
+
+def test_what_a_trainer_refuses_is_one_line(setup):
+    spec = learner_spec(setup.model_copy(update={"llm": setup.lora.model_copy(update={"max_tokens": 5})}))
+    with closing(RayLearners(spec, pool(1))) as learners, pytest.raises(InputError) as refused:
+        learners.facts(load_contributions(setup), ["x"])
+    assert "tokens with its prompt; at most llm.max_tokens, 5" in str(refused.value)

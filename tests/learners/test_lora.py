@@ -1,0 +1,58 @@
+"""The learner as its hosts see it."""
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the extra llm")
+pytest.importorskip("peft", reason="needs the extra llm")
+
+from crowd_sim.crowd.contributions import Example
+from crowd_sim.learners.lora import Judging, LoraLearner, Tuning
+from crowd_sim.learners.tuning import Key
+from crowd_sim.llm.people import learner_spec
+from crowd_sim.random import Purpose
+from tests.llm.small import config, make_parts
+
+
+@pytest.fixture(scope="module")
+def learner(tmp_path_factory):
+    folder = make_parts(tmp_path_factory.mktemp("small"))
+    return LoraLearner(learner_spec(config(folder, llm={"threads": 2})))
+
+
+def calls(learner):
+    start, key = learner.initial(0, 0), Key(0, 0, 1, 0)
+    own = (Example("p", "a b c"), Example("q", "d"))
+    return {
+        "tune": lambda: learner.tune([Tuning(start, own, key)]),
+        "judge": lambda: learner.judge([Judging(start, ("p", "q"), key, Purpose.REPORT_OUTPUTS)]),
+        "first_order": lambda: learner.first_order(start, [own, own], own, key),
+        "embed": lambda: learner.embed(["a"]),
+    }
+
+
+@pytest.mark.parametrize("method", ["tune", "judge", "first_order", "embed"])
+def test_sums_are_split_over_the_configured_threads_whoever_calls(learner, monkeypatch, method):
+    call = calls(learner)[method]
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)  # as a host that limits its threads does
+    try:
+        call()
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_an_example_is_its_template_its_response_and_an_end(learner):
+    tokens, cut = learner.tokens(Example("p?", "ab"))
+    assert (len(tokens.prompt), len(tokens.response), tokens.n_trained, cut) == (4, 3, 3, False)
+    assert tokens.response[-1] == learner.base.tokenizer.eos_token_id
+    assert learner.base.tokenizer.decode(tokens.prompt) == "<q>p?<a>"
+    assert learner.count([(Example("p?", "ab"), Example("x", "abcd")), ()]) == [3 + 5, 0]
+
+
+def test_a_candidate_without_examples_stays_as_it_was(learner):
+    start = learner.initial(0, 0)
+    for n_tokens in (None, 0, 50):
+        (tuned,) = learner.tune([Tuning(start, (), Key(0, 0, 1, 0), n_tokens)])
+        assert tuned.n_tokens == 0
+        assert all(tuned.adapter[name].tobytes() == start[name].tobytes() for name in start)

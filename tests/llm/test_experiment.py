@@ -1,0 +1,159 @@
+"""A whole run: stopped and gone on with, damaged and repaired, and what its baselines cost."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from crowd_sim.errors import InputError
+from crowd_sim.llm.checkpoints import FolderMemo
+from experiments.llm_running import run_llm
+from tests.bad_input.command import IN_PROCESS
+from tests.llm.small import config
+
+EVERYTHING = {"single_sizes": [2, 5], "equal_tokens": True, "selection": "merge"}
+
+
+def run(setup, out: Path):
+    return run_llm(setup, "small", out, IN_PROCESS[1], Console(quiet=True))
+
+
+def tables(folder: Path) -> dict[str, bytes]:
+    """All that a run leaves but for the times; of `models` its other columns."""
+    files = {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name not in ("models.parquet", "timing.json") and "checkpoints" not in path.parts
+    }
+    models = pd.read_parquet(folder / "models.parquet").drop(columns="seconds")
+    return {**files, "models": models.to_csv().encode()}
+
+
+@pytest.fixture(scope="module")
+def whole(parts, tmp_path_factory):
+    setup = config(parts, runs=2, llm=EVERYTHING)
+    finished = run(setup, tmp_path_factory.mktemp("whole") / "run")
+    return setup, finished
+
+
+class Stopped(Exception):
+    """The process ended here."""
+
+
+STAGES = 2 * (1 + 2 + 2 + 1)
+
+
+@pytest.mark.parametrize("after", range(0, STAGES, 3))
+def test_a_run_stopped_after_any_stage_goes_on_to_the_same(whole, tmp_path, monkeypatch, after):
+    setup, finished = whole
+    made = []
+    usual = FolderMemo.__call__
+
+    def stopping(self, name, make):
+        def counted():
+            if len(made) == after and not resumed:
+                raise Stopped
+            made.append(name)
+            return make()
+
+        return usual(self, name, counted)
+
+    monkeypatch.setattr(FolderMemo, "__call__", stopping)
+    resumed = False
+    with pytest.raises(Stopped):
+        run(setup, tmp_path / "run")
+    assert not (tmp_path / "run" / "summary.json").exists()
+    resumed = True
+    run(setup, tmp_path / "run")
+    assert len(made) == len(set(made)) == STAGES  # no stage was made twice
+    assert tables(tmp_path / "run") == tables(finished.folder)
+
+
+def test_damaged_checkpoints_are_made_again(whole, tmp_path):
+    setup, finished = whole
+    folder = tmp_path / "run"
+    run(setup, folder)
+    checkpoints = sorted((folder / "checkpoints").glob("*.safetensors"))
+    assert len(checkpoints) == STAGES
+    truncated, flipped = folder / "checkpoints" / "run-0-round-1.safetensors", checkpoints[-1]
+    truncated.write_bytes(truncated.read_bytes()[:-40])
+    content = bytearray(flipped.read_bytes())
+    content[len(content) // 2] ^= 4
+    flipped.write_bytes(content)
+    run(setup, folder)
+    assert tables(folder) == tables(finished.folder)
+    assert flipped.read_bytes() != bytes(content)
+
+
+def test_a_changed_configuration_is_refused(whole, parts, tmp_path):
+    setup, finished = whole
+    before = tables(finished.folder)
+    for changed in (config(parts, runs=2, llm={**EVERYTHING, "rank": 3}), config(parts, runs=3, llm=EVERYTHING)):
+        with pytest.raises(InputError, match="this one holds results of another configuration"):
+            run(changed, finished.folder)
+    texts = parts.parent / "changed.jsonl"
+    texts.write_text((parts / "feedback.jsonl").read_text().replace("mild day", "wild day"))
+    other = setup.model_copy(update={"crowd": setup.crowd.model_copy(update={"path": str(texts)})})
+    with pytest.raises(InputError, match="this one holds results of another configuration"):
+        run(other, finished.folder)
+    assert tables(finished.folder) == before
+
+
+def test_the_baselines_cost_what_they_say(whole):
+    _, finished = whole
+    outcome = finished.outcome
+    names = ["base", "single_2", "single_5", "round_1", "round_2", "single_equal_tokens"]
+    assert [report.name for report in outcome.reports] == names * 2
+    for number in range(2):
+        own = {report.name: report for report in outcome.reports if report.run == number}
+        rounds = [record for record in outcome.rounds if record.run == number]
+        spent = sum(sum(record.candidate_tokens) for record in rounds)
+        assert own["single_equal_tokens"].tokens_trained == own["round_2"].tokens_trained == spent
+        assert own["round_1"].tokens_trained == sum(rounds[0].candidate_tokens)
+        assert own["base"].tokens_trained == 0
+        # a byte is a token, and every response ends with one more
+        examples = outcome.contributions.in_turn()
+        for m in (2, 5):
+            assert own[f"single_{m}"].tokens_trained == sum(len(e.response) + 1 for e in examples[:m])
+        assert own["round_2"].tokens_generated == sum(record.tokens_generated for record in rounds)
+
+
+def test_the_runs_of_a_configuration_differ(whole):
+    _, finished = whole
+    first, second = ([r.texts for r in finished.outcome.reports if r.run == number] for number in range(2))
+    assert first != second
+
+
+def test_reports_are_of_outputs_that_selection_has_not_seen(parts, tmp_path):
+    setup = config(parts, llm={"generation": {"selection_outputs": 4, "report_outputs": 4, "max_new_tokens": 9}})
+    outcome = run(setup, tmp_path / "run").outcome
+    for record in outcome.rounds:
+        report = next(r for r in outcome.reports if r.name == f"round_{record.round}")
+        score = record.candidate_scores[record.winner] if record.accepted else record.model_score
+        assert np.mean(report.scores) != score
+
+
+def test_the_final_adapter_generates_with_plain_peft_what_was_reported(parts, tmp_path):
+    import peft
+    import torch
+    import transformers
+
+    from tests.learners.tiny_llm import TEMPLATE
+
+    generation = {"selection_outputs": 4, "report_outputs": 3, "max_new_tokens": 8, "temperature": 0.0}
+    setup = config(parts, llm={"generation": generation, "incumbent": False, "merged_model": True})
+    finished = run(setup, tmp_path / "run")
+    (report,) = [report for report in finished.outcome.reports if report.name == "round_2"]
+    base = transformers.AutoModelForCausalLM.from_pretrained(parts / "model", dtype="float32")
+    models = [
+        peft.PeftModel.from_pretrained(base, finished.folder / "adapter" / "run-0").eval(),
+        transformers.AutoModelForCausalLM.from_pretrained(finished.folder / "merged" / "run-0", dtype="float32"),
+    ]
+    tokenizer = transformers.AutoTokenizer.from_pretrained(finished.folder / "merged" / "run-0")
+    for model in models:
+        for prompt, text in zip(report.prompts, report.texts, strict=True):
+            ids = torch.tensor([tokenizer(TEMPLATE.replace("{prompt}", prompt))["input_ids"]])
+            out = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=8)
+            assert tokenizer.decode(out[0, ids.shape[1] :], skip_special_tokens=True) == text

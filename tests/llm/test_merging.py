@@ -1,0 +1,89 @@
+"""Merged adapters against peft's own."""
+
+import numpy as np
+import pytest
+
+from crowd_sim.llm.merging import merge
+
+
+def adapter(seed: int, rank: int, sizes=((6, 9), (5, 4))):
+    draws = np.random.default_rng(seed)
+    made = {}
+    for i, (n_out, n_in) in enumerate(sizes):
+        made[f"m{i}.lora_A"] = draws.normal(size=(rank, n_in)).astype(np.float32)
+        made[f"m{i}.lora_B"] = draws.normal(size=(n_out, rank)).astype(np.float32)
+    return made
+
+
+def product(own, name: str):
+    return own[f"{name}.lora_B"].astype(np.float64) @ own[f"{name}.lora_A"].astype(np.float64)
+
+
+@pytest.mark.parametrize("weights", [(1.0,), (0.2, 0.8), (0.5, 0.3, 0.2)])
+@pytest.mark.parametrize("rank", [1, 3, 7])
+def test_the_merged_product_is_the_nearest_of_its_rank(weights, rank):
+    own = [adapter(seed, rank) for seed in range(len(weights))]
+    merged = merge(own, weights)
+    assert {name: w.shape for name, w in merged.items()} == {name: w.shape for name, w in own[0].items()}
+    assert all(w.dtype == np.float32 for w in merged.values())
+    for name in ("m0", "m1"):
+        wanted = sum(w * product(a, name) for w, a in zip(weights, own, strict=True))
+        u, s, vt = np.linalg.svd(wanted)
+        kept = min(rank, len(s))
+        nearest = (u[:, :kept] * s[:kept]) @ vt[:kept]
+        np.testing.assert_allclose(product(merged, name), nearest, atol=1e-5)
+
+
+@pytest.mark.parametrize("rank", [2, 40])
+def test_it_is_what_peft_makes(parts, tmp_path, rank):
+    import peft
+    import transformers
+
+    from crowd_sim.learners.adapters import AdapterStack, LoraSpec, save_adapter
+    from crowd_sim.learners.base import load_base
+    from tests.learners.busy import busy_adapter
+
+    folder = parts / "model"
+    spec = LoraSpec(rank=rank, alpha=2.0 * rank)  # 40 is more than the modules of 32 have
+    stack = AdapterStack(load_base(str(folder), "cpu", "float32"), spec)
+    own, weights = [busy_adapter(stack, k) for k in range(3)], (0.5, 0.3, 0.2)
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype="float32")
+    for k, one in enumerate(own):
+        save_adapter(tmp_path / str(k), one, spec, str(folder))
+        if k == 0:
+            model = peft.PeftModel.from_pretrained(model, tmp_path / "0", adapter_name="0")
+        else:
+            model.load_adapter(tmp_path / str(k), adapter_name=str(k))
+    if rank > 32:  # peft itself cannot make one of a rank that a module has not
+        expected = {
+            name: sum(w * product(a, name) for w, a in zip(weights, own, strict=True)) for name in names(own[0])
+        }
+    else:
+        model.add_weighted_adapter(["0", "1", "2"], list(weights), "merged", combination_type="svd", svd_rank=rank)
+        state = model.state_dict()
+        expected = {
+            name: (
+                state[f"base_model.model.{name}.lora_B.merged.weight"].double()
+                @ state[f"base_model.model.{name}.lora_A.merged.weight"].double()
+            ).numpy()
+            for name in names(own[0])
+        }
+        # peft gives the merged one a scale of its own
+        module = model.get_submodule(f"base_model.model.{names(own[0])[0]}")
+        scale = module.scaling["merged"] / module.scaling["0"]
+        expected = {name: scale * wanted for name, wanted in expected.items()}
+    merged = merge(own, weights)
+    for name, wanted in expected.items():
+        assert np.abs(wanted).max() > 1e-3
+        np.testing.assert_allclose(product(merged, name), wanted, atol=1e-5)
+
+
+def names(own) -> list[str]:
+    return [name.removesuffix(".lora_A") for name in own if name.endswith(".lora_A")]
+
+
+def test_an_adapter_merged_with_itself_stays():
+    own = adapter(0, 3)
+    merged = merge([own, own], (0.4, 0.6))
+    for name in ("m0", "m1"):
+        np.testing.assert_allclose(product(merged, name), product(own, name), atol=1e-5)

@@ -1,0 +1,89 @@
+"""What workers are worth by retraining, against the definition; kept on disk."""
+
+import itertools
+from math import factorial
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from crowd_sim.llm.values import RetrainingGame
+from experiments.llm_running import run_llm
+from tests.bad_input.command import IN_PROCESS
+from tests.llm.small import config
+
+N = 3
+
+
+@pytest.fixture(scope="module")
+def setup(parts):
+    return valued(parts, 1)
+
+
+def valued(parts, runs: int):
+    crowd = {"n_workers": N, "selection": "first"}
+    return config(parts, runs, crowd=crowd, valuation={"method": "exact"}, llm={"drop_used": False})
+
+
+def run(setup, out):
+    return run_llm(setup, "small", out, IN_PROCESS[1], Console(quiet=True))
+
+
+def test_exact_values_are_the_definitions(setup, tmp_path):
+    outcome = run(setup, tmp_path / "run").outcome
+    from crowd_sim.llm.people import learner_spec
+
+    game = RetrainingGame(learner_spec(setup), outcome.contributions, outcome.judge, setup.seed, 0)
+    worth = {}
+    for members in itertools.chain.from_iterable(itertools.combinations(range(N), k) for k in range(N + 1)):
+        coalition = np.zeros((1, N), dtype=bool)
+        coalition[0, list(members)] = True
+        worth[members] = float(game(coalition)[0])
+    assert len(set(worth.values())) == 2**N  # every coalition makes another model
+    expected = np.zeros(N)
+    for order in itertools.permutations(range(N)):
+        for place, worker in enumerate(order):
+            before = tuple(sorted(order[:place]))
+            expected[worker] += worth[tuple(sorted((*before, worker)))] - worth[before]
+    np.testing.assert_allclose(outcome.values.shapley[0], expected / factorial(N), atol=1e-12)
+    assert outcome.values.n_evaluations == 2**N
+    assert outcome.values.shapley.sum() == pytest.approx(worth[tuple(range(N))] - worth[()])
+
+
+def test_utilities_do_not_depend_on_their_company(setup, tmp_path):
+    outcome = run(setup, tmp_path / "run").outcome
+    from crowd_sim.llm.people import learner_spec
+
+    game = RetrainingGame(learner_spec(setup), outcome.contributions, outcome.judge, setup.seed, 0)
+    coalitions = np.array([[1, 0, 1], [0, 0, 0], [1, 1, 1]], dtype=bool)
+    alone = np.concatenate([game(coalitions[i : i + 1]) for i in range(3)])
+    assert game(coalitions).tobytes() == alone.tobytes()
+
+
+def test_a_second_run_evaluates_nothing(setup, tmp_path, monkeypatch):
+    evaluated = []
+    usual = RetrainingGame.__call__
+
+    def counted(self, coalitions):
+        evaluated.append(len(coalitions))
+        return usual(self, coalitions)
+
+    monkeypatch.setattr(RetrainingGame, "__call__", counted)
+    first = run(setup, tmp_path / "run").outcome
+    assert sum(evaluated) == 2**N
+    evaluated.clear()
+    second = run(setup, tmp_path / "run").outcome
+    assert evaluated == []
+    assert second.values.shapley.tobytes() == first.values.shapley.tobytes()
+    assert second.values.first_order.tobytes() == first.values.first_order.tobytes()
+
+
+def test_values_of_the_runs_stand_beside_their_workers(parts, tmp_path):
+    import pandas as pd
+
+    finished = run(valued(parts, 2), tmp_path / "run")
+    table = pd.read_parquet(finished.folder / "workers.parquet")
+    values = finished.outcome.values
+    assert table["shapley"].tolist() == values.shapley.ravel().tolist()
+    assert table["first_order"].tolist() == values.first_order.ravel().tolist()
+    assert not np.array_equal(*values.shapley)
