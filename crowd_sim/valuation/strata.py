@@ -90,17 +90,26 @@ def draw(stratum: Stratum, n: int, count: int, seed: int, run: int, stage: int) 
 
     A function of (seed, run, stage, stratum) and n; two stages draw independently.
     """
-    if stratum.low == stratum.high:
-        sizes = np.full(count, stratum.low)
-    else:
-        places = (np.arange(count) * _GOLDEN + 0.5 * (stage + 1)) % 1.0
-        steps = np.searchsorted(np.cumsum(stratum.chances), places, side="right")
-        sizes = np.minimum(stratum.low + steps, stratum.high)
-    ends = np.cumsum(sizes)
-    members = np.empty(int(sizes.sum()), dtype=np.int32)
+    ends = np.empty(count, dtype=np.int64)
+    _fill_ends(0.5 * (stage + 1), stratum.low, np.cumsum(stratum.chances), ends)
+    members = np.empty(int(ends[-1]) if count else 0, dtype=np.int32)
     key = np.uint64(seed), np.uint64(run), np.uint64(stratum.number), np.uint64(Purpose.STRATIFIED), np.uint64(stage)
     _deal(*key, n, ends, members)
     return Lists(members, ends)
+
+
+@numba.njit(cache=True)
+def _fill_ends(shift: float, low: int, cumulative: NDArray[np.float64], ends: NDArray[np.int64]) -> None:
+    """Sizes in proportion to their chances, as evenly as may be over every stretch of the coalitions; summed up."""
+    end = 0
+    for t in range(len(ends)):
+        place = t * _GOLDEN + shift
+        place -= np.floor(place)
+        step = 0
+        while step < len(cumulative) - 1 and cumulative[step] <= place:
+            step += 1
+        end += low + step
+        ends[t] = end
 
 
 @numba.njit(cache=True)

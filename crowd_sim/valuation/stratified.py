@@ -17,6 +17,7 @@ A pilot shows how large the residuals of each stratum are; the rest of the budge
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -161,18 +162,14 @@ def _crowd(game: Game) -> Crowd:
     return Crowd.of(game.vectors, game.target, game.score in ("l1", scores.l1))
 
 
-def _rms(x: NDArray[np.float64]) -> float:
-    return float(np.sqrt((x * x).mean()))
-
-
 def _plan(game: _Game, pilot: Sequence[Lists], paired: bool, budget: int) -> NDArray[np.int64]:
     """How many more coalitions of each stratum the game gets; last, of size 2 in full."""
     n, n_strata = len(game.crowd.centred), len(game.strata)
     deviations, reaches = np.empty(n_strata), np.empty(n_strata)
     for b, (stratum, basis) in enumerate(zip(game.strata, game.bases, strict=True)):
         found = fit(game.crowd, basis, game.points[b], game.pilot[b])
-        deviations[b] = _rms(found.deleted * stratum.deviation[pilot[b].sizes - stratum.low])
-        reaches[b] = _rms(found.deleted) * stratum.decay
+        square, contribution = _mean_squares(found.deleted, pilot[b].ends, stratum.low, stratum.deviation)
+        deviations[b], reaches[b] = np.sqrt(contribution), np.sqrt(square) * stratum.decay
     drawn = np.array([len(piece) for piece in pilot])
     n_pairs = n * (n - 1) // 2
     wanted = budget * deviations[0] / max(deviations.sum(), 1e-300)
@@ -223,15 +220,15 @@ def _part(
     contrasts = basis.standardised(game.crowd.contrasts(stratum), game.crowd.l1)
     closed, residual = np.zeros(n), np.zeros(n)
     _apply(contrasts, found.coefficients.ravel(), closed)
-    steps = lists.sizes - stratum.low
-    weights = stratum.importance[steps]
-    _scatter(weights * (found.residuals if enumerated else found.deleted), lists.members, lists.ends, residual)
+    left = found.residuals if enumerated else found.deleted
+    _scatter(left, lists.members, lists.ends, stratum.low, stratum.importance, residual)
     residual = (residual - residual.mean()) / m
+    square, contribution = _mean_squares(found.deleted, lists.ends, stratum.low, stratum.deviation)
     noise, variance = 0.0, np.zeros(n)
     if not enumerated:
-        noise = _rms(found.deleted * stratum.deviation[steps]) ** 2 / m
+        noise = contribution / m
         variance = fitted_variance(game.crowd, basis, points, utilities, found, contrasts)
-    reach = _rms(found.deleted) * stratum.decay
+    reach = math.sqrt(square) * stratum.decay
     return Part(closed, variance, residual, noise, reach, m, basis.prior.shape[1], enumerated)
 
 
@@ -244,11 +241,32 @@ def _apply(contrasts: NDArray[np.float64], coefficients: NDArray[np.float64], ou
 
 @numba.njit(cache=True)
 def _scatter(
-    weighted: NDArray[np.float64], members: NDArray[np.int32], ends: NDArray[np.int64], out: NDArray[np.float64]
+    left: NDArray[np.float64],
+    members: NDArray[np.int32],
+    ends: NDArray[np.int64],
+    low: int,
+    importance: NDArray[np.float64],
+    out: NDArray[np.float64],
 ) -> None:
-    """Σ_s w_s 1{i ∈ s}."""
+    """Σ_s g_s r_s 1{i ∈ s}."""
     start = 0
     for s in range(len(ends)):
+        weighted = importance[ends[s] - start - low] * left[s]
         for t in range(start, ends[s]):
-            out[members[t]] += weighted[s]
+            out[members[t]] += weighted
         start = ends[s]
+
+
+@numba.njit(cache=True)
+def _mean_squares(
+    left: NDArray[np.float64], ends: NDArray[np.int64], low: int, deviation: NDArray[np.float64]
+) -> tuple[float, float]:
+    """The mean squares of the residuals, and of what a coalition contributes to a contrast."""
+    square = contribution = 0.0
+    start = 0
+    for s in range(len(ends)):
+        part = deviation[ends[s] - start - low] * left[s]
+        square += left[s] * left[s]
+        contribution += part * part
+        start = ends[s]
+    return square / len(ends), contribution / len(ends)
