@@ -59,19 +59,32 @@ def fitted_variance(
     utilities: NDArray[np.float64],
     found: Fit,
     contrasts: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """float64[n]: variance of contrasts · coefficients by the leave-one-out sandwich, from some of the coalitions."""
+) -> tuple[NDArray[np.float64], float]:
+    """Variances float64[n] of contrasts · coefficients by the leave-one-out sandwich, from some of the coalitions.
+
+    Besides, the relative variance of the mean of these variances, as of a mean over those coalitions.
+    """
     m = points.shape[1]
     count = min(m, _SAMPLED)
     rows = np.arange(count) * (m - 1) // max(count - 1, 1)
-    influence, out = np.empty((contrasts.shape[1], count)), np.empty(len(contrasts))
+    influence, out, shares = np.empty((contrasts.shape[1], count)), np.empty(len(contrasts)), np.zeros(count)
     arrays = rows, found.coefficients, found.inverse, found.means, influence
     if crowd.l1:
         _influence_l1(crowd.offset, basis.inverse, points, *arrays)
     else:
         _influence_l2(utilities, basis.centre, basis.inverse, points, *arrays)
-    _squares(contrasts, influence, out)
-    return out * (m / count)
+    _squares(contrasts, influence, out, shares)
+    return out * (m / count), relative_variance(shares)
+
+
+@numba.njit(cache=True)
+def relative_variance(values: NDArray[np.float64]) -> float:
+    """That of the mean of independent ``values`` that are at least 0, estimated from them; 0 where all are 0."""
+    total = squares = 0.0
+    for value in values:
+        total += value
+        squares += value * value
+    return max(squares / (total * total) - 1.0 / len(values), 0.0) if total > 0.0 else 0.0
 
 
 @numba.njit(cache=True)
@@ -306,8 +319,16 @@ def _influence_l2(
 
 
 @numba.njit(cache=True)
-def _squares(contrasts: NDArray[np.float64], influence: NDArray[np.float64], out: NDArray[np.float64]) -> None:
-    """Σ_s (Σ_c contrasts_ic influence_cs)², four regressors at a time: there are 8, or 4 for each coordinate."""
+def _squares(
+    contrasts: NDArray[np.float64],
+    influence: NDArray[np.float64],
+    out: NDArray[np.float64],
+    shares: NDArray[np.float64],
+) -> None:
+    """out[i] = Σ_s (Σ_c contrasts_ic influence_cs)², four regressors at a time: there are 8, or 4 for each coordinate.
+
+    What each coalition adds, over all players, is added to ``shares``.
+    """
     moved = np.empty(influence.shape[1])
     for i in range(len(contrasts)):
         moved[:] = 0.0
@@ -319,5 +340,7 @@ def _squares(contrasts: NDArray[np.float64], influence: NDArray[np.float64], out
                 moved[s] += w1 * r1[s] + w2 * r2[s] + w3 * r3[s] + w4 * r4[s]
         total = 0.0
         for s in range(len(moved)):
-            total += moved[s] * moved[s]
+            square = moved[s] * moved[s]
+            total += square
+            shares[s] += square
         out[i] = total
