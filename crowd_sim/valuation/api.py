@@ -22,6 +22,7 @@ from crowd_sim.valuation.stratified import stratified
 from crowd_sim.valuation.surrogate import surrogate
 
 _LARGEST_KEY = 2**64 - 1
+_BESIDES = {"kernel_shap": 2}  # evaluations that a method's budget does not count: both ends
 
 
 def shapley(
@@ -70,11 +71,11 @@ def shapley_many(
             process.
         stop: a rule, such as ``TargetError(0.01) | MaxTime(3600)``, looked at after stages of doubling budgets up to
             ``budget``. No coalition is evaluated twice, but the estimator's own arithmetic is repeated in every stage.
-            Permutation sampling's stages are nested, and cost together what the last one costs; those of the other
-            estimators that sample share only a part, and may together pass the budget.
+            Permutation sampling's stages are nested, and cost together what the last one costs; those of other estimators
+            share a part. All together keep to ``budget``: a stage that would pass it is cut to fit, and is the last.
             With a rule the results carry their evaluations (⌈n / 8⌉ + 8 bytes each), and each game is valued by itself.
         previous: a result for each game to continue from: what it has evaluated is looked up, and counts towards
-            ``budget``. It must come from these very games, and carry its evaluations.
+            ``budget``, which must leave enough for the method. It must come from these very games, and carry its evaluations.
 
     Raises:
         InputError: no games, fewer than one player, games of different n, an unknown method or one that does not fit
@@ -101,7 +102,7 @@ def shapley_many(
     )
     if stop is None and previous is None:
         return estimator(request)
-    return progressive(estimator, request, stop, previous)
+    return progressive(estimator, request, stop, previous, _BESIDES.get(method, 0))
 
 
 def _closed_form(request: Request) -> list[ShapleyResult]:

@@ -43,6 +43,7 @@ class Crowd:
             which L²Q would be a small difference of large numbers.
         distances: float64[n], how far from the mean each worker is, root mean square over the coordinates in units of
             their spread, and that in units of the mean square over the workers.
+        variances: float64[d], of the workers' coordinates.
         scale: the largest absolute number among vectors and target, against which spreads are negligible or not.
         players, totals: see `moments_l2`; empty for l1.
     """
@@ -52,6 +53,7 @@ class Crowd:
     offset: NDArray[np.float64]
     direction: NDArray[np.float64]
     distances: NDArray[np.float64]
+    variances: NDArray[np.float64]
     scale: float
     players: NDArray[np.float64]
     totals: NDArray[np.float64]
@@ -66,10 +68,10 @@ class Crowd:
         direction = offset / length if length > 0.0 else np.zeros_like(offset)
         players, totals = (np.empty((0, 6)), np.empty(9)) if l1 else moments_l2(centred, direction)
         squares = centred * centred
-        mean = squares.mean(axis=0)
-        relative = np.divide(squares, mean, out=np.zeros_like(squares), where=mean > (_NOTHING * scale) ** 2)
+        variances = squares.mean(axis=0)
+        relative = np.divide(squares, variances, out=np.zeros_like(squares), where=variances > (_NOTHING * scale) ** 2)
         distances = np.sqrt(relative.mean(axis=1) / max(float(relative.mean()), _NOTHING))
-        return Crowd(l1, centred, offset, direction, distances, scale, players, totals)
+        return Crowd(l1, centred, offset, direction, distances, variances, scale, players, totals)
 
     def coordinates(self, lists: Lists) -> NDArray[np.float64]:
         """What the regressors are made of: for l1 u [d, m], for l2 L = direction·u and Q = |u|² [2, m]."""
@@ -105,11 +107,9 @@ class Basis:
         n, k = len(crowd.centred), stratum.sizes
         shrink = float((stratum.chances * (n - k) / (k * (n - 1.0))).sum())  # variance of a mean to that of a player
         if crowd.l1:
-            spread = np.sqrt((crowd.centred * crowd.centred).mean(axis=0) * shrink)
-            inverse = _inverse_of(spread, crowd.scale)
-            # each addend projected as if its mean were normal
-            addend = -np.abs(crowd.offset[:, None] + spread[:, None] * _NODES)
-            prior = (addend[:, None, :] * _PROJECTION).sum(axis=-1) * (inverse > 0.0)[:, None]
+            spread = np.sqrt(crowd.variances * shrink)
+            inverse, prior = _inverse_of(spread, crowd.scale), np.zeros((len(spread), N_L1))
+            _projected(crowd.offset, spread, inverse > 0.0, _NODES, _PROJECTION, prior)
             return Basis(np.zeros_like(inverse), inverse, prior, _PENALTY_L1)
         along = float(np.sqrt(crowd.totals[0] / n * shrink))
         middle = float(crowd.totals[3] / n * shrink)
@@ -133,20 +133,28 @@ class Basis:
         shifted += [x[:, 6] - q0 * x[:, 2], x[:, 7]]
         return np.stack(shifted, axis=1) * np.array([s, t, s * s, s * t, t * t, s**3, s * s * t, s**4])
 
-    def regressors(self, points: NDArray[np.float64], l1: bool) -> NDArray[np.float64]:
-        """float64[terms, m, p], of coalitions whose coordinates are ``points``."""
-        scaled = (points - self.centre[:, None]) * self.inverse[:, None]
-        if l1:
-            square = scaled * scaled
-            return np.stack([scaled, square, square * scaled, square * square], axis=-1)
-        z, q = scaled
-        square = z * z
-        return np.stack([z, q, square, z * q, q * q, square * z, square * q, square * square], axis=-1)[None]
-
 
 def _inverse_of(spread: NDArray[np.float64], scale: float | NDArray[np.float64]) -> NDArray[np.float64]:
     varies = spread > _NOTHING * scale
     return np.where(varies, 1.0 / np.where(varies, spread, 1.0), 0.0)
+
+
+@numba.njit(cache=True)
+def _projected(
+    offset: NDArray[np.float64],
+    spread: NDArray[np.float64],
+    varies: NDArray[np.bool_],
+    nodes: NDArray[np.float64],
+    projection: NDArray[np.float64],
+    out: NDArray[np.float64],
+) -> None:
+    """Each addend −|offset + u| projected as if its u were normal; into zeroed float64[d, 4]."""
+    for j in range(len(offset)):
+        if varies[j]:
+            for node in range(len(nodes)):
+                addend = -abs(offset[j] + spread[j] * nodes[node])
+                for power in range(len(projection)):
+                    out[j, power] += addend * projection[power, node]
 
 
 @numba.njit(cache=True)
@@ -163,11 +171,20 @@ def _coordinates(
     start = 0
     for row in range(len(ends)):
         mean[:] = 0.0
-        for t in range(start, ends[row]):
-            player = centred[np.uint32(members[t])]  # unsigned: no wrapping round to look out for
+        first = start
+        end = ends[row]
+        while start + 3 < end:  # four at once: mean is read and written as often as all of them
+            one, two = centred[np.uint32(members[start])], centred[np.uint32(members[start + 1])]
+            three, four = centred[np.uint32(members[start + 2])], centred[np.uint32(members[start + 3])]
             for j in range(d):
-                mean[j] += player[j]
-        share = 1.0 / max(ends[row] - start, 1)
+                mean[j] = (((mean[j] + one[j]) + two[j]) + three[j]) + four[j]
+            start += 4
+        while start < end:
+            one = centred[np.uint32(members[start])]  # unsigned: no wrapping round to look out for
+            for j in range(d):
+                mean[j] += one[j]
+            start += 1
+        share = 1.0 / max(end - first, 1)
         along = square = 0.0
         for j in range(d):
             u = mean[j] * share
@@ -177,4 +194,3 @@ def _coordinates(
             square += u * u
         if not l1:
             out[0, row], out[1, row] = along, square
-        start = ends[row]

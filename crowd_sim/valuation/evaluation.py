@@ -28,6 +28,9 @@ class Request:
 
     A game's values do not depend on which others are valued with it: every coalition is a function of (seed, run), and how
     many are drawn of a kind at most of the game itself. Without ``evaluate`` the games are called in place.
+
+    ``admit`` is shown the chunks that an estimator is about to ask for in one go, and may raise: a valuation in stages
+    refuses there what would pass its budget, before any of it is evaluated.
     """
 
     games: Sequence[Game]
@@ -36,6 +39,13 @@ class Request:
     budget: int
     seed: int
     run: int
+    admit: Callable[[Iterable[NDArray[np.bool_]]], None] | None = None
+
+    def admitted(self, chunks: Callable[[], Iterable[NDArray[np.bool_]]]) -> Iterator[NDArray[np.bool_]]:
+        """The chunks, once `admit` has seen all of them; made twice where it wants to."""
+        if self.admit is not None:
+            self.admit(chunks())
+        return iter(chunks())
 
     def utilities(self, chunks: Iterable[NDArray[np.bool_]]) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.float64]]]:
         """Each chunk, bool[m, n], with its checked utilities, float64[G, m], in order.
@@ -68,10 +78,11 @@ class Request:
             InputError: as `utilities` does.
         """
         step = chunk_rows(self.n_players)
-        pieces = (lists.part(start, start + step) for start in range(0, len(lists), step))
+        pieces = [lists.part(start, start + step) for start in range(0, len(lists), step)]
         listed = [game for game in self.games if isinstance(game, ListGame)]
         if self.evaluate is not None or len(listed) < len(self.games):
-            answers = [answer for _, answer in self.utilities(piece.masks(self.n_players) for piece in pieces)]
+            chunks = self.admitted(lambda: (piece.masks(self.n_players) for piece in pieces))
+            answers = [answer for _, answer in self.utilities(chunks)]
         else:
             answers = [_called(listed, piece) for piece in pieces]
         return np.concatenate(answers, axis=1) if answers else np.empty((len(self.games), 0))

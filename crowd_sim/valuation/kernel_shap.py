@@ -39,7 +39,7 @@ def kernel_shap(request: Request) -> list[ShapleyResult]:
     plan = design(n, request.budget, request.seed, request.run)
     ends = np.array([[False] * n, [True] * n])
     rows = np.concatenate([ends, plan.coalitions])
-    utilities = np.concatenate([u for _, u in request.utilities(chunked(rows))], axis=1)
+    utilities = np.concatenate([u for _, u in request.utilities(request.admitted(lambda: chunked(rows)))], axis=1)
     solution = solve(
         plan.coalitions, plan.weights, utilities[:, 2:], utilities[:, 0], utilities[:, 1], plan.n_enumerated
     )

@@ -12,6 +12,7 @@ _BITS = 6  # players of a block; the sums of all 64 subsets of a block are table
 _TABLE_ROWS = 128  # coalitions from which a table pays
 _TABLE_CELLS = 1 << 22  # numbers that a table may hold
 _SCAN = 8  # a list of more than n / 8 players is put in order by a look at every player
+_AT_ONCE = 4  # blocks added up in one go
 _FEW_PLAYERS = 256  # up to which a table is faster than adding up the members of a list
 
 
@@ -117,22 +118,32 @@ def _means_of_lists_by_table(
 ) -> None:
     d = vectors.shape[1]
     table = _table(vectors)
+    rows = table.reshape(-1, d)
     codes = np.zeros(len(table), dtype=np.int64)
-    total = np.empty(d)
+    used = np.empty(len(table) + _AT_ONCE, dtype=np.int64)
     start = 0
     for row in range(len(ends)):
-        for t in range(start, ends[row]):
-            block, bit = divmod(members[t], _BITS)
-            codes[block] |= 1 << bit
+        end = ends[row]
+        for t in range(start, end):
+            player = np.uint32(members[t])  # unsigned: quicker to divide
+            its_block = player // np.uint32(_BITS)
+            codes[its_block] |= 1 << np.int64(player - its_block * np.uint32(_BITS))
+        count = 0
+        for block in range(len(codes)):  # the blocks in use, without a branch that nobody could foresee
+            used[count] = (block << _BITS) + codes[block]
+            count += codes[block] > 0
+            codes[block] = 0
+        used[count : count + _AT_ONCE] = 0  # the sum of nobody
+        total = out[row]
         total[:] = 0.0
-        for block in range(len(codes)):
-            if codes[block]:
-                for j in range(d):
-                    total[j] += table[block, codes[block], j]
-                codes[block] = 0
+        for k in range(0, count, _AT_ONCE):
+            first, second, third, fourth = rows[used[k]], rows[used[k + 1]], rows[used[k + 2]], rows[used[k + 3]]
+            for j in range(d):
+                total[j] = (((total[j] + first[j]) + second[j]) + third[j]) + fourth[j]
+        size = max(end - start, 1)
         for j in range(d):
-            out[row, j] = total[j] / max(ends[row] - start, 1)
-        start = ends[row]
+            total[j] /= size
+        start = end
 
 
 def list_means(lists: Lists, vectors: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -43,10 +43,12 @@ def permutation(request: Request) -> list[ShapleyResult]:
     fixed = n + 2 + (n * (n - 1) // 2 if n_exact == 2 else 0)
     per_pair = 2 * (n - 1 - n_exact)
     n_pairs = (request.budget - fixed) // per_pair
-    chunks = itertools.chain(
-        _ends(n),
-        _couples(n) if n_exact == 2 else (),
-        _prefixes(n, n_exact, n_pairs, request.seed, request.run),
+    chunks = request.admitted(
+        lambda: itertools.chain(
+            _ends(n),
+            _couples(n) if n_exact == 2 else (),
+            _prefixes(n, n_exact, n_pairs, request.seed, request.run),
+        )
     )
     stream = (utilities for _, utilities in request.utilities(chunks))
     head = next(stream)

@@ -40,47 +40,35 @@ def _size_sums(n: int, low: int, high: int) -> NDArray[np.float64]:
 
 
 @numba.njit(cache=True)
-def _raw(f: NDArray[np.float64], s1: float, s2: float, s3: float, s4: float) -> tuple[float, float, float, float]:
-    """Moments 1 to 4 of U from the power sums of the others."""
-    return (
-        f[1] * s1,
-        f[1] * s2 + f[2] * (s1 * s1 - s2),
-        f[1] * s3 + 3.0 * f[2] * (s2 * s1 - s3) + f[3] * (s1**3 - 3.0 * s1 * s2 + 2.0 * s3),
-        f[1] * s4
-        + 4.0 * f[2] * (s3 * s1 - s4)
-        + 3.0 * f[2] * (s2 * s2 - s4)
-        + 6.0 * f[3] * (s2 * s1 * s1 - s2 * s2 - 2.0 * s3 * s1 + 2.0 * s4)
-        + f[4] * (s1**4 - 6.0 * s1 * s1 * s2 + 3.0 * s2 * s2 + 8.0 * s1 * s3 - 6.0 * s4),
-    )
+def _powers(x: float, sums: NDArray[np.float64], a2: float, a3: float) -> tuple[float, float, float, float]:
+    """E[(x + U)^p], p = 1 … 4, for a player at x, but for what all players share.
 
-
-@numba.njit(cache=True)
-def _powers(x: float, sums: NDArray[np.float64], a2: float, a3: float, a4: float) -> tuple[float, float, float, float]:
-    """E[(x + U)^p], p = 1 … 4, for a player at x; all players' x sum to 0, their powers to a2, a3, a4."""
-    s1, s2, s3, s4 = -x, a2 - x * x, a3 - x**3, a4 - x**4
-    v1, _, _, _ = _raw(sums[1], s1, s2, s3, s4)
-    w1, w2, _, _ = _raw(sums[2], s1, s2, s3, s4)
-    y1, y2, y3, _ = _raw(sums[3], s1, s2, s3, s4)
-    z1, z2, z3, z4 = _raw(sums[4], s1, s2, s3, s4)
+    All players' x sum to 0, their squares to a2, their cubes to a3. The power sums of the others are −x, a2 − x², …; put
+    into the symmetric functions and collected by powers of x, whose last one, without x, is the same for everyone.
+    """
+    f, g, h = sums[2], sums[3], sums[4]
+    square = x * x
     return (
-        sums[1, 0] * x + v1,
-        sums[2, 0] * x * x + 2.0 * x * w1 + w2,
-        sums[3, 0] * x**3 + 3.0 * x * x * y1 + 3.0 * x * y2 + y3,
-        sums[4, 0] * x**4 + 4.0 * x**3 * z1 + 6.0 * x * x * z2 + 4.0 * x * z3 + z4,
+        (sums[1, 0] - sums[1, 1]) * x,
+        (f[0] - 3.0 * f[1] + 2.0 * f[2]) * square,
+        x * ((g[0] - 7.0 * g[1] + 12.0 * g[2] - 6.0 * g[3]) * square + 3.0 * (g[1] - 2.0 * g[2] + g[3]) * a2),
+        (h[0] - 15.0 * h[1] + 50.0 * h[2] - 60.0 * h[3] + 24.0 * h[4]) * (square * square)
+        + (h[1] - 4.0 * h[2] + 5.0 * h[3] - 2.0 * h[4]) * (6.0 * a2 * square + 4.0 * a3 * x),
     )
 
 
 @numba.njit(cache=True)
 def _centre(values: NDArray[np.float64]) -> None:
-    """Less the mean over the players, which is E g: plain sums, one column after the other."""
+    """Less the mean over the players, which is E g: plain sums, from the first player to the last."""
     n, columns = values.shape
-    for c in range(columns):
-        mean = 0.0
-        for i in range(n):
-            mean += values[i, c]
-        mean /= n
-        for i in range(n):
-            values[i, c] -= mean
+    mean = np.zeros(columns)
+    for i in range(n):
+        for c in range(columns):
+            mean[c] += values[i, c]
+    mean /= n
+    for i in range(n):
+        for c in range(columns):
+            values[i, c] -= mean[c]
 
 
 @numba.njit(cache=True)
@@ -89,19 +77,16 @@ def contrasts_l1(centred: NDArray[np.float64], low: int, high: int) -> NDArray[n
     n, d = centred.shape
     sums = _size_sums(n, low, high)
     out = np.empty((n, d * N_L1))
-    a = np.zeros((d, 3))
+    a2, a3 = np.zeros(d), np.zeros(d)
     for i in range(n):
         for j in range(d):
             x = centred[i, j]
-            a[j, 0] += x * x
-            a[j, 1] += x**3
-            a[j, 2] += x**4
+            a2[j] += x * x
+            a3[j] += x * x * x
     for i in range(n):
         for j in range(d):
             c = N_L1 * j
-            out[i, c], out[i, c + 1], out[i, c + 2], out[i, c + 3] = _powers(
-                centred[i, j], sums, a[j, 0], a[j, 1], a[j, 2]
-            )
+            out[i, c], out[i, c + 1], out[i, c + 2], out[i, c + 3] = _powers(centred[i, j], sums, a2[j], a3[j])
     _centre(out)
     return out
 
@@ -203,7 +188,7 @@ def contrasts_l2(players: NDArray[np.float64], totals: NDArray[np.float64], low:
     l2, l3, l4, s2, s4, lq, first, trace, llq = totals
     for i in range(n):
         l, q, le, qe, lle, image = players[i]  # noqa: E741
-        out[i, 0], out[i, 2], out[i, 5], out[i, 7] = _powers(l, sums, l2, l3, l4)
+        out[i, 0], out[i, 2], out[i, 5], out[i, 7] = _powers(l, sums, l2, l3)
         f = sums[2]
         out[i, 1] = f[0] * q - 2.0 * f[1] * q + f[1] * (s2 - q) + f[2] * (2.0 * q - s2)
         f = sums[3]

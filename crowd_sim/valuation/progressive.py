@@ -2,8 +2,9 @@
 
 Every stage runs the estimator anew with the same key and asks the memory first, so that only coalitions that no earlier stage
 had are evaluated. Where the method's draws begin alike whatever the budget (permutations do), a stage extends the one
-before, and the whole costs what its last stage costs; else together they cost less than twice that. What is repeated is
-the arithmetic of the estimator.
+before, and the whole costs what its last stage costs; else they share a part. All stages together, and what an earlier
+result brought, never pass the budget: a stage that would is cut until it fits, and is the last. What is repeated is the
+arithmetic of the estimator.
 """
 
 from __future__ import annotations
@@ -22,11 +23,16 @@ from crowd_sim.valuation.memory import Evaluated, Memory, packed, packed_bytes
 from crowd_sim.valuation.result import ShapleyResult
 from crowd_sim.valuation.stopping import Progress, Rule, checked_rule
 
+_TRIES = 50  # a stage that does not fit is cut by at least this part of it
 _APART = 1.5  # a stage shorter than this times the one before would say nothing new
 
 
 def progressive(
-    estimator: Estimator, request: Request, stop: Rule | None = None, previous: Sequence[ShapleyResult] | None = None
+    estimator: Estimator,
+    request: Request,
+    stop: Rule | None = None,
+    previous: Sequence[ShapleyResult] | None = None,
+    besides: int = 0,
 ) -> list[ShapleyResult]:
     """The values of the request's games, each from as many stages as its rule wants.
 
@@ -39,13 +45,14 @@ def progressive(
         stop: looked at after every stage; ``None``: there is one stage, the whole budget.
         previous: a result for each game, with its evaluations: they are looked up, and count. The rule is looked at from
             their budget on.
+        besides: evaluations that the estimator's budget does not count.
 
     Returns:
         Results with ``converged`` and ``evaluated``; ``n_evaluations`` counts each coalition once, whichever result paid.
 
     Raises:
-        InputError: no rule, a previous result without evaluations, for another number of players, or with a larger
-            budget; and whatever the estimator raises.
+        InputError: an earlier result's evaluations leave the estimator too few, no rule, a previous result without
+            evaluations, for another number of players, or with a larger budget; and whatever the estimator raises.
     """
     if stop is not None:
         checked_rule(stop)
@@ -59,8 +66,8 @@ def progressive(
         else:
             source, memory, row = request, shared, game
         asked = _Asked(memory, row, source, known[game])
-        alone = replace(request.only([game]), evaluate=asked.evaluate)
-        results.append(_valued(estimator, alone, asked, stop, known[game].budget))
+        alone = replace(request.only([game]), evaluate=asked.evaluate, admit=asked.admit)
+        results.append(_valued(estimator, alone, asked, stop, known[game].budget, besides))
     return results
 
 
@@ -104,31 +111,65 @@ def _evaluated(request: Request, previous: Sequence[ShapleyResult] | None) -> li
     return found
 
 
-def _valued(estimator: Estimator, request: Request, asked: _Asked, stop: Rule | None, known: int) -> ShapleyResult:
+def _valued(
+    estimator: Estimator, request: Request, asked: _Asked, stop: Rule | None, known: int, besides: int
+) -> ShapleyResult:
     last = request.budget if stop is None else max(int(min(request.budget, stop.most())), known)
     budgets = [last] if stop is None else stages(request.n_players + 2, known, last)
+    asked.limit = last + besides
     start = time.monotonic()
     results: tuple[ShapleyResult, ...] = ()
-    progress, certain = None, False
+    progress, certain, reached = None, False, 0
     for budget in budgets:
         try:
-            (result,) = estimator(replace(request, budget=budget))
+            stage = _fitting(estimator, request, budget, reached)
         except InputError as error:
             if error.field == "budget" and budget < last and not results:
                 continue  # too small a stage for this method
             raise
-        results = (*results, result)
-        progress = Progress(results, budget, asked.count, time.monotonic() - start)
-        certain = _certain(result, request.n_players)
-        if stop is not None and budget >= known and (certain or stop.met(progress)):
+        if stage is None:  # nothing longer than the stage before fits
             break
-    assert progress is not None  # noqa: S101 - the last budget either gave a result or raised
+        result, reached = stage
+        results = (*results, result)
+        progress = Progress(results, reached, asked.count, time.monotonic() - start)
+        certain = _certain(result, request.n_players)
+        if (stop is not None and budget >= known and (certain or stop.met(progress))) or reached < budget:
+            break
+    if progress is None:
+        left = max(last - asked.count, 0)
+        raise InputError("budget", request.budget, f"leaves {left} evaluations, too few besides those of previous")
     return replace(
         results[-1],
         n_evaluations=asked.count,
         converged=None if stop is None else certain or stop.converged(progress),
         evaluated=asked.record(max(progress.budget, known)),
     )
+
+
+def _fitting(estimator: Estimator, request: Request, budget: int, reached: int) -> tuple[ShapleyResult, int] | None:
+    """The stage of ``budget``, or the longest tried that fits and is longer than ``reached``, with its own budget.
+
+    Where a stage is refused only after a pilot, the pilot's evaluations are spent, and count in the next try.
+    """
+    tried = budget
+    while tried > reached:
+        try:
+            return estimator(replace(request, budget=tried))[0], tried
+        except _PassesError as passes:
+            tried -= max(passes.excess, tried // _TRIES, 1)
+        except InputError as error:
+            if error.field != "budget" or tried == budget:
+                raise
+            return None  # too small for the estimator
+    return None
+
+
+class _PassesError(Exception):
+    """What was asked for would pass the limit by ``excess`` evaluations."""
+
+    def __init__(self, excess: int) -> None:
+        super().__init__(excess)
+        self.excess = excess
 
 
 def _certain(result: ShapleyResult, n: int) -> bool:
@@ -151,6 +192,7 @@ class _Asked:
         self._memory = memory
         self._game = game
         self._source = source
+        self.limit = source.budget
         self._seen = np.zeros(0, dtype=np.bool_)
         self._order: list[NDArray[np.int64]] = []
         self._in_flight = np.zeros(0, dtype=np.bool_)
@@ -168,6 +210,21 @@ class _Asked:
         numbers = np.concatenate([np.empty(0, dtype=np.int64), *self._order])
         utilities = self._memory.utilities(self._game, numbers)
         return Evaluated(self._source.n_players, self._memory.rows(numbers), utilities, budget)
+
+    def admit(self, chunks: Iterable[NDArray[np.bool_]]) -> None:
+        """Refuse chunks whose new coalitions would pass the limit.
+
+        Raises:
+            _PassesError: they would.
+        """
+        numbers = [self._memory.numbers(packed(chunk)) for chunk in chunks]
+        excess = self.count + self._unseen(np.concatenate([np.empty(0, dtype=np.int64), *numbers])) - self.limit
+        if excess > 0 and excess > self.count - self.limit:  # what is known already is free
+            raise _PassesError(int(excess))
+
+    def _unseen(self, numbers: NDArray[np.int64]) -> int:
+        self._make_room()
+        return len(np.unique(numbers[~self._seen[numbers]]))
 
     def evaluate(self, chunks: Iterable[NDArray[np.bool_]]) -> Iterator[NDArray[np.float64]]:
         """See `Evaluate`: for the one game, with what is known left out of what the source is asked."""
@@ -202,12 +259,15 @@ class _Asked:
         self._in_flight[missing] = True
         return _Look(numbers, missing)
 
-    def _note(self, numbers: NDArray[np.int64]) -> None:
+    def _make_room(self) -> None:
         lacking = len(self._memory) - len(self._seen)
         if lacking > 0:
             more = np.zeros(max(lacking, len(self._seen)), dtype=np.bool_)
             self._seen = np.concatenate([self._seen, more])
             self._in_flight = np.concatenate([self._in_flight, more])
+
+    def _note(self, numbers: NDArray[np.int64]) -> None:
+        self._make_room()
         new = _firsts(numbers[~self._seen[numbers]])
         if len(new):
             self._seen[new] = True

@@ -59,17 +59,32 @@ def fitted_variance(
     utilities: NDArray[np.float64],
     found: Fit,
     contrasts: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """float64[n]: variance of contrasts · coefficients by the leave-one-out sandwich, from some of the coalitions."""
+) -> tuple[NDArray[np.float64], float]:
+    """Variances float64[n] of contrasts · coefficients by the leave-one-out sandwich, from some of the coalitions.
+
+    Besides, the relative variance of the mean of these variances, as of a mean over those coalitions.
+    """
     m = points.shape[1]
-    rows = np.linspace(0, m - 1, min(m, _SAMPLED)).astype(np.int64)
-    some = points[:, rows]
-    terms = -np.abs(some + crowd.offset[:, None]) if crowd.l1 else utilities[None, rows]
-    influence, out = np.empty((contrasts.shape[1], len(rows))), np.empty(len(contrasts))
-    regressors = basis.regressors(some, crowd.l1)
-    _influence(regressors, terms, m, found.coefficients, found.inverse, found.means, influence)
-    _squares(contrasts, influence, out)
-    return out * (m / len(rows))
+    count = min(m, _SAMPLED)
+    rows = np.arange(count) * (m - 1) // max(count - 1, 1)
+    influence, out, shares = np.empty((contrasts.shape[1], count)), np.empty(len(contrasts)), np.zeros(count)
+    arrays = rows, found.coefficients, found.inverse, found.means, influence
+    if crowd.l1:
+        _influence_l1(crowd.offset, basis.inverse, points, *arrays)
+    else:
+        _influence_l2(utilities, basis.centre, basis.inverse, points, *arrays)
+    _squares(contrasts, influence, out, shares)
+    return out * (m / count), relative_variance(shares)
+
+
+@numba.njit(cache=True)
+def relative_variance(values: NDArray[np.float64]) -> float:
+    """That of the mean of independent ``values`` that are at least 0, estimated from them; 0 where all are 0."""
+    total = squares = 0.0
+    for value in values:
+        total += value
+        squares += value * value
+    return max(squares / (total * total) - 1.0 / len(values), 0.0) if total > 0.0 else 0.0
 
 
 @numba.njit(cache=True)
@@ -199,7 +214,7 @@ def _fit_l2(
 
 @numba.njit(cache=True)
 def _polynomials(z: float, q: float, out: NDArray[np.float64]) -> None:
-    """As `Basis.regressors` has them for l2."""
+    """The regressors of l2, as `polynomials.contrasts_l2` orders them."""
     out[0], out[1], out[2], out[3], out[4] = z, q, z * z, z * q, q * q
     out[5], out[6], out[7] = out[2] * z, out[2] * q, out[2] * out[2]
 
@@ -237,46 +252,95 @@ def _solve(
 
 
 @numba.njit(cache=True)
-def _influence(
-    regressors: NDArray[np.float64],
-    utilities: NDArray[np.float64],
-    m: int,
+def _influence_l1(
+    offset: NDArray[np.float64],
+    scale: NDArray[np.float64],
+    points: NDArray[np.float64],
+    rows: NDArray[np.int64],
     coefficients: NDArray[np.float64],
     inverse: NDArray[np.float64],
     means: NDArray[np.float64],
     out: NDArray[np.float64],
 ) -> None:
-    """out[term × p, row]: how much each coalition moved the coefficients."""
-    terms, rows, p = regressors.shape
-    x = np.empty(p)
-    for j in range(terms):
-        for s in range(rows):
-            residual = utilities[j, s] - means[j, p]
-            for a in range(p):
-                x[a] = regressors[j, s, a] - means[j, a]
-                residual -= coefficients[j, a] * x[a]
-            leverage = 1.0 / m
-            for a in range(p):
-                image = 0.0
-                for b in range(p):
-                    image += inverse[j, a, b] * x[b]
-                out[j * p + a, s] = image
-                leverage += image * x[a]
-            for a in range(p):
-                out[j * p + a, s] *= residual / max(1.0 - leverage, _SMALLEST_REST)
+    """out[4 × coordinate + power − 1, row]: how much each of some coalitions moved the coefficients."""
+    m = points.shape[1]
+    for j in range(len(points)):
+        shift, factor = offset[j], scale[j]
+        x1, x2, x3, x4, y = means[j]
+        c1, c2, c3, c4 = coefficients[j]
+        (v11, v12, v13, v14), (_, v22, v23, v24), (_, _, v33, v34), (_, _, _, v44) = inverse[j]
+        o1, o2, o3, o4 = out[4 * j], out[4 * j + 1], out[4 * j + 2], out[4 * j + 3]
+        for s in range(len(rows)):
+            u = points[j, rows[s]]
+            z = u * factor
+            square = z * z
+            z1, z2, z3, z4 = z - x1, square - x2, square * z - x3, square * square - x4
+            residual = -abs(shift + u) - y - c1 * z1 - c2 * z2 - c3 * z3 - c4 * z4
+            i1 = v11 * z1 + v12 * z2 + v13 * z3 + v14 * z4
+            i2 = v12 * z1 + v22 * z2 + v23 * z3 + v24 * z4
+            i3 = v13 * z1 + v23 * z2 + v33 * z3 + v34 * z4
+            i4 = v14 * z1 + v24 * z2 + v34 * z3 + v44 * z4
+            leverage = 1.0 / m + i1 * z1 + i2 * z2 + i3 * z3 + i4 * z4
+            deleted = residual / max(1.0 - leverage, _SMALLEST_REST)
+            o1[s], o2[s], o3[s], o4[s] = i1 * deleted, i2 * deleted, i3 * deleted, i4 * deleted
 
 
 @numba.njit(cache=True)
-def _squares(contrasts: NDArray[np.float64], influence: NDArray[np.float64], out: NDArray[np.float64]) -> None:
-    """Σ_s (Σ_c contrasts_ic influence_cs)²."""
+def _influence_l2(
+    utilities: NDArray[np.float64],
+    centre: NDArray[np.float64],
+    scale: NDArray[np.float64],
+    points: NDArray[np.float64],
+    rows: NDArray[np.int64],
+    coefficients: NDArray[np.float64],
+    inverse: NDArray[np.float64],
+    means: NDArray[np.float64],
+    out: NDArray[np.float64],
+) -> None:
+    """out[regressor, row]: how much each of some coalitions moved the coefficients."""
+    m, p = points.shape[1], coefficients.shape[1]
+    x = np.empty(p)
+    for s in range(len(rows)):
+        row = rows[s]
+        _polynomials((points[0, row] - centre[0]) * scale[0], (points[1, row] - centre[1]) * scale[1], x)
+        residual = utilities[row] - means[0, p]
+        for a in range(p):
+            x[a] -= means[0, a]
+            residual -= coefficients[0, a] * x[a]
+        leverage = 1.0 / m
+        for a in range(p):
+            image = 0.0
+            for b in range(p):
+                image += inverse[0, a, b] * x[b]
+            out[a, s] = image
+            leverage += image * x[a]
+        for a in range(p):
+            out[a, s] *= residual / max(1.0 - leverage, _SMALLEST_REST)
+
+
+@numba.njit(cache=True)
+def _squares(
+    contrasts: NDArray[np.float64],
+    influence: NDArray[np.float64],
+    out: NDArray[np.float64],
+    shares: NDArray[np.float64],
+) -> None:
+    """out[i] = Σ_s (Σ_c contrasts_ic influence_cs)², four regressors at a time: there are 8, or 4 for each coordinate.
+
+    What each coalition adds, over all players, is added to ``shares``.
+    """
     moved = np.empty(influence.shape[1])
     for i in range(len(contrasts)):
         moved[:] = 0.0
-        for c in range(len(influence)):
-            x = contrasts[i, c]
+        weights = contrasts[i]
+        for c in range(0, len(influence), 4):
+            w1, w2, w3, w4 = weights[c], weights[c + 1], weights[c + 2], weights[c + 3]
+            r1, r2, r3, r4 = influence[c], influence[c + 1], influence[c + 2], influence[c + 3]
             for s in range(len(moved)):
-                moved[s] += x * influence[c, s]
+                moved[s] += w1 * r1[s] + w2 * r2[s] + w3 * r3[s] + w4 * r4[s]
         total = 0.0
         for s in range(len(moved)):
-            total += moved[s] * moved[s]
+            square = moved[s] * moved[s]
+            total += square
+            shares[s] += square
         out[i] = total

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from crowd_sim.valuation.memory import Evaluated
 
-_NORMAL_95 = 1.959963984540054  # the normal quantile of 97.5 %
+NORMAL_95 = 1.959963984540054
+"""The normal quantile of 97.5 %."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,12 +42,12 @@ class ShapleyResult:
     @property
     def lower(self) -> NDArray[np.float64]:
         """float64[n], where the 95 % interval of each value begins: normal, from ``stderr``; NaN where that is."""
-        return self.values - _NORMAL_95 * self.stderr
+        return self.values - NORMAL_95 * self.stderr
 
     @property
     def upper(self) -> NDArray[np.float64]:
         """float64[n], where the 95 % interval of each value ends."""
-        return self.values + _NORMAL_95 * self.stderr
+        return self.values + NORMAL_95 * self.stderr
 
     def to_frame(self) -> pd.DataFrame:
         """One row a player: ``player`` (its number in the game), ``value``, ``stderr``, ``lower``, ``upper``."""

@@ -116,8 +116,7 @@ class Either(Rule):
 class MaxEvaluations(Rule):
     """A budget of ``n``: the stage that would pass it is cut short. Joined by ``&`` it means at least ``n`` evaluations.
 
-    A limit: a valuation it stops has not converged. It binds each stage as the budget does; where a method's stages are not
-    nested (see `shapley_many`), all together may be more.
+    A limit: a valuation it stops has not converged. It binds all stages together, as the budget does.
     """
 
     n: int

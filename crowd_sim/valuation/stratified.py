@@ -17,8 +17,9 @@ A pilot shows how large the residuals of each stratum are; the rest of the budge
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numba
 import numpy as np
@@ -37,6 +38,7 @@ from crowd_sim.valuation.shrinkage import Part, allocation, combined
 from crowd_sim.valuation.strata import Stratum, draw, strata_of
 
 _PILOT = 0.3  # share of the budget
+_APART = 0.25, 0.12  # for l2, for l1; see `combined` (measured)
 _PILOT_LEAST = 12  # coalitions per stratum, where the budget allows
 
 KNOWN_SCORES = ("l2", "l1")
@@ -161,18 +163,14 @@ def _crowd(game: Game) -> Crowd:
     return Crowd.of(game.vectors, game.target, game.score in ("l1", scores.l1))
 
 
-def _rms(x: NDArray[np.float64]) -> float:
-    return float(np.sqrt((x * x).mean()))
-
-
 def _plan(game: _Game, pilot: Sequence[Lists], paired: bool, budget: int) -> NDArray[np.int64]:
     """How many more coalitions of each stratum the game gets; last, of size 2 in full."""
     n, n_strata = len(game.crowd.centred), len(game.strata)
     deviations, reaches = np.empty(n_strata), np.empty(n_strata)
     for b, (stratum, basis) in enumerate(zip(game.strata, game.bases, strict=True)):
         found = fit(game.crowd, basis, game.points[b], game.pilot[b])
-        deviations[b] = _rms(found.deleted * stratum.deviation[pilot[b].sizes - stratum.low])
-        reaches[b] = _rms(found.deleted) * stratum.decay
+        square, contribution, _ = _mean_squares(found.deleted, pilot[b].ends, stratum.low, stratum.deviation)
+        deviations[b], reaches[b] = np.sqrt(contribution), np.sqrt(square) * stratum.reach[game.crowd.l1]
     drawn = np.array([len(piece) for piece in pilot])
     n_pairs = n * (n - 1) // 2
     wanted = budget * deviations[0] / max(deviations.sum(), 1e-300)
@@ -204,7 +202,7 @@ def _result(
             points = np.concatenate([game.points[b], game.crowd.coordinates(fresh)], axis=1)
         parts.append(_part(game, stratum, lists, points, drawn, b == 0 and bool(paired or plan[-1])))
     empty, single, grand = game.ends[0], game.ends[1:-1], game.ends[-1]
-    total, variance = combined(parts, game.crowd.distances)
+    total, variance = combined(parts, game.crowd.distances, _APART[game.crowd.l1])
     values = (grand - empty + (single - single.mean()) * (n / (n - 1)) + total) / n
     cost = n + 2 + sum(len(piece) for piece in pilot) + int(plan.sum())
     return ShapleyResult(values, np.sqrt(variance) / n, cost, "stratified")
@@ -223,16 +221,18 @@ def _part(
     contrasts = basis.standardised(game.crowd.contrasts(stratum), game.crowd.l1)
     closed, residual = np.zeros(n), np.zeros(n)
     _apply(contrasts, found.coefficients.ravel(), closed)
-    steps = lists.sizes - stratum.low
-    weights = stratum.importance[steps]
-    _scatter(weights * (found.residuals if enumerated else found.deleted), lists.members, lists.ends, residual)
+    left = found.residuals if enumerated else found.deleted
+    _scatter(left, lists.members, lists.ends, stratum.low, stratum.importance, residual)
     residual = (residual - residual.mean()) / m
-    noise, variance = 0.0, np.zeros(n)
-    if not enumerated:
-        noise = _rms(found.deleted * stratum.deviation[steps]) ** 2 / m
-        variance = fitted_variance(game.crowd, basis, points, utilities, found, contrasts)
-    reach = _rms(found.deleted) * stratum.decay
-    return Part(closed, variance, residual, noise, reach, m, basis.prior.shape[1], enumerated)
+    square, contribution, noise_wobble = _mean_squares(found.deleted, lists.ends, stratum.low, stratum.deviation)
+    reach, floor = math.sqrt(square) * stratum.reach[game.crowd.l1], square * stratum.floor[game.crowd.l1] ** 2
+    known = Part(closed, np.zeros(n), 0.0, residual, 0.0, 0.0, reach, floor, m, basis.prior.shape[1], enumerated)
+    if enumerated:
+        return known
+    variance, wobble = fitted_variance(game.crowd, basis, points, utilities, found, contrasts)
+    return replace(
+        known, closed_variance=variance, closed_wobble=wobble, noise=contribution / m, noise_wobble=noise_wobble
+    )
 
 
 @numba.njit(cache=True)
@@ -244,11 +244,35 @@ def _apply(contrasts: NDArray[np.float64], coefficients: NDArray[np.float64], ou
 
 @numba.njit(cache=True)
 def _scatter(
-    weighted: NDArray[np.float64], members: NDArray[np.int32], ends: NDArray[np.int64], out: NDArray[np.float64]
+    left: NDArray[np.float64],
+    members: NDArray[np.int32],
+    ends: NDArray[np.int64],
+    low: int,
+    importance: NDArray[np.float64],
+    out: NDArray[np.float64],
 ) -> None:
-    """Σ_s w_s 1{i ∈ s}."""
+    """Σ_s g_s r_s 1{i ∈ s}."""
     start = 0
     for s in range(len(ends)):
+        weighted = importance[ends[s] - start - low] * left[s]
         for t in range(start, ends[s]):
-            out[members[t]] += weighted[s]
+            out[members[t]] += weighted
         start = ends[s]
+
+
+@numba.njit(cache=True)
+def _mean_squares(
+    left: NDArray[np.float64], ends: NDArray[np.int64], low: int, deviation: NDArray[np.float64]
+) -> tuple[float, float, float]:
+    """Mean squares: of the residuals, and of what a coalition contributes to a contrast, with its relative variance."""
+    square = contribution = fourth = 0.0
+    start, m = 0, len(ends)
+    for s in range(m):
+        part = deviation[ends[s] - start - low] * left[s]
+        part *= part
+        square += left[s] * left[s]
+        contribution += part
+        fourth += part * part
+        start = ends[s]
+    wobble = max(fourth / (contribution * contribution) - 1.0 / m, 0.0) if contribution > 0.0 else 0.0
+    return square / m, contribution / m, wobble

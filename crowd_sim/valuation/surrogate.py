@@ -56,7 +56,9 @@ def surrogate(request: Request) -> list[ShapleyResult]:
         return exact(request)
     wanted = (request.budget - 2) // 2
     fitted = draw_pairs(n, min(wanted, MAX_PAIRS), request.seed, request.run)
-    utilities = np.concatenate([u for _, u in request.utilities(chunked(_with_ends(fitted)))], axis=1)
+    rows = _with_ends(fitted)
+    chunks = request.admitted(lambda: chunked(rows))
+    utilities = np.concatenate([u for _, u in request.utilities(chunks)], axis=1)
     halves = _halves(utilities)
     units = _units(halves)
     halves /= units[:, None]
@@ -106,7 +108,8 @@ def _rest(
     """The Shapley values of what the models leave, unbiased, and that estimate's variance: float64[G, n] each, in units."""
     n, n_games = request.n_players, len(models)
     values, variance = np.zeros((n_games, n)), np.zeros((n_games, n))
-    for chunk, utilities in request.utilities(fresh_pairs(n, counts, request.seed, request.run)):
+    chunks = request.admitted(lambda: fresh_pairs(n, counts, request.seed, request.run))
+    for chunk, utilities in request.utilities(chunks):
         fresh = chunk[::2]
         inside, outside = contrasts(fresh.sum(axis=1), n, counts)
         shares = np.where(fresh, inside[:, None], outside[:, None])

@@ -17,7 +17,7 @@ from crowd_sim.random import Purpose
 from crowd_sim.valuation.evaluation import chunk_rows
 from crowd_sim.valuation.sampling import shuffle
 
-_FIRST_STREAM = 1 << 32  # those before belong to the design
+_STREAMS = 1 << 32  # of each size; those before belong to the design
 
 
 def rest_allocation(n: int, n_pairs: int, enumerated: set[int]) -> dict[int, int]:
@@ -51,14 +51,18 @@ def contrasts(sizes: NDArray[np.int64], n: int, counts: dict[int, int]) -> tuple
 
 
 def fresh_pairs(n: int, counts: dict[int, int], seed: int, run: int) -> Iterator[NDArray[np.bool_]]:
-    """Each drawn coalition followed by its complement, in fixed chunks; draw j is keyed (seed, run, SURROGATE, 2³² + j)."""
+    """Each drawn coalition followed by its complement, in fixed chunks.
+
+    Draw j of size k is keyed (seed, run, SURROGATE, 2³² k + j): more of a size begin with the same.
+    """
     sizes = np.repeat(np.array(list(counts), dtype=np.int64), list(counts.values()))
+    places = np.concatenate([np.arange(count) for count in counts.values()] or [np.empty(0, dtype=np.int64)])
+    streams = (sizes * _STREAMS + places).astype(np.uint64)
     step = max(1, chunk_rows(n) // 2)
     for start in range(0, len(sizes), step):
         part = sizes[start : start + step]
         chunk = np.zeros((2 * len(part), n), dtype=np.bool_)
-        first = np.uint64(_FIRST_STREAM + start)
-        _fill(np.uint64(seed), np.uint64(run), np.uint64(Purpose.SURROGATE), first, part, chunk)
+        _fill(np.uint64(seed), np.uint64(run), np.uint64(Purpose.SURROGATE), streams[start : start + step], part, chunk)
         yield chunk
 
 
@@ -67,14 +71,14 @@ def _fill(
     seed: np.uint64,
     run: np.uint64,
     purpose: np.uint64,
-    first: np.uint64,
+    streams: NDArray[np.uint64],
     sizes: NDArray[np.int64],
     out: NDArray[np.bool_],
 ) -> None:
     n = out.shape[1]
     order = np.empty(n, dtype=np.int64)
     for pair in range(len(sizes)):
-        shuffle(seed, run, purpose, first + np.uint64(pair), sizes[pair], order)
+        shuffle(seed, run, purpose, streams[pair], sizes[pair], order)
         for i in range(n):
             inside = i < sizes[pair]
             out[2 * pair, order[i]] = inside

@@ -15,6 +15,7 @@ from crowd_sim.valuation import (
     shapley_many,
 )
 from crowd_sim.valuation.progressive import stages
+from crowd_sim.valuation.stopping import Either
 
 SAMPLERS = ["kernel_shap", "permutation", "stratified"]
 
@@ -108,12 +109,14 @@ def test_a_longer_valuation_looks_at_the_same_stages_first():
 def test_stages_change_no_bit_and_evaluate_no_coalition_twice(method, n):
     game, rule = game_for(method, n), Notes()
     result = shapley(game, method, 450, stop=rule)
-    assert bits(result) == bits(shapley(game_for(method, n), method, 450))
+    last = result.evaluated.budget  # below 450 where the stage of 450 would have passed it, together with those before
+    assert last == 450 if method == "permutation" else 225 <= last <= 450
+    assert bits(result) == bits(shapley(game_for(method, n), method, last))
     assert len(game.seen) == len(set(game.seen)) == result.n_evaluations == len(result.evaluated)
     assert result.converged is False
     budgets = [budget for budget, _, _ in rule.shown]
     assert budgets == sorted(budgets)
-    assert budgets[-1] == 450
+    assert budgets[-1] == last
     for budget, _, shown in rule.shown:
         assert shown == bits(shapley(game_for(method, n), method, budget))
 
@@ -304,3 +307,40 @@ def test_a_million_evaluations_are_kept_in_arrays():
     )
     assert result.evaluated.coalitions.nbytes == 7 * result.n_evaluations
     assert len(pickle.dumps(result)) < 15 * result.n_evaluations + 10_000
+
+
+@pytest.mark.parametrize("method", ["auto", "kernel_shap", "permutation", "stratified", "surrogate"])
+@pytest.mark.parametrize(("n", "budget"), [(14, 5_000), (40, 1_501)])
+@pytest.mark.parametrize("hosted", [False, True])
+def test_the_stages_together_keep_to_the_budget(method, n, budget, hosted):
+    allowed = budget + (2 if method == "kernel_shap" else 0)
+    for rule in (TargetError(1e-12), TargetError(1e-12) | MaxEvaluations(budget)):
+        game, asked = game_for(method, n), []
+        pool = remote([game], 3, asked) if hosted else None
+        result = shapley(game, method, budget + 77, stop=rule, evaluate=pool)
+        most = allowed if isinstance(rule, Either) else allowed + 77
+        assert len(game.seen) == len(set(game.seen)) == result.n_evaluations <= most
+        assert result.n_evaluations >= 0.5 * budget  # what is cut is cut to fit, not left; repeats cost nothing
+    further = shapley(game, method, 2 * budget, previous=result, stop=TargetError(1e-12), evaluate=pool)
+    assert len(game.seen) == len(set(game.seen)) == further.n_evaluations <= budget + allowed
+    assert further.n_evaluations > 1.3 * result.n_evaluations
+    assert np.isfinite(further.values).all()
+
+
+@pytest.mark.parametrize("first", ["kernel_shap", "permutation", "stratified", "surrogate"])
+@pytest.mark.parametrize("then", ["kernel_shap", "permutation", "stratified", "surrogate"])
+def test_continuing_by_another_method_keeps_to_the_budget(first, then):
+    game = game_for("stratified", 14)
+    start = shapley(game, first, 900, stop=MaxEvaluations(900))
+    result = shapley(game, then, 2_000, previous=start)
+    assert len(game.seen) == len(set(game.seen)) == result.n_evaluations <= 2_000 + (2 if then == "kernel_shap" else 0)
+    ends = game(np.array([[True] * 14, [False] * 14]))
+    assert result.values.sum() == pytest.approx(ends[0] - ends[1], abs=1e-9)
+
+
+def test_a_budget_that_leaves_too_little_is_refused():
+    start = shapley(Watched(40), "permutation", 900, stop=MaxEvaluations(900))
+    game = Watched(40)
+    with pytest.raises(InputError, match=r"^budget = 900: leaves \d+ evaluations, too few besides those of previous$"):
+        shapley(game, "kernel_shap", 900, previous=start)
+    assert not game.seen
