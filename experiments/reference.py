@@ -39,6 +39,8 @@ def _allowed(field: FieldInfo) -> str:
     schema = field.annotation
     names = {int: "integer", float: "number", str: "text"}
     words = names.get(schema, "") if isinstance(schema, type) else ""
+    if "dict" in str(schema):
+        words = "{name: number > 0}"
     if not words:
         options = [str(option) for option in getattr(schema, "__args__", ())]
         if "NoneType" in str(schema) or type(None) in getattr(schema, "__args__", ()):

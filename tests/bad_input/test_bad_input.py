@@ -56,7 +56,10 @@ def refused(tmp_path, monkeypatch, capsys) -> Callable[..., None]:
         ),
         ("actors.foo=1", ("actors.foo = 1", "unknown key", "allowed here: crowd, trainers, evaluators, sweep")),
         ("actors.crowd.foo=1", ("actors.crowd.foo = 1", "unknown key", "allowed here: number, cpus, gpus")),
-        ("actors.sweep.foo=1", ("actors.sweep.foo = 1", "unknown key", "allowed here: cpus, max_runs")),
+        (
+            "actors.sweep.foo=1",
+            ("actors.sweep.foo = 1", "unknown key", "allowed here: cpus, gpus, resources, max_runs"),
+        ),
         ("sweep.runs=[1,2]", ("sweep = {'runs': [1, 2]}", "unknown key", TOP)),
         ("1=2", ("1 = 2", "unknown key", TOP)),
         # wrong types
