@@ -140,10 +140,11 @@ def test_what_is_reserved_is_for_the_actors_of_its_holder():
 
 @pytest.mark.usefixtures("local_ray")
 def test_two_that_want_the_whole_cluster_do_not_wait_for_each_other_for_ever(monkeypatch):
-    monkeypatch.setattr("actors.resources.RESERVING", 1.0)
     need = Need(({"CPU": 1.5},))
-    with reserved(need), pytest.raises(ClusterError, match=r"no room for 1.5 CPUs at once within 1 s"), reserved(need):
-        pass
+    with reserved(need), monkeypatch.context() as patched:
+        patched.setattr("actors.resources.RESERVING", 1.0)
+        with pytest.raises(ClusterError, match=r"no room for 1.5 CPUs at once within 1 s"), reserved(need):
+            pass
     with reserved(need):  # given back
         pass
     with reserved(
