@@ -374,8 +374,11 @@ def test_vectors_in_parquet_are_refused(refused):
         (["foo=1"], ("foo = 1", "unknown key", TOP)),
         (["runs=0"], ("runs = 0", AT_LEAST_1)),
         (
-            [f"sweep.seed={list(range(500))}", f"sweep.crowd.seed={list(range(500))}"],
-            ("sweep", "1,000,000 points", "at most 100,000"),
+            [
+                f"sweep.{field}={list(range(1, 501))}"
+                for field in ("seed", "crowd.seed", "tournament.convergence_distance")
+            ],
+            ("sweep", "500,000,000 points", "at most 100,000,000"),
         ),
     ],
 )
