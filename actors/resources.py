@@ -1,51 +1,168 @@
-"""What a configuration needs of a cluster, and whether the cluster has it."""
+"""What a configuration needs of a cluster, whether the cluster has it, and how it is reserved."""
 
 from __future__ import annotations
 
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import ray
+from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from crowd_sim.config import ActorsConfig
+from crowd_sim.config import ActorsConfig, PoolConfig, SweepWorkers
 from crowd_sim.errors import ClusterError
+
+_POLL = 1.0
+_SECONDS_BETWEEN_LINES = 10.0
+
+RESERVING = 30.0
+"""Seconds, besides `actors.wait`, that others on the cluster have to make room."""
+
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
 class Need:
-    """CPUs and GPUs that must be free at the same time, and the largest share a single actor takes of each."""
+    """What must be free at the same time.
 
-    cpus: float
-    gpus: float
+    Attributes:
+        actors: amounts of resources by Ray's names, one entry per actor.
+        wait: seconds that a growing cluster has to come to hold them.
+    """
+
+    actors: tuple[Mapping[str, float], ...]
+    wait: float = 0.0
+
+    @property
+    def totals(self) -> dict[str, float]:
+        """All actors' amounts together."""
+        totals: Counter[str] = Counter()
+        for actor in self.actors:
+            totals.update(actor)
+        return dict(totals)
+
+    @property
+    def cpus(self) -> float:
+        """CPUs of all actors together."""
+        return self.totals.get("CPU", 0.0)
+
+
+def options_of(pool: PoolConfig | SweepWorkers) -> dict[str, Any]:
+    """Ray's options for an actor, or a task, of a pool."""
+    return {"num_cpus": pool.cpus, "num_gpus": pool.gpus, "resources": dict(pool.resources)}
 
 
 def need_of_run(actors: ActorsConfig) -> Need:
     """Crowd, trainers and evaluators live side by side at most; the round manager itself takes no CPU."""
-    pools = (actors.crowd, actors.trainers, actors.evaluators)
-    return Need(sum(p.number * p.cpus for p in pools), sum(p.number * p.gpus for p in pools))
+    return _need((actors.crowd, actors.trainers, actors.evaluators), actors.wait)
 
 
 def need_of_evaluators(actors: ActorsConfig) -> Need:
     """The evaluators alone."""
-    pool = actors.evaluators
-    return Need(pool.number * pool.cpus, pool.number * pool.gpus)
+    return _need((actors.evaluators,), actors.wait)
 
 
 def need_of_sweep(actors: ActorsConfig) -> Need:
     """At least one batch at a time."""
-    return Need(actors.sweep.cpus, 0.0)
+    return Need((_amounts(actors.sweep),), actors.wait)
+
+
+def fitting(pool: SweepWorkers) -> int:
+    """How many of a pool's tasks the cluster's nodes can run at a time."""
+    return sum(_fits(node, _amounts(pool)) for node in _nodes())
 
 
 def check_capacity(need: Need) -> None:
-    """Refuse to start what the cluster could never hold.
+    """Refuse to start what the cluster cannot hold; one that grows by itself has `need.wait` seconds for it.
 
     Raises:
         ClusterError: names what is asked for and what is there.
     """
-    total = ray.cluster_resources()
-    for name, amount, field in (("CPU", need.cpus, "cpus"), ("GPU", need.gpus, "gpus")):
-        there = total.get(name, 0.0)
-        if amount > there + 1e-9:
+    deadline = time.monotonic() + need.wait
+    said, group = float("-inf"), None
+    try:
+        while (lacking := _lacking(need)) is not None:
+            now = time.monotonic()
+            if now >= deadline:
+                waited = f" (waited {need.wait:g} s, actors.wait)" if need.wait else ""
+                raise ClusterError(f"{lacking}{waited}: lower actors.*.number or what each actor takes, or add nodes")
+            if group is None:
+                group = _group(need)  # a demand that the cluster's autoscaler sees
+            if now - said >= _SECONDS_BETWEEN_LINES:
+                said = now
+                print(f"waiting for the cluster, {deadline - now:.0f} s left: {lacking}", file=sys.stderr, flush=True)
+            time.sleep(min(_POLL, max(deadline - now, 0.0)))
+    finally:
+        if group is not None:
+            remove_placement_group(group)
+
+
+@contextmanager
+def reserved(need: Need) -> Iterator[dict[str, Any]]:
+    """Reserve all of it at once, so that two runs never each hold half of what they need.
+
+    Yields:
+        Ray's options for an actor that takes none of it itself and starts the others: what it starts lives in the reserved
+        places.
+
+    Raises:
+        ClusterError: others do not make room within `RESERVING` seconds, or no choice of nodes holds all actors.
+    """
+    if not need.totals:
+        yield {}
+        return
+    group = _group(need)
+    try:
+        if not group.wait(timeout_seconds=RESERVING + need.wait):
             raise ClusterError(
-                f"the configuration's actors need {amount:g} {name}s at once, the cluster has {there:g}: "
-                f"lower actors.*.number or actors.*.{field}, or add nodes"
+                f"no room for {_words(need.totals)} at once within {RESERVING + need.wait:g} s: other work takes it, or the "
+                "nodes are too small for the actors; wait for the others, lower actors.*.number, or add nodes"
             )
+        yield {"scheduling_strategy": PlacementGroupSchedulingStrategy(group, placement_group_capture_child_tasks=True)}
+    finally:
+        remove_placement_group(group)
+
+
+def _need(pools: Sequence[PoolConfig], wait: float) -> Need:
+    return Need(tuple(_amounts(pool) for pool in pools for _ in range(pool.number)), wait)
+
+
+def _amounts(pool: PoolConfig | SweepWorkers) -> dict[str, float]:
+    amounts = {"CPU": pool.cpus, "GPU": pool.gpus, **pool.resources}
+    return {name: amount for name, amount in amounts.items() if amount}
+
+
+def _group(need: Need) -> PlacementGroup:
+    return placement_group([dict(actor) for actor in need.actors if actor], strategy="PACK")
+
+
+def _nodes() -> list[dict[str, float]]:
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def _lacking(need: Need) -> str | None:
+    """What the cluster's nodes, were they idle, lack; None where they lack nothing."""
+    nodes = _nodes()
+    for name, amount in need.totals.items():
+        there = sum(node.get(name, 0.0) for node in nodes)
+        if amount > there + _ROUNDING:
+            return f"the configuration's actors need {_words({name: amount})} at once, the cluster has {there:g}"
+    for actor in need.actors:
+        if not any(_fits(node, actor) for node in nodes):
+            return f"an actor needs {_words(actor)}, and no node has that"
+    return None
+
+
+def _fits(node: Mapping[str, float], actor: Mapping[str, float]) -> int:
+    """How many such actors an idle node holds."""
+    return min((int(node.get(name, 0.0) / amount + _ROUNDING) for name, amount in actor.items()), default=1)
+
+
+def _words(amounts: Mapping[str, float]) -> str:
+    units = {"CPU": "CPUs", "GPU": "GPUs"}
+    return " and ".join(f"{amount:g} {units.get(name, name)}" for name, amount in amounts.items())

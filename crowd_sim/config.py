@@ -8,7 +8,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from crowd_sim.errors import InputError
 from crowd_sim.llm.checks import check_llm
@@ -145,18 +153,31 @@ class ValuationConfig(Strict):
         return check_strategy("method", value)
 
 
+def _custom(value: dict[str, float]) -> dict[str, float]:
+    if {"CPU", "GPU", "memory"} & set(value):
+        raise ValueError("must name resources of the cluster's own; CPUs and GPUs have fields of their own")
+    return value
+
+
+_Resources = Annotated[dict[str, Annotated[float, Field(gt=0)]], AfterValidator(_custom)]
+"""Amounts of resources that the cluster's node types declare, by name."""
+
+
 class PoolConfig(Strict):
     """How many actors of a kind, and what each occupies."""
 
     number: int = Field(1, ge=1, le=10_000, description="actors")
     cpus: float = Field(0.5, ge=0, description="CPUs each, fractions allowed")
     gpus: float = Field(0.0, ge=0, description="GPUs each, fractions allowed")
+    resources: _Resources = Field({}, description="of the cluster's own resources, what each takes: `{gpu_node: 0.01}`")
 
 
 class SweepWorkers(Strict):
     """How a sweep is cut up."""
 
     cpus: float = Field(1.0, gt=0, description="CPUs per batch of points")
+    gpus: float = Field(0.0, ge=0, description="GPUs per batch, fractions allowed")
+    resources: _Resources = Field({}, description="of the cluster's own resources, what a batch takes")
     max_runs: int = Field(600, ge=1, description="runs per batch, as far as whole points allow")
 
 
@@ -169,6 +190,11 @@ class ActorsConfig(Strict):
     trainers: PoolConfig = Field(PoolConfig(), description="make candidates")
     evaluators: PoolConfig = Field(PoolConfig(), description="evaluate coalitions")
     sweep: SweepWorkers = Field(SweepWorkers(), description="batches of a sweep")
+    wait: float = Field(
+        0.0,
+        ge=0,
+        description="seconds that a cluster which grows by itself has to become large enough, before anything starts",
+    )
 
 
 class RunConfig(Strict):

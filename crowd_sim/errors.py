@@ -31,6 +31,18 @@ class ClusterError(RuntimeError):
     """The cluster is not there, too small for the configuration, or gone; the message says which."""
 
 
+class StorageError(RuntimeError):
+    """Results cannot be written: the disk is full, or gone. What was written before stands."""
+
+    def __init__(self, path: object, reason: str) -> None:
+        self.path = path
+        self.reason = reason
+        super().__init__(f"{path} cannot be written ({reason}); what is finished is safe, and the same command goes on")
+
+    def __reduce__(self) -> tuple[type[StorageError], tuple[object, str]]:
+        return type(self), (self.path, self.reason)
+
+
 def _short(value: Any, limit: int = 120) -> str:
     text = repr(str(value)) if hasattr(value, "__fspath__") else repr(value)
     return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -1,6 +1,8 @@
-"""Sweeps: every combination of listed values, cut into batches.
+"""Sweeps: every combination of listed values.
 
 A sweep's file is a run's configuration with one more key, `sweep`, that lists values for any field, nested as the fields are.
+A point is a number; its values and its configuration are made of the lists when they are needed, so that a sweep of millions of
+points is as small as its lists.
 """
 
 from __future__ import annotations
@@ -10,20 +12,31 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, overload
 
-import pandas as pd
+import numpy as np
+from numpy.typing import NDArray
 
 from crowd_sim.config import RunConfig
-from crowd_sim.crowd.population import Population
 from crowd_sim.errors import InputError
-from crowd_sim.loading import people_key
-from crowd_sim.results.tables import point_row, workers_table
-from crowd_sim.services import InProcess
-from crowd_sim.simulation import Outcome, simulate
 
-_MOST_POINTS = 100_000
-"""Points of a sweep: all are checked, and held, before the first one runs."""
+_MOST_POINTS = 100_000_000
+"""More are taken for a slip: a byte for each says whether it is done, and their table would not fit on most disks."""
+
+_FREE = frozenset(
+    {
+        "seed",
+        "runs",
+        "crowd.seed",
+        "tournament.step",
+        "tournament.mistake_probability",
+        "tournament.initial_range",
+        "tournament.convergence_distance",
+    }
+)
+"""Fields whose values are allowed or not whatever the other fields are: each value is checked once. All others are checked in
+every combination."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +56,7 @@ class Point:
     @property
     def columns(self) -> dict[str, Any]:
         """The combination's values as a table holds them: one that is a list itself as text."""
-        return {field: str(value) if isinstance(value, list) else value for field, value in self.swept.items()}
+        return {field: as_cell(value) for field, value in self.swept.items()}
 
 
 @dataclass(frozen=True)
@@ -53,12 +66,10 @@ class Sweep:
     Attributes:
         content: the file's content without `sweep`.
         fields: the swept fields, dotted, with their values.
-        points: every combination.
     """
 
     content: dict[str, Any]
     fields: dict[str, list[Any]]
-    points: tuple[Point, ...]
 
     @classmethod
     def parse(cls, content: Mapping[str, Any]) -> Sweep:
@@ -76,69 +87,87 @@ class Sweep:
         n_points = math.prod(map(len, fields.values()))
         if n_points > _MOST_POINTS:
             raise InputError("sweep", None, f"has {n_points:,} points, must have at most {_MOST_POINTS:,}")
-        combinations = itertools.product(*fields.values())
         if base.get("llm") is not None or any(field.split(".")[0] == "llm" for field in fields):
             raise InputError("llm", None, "must be left out of a sweep: its points are runs without a section llm")
-        points = []
-        for index, values in enumerate(combinations):
-            swept = dict(zip(fields, values, strict=True))
-            points.append(Point(index, swept, _checked(base, swept)))
-        return cls(base, fields, tuple(points))
+        for swept in _to_check(fields):
+            _checked(base, swept)
+        return cls(base, fields)
+
+    @property
+    def points(self) -> Sequence[Point]:
+        """Every combination, each made when it is asked for."""
+        return _Points(self)
+
+    @cached_property
+    def n_points(self) -> int:
+        """How many combinations there are."""
+        return math.prod(map(len, self.fields.values()))
+
+    @cached_property
+    def first(self) -> RunConfig:
+        """The first point's configuration: what every point has in common is read from it."""
+        return self.points[0].config
+
+    def places(self, field: str, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+        """For points int64[m], the places in a swept field's list of their values, int64[m]."""
+        names = list(self.fields)
+        stride = math.prod(len(self.fields[name]) for name in names[names.index(field) + 1 :])
+        return indices // stride % len(self.fields[field])
 
     def determinants(self) -> dict[str, Any]:
         """What results depend on: the first point's configuration without its actors, and the lists."""
-        return {"base": self.points[0].config.determinants(), "sweep": self.fields}
+        return {"base": self.first.determinants(), "sweep": self.fields}
 
-
-def batches(points: Sequence[Point], max_runs: int) -> list[list[Point]]:
-    """Cut points into batches of at most `max_runs` runs, or of one point.
-
-    Points of the same games (people, score, valuation) stand together, so that a batch values each game once.
-    """
-    together = sorted(points, key=lambda point: (_games(point.config), point.index))
-    result: list[list[Point]] = []
-    room, current = 0, ""
-    for point in together:
-        key = _people(point.config)
-        if not result or key != current or point.config.runs > room:
-            result.append([])
-            room, current = max_runs, key
-        result[-1].append(point)
-        room -= point.config.runs
-    return sorted(result, key=lambda batch: batch[0].index)
+    def crowds(self) -> Iterator[RunConfig]:
+        """A configuration of every different crowd, in the order of the points."""
+        choices = (values if _is_of_crowd(field) else values[:1] for field, values in self.fields.items())
+        for values in itertools.product(*choices):
+            yield _checked(self.content, dict(zip(self.fields, values, strict=True)))
 
 
 @dataclass(frozen=True)
-class BatchResult:
-    """Rows of `points.parquet` and, for those who want them, the workers of every point's first run."""
+class _Points(Sequence[Point]):
+    """The points of a sweep."""
 
-    rows: list[dict[str, Any]]
-    workers: list[pd.DataFrame]
+    plan: Sweep
 
+    def __len__(self) -> int:
+        return self.plan.n_points
 
-def run_batch(points: Sequence[Point], population: Population, with_workers: bool) -> BatchResult:
-    """Simulate and value a batch of points in this process."""
-    outcomes = simulate([point.config for point in points], population, InProcess())
-    return BatchResult(
-        rows=[point_row(point.index, point.columns, outcome) for point, outcome in zip(points, outcomes, strict=True)],
-        workers=[
-            _sample(point, outcome, population) for point, outcome in zip(points, outcomes, strict=True) if with_workers
-        ],
-    )
-
-
-def _sample(point: Point, outcome: Outcome, population: Population) -> pd.DataFrame:
-    table = workers_table(outcome, population, slice(0, 1))
-    return table.assign(point=point.index, **point.columns)
-
-
-def _people(config: RunConfig) -> str:
-    return repr(people_key(config.crowd))
+    @overload
+    def __getitem__(self, index: int) -> Point: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Point]: ...
+    def __getitem__(self, index: int | slice) -> Point | list[Point]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        number = range(len(self))[index]
+        swept, rest = {}, number
+        for field, values in reversed(self.plan.fields.items()):
+            rest, place = divmod(rest, len(values))
+            swept[field] = values[place]
+        swept = {field: swept[field] for field in self.plan.fields}
+        return Point(number, swept, _checked(self.plan.content, swept))
 
 
-def _games(config: RunConfig) -> tuple[str, str, str, str]:
-    """Configurations with the same key meet the same games, run by run."""
-    return _people(config), config.crowd.model_dump_json(), config.tournament.score, config.valuation.model_dump_json()
+def as_cell(value: Any) -> Any:
+    """A swept value as a table holds it: one that is a list itself as text."""
+    return str(value) if isinstance(value, list) else value
+
+
+def _is_of_crowd(field: str) -> bool:
+    return field.split(".", maxsplit=1)[0] == "crowd"
+
+
+def _to_check(fields: Mapping[str, list[Any]]) -> Iterator[dict[str, Any]]:
+    """Combinations in which every value that could be wrong appears."""
+    firsts = {field: values[0] for field, values in fields.items()}
+    crossed = [field for field in fields if field not in _FREE]
+    for values in itertools.product(*(fields[field] for field in crossed)):
+        yield firsts | dict(zip(crossed, values, strict=True))
+    for field in fields:
+        if field in _FREE:
+            yield from (firsts | {field: value} for value in fields[field][1:])
 
 
 def _lists(node: Any, path: str) -> Iterator[tuple[str, list[Any]]]:
@@ -146,11 +175,18 @@ def _lists(node: Any, path: str) -> Iterator[tuple[str, list[Any]]]:
         for key, value in node.items():
             yield from _lists(value, f"{path}.{key}")
     elif isinstance(node, list) and node:
-        if any(value == other for i, value in enumerate(node) for other in node[:i]):
+        if _has_equals(node):
             raise InputError(path, node, "must not list a value twice")
         yield path.removeprefix("sweep."), node
     else:
         raise InputError(path, node, "must list values, for example sweep.crowd.n_workers=[25,75]")
+
+
+def _has_equals(values: list[Any]) -> bool:
+    try:
+        return len(set(values)) < len(values)
+    except TypeError:  # lists of lists: short ones
+        return any(value == other for i, value in enumerate(values) for other in values[:i])
 
 
 def _checked(base: Mapping[str, Any], swept: Mapping[str, Any]) -> RunConfig:

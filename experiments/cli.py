@@ -9,13 +9,16 @@ import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from typer.exceptions import TyperException
 
-from crowd_sim.errors import ClusterError, InputError
+from crowd_sim.errors import ClusterError, InputError, StorageError
+
+if TYPE_CHECKING:
+    from experiments.sweeping import Swept
 
 # what a command needs is imported by the command: help and a wrong option should not wait for pandas and Ray
 app = typer.Typer(
@@ -74,19 +77,50 @@ def run(
 
 @app.command()
 def sweep(
-    configuration: Configuration, overrides: Overrides = None, out: Out = None, ray_address: RayAddress = None
+    configuration: Configuration,
+    overrides: Overrides = None,
+    out: Out = None,
+    ray_address: RayAddress = None,
+    shard: Annotated[
+        str | None, typer.Option(metavar="i/k", help="Run the i-th of k shares only; `crowd-sim merge` joins folders.")
+    ] = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try points that failed again.")] = False,
 ) -> None:
     """Run every combination of a sweep's lists; the same command goes on where an interrupted one stopped.
+
+    Points that fail are left out and named at the end, with exit status 1.
 
     Example: `crowd-sim sweep experiments/configs/paper_sweep.yaml sweep.crowd.n_workers=[25,75] runs=20`
     """
     from crowd_sim.loading import load_content
     from crowd_sim.sweep import Sweep
+    from crowd_sim.sweep_cut import WHOLE, Shard
     from experiments.sweeping import sweep as run_sweep
 
+    share = Shard.parse(shard) if shard else WHOLE
     plan = Sweep.parse(load_content(configuration, overrides or []))
-    folder = run_sweep(plan, configuration.stem, out, ray_address, Console())
-    _say(f"{folder}: points.parquet, report.html and figures")
+    name, console = configuration.stem, Console()
+    swept = run_sweep(plan, name, out, ray_address, console, shard=share, retry_failed=retry_failed)
+    if swept.left:
+        _say(f"{swept.folder}: {swept.done:,} of {swept.points:,} points; the tables are made when none is missing")
+    _conclude(swept)
+
+
+@app.command()
+def merge(
+    out: Annotated[Path, typer.Argument(help="The folder for the whole sweep.")],
+    shards: Annotated[list[Path], typer.Argument(help="The folders that `sweep --shard` has left.")],
+) -> None:
+    """Join the folders of a sweep's shards: the same tables as of a sweep in one piece.
+
+    Example: `crowd-sim merge runs/whole runs/shard-1 runs/shard-2 runs/shard-3`
+    """
+    from experiments.sweeping import merge as merge_shards
+
+    swept = merge_shards(out, shards)
+    if swept.left:
+        _fail(f"{swept.folder}: {swept.left:,} of {swept.points:,} points are missing: run their shards first", 1)
+    _conclude(swept)
 
 
 @app.command()
@@ -218,13 +252,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _fail(f"{message}; `{command} --help` shows what is allowed", 2)
     except InputError as error:
         _fail(str(error), 2)
-    except ClusterError as error:
+    except (ClusterError, StorageError) as error:
         _fail(str(error), 1)
     except (KeyboardInterrupt, typer.Abort):
         status = _INTERRUPTED
     if status == _INTERRUPTED:  # Typer makes it of Ctrl-C itself
         _fail("interrupted; a sweep goes on where it stopped when the same command is given again", _INTERRUPTED)
     sys.exit(status or 0)
+
+
+def _conclude(swept: Swept) -> None:
+    """Say what a sweep has come to; status 1 where points failed."""
+    if swept.done and not swept.left:
+        _say(f"{swept.folder}: points.parquet, report.html and figures")
+    if swept.failed:
+        first = swept.first_failure
+        where = f" (failures.parquet has the tracebacks; the first error: {first['error'][:200]})" if first else ""
+        _fail(
+            f"{swept.failed:,} of {swept.points:,} points failed{where}; with --retry-failed the same command tries them again",
+            1,
+        )
 
 
 def _say(line: str) -> None:

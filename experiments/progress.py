@@ -5,18 +5,25 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from crowd_sim.progress import Progress as Report
-
 _SECONDS_BETWEEN_LINES = 5.0
+
+
+class Report(Protocol):
+    """A `crowd_sim.progress.Progress` that may also be told what else there is to know."""
+
+    def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
+        """So much of a stage is done."""
 
 
 @contextmanager
 def shown(console: Console) -> Iterator[Report]:
-    """A callable (stage, done, total) that shows each stage as it goes on."""
+    """A callable (stage, done, total, note) that shows each stage as it goes on."""
     if console.is_terminal:
         columns = (
             TextColumn("{task.description:>8}"),
@@ -24,26 +31,32 @@ def shown(console: Console) -> Iterator[Report]:
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
         )
         with Progress(*columns, console=console) as bars:
             tasks = {}
 
-            def move(stage: str, done: int, total: int) -> None:
+            def move(stage: str, done: int, total: int, note: str = "") -> None:
                 if stage not in tasks:
-                    tasks[stage] = bars.add_task(stage, total=total)
-                bars.update(tasks[stage], completed=done, total=total)
+                    tasks[stage] = bars.add_task(stage, total=total, note=note)
+                bars.update(tasks[stage], completed=done, total=total, note=note)
 
             yield move
             for task in bars.tasks:  # a stage that was over before anyone asked is over all the same
                 bars.update(task.id, completed=task.total)
     else:
         last, said = time.monotonic(), ("", 0, 0)
+        started: dict[str, tuple[float, int]] = {}
 
-        def line(stage: str, done: int, total: int) -> None:
+        def line(stage: str, done: int, total: int, note: str = "") -> None:
             nonlocal last, said
             news = (stage, done, total) != said
-            if news and (done == total or time.monotonic() - last >= _SECONDS_BETWEEN_LINES):
-                last, said = time.monotonic(), (stage, done, total)
-                console.print(f"{stage}: {done} of {total}", highlight=False)
+            now = time.monotonic()
+            since, before = started.setdefault(stage, (now, done))
+            if news and (done == total or now - last >= _SECONDS_BETWEEN_LINES):
+                last, said = now, (stage, done, total)
+                left = (total - done) * (now - since) / (done - before) if done > before else 0.0
+                more = f"about {timedelta(seconds=round(left))} left" if round(left) else ""
+                console.print(", ".join(filter(None, (f"{stage}: {done:,} of {total:,}", note, more))), highlight=False)
 
         yield line

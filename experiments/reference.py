@@ -58,6 +58,8 @@ def _words(annotation: Any) -> str:
     inner, origin = get_args(annotation), get_origin(annotation)
     if origin is Annotated:
         return _words(inner[0]) + "".join(_bounds(getattr(part, "metadata", [part])) for part in inner[1:])
+    if origin is dict:
+        return "{name: number > 0}"
     if origin is Literal:
         return " or ".join(f"`{option}`" for option in inner)
     if inner[1:] == (...,):

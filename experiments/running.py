@@ -23,7 +23,6 @@ from crowd_sim.results.run_folder import open_run, write_run
 from crowd_sim.services import InProcess
 from crowd_sim.simulation import Outcome, simulate
 from experiments.progress import shown
-from experiments.report import write_report
 
 IN_PROCESS = "none"
 """The value of --ray-address that means: without Ray."""
@@ -62,6 +61,8 @@ def run(config: RunConfig, name: str, out: Path | None, ray_address: str | None,
     seconds = time.perf_counter() - start
     # apart from the summary, which is equal for equal runs
     write_json(folder / "timing.json", {"seconds": seconds, "ray_address": ray_address})
+    from experiments.report import write_report  # drawing has no part in how soon the first round starts
+
     write_report(folder)
     return Finished(folder, outcome, seconds)
 

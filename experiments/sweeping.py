@@ -2,31 +2,67 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NoReturn
 
-import pandas as pd
+import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 
 from actors.cluster import connected
 from actors.resources import need_of_sweep
 from actors.sweep import run_batches_on_ray
-from crowd_sim.config import RunConfig
-from crowd_sim.loading import load_people, people_key
+from crowd_sim.errors import InputError
+from crowd_sim.loading import load_content, load_people, people_key
 from crowd_sim.people import check_people
-from crowd_sim.results.folder import fingerprint, open_folder, read_table, write_config, write_json, write_table
-from crowd_sim.sweep import BatchResult, Point, Sweep, batches, run_batch
+from crowd_sim.results.folder import fingerprint, open_folder, read_config, write_config, write_json
+from crowd_sim.results.sweep_folder import Standing, SweepFolder
+from crowd_sim.sweep import Sweep
+from crowd_sim.sweep_batch import BatchResult, run_batch
+from crowd_sim.sweep_cut import WHOLE, Shard, batches, in_order
 from experiments.progress import shown
-from experiments.report import write_report
 from experiments.running import IN_PROCESS
 
-_MOST_POINTS_WITH_WORKERS = 2_000
-"""Larger sweeps keep no workers: their table would outgrow the points'."""
+
+@dataclass(frozen=True)
+class Swept:
+    """What a sweep's folder holds after a command.
+
+    Attributes:
+        folder: the sweep's folder.
+        points, done, failed: how many there are, have a result, were tried in vain.
+        first_failure: the first row of failures.parquet; None while there is no such table.
+    """
+
+    folder: Path
+    points: int
+    done: int
+    failed: int
+    first_failure: dict[str, Any] | None
+
+    @property
+    def left(self) -> int:
+        """Points that nobody has tried yet: other shards' points."""
+        return self.points - self.done - self.failed
 
 
-def sweep(plan: Sweep, name: str, out: Path | None, ray_address: str | None, console: Console) -> Path:
-    """Run what is left of a sweep and write points.parquet, figures and report; the folder.
+def sweep(
+    plan: Sweep,
+    name: str,
+    out: Path | None,
+    ray_address: str | None,
+    console: Console,
+    *,
+    shard: Shard = WHOLE,
+    retry_failed: bool = False,
+) -> Swept:
+    """Run what is left of a sweep, or of a shard of it; tables, figures and report are made once no point is left.
 
     Args:
         plan: the sweep.
@@ -34,93 +70,134 @@ def sweep(plan: Sweep, name: str, out: Path | None, ray_address: str | None, con
         out: the sweep's folder; absent: runs/<name>-<fingerprint>.
         ray_address: see `actors.cluster.connected`; ``none`` runs in process, batch by batch.
         console: where progress is shown.
+        shard: the share of the points to run. Shards may write into one folder, or each into its own (see `merge`).
+        retry_failed: whether points that failed are tried again.
 
     Raises:
-        InputError: people or folder that cannot be used.
+        InputError: people, folder or shard that cannot be used.
         ClusterError: no cluster, or one that is too small.
+        StorageError: results cannot be written.
     """
+    if shard.of > plan.n_points:
+        raise InputError("--shard", f"{shard.number}/{shard.of}", f"the sweep has {plan.n_points:,} points only")
     print_of = _fingerprint(plan)
     folder = out or Path("runs") / f"{name}-{print_of[:8]}"
     open_folder(folder, print_of)
-    write_config(folder, {**plan.points[0].config.model_dump(mode="json"), "sweep": _nested(plan)}, print_of)
-    done = finished_points(folder)
-    todo = [point for point in plan.points if point.index not in done]
-    if done and todo:
-        console.print(f"{len(done):,} of {len(plan.points):,} points are there; {len(todo):,} to go", highlight=False)
-    start = time.perf_counter()
+    write_config(folder, {**plan.first.model_dump(mode="json"), "sweep": _nested(plan)}, print_of)
+    files = SweepFolder(folder, plan)
+    standing = files.standing()
+    mine = np.zeros(plan.n_points, dtype=bool)
+    for numbers in in_order(plan, shard):
+        mine[numbers] = True
+    settled = standing.done if retry_failed else standing.done | (standing.attempts > 0)
+    todo = int((mine & ~settled).sum())
     if todo:
-        with shown(console) as progress:
-            finished = len(done)
-            for result in _results(todo, plan, ray_address):
-                _write_part(folder, result)
-                finished += len(result.rows)
-                progress("points", finished, len(plan.points))
-        write_json(folder / "timing.json", {"seconds": time.perf_counter() - start, "points": len(todo)})
-    compact(folder, len(plan.points))
-    write_report(folder)
-    return folder
+        if todo < mine.sum():
+            there = f"{int(mine.sum()) - todo:,} of {int(mine.sum()):,} points are there; {todo:,} to go"
+            console.print(there, highlight=False)
+        start = time.perf_counter()
+        cut = batches(plan, plan.first.actors.sweep.max_runs, shard, settled.copy())
+        with _stoppable():
+            _run(plan, cut, files, standing, ray_address, console, int(mine.sum()) - todo, int(mine.sum()))
+        write_json(folder / "timing.json", {"seconds": time.perf_counter() - start, "points": todo})
+    return _finish(folder, files, standing)
 
 
-def finished_points(folder: Path) -> set[int]:
-    """Numbers of the points whose rows are on disk; a damaged part is set aside and its points count as not done."""
-    done: set[int] = set()
-    for path in sorted((folder / "parts").glob("points-*.parquet")):
-        sample = path.with_name(path.name.replace("points", "workers", 1))
-        tables = {part: read_table(part) for part in (path, sample) if part.exists()}
-        points = tables[path]
-        if points is None or any(table is None for table in tables.values()):
-            for part in tables:  # the points first: without them the others do not count
-                part.rename(part.with_suffix(".damaged"))
-        else:
-            done |= set(points["point"])
-    return done
+def merge(out: Path, shards: Sequence[Path]) -> Swept:
+    """Make one folder of those that shards of a sweep have left: the tables that a single command would have made.
+
+    Raises:
+        InputError: a folder that is not of a sweep, or of another one than the first.
+        StorageError: results cannot be written.
+    """
+    configs = [read_config(folder) for folder in shards]
+    for folder, config in zip(shards, configs, strict=True):
+        if "sweep" not in config:
+            raise InputError("shard", str(folder), "must be a sweep's folder")
+        if config.get("fingerprint") != configs[0].get("fingerprint"):
+            raise InputError("shard", str(folder), f"must be of the same sweep as {shards[0]}")
+    plan = Sweep.parse(load_content(shards[0] / "config.yaml"))
+    print_of = str(configs[0]["fingerprint"])
+    open_folder(out, print_of)
+    write_config(out, {**plan.first.model_dump(mode="json"), "sweep": _nested(plan)}, print_of)
+    files = SweepFolder(out, plan)
+    for folder in shards:
+        files.take_parts_of(folder)
+    return _finish(out, files, files.standing())
 
 
-def compact(folder: Path, n_points: int) -> None:
-    """Make points.parquet (a row a point, in the points' order) and the workers' sample of the parts."""
-    for kind, target in (("points", "points.parquet"), ("workers", "workers_sample.parquet")):
-        parts = [read_table(path) for path in sorted((folder / "parts").glob(f"{kind}-*.parquet"))]
-        tables = [part for part in parts if part is not None]
-        if tables:
-            # a point has equal rows in two parts where an interrupted sweep went on in other batches
-            key = [name for name in ("point", "run", "row") if name in tables[0]]
-            table = pd.concat(tables, ignore_index=True).drop_duplicates(key)
-            table = table.sort_values("point", kind="stable", ignore_index=True)
-            if kind == "points" and len(table) != n_points:
-                raise RuntimeError(f"{folder} has rows for {len(table)} of {n_points} points")
-            write_table(folder / target, table.drop(columns="point"))
+def _run(
+    plan: Sweep,
+    cut: Iterator[NDArray[np.int64]],
+    files: SweepFolder,
+    standing: Standing,
+    ray_address: str | None,
+    console: Console,
+    there: int,
+    total: int,
+) -> None:
+    """Run batches and write them; `there` of `total` points are done before."""
+    with shown(console) as progress:
+        failed = 0
+        for results in _results(plan, cut, files.with_workers, ray_address):
+            files.write(results, standing)
+            there += sum(len(result.points) + len(result.failures) for result in results)
+            failed += sum(len(result.failures) for result in results)
+            progress("points", there, total, f"{failed:,} failed" if failed else "")
 
 
-def _results(todo: Sequence[Point], plan: Sweep, ray_address: str | None) -> Iterator[BatchResult]:
-    workers = plan.points[0].config.actors.sweep
-    with_workers = len(plan.points) <= _MOST_POINTS_WITH_WORKERS
-    cut = batches(todo, workers.max_runs)
+def _results(
+    plan: Sweep, cut: Iterator[NDArray[np.int64]], with_workers: bool, ray_address: str | None
+) -> Iterator[list[BatchResult]]:
     if ray_address == IN_PROCESS:
-        for batch in cut:
-            yield run_batch(batch, load_people(batch[0].config.crowd), with_workers)
+        for numbers in cut:
+            people = load_people(plan.points[int(numbers[0])].config.crowd)
+            yield [run_batch(plan, numbers, people, with_workers)]
     else:
-        with connected(ray_address, need_of_sweep(plan.points[0].config.actors)):
-            yield from run_batches_on_ray(cut, load_people, workers, with_workers)
+        with connected(ray_address, need_of_sweep(plan.first.actors)), _stoppable():  # Ray takes the signal for itself
+            yield from run_batches_on_ray(plan, cut, load_people, with_workers)
 
 
-def _write_part(folder: Path, result: BatchResult) -> None:
-    name = f"{result.rows[0]['point']:08d}.parquet"
-    # the points' part comes last: it is what says that the batch is done
-    if result.workers:
-        write_table(folder / "parts" / f"workers-{name}", pd.concat(result.workers, ignore_index=True))
-    write_table(folder / "parts" / f"points-{name}", pd.DataFrame(result.rows))
+def _finish(folder: Path, files: SweepFolder, standing: Standing) -> Swept:
+    """Make the tables, figures and the report where no point is left."""
+    done, failed = int(standing.done.sum()), int(standing.failed.sum())
+    first = None
+    if done + failed == len(standing.done):
+        files.compact(standing)
+        first = files.first_failure() if failed else None
+        if done:
+            from experiments.report import write_report
+
+            write_report(folder)
+    return Swept(folder, len(standing.done), done, failed, first)
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """SIGTERM, with which batch schedulers and clusters end a process, ends a sweep as Ctrl-C does."""
+
+    def stop(*_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _fingerprint(plan: Sweep) -> str:
     """Of the sweep and of all people it meets, who are checked here, before anything starts."""
-    crowds: dict[tuple[object, ...], RunConfig] = {}
-    for point in plan.points:
-        crowds.setdefault((*people_key(point.config.crowd), point.config.crowd.n_workers), point.config)
     people: dict[tuple[object, ...], str] = {}
-    for config in crowds.values():
+    for config in plan.crowds():
         population = load_people(config.crowd)
         check_people(config, population)
-        people[people_key(config.crowd)] = fingerprint({}, population)
+        key = people_key(config.crowd)
+        if key not in people:
+            people[key] = fingerprint({}, population)
     return fingerprint({**plan.determinants(), "people": list(people.values())})
 
 

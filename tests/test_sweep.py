@@ -1,11 +1,14 @@
+import numpy as np
 import pytest
 
 from crowd_sim.errors import InputError
 from crowd_sim.loading import load_people
-from crowd_sim.results.tables import point_row
+from crowd_sim.results.tables import point_metrics
 from crowd_sim.services import InProcess
 from crowd_sim.simulation import simulate
-from crowd_sim.sweep import Sweep, batches, run_batch
+from crowd_sim.sweep import Sweep
+from crowd_sim.sweep_batch import run_batch
+from crowd_sim.sweep_cut import Shard, batches, in_order
 
 CONTENT = {
     "runs": 3,
@@ -38,36 +41,99 @@ def test_points_are_every_combination_the_last_field_fastest():
 
 @pytest.mark.parametrize("max_runs", [1, 3, 7, 20, 1000])
 def test_batches_hold_every_point_once_within_their_room(max_runs):
-    points = Sweep.parse(CONTENT).points
-    cut = batches(points, max_runs)
-    assert sorted(point.index for batch in cut for point in batch) == list(range(24))
-    assert all(sum(p.config.runs for p in batch) <= max_runs or len(batch) == 1 for batch in cut)
+    plan = Sweep.parse(CONTENT)
+    cut = [batch.tolist() for batch in batches(plan, max_runs)]
+    assert sorted(number for batch in cut for number in batch) == list(range(24))
+    assert all(3 * len(batch) <= max_runs or len(batch) == 1 for batch in cut)
+
+
+def test_what_is_to_be_skipped_is_in_no_batch():
+    skip = np.arange(24) % 5 == 2
+    cut = batches(Sweep.parse(CONTENT), 7, skip=skip)
+    assert sorted(np.concatenate(list(cut)).tolist()) == np.flatnonzero(~skip).tolist()
+
+
+@pytest.mark.parametrize("of", [1, 2, 3, 7, 24])
+def test_every_point_is_in_one_shard(of):
+    plan = Sweep.parse(CONTENT)
+    shards = [np.concatenate(list(in_order(plan, Shard(i + 1, of)))) for i in range(of)]
+    assert sorted(np.concatenate(shards).tolist()) == list(range(24))
+    assert max(map(len, shards)) - min(map(len, shards)) <= 24 // of
+
+
+def test_a_large_sweep_is_cut_without_its_points():
+    plan = Sweep.parse(
+        {"sweep": {"seed": list(range(1000)), "tournament": {"step": [i / 1000 for i in range(1, 901)]}}}
+    )
+    seen = np.zeros(900_000, dtype=np.int64)
+    for i in range(7):
+        for numbers in in_order(plan, Shard(i + 1, 7)):
+            assert len(numbers) <= 1 << 17
+            seen[numbers] += 1
+    assert (seen == 1).all()
+
+
+def test_runs_that_are_swept_fill_batches_by_their_number():
+    plan = Sweep.parse({"sweep": {"runs": [1, 2, 5], "tournament": {"step": [0.1, 0.2, 0.3]}}})
+    for batch in batches(plan, 5):
+        assert len(batch) == 1 or sum(plan.points[i].config.runs for i in batch.tolist()) <= 5
 
 
 def test_points_of_the_same_games_stand_together():
-    for batch in batches(Sweep.parse(CONTENT).points, 6):
-        assert len({(p.config.crowd, p.config.tournament.score) for p in batch}) == 1
+    plan = Sweep.parse(CONTENT)
+    for batch in batches(plan, 6):
+        configs = [plan.points[number].config for number in batch.tolist()]
+        assert len({(config.crowd, config.tournament.score, config.seed) for config in configs}) == 1
 
 
 def test_a_points_row_does_not_depend_on_its_batch():
-    points = Sweep.parse(CONTENT).points
-    people = load_people(points[0].config.crowd)
-    rows = {row["point"]: row for batch in batches(points, 30) for row in run_batch(batch, people, False).rows}
-    for point in points[::5]:
+    plan = Sweep.parse(CONTENT)
+    people = load_people(plan.first.crowd)
+    rows = {}
+    for batch in batches(plan, 30):
+        result = run_batch(plan, batch, people, False)
+        assert not result.failures
+        for i, number in enumerate(result.points.tolist()):
+            rows[number] = {name: float(values[i]) for name, values in result.metrics.items()}
+    for point in plan.points[::5]:
         (outcome,) = simulate([point.config], people, InProcess())
-        assert repr(rows[point.index]) == repr(point_row(point.index, point.swept, outcome))
+        assert repr(rows[point.index]) == repr(point_metrics(outcome))
 
 
-def test_a_row_has_the_swept_fields_then_mean_and_error_of_every_metric():
-    point = Sweep.parse(CONTENT).points[0]
-    result = run_batch([point], load_people(point.config.crowd), True)
+def test_a_row_has_mean_and_error_of_every_metric():
+    plan = Sweep.parse(CONTENT)
+    result = run_batch(plan, np.array([0]), load_people(plan.first.crowd), True)
     metrics = ["final_distance", "rounds_to_converge"]
     metrics += [f"{name}_{which}" for which in ("kernel_shap", "accurate") for name in ("pearson", "spearman")]
-    columns = [f"{metric}_{part}" for metric in metrics for part in ("mean", "se")]
-    assert list(result.rows[0]) == ["point", *point.swept, *columns, "converged"]
+    assert list(result.metrics) == [*(f"{metric}_{part}" for metric in metrics for part in ("mean", "se")), "converged"]
     (workers,) = result.workers
     assert len(workers) == 8
-    assert set(point.swept) < set(workers.columns)
+    assert (workers["point"] == 0).all()
+
+
+def _fails_above(points, n_groups, draws, rounds):
+    """A grouping of a user's own with a bug in it: it fails where a crowd has more than ten workers."""
+    if points.shape[1] > 10:
+        raise ZeroDivisionError("more than\nten")
+    return np.arange(points.shape[1]) % n_groups + np.zeros((len(points), 1), dtype=np.int64)
+
+
+def test_a_point_that_fails_takes_no_other_with_it():
+    own = {**CONTENT["tournament"], "grouping": "tests.test_sweep:_fails_above"}
+    plan = Sweep.parse({**CONTENT, "tournament": own})
+    result = run_batch(plan, np.arange(24), load_people(plan.first.crowd), False)
+    assert result.points.tolist() == list(range(12))
+    assert [failure.point for failure in result.failures] == list(range(12, 24))
+    assert {failure.error for failure in result.failures} == {"ZeroDivisionError: more than ten"}
+    assert all("in _fails_above" in failure.traceback for failure in result.failures)
+    alone = run_batch(plan, np.array([20]), load_people(plan.first.crowd), False)
+    assert alone.failures == result.failures[8:9]
+
+
+@pytest.mark.parametrize("text", ["", "1", "0/3", "4/3", "a/b", "1/0", "-1/3", "1.0/3", "1/3/5"])
+def test_what_is_no_shard_is_refused(text):
+    with pytest.raises(InputError, match="must be i/k"):
+        Shard.parse(text)
 
 
 @pytest.mark.parametrize("node", [None, {}, 3, {"crowd": {"n_workers": []}}, {"crowd": {"n_workers": [8, 8]}}])

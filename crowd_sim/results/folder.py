@@ -7,7 +7,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from crowd_sim.crowd.population import Population
-from crowd_sim.errors import InputError
+from crowd_sim.errors import InputError, StorageError
 
 _TEMPORARY = re.compile(r"\..+\.[0-9]+\.part")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # s3://…, as pathlib leaves it
@@ -100,7 +100,12 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
         with temporary.open("wb") as file:  # given a name, Arrow would take one like a:b for an address
             pq.write_table(arrow, file, write_page_checksum=True)
 
-    _replace(path, write)
+    replace_file(path, write)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file's whole content."""
+    replace_file(path, lambda temporary: temporary.write_bytes(content))
 
 
 def read_table(path: Path) -> pd.DataFrame | None:
@@ -119,21 +124,40 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text."""
-    _replace(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    replace_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write bytes."""
-    _replace(path, lambda temporary: temporary.write_bytes(content))
+    replace_file(path, lambda temporary: temporary.write_bytes(content))
 
 
-def _replace(path: Path, write: Any) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+def replace_file(path: Path, write: Callable[[Path], object]) -> None:
+    """Have `write` fill a temporary file and put it in the place of `path`, on disk for good when this returns.
+
+    Raises:
+        StorageError: it cannot be written; what was there before still is.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        write(temporary)
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            write(temporary)
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            temporary.replace(path)
+            _sync_folder(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise StorageError(path, error.strerror or str(error)) from error
+
+
+def _sync_folder(folder: Path) -> None:
+    """Without this a power cut could take the new name back."""
+    if hasattr(os, "O_DIRECTORY"):
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -75,12 +75,12 @@ def summary(outcome: Outcome, fingerprint: str) -> dict[str, Any]:
     }
 
 
-def point_row(index: int, swept: dict[str, Any], outcome: Outcome) -> dict[str, Any]:
-    """A sweep point's row: its number, the swept fields, mean and standard error of every metric over its runs.
+def point_metrics(outcome: Outcome) -> dict[str, float]:
+    """What a sweep's table says of a point: mean and standard error of every metric over its runs.
 
     `converged` is the share of runs that came within the convergence distance; `rounds_to_converge` speaks of these only.
     """
-    row: dict[str, Any] = {"point": index, **swept}
+    row: dict[str, float] = {}
     for name, sample in outcome.metrics.items():
         row[f"{name}_mean"], row[f"{name}_se"], _ = mean_and_error(sample)
     row["converged"] = float(np.mean(~np.isnan(outcome.metrics["rounds_to_converge"])))

@@ -21,7 +21,9 @@ from threadpoolctl import threadpool_limits
 from crowd_sim.loading import load_content, load_people
 from crowd_sim.services import InProcess
 from crowd_sim.simulation import simulate
-from crowd_sim.sweep import Sweep, batches, run_batch
+from crowd_sim.sweep import Sweep
+from crowd_sim.sweep_batch import run_batch
+from crowd_sim.sweep_cut import batches
 from experiments.bench import plain
 
 ACCURATE_BUDGET = 2_000
@@ -70,7 +72,7 @@ def _cells(seconds: NDArray[np.float64]) -> list[str]:
 
 
 def _plain_seconds(sweep: Sweep, n_workers: int, n_runs: int) -> float:
-    people = load_people(sweep.points[0].config.crowd).vectors
+    people = load_people(sweep.first.crowd).vectors
     fields = sweep.fields
     combinations = list(itertools.product(fields["tournament.score"], fields["tournament.grouping"]))
     plain.run(people, 5, "random", "l2", 2, 0)  # imports are not timed
@@ -83,7 +85,7 @@ def _plain_seconds(sweep: Sweep, n_workers: int, n_runs: int) -> float:
 
 def _alone_seconds(sweep: Sweep) -> float:
     by_score = {point.config.tournament.score: point.config for point in sweep.points}
-    population = load_people(sweep.points[0].config.crowd)
+    population = load_people(sweep.first.crowd)
     for config in by_score.values():  # compiled code is loaded, and people are read, before the clock starts
         simulate([config.model_copy(update={"runs": 1})], population, InProcess())
     start = time.perf_counter()
@@ -93,8 +95,8 @@ def _alone_seconds(sweep: Sweep) -> float:
 
 
 def _sweep_seconds(sweep: Sweep) -> float:
-    population = load_people(sweep.points[0].config.crowd)
+    population = load_people(sweep.first.crowd)
     start = time.perf_counter()
-    for batch in batches(sweep.points, sweep.points[0].config.actors.sweep.max_runs):
-        run_batch(batch, population, with_workers=False)
+    for batch in batches(sweep, sweep.first.actors.sweep.max_runs):
+        run_batch(sweep, batch, population, with_workers=False)
     return (time.perf_counter() - start) / sum(point.config.runs for point in sweep.points)

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from rich.console import Console
@@ -19,7 +20,11 @@ from rich.console import Console
 from crowd_sim.errors import InputError
 from crowd_sim.loading import load_content, load_people
 from crowd_sim.people import check_people
-from crowd_sim.sweep import Sweep, batches, run_batch
+from crowd_sim.results.tables import point_metrics
+from crowd_sim.services import InProcess
+from crowd_sim.simulation import simulate
+from crowd_sim.sweep import Sweep
+from crowd_sim.sweep_cut import batches
 from experiments.paper.compare_vector import published
 from experiments.progress import shown
 
@@ -43,11 +48,14 @@ def run(plan: Sweep, console: Console) -> pd.DataFrame:
         InputError: not a sweep of cells and both rewards, or people that cannot be used.
     """
     _check(plan)
-    rows = []
+    rows: list[dict[str, Any]] = []
     with shown(console) as progress:
-        for batch in batches(plan.points, plan.points[0].config.actors.sweep.max_runs):
-            rows += run_batch(batch, load_people(batch[0].config.crowd), with_workers=False).rows
-            progress("points", len(rows), len(plan.points))
+        for batch in batches(plan, plan.first.actors.sweep.max_runs):
+            points = [plan.points[number] for number in batch.tolist()]
+            outcomes = simulate([point.config for point in points], load_people(points[0].config.crowd), InProcess())
+            for point, outcome in zip(points, outcomes, strict=True):
+                rows.append({"point": point.index, **point.columns, **point_metrics(outcome)})
+            progress("points", len(rows), plan.n_points)
     return pd.DataFrame(rows).sort_values("point", ignore_index=True)
 
 
@@ -128,7 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("overrides", nargs="*", help="dotted overrides of experiments/configs/calibrated_sweep.yaml")
     try:
         plan = Sweep.parse(load_content(SWEEP, parser.parse_args(arguments).overrides))
-        cells = table(run(plan, Console(stderr=True)), plan.points[0].config.tournament.grouping)
+        cells = table(run(plan, Console(stderr=True)), plan.first.tournament.grouping)
     except InputError as error:
         print(f"calibrated_table: {error}", file=sys.stderr)
         sys.exit(2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,10 @@ from experiments.report.words import (
 
 # Shown above the figures; everything else stands in the full configuration at the end.
 _SETTINGS = tuple(field for field in FIELD_WORDS if field != "runs" and not field.startswith("llm."))
+
+
+_MOST_ROWS, _MOST_VALUES = 2_000, 40
+"""A page with more takes a browser longer to show than anyone reads."""
 
 
 def write_report(folder: Path) -> Path:
@@ -89,10 +93,10 @@ def _sweep_page(folder: Path) -> dict[str, Any]:
     fields = swept_fields(points)
     points = points.sort_values(fields, key=_rank, kind="stable") if fields else points
     metrics = [metric for metric in METRICS if f"{metric}_mean" in points.columns]
-    swept = [(field_words(field), ", ".join(value_words(value) for value in levels(points, field))) for field in fields]
+    swept = [(field_words(field), _list(levels(points, field))) for field in fields]
     each = config.get("runs")
     return {
-        "title": f"A sweep of {len(points)} points",
+        "title": f"A sweep of {len(points):,} points",
         "summary": [f"Each point was run {each} times." if isinstance(each, int) and each > 1 else ""],
         "settings": [*swept, *[entry for entry in settings(config, _SETTINGS) if entry[0] not in dict(swept)]],
         "n_runs": None,
@@ -100,7 +104,10 @@ def _sweep_page(folder: Path) -> dict[str, Any]:
         "sweep": {
             "fields": [(field_words(field), is_numeric(points[field])) for field in fields],
             "metrics": [METRIC_HEADS[metric] for metric in metrics],
-            "rows": [_sweep_row(row, fields, metrics) for row in points.to_dict("records")],
+            "rows": [_sweep_row(row, fields, metrics) for row in points.head(_MOST_ROWS).to_dict("records")],
+            "heading": "All points"
+            if len(points) <= _MOST_ROWS
+            else f"The first {_MOST_ROWS:,} of {len(points):,} points",
         },
         "llm": None,
         "figures": figures(draw_sweep(folder), CAPTIONS),
@@ -108,6 +115,13 @@ def _sweep_page(folder: Path) -> dict[str, Any]:
         "versions": versions({}, config),
         "config": text,
     }
+
+
+def _list(values: Sequence[Any]) -> str:
+    words = [value_words(value) for value in (values if len(values) <= _MOST_VALUES else values[: _MOST_VALUES - 1])]
+    return ", ".join(
+        words if len(values) <= _MOST_VALUES else [*words, f"… {value_words(values[-1])}, {len(values):,} values"]
+    )
 
 
 def _rank(column: pd.Series) -> pd.Series:

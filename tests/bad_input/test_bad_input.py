@@ -56,7 +56,10 @@ def refused(tmp_path, monkeypatch, capsys) -> Callable[..., None]:
         ),
         ("actors.foo=1", ("actors.foo = 1", "unknown key", "allowed here: crowd, trainers, evaluators, sweep")),
         ("actors.crowd.foo=1", ("actors.crowd.foo = 1", "unknown key", "allowed here: number, cpus, gpus")),
-        ("actors.sweep.foo=1", ("actors.sweep.foo = 1", "unknown key", "allowed here: cpus, max_runs")),
+        (
+            "actors.sweep.foo=1",
+            ("actors.sweep.foo = 1", "unknown key", "allowed here: cpus, gpus, resources, max_runs"),
+        ),
         ("sweep.runs=[1,2]", ("sweep = {'runs': [1, 2]}", "unknown key", TOP)),
         ("1=2", ("1 = 2", "unknown key", TOP)),
         # wrong types
@@ -371,8 +374,11 @@ def test_vectors_in_parquet_are_refused(refused):
         (["foo=1"], ("foo = 1", "unknown key", TOP)),
         (["runs=0"], ("runs = 0", AT_LEAST_1)),
         (
-            [f"sweep.seed={list(range(500))}", f"sweep.crowd.seed={list(range(500))}"],
-            ("sweep", "1,000,000 points", "at most 100,000"),
+            [
+                f"sweep.{field}={list(range(1, 501))}"
+                for field in ("seed", "crowd.seed", "tournament.convergence_distance")
+            ],
+            ("sweep", "500,000,000 points", "at most 100,000,000"),
         ),
     ],
 )

@@ -62,11 +62,11 @@ def test_batches_do_not_change_the_table(whole, tmp_path):
 def test_an_interrupted_sweep_goes_on_where_it_stopped(whole, tmp_path, monkeypatch):
     computed = []
 
-    def interrupted(batch, *rest):
+    def interrupted(plan, batch, *rest):
         if len(computed) == 2:
             raise KeyboardInterrupt
-        computed.extend(point.index for point in batch)
-        return sweeping_run_batch(batch, *rest)
+        computed.extend(batch.tolist())
+        return sweeping_run_batch(plan, batch, *rest)
 
     sweeping_run_batch = sweeping.run_batch
     monkeypatch.setattr(sweeping, "run_batch", interrupted)
@@ -75,9 +75,9 @@ def test_an_interrupted_sweep_goes_on_where_it_stopped(whole, tmp_path, monkeypa
     assert not (tmp_path / "s" / "points.parquet").exists()
     first = list(computed)
 
-    def counted(batch, *rest):
-        computed.extend(point.index for point in batch)
-        return sweeping_run_batch(batch, *rest)
+    def counted(plan, batch, *rest):
+        computed.extend(batch.tolist())
+        return sweeping_run_batch(plan, batch, *rest)
 
     monkeypatch.setattr(sweeping, "run_batch", counted)
     said = sweep(tmp_path / "s")
@@ -99,7 +99,7 @@ def test_a_finished_sweep_computes_nothing(whole, tmp_path, monkeypatch):
 
 def test_a_damaged_part_is_set_aside_and_computed_again(tmp_path, whole):
     sweep(tmp_path / "s")
-    parts = sorted((tmp_path / "s" / "parts").glob("points-*"))
+    parts = sorted((tmp_path / "s" / "parts" / "points").iterdir())
     cut, flipped = parts[0], parts[1]
     cut.write_bytes(cut.read_bytes()[:-40])
     content = bytearray(flipped.read_bytes())
@@ -108,7 +108,7 @@ def test_a_damaged_part_is_set_aside_and_computed_again(tmp_path, whole):
     (tmp_path / "s" / "points.parquet").unlink()
     sweep(tmp_path / "s")
     assert table(tmp_path / "s") == table(whole)
-    assert len(list((tmp_path / "s" / "parts").glob("*.damaged"))) == 2
+    assert len(list((tmp_path / "s" / "damaged").iterdir())) == 2
 
 
 @pytest.mark.usefixtures("local_ray")

@@ -1,0 +1,158 @@
+"""How fast sweeps are: `python -m experiments.bench.sweep_speed`. Every figure is measured in this one run, on this machine.
+
+- start: seconds from the command's start, Ray's included, until its first batch is on disk;
+- points/s: 100,000 trivial points (ten workers, two rounds, nothing valued), over the whole command with its tables and report;
+- memory: the same in 10,000 batches; growth of the driver's resident memory between 20 % and the last percent of the points;
+- two workers: seconds of batches with one place for them over seconds with two, the best of three each, on one Ray that is up.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.console import Console
+
+from crowd_sim.loading import load_people
+from crowd_sim.sweep import Sweep
+from crowd_sim.sweep_cut import batches
+
+N_POINTS = 100_000
+
+TRIVIAL: dict[str, Any] = {
+    "runs": 1,
+    "crowd": {"n_workers": 10},
+    "tournament": {"rounds": 2, "n_groups": 2},
+    "valuation": {"method": "none"},
+    "sweep": {
+        "tournament": {"step": [i / 100 for i in range(1, 101)], "mistake_probability": [i / 100 for i in range(10)]},
+        "seed": list(range(N_POINTS // 1000)),
+    },
+}
+
+WORK: dict[str, Any] = {
+    "runs": 10,
+    "crowd": {"n_workers": 50},
+    "valuation": {"budget": 5_000, "kernel_shap_budget": 0},
+    "actors": {"sweep": {"max_runs": 40}},
+    "sweep": {"seed": list(range(40)), "tournament": {"n_groups": [2, 3, 4, 5]}},
+}
+"""40 batches of a quarter of a second or more: their way to the workers and back counts for little."""
+
+
+@dataclass
+class Watched:
+    """A command as it went on.
+
+    Attributes:
+        seconds: from start to end; first: until the first part was on disk.
+        memory: resident bytes of the driver by the share of the points that were done.
+    """
+
+    seconds: float = 0.0
+    first: float = 0.0
+    memory: list[tuple[float, int]] = field(default_factory=list)
+
+    def growth(self) -> float:
+        """Of the driver's memory between 20 % of the points and the last percent."""
+        (_, early), *_ = (sample for sample in self.memory if sample[0] >= 0.2)
+        *_, (_, late) = (sample for sample in self.memory if sample[0] < 1)
+        return late / early - 1
+
+
+def watch(overrides: Sequence[str], folder: Path) -> Watched:
+    """Run `crowd-sim sweep` on the trivial points and watch its driver."""
+    (folder / "trivial.yaml").write_text(yaml.safe_dump(TRIVIAL), encoding="utf-8")
+    out = folder / f"out-{len(list(folder.iterdir()))}"
+    command = [
+        sys.executable,
+        "-m",
+        "experiments.cli",
+        "sweep",
+        str(folder / "trivial.yaml"),
+        *overrides,
+        "--out",
+        str(out),
+    ]
+    start, watched = time.perf_counter(), Watched()
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own command
+    share = [0.0]
+    reader = threading.Thread(target=lambda: share.extend(_shares(running)))
+    reader.start()
+    while running.poll() is None:
+        if not watched.first and next((out / "parts").glob("points/*.parquet"), None):
+            watched.first = time.perf_counter() - start
+        watched.memory.append((share[-1], _resident(running.pid)))
+        time.sleep(0.05)
+    watched.seconds = time.perf_counter() - start
+    reader.join()
+    if running.returncode:
+        raise RuntimeError(f"{' '.join(command)} ended with status {running.returncode}")
+    return watched
+
+
+def _shares(running: subprocess.Popen[str]) -> Iterator[float]:
+    for line in running.stdout or ():
+        if found := re.match(r"points: ([0-9,]+) of ([0-9,]+)", line):
+            done, total = (int(number.replace(",", "")) for number in found.groups())
+            yield done / total
+
+
+def _resident(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096
+    except (OSError, IndexError):
+        return 0
+
+
+def two_workers() -> float:
+    """Seconds with one place for batches over seconds with two."""
+    import ray
+
+    from actors.sweep import run_batches_on_ray
+
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+    try:
+        seconds: dict[float, list[float]] = {1.0: [], 2.0: []}
+        for cpus in (1.0, 2.0) * 4:  # in turns, as other work on the machine comes and goes
+            plan = Sweep.parse({**WORK, "actors": {"sweep": {**WORK["actors"]["sweep"], "cpus": cpus}}})
+            start = time.perf_counter()
+            done = 0
+            for results in run_batches_on_ray(
+                plan, batches(plan, plan.first.actors.sweep.max_runs), load_people, False
+            ):
+                done += sum(len(result.points) for result in results)
+            if done != plan.n_points:
+                raise RuntimeError(f"{done} of {plan.n_points} points have a result")
+            seconds[cpus].append(time.perf_counter() - start)
+        return min(seconds[2.0][1:]) / min(seconds[1.0][1:])  # the first of each only warms up
+    finally:
+        ray.shutdown()
+
+
+def main() -> None:
+    """Measure and print."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    console = Console(highlight=False)
+    with tempfile.TemporaryDirectory() as name:
+        large = watch([], Path(name))
+        console.print(f"start: {large.first:.1f} s")
+        rate = N_POINTS / large.seconds
+        console.print(f"points/s: {rate:,.0f} ({N_POINTS:,} points in {large.seconds:.1f} s)")
+        small = watch(["actors.sweep.max_runs=10"], Path(name))
+        console.print(f"memory: {small.growth():+.1%} in 10,000 batches ({small.seconds:.1f} s)")
+    console.print(f"two workers: {two_workers():.2f} times as fast as one")
+
+
+if __name__ == "__main__":
+    main()

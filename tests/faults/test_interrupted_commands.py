@@ -1,0 +1,147 @@
+"""The command itself is stopped, and nodes are taken from under it: the same command goes on, with the same result."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from crowd_sim.loading import load_content
+from crowd_sim.sweep import Sweep
+from experiments import sweeping
+from tests.faults.callbacks import VARIABLE, Script
+from tests.faults.processes import descendants, gone, is_agent
+
+SWEEP = """\
+crowd: {n_workers: 8}
+tournament: {rounds: 1, n_groups: 2, grouping: "tests.faults.callbacks:grouping"}
+valuation: {method: none}
+actors: {sweep: {max_runs: 4, cpus: 1}}
+sweep: {seed: SEEDS, crowd: {n_workers: [8, 9, 10, 12]}}
+"""
+ROOT = str(Path(__file__).parents[2])
+
+
+@pytest.fixture
+def command(tmp_path):
+    """The command, its environment, and the script of faults."""
+    script = Script(tmp_path / "script")
+    script.folder.mkdir()
+    (tmp_path / "sweep.yaml").write_text(SWEEP.replace("SEEDS", str(list(range(20)))))
+    path = os.pathsep.join(filter(None, (ROOT, os.environ.get("PYTHONPATH"))))
+    environment = {**os.environ, VARIABLE: str(script.folder), "PYTHONPATH": path}
+    arguments = [sys.executable, "-m", "experiments.cli", "sweep", "sweep.yaml", "--out"]
+    return {"args": arguments, "cwd": tmp_path, "env": environment}, script
+
+
+def parts(folder):
+    return {path: path.read_bytes() for path in (folder / "parts").glob("*/*.parquet")}
+
+
+def start(command, *more):
+    options = {**command, "args": [*command["args"], *more]}
+    return subprocess.Popen(**options, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for_parts(running, folder, n):
+    patience = time.monotonic() + 100
+    while len(parts(folder)) < n:
+        assert running.poll() is None, running.communicate()
+        assert time.monotonic() < patience
+        time.sleep(0.02)
+
+
+def sweep(folder):
+    """The same command in this process, without drawing; what it says."""
+    console = Console(file=io.StringIO())
+    plan = Sweep.parse(load_content(folder.parent / "sweep.yaml"))
+    assert sweeping.sweep(plan, "sweep", folder, "none", console).done == 80
+    return console.file.getvalue()
+
+
+def tables(folder):
+    return [(folder / name).read_bytes() for name in ("points.parquet", "workers_sample.parquet")]
+
+
+@pytest.mark.parametrize(("how", "status"), [(signal.SIGKILL, -9), (signal.SIGTERM, 130), (signal.SIGINT, 130)])
+def test_a_stopped_command_leaves_no_process_and_goes_on(command, tmp_path, how, status, monkeypatch):
+    command, script = command
+    script.add("slow")
+    address = ["--ray-address", "none"] if how == signal.SIGINT else []
+    running = start(command, "out", *address)
+    wait_for_parts(running, tmp_path / "out", 6)
+    children = {pid for pid in descendants(running.pid) if how != signal.SIGKILL or not is_agent(pid)}
+    assert bool(children) == (not address)
+    running.send_signal(how)
+    _, stderr = running.communicate(timeout=60)
+    assert running.returncode == status
+    if how != signal.SIGKILL:
+        (line,) = [line for line in stderr.splitlines() if "crowd-sim" in line]
+        assert line == "crowd-sim: interrupted; a sweep goes on where it stopped when the same command is given again"
+    assert gone(children, seconds=60)
+    before = parts(tmp_path / "out")
+    done = sum(len(pd.read_parquet(path)) for path in before if path.parent.name == "points")
+    assert 0 < done < 80
+
+    script.clear()
+    monkeypatch.setenv(VARIABLE, str(script.folder))
+    monkeypatch.setattr("experiments.report.write_report", lambda _: None)
+    assert f"{done} of 80 points are there; {80 - done} to go" in sweep(tmp_path / "out")
+    assert len(script.count("calls")) == 80 - done  # only what was not there, once each
+    assert before.items() <= parts(tmp_path / "out").items()
+    sweep(tmp_path / "whole")
+    assert tables(tmp_path / "out") == tables(tmp_path / "whole")
+
+
+ON_A_CLUSTER = """
+import io, json, os, sys, threading, time
+from contextlib import nullcontext
+from pathlib import Path
+import ray
+from ray.cluster_utils import Cluster
+from rich.console import Console
+from crowd_sim.loading import load_content
+from crowd_sim.sweep import Sweep
+from experiments import sweeping
+
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+lost = cluster.add_node(num_cpus=2)
+ray.init(address=cluster.address, log_to_driver=False)
+sweeping.connected = lambda *_: nullcontext()
+
+def take_away():
+    while len(list(Path("out/parts").glob("points/*"))) < 8:
+        time.sleep(0.01)
+    cluster.remove_node(lost, allow_graceful=False)
+
+thread = threading.Thread(target=take_away)
+thread.start()
+swept = sweeping.sweep(Sweep.parse(load_content("sweep.yaml")), "test", Path("out"), None, Console(file=io.StringIO()))
+thread.join()
+print(json.dumps({"done": swept.done, "failed": swept.failed, "left": swept.left}))
+ray.shutdown()
+cluster.shutdown()
+"""
+
+
+def test_a_lost_node_costs_nothing(command, tmp_path, monkeypatch):
+    command, script = command
+    script.add("slow")
+    cluster = {**command, "args": [sys.executable, "-c", ON_A_CLUSTER]}
+    done = subprocess.run(**cluster, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr
+    (said,) = [line for line in done.stdout.splitlines() if line.startswith("{")]
+    assert json.loads(said) == {"done": 80, "failed": 0, "left": 0}
+    monkeypatch.setenv(VARIABLE, str(script.folder))
+    monkeypatch.setattr("experiments.report.write_report", lambda _: None)
+    sweep(tmp_path / "whole")
+    assert tables(tmp_path / "out") == tables(tmp_path / "whole")
+    written = (tmp_path / "out" / "parts" / "points").iterdir()
+    assert sorted(number for path in written for number in pd.read_parquet(path)["point"]) == list(range(80))

@@ -1,0 +1,212 @@
+"""Sweeps under faults: counts are exact, nothing is lost, nothing is doubled, and what comes out in the end is the same."""
+
+import errno
+import io
+import os
+from contextlib import nullcontext
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from crowd_sim.errors import StorageError
+from crowd_sim.results import folder as files
+from crowd_sim.sweep import Sweep
+from experiments import sweeping
+from experiments.running import IN_PROCESS
+
+# four batches of four points, each of one size of crowd
+CONTENT = {
+    "crowd": {"n_workers": 8},
+    "tournament": {"rounds": 1, "n_groups": 2, "grouping": "tests.faults.callbacks:grouping"},
+    "valuation": {"method": "none"},
+    "actors": {"sweep": {"max_runs": 4, "cpus": 1}},
+    "sweep": {"seed": [0, 1, 2, 3], "crowd": {"n_workers": [8, 9, 10, 12]}},
+}
+SIZES = [8, 9, 10, 12]
+ONE_BATCH = {**CONTENT, "sweep": {"crowd": {"n_workers": SIZES}}}
+
+
+def sweep(folder, content=CONTENT, address=None, **options):
+    console = Console(file=io.StringIO())
+    swept = sweeping.sweep(Sweep.parse(content), "test", folder, address, console, **options)
+    return swept, console.file.getvalue()
+
+
+@pytest.fixture
+def on_ray(local_ray, monkeypatch):
+    """The session's Ray in the place of one of the sweep's own."""
+    monkeypatch.setattr(sweeping, "connected", lambda *_: nullcontext())
+
+
+@pytest.fixture
+def whole(tmp_path, script):
+    """The tables of sweeps that nothing happened to, by content."""
+
+    def made(content):
+        sweep(tmp_path / "whole", content, IN_PROCESS)
+        tables = tables_of(tmp_path / "whole")
+        script.clear()
+        return tables
+
+    return made
+
+
+@pytest.fixture(autouse=True)
+def no_drawing(monkeypatch):
+    """Figures are tested elsewhere, and take longer than all else here."""
+    monkeypatch.setattr("experiments.report.write_report", lambda _: None)
+
+
+def tables_of(folder):
+    return {path.name: path.read_bytes() for path in folder.glob("*.parquet")}
+
+
+@pytest.mark.usefixtures("on_ray")
+@pytest.mark.parametrize("fault", ["exit", "kill"])
+def test_a_batch_whose_process_dies_once_runs_again(tmp_path, script, whole, fault):
+    expected = whole(CONTENT)
+    script.add(f"{fault}-1")
+    swept, _ = sweep(tmp_path / "s")
+    assert (swept.done, swept.failed, swept.left) == (16, 0, 0)
+    assert script.count("done") == [fault]
+    assert len(script.count("calls")) == 16 + 4  # all points, and those of the batch that died
+    assert tables_of(tmp_path / "s") == expected
+
+
+@pytest.mark.usefixtures("on_ray")
+def test_two_batches_that_die_at_once_both_run_again(tmp_path, script, whole):
+    expected = whole(CONTENT)
+    script.add("exit-1", "kill-1")
+    assert sweep(tmp_path / "s")[0].done == 16
+    assert script.count("done") == ["exit", "kill"]
+    assert len(script.count("calls")) == 16 + 2 * 4
+    assert tables_of(tmp_path / "s") == expected
+
+
+@pytest.mark.usefixtures("on_ray")
+def test_a_point_that_kills_its_process_is_found_named_and_left_out(tmp_path, script, whole):
+    expected = whole(ONE_BATCH)
+    script.add("always-exit-12")
+    swept, _ = sweep(tmp_path / "s", ONE_BATCH)
+    assert (swept.done, swept.failed, swept.left) == (3, 1, 0)
+    # the batch twice, its half once, the point alone twice
+    assert script.count("done") == ["exit"] * 5
+    failures = pd.read_parquet(tmp_path / "s" / "failures.parquet")
+    assert failures.to_dict("records") == [
+        {"crowd.n_workers": 12, "error": "the process that ran it died, 2 times", "traceback": "", "attempts": 1}
+    ]
+    assert pd.read_parquet(tmp_path / "s" / "points.parquet")["crowd.n_workers"].tolist() == [8, 9, 10]
+
+    script.clear()
+    assert sweep(tmp_path / "s", ONE_BATCH)[0].failed == 1  # given up until one asks
+    assert script.count("calls") == []
+    swept, _ = sweep(tmp_path / "s", ONE_BATCH, retry_failed=True)
+    assert (swept.done, swept.failed) == (4, 0)
+    assert script.count("calls") == ["12"]
+    assert tables_of(tmp_path / "s") == expected
+
+
+@pytest.mark.parametrize("address", [IN_PROCESS, None])
+@pytest.mark.usefixtures("on_ray")
+def test_a_users_bug_fails_its_points_and_no_other(tmp_path, script, whole, address):
+    expected = whole(CONTENT)
+    script.add("always-raise-9")
+    swept, said = sweep(tmp_path / "s", address=address)
+    assert (swept.done, swept.failed, swept.left) == (12, 4, 0)
+    assert "4 failed" in said
+    failures = pd.read_parquet(tmp_path / "s" / "failures.parquet")
+    assert failures[["seed", "crowd.n_workers", "attempts"]].to_numpy().tolist() == [[seed, 9, 1] for seed in range(4)]
+    assert set(failures["error"]) == {"ZeroDivisionError: a bug of the user's own"}
+    assert failures["traceback"].str.contains("callbacks.py").all()
+    assert swept.first_failure["error"] == failures["error"][0]
+
+    script.clear()
+    script.add("always-raise-9")
+    assert sweep(tmp_path / "s", address=address, retry_failed=True)[0].failed == 4
+    assert pd.read_parquet(tmp_path / "s" / "failures.parquet")["attempts"].tolist() == [2, 2, 2, 2]
+    assert script.count("calls") == ["9"] * (4 + 2 * 2 + 4 * 1)  # halved, and halved again
+    script.clear()
+    assert sweep(tmp_path / "s", address=address, retry_failed=True)[0].done == 16
+    assert script.count("calls") == ["9"] * 4
+    assert tables_of(tmp_path / "s") == expected
+
+
+def test_where_all_points_fail_there_is_a_table_of_failures_only(tmp_path, script):
+    script.add(*(f"always-raise-{n}" for n in SIZES))
+    swept, _ = sweep(tmp_path / "s", address=IN_PROCESS)
+    assert (swept.done, swept.failed) == (0, 16)
+    assert {path.name for path in tmp_path.joinpath("s").glob("*.parquet")} == {"failures.parquet"}
+
+
+@pytest.mark.parametrize("which", range(4))
+def test_a_full_disk_ends_in_one_line_and_costs_the_batch_in_hand(tmp_path, script, whole, monkeypatch, which):
+    expected = whole(CONTENT)
+    sync, calls = os.fsync, []
+
+    def full(handle):
+        calls.append(handle)
+        if len(calls) == 6 + which:  # in the middle of the parts
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        sync(handle)
+
+    monkeypatch.setattr(files.os, "fsync", full)
+    with pytest.raises(StorageError, match=r"parts.* cannot be written \(No space left on device\); what is finished"):
+        sweep(tmp_path / "s", address=IN_PROCESS)
+    monkeypatch.undo()
+    assert not [path for path in (tmp_path / "s").rglob("*") if path.name.startswith(".")]
+    played = len(script.count("calls"))
+    there = len(list((tmp_path / "s" / "parts" / "points").glob("*")))
+    assert sweep(tmp_path / "s", address=IN_PROCESS)[0].done == 16
+    # what has its part is not played again
+    assert len(script.count("calls")) - played == 16 - 4 * there
+    assert tables_of(tmp_path / "s") == expected
+
+
+def test_shards_together_are_the_whole(tmp_path, script, whole):
+    expected = whole(CONTENT)
+    script.add("always-raise-9")
+    sweep(tmp_path / "failing", address=IN_PROCESS)
+    script.clear()
+    for number, folder in ((1, "a"), (2, "b"), (3, "b"), (4, "c")):
+        shard = sweeping.Shard(number, 4)
+        for _ in range(2):  # what a shard has done it does not do again
+            swept, _ = sweep(tmp_path / folder, address=IN_PROCESS, shard=shard)
+            assert swept.left > 0
+            assert not list((tmp_path / folder).glob("*.parquet"))
+    assert script.count("calls") == sorted(str(n) for n in SIZES * 4)
+    with_gap = sweeping.merge(tmp_path / "merged", [tmp_path / "c", tmp_path / "a"])
+    assert (with_gap.done, with_gap.left) == (8, 8)
+    for _ in range(2):  # merging twice, or a folder twice, doubles nothing
+        folders = [tmp_path / name for name in ("c", "a", "b", "a")]
+        assert sweeping.merge(tmp_path / "merged", folders).done == 16
+        assert tables_of(tmp_path / "merged") == expected
+    assert len(script.count("calls")) == 16
+    # the last shard to end in a common folder makes the tables
+    for number in (1, 2, 3):
+        swept, _ = sweep(tmp_path / "common", address=IN_PROCESS, shard=sweeping.Shard(number, 3))
+    assert swept.done == 16
+    assert tables_of(tmp_path / "common") == expected
+
+
+def test_failures_are_merged_like_results(tmp_path, script):
+    script.add("always-raise-9")
+    sweep(tmp_path / "whole", address=IN_PROCESS)
+    for number in (1, 2):
+        sweep(tmp_path / str(number), address=IN_PROCESS, shard=sweeping.Shard(number, 2))
+    swept = sweeping.merge(tmp_path / "merged", [tmp_path / "1", tmp_path / "2"])
+    assert (swept.done, swept.failed, swept.left) == (12, 4, 0)
+    assert tables_of(tmp_path / "merged") == tables_of(tmp_path / "whole")
+
+
+def test_partial_results_can_be_read_while_a_sweep_runs(tmp_path, script, monkeypatch):
+    seen = []
+    write = sweeping.SweepFolder.write
+
+    def watched(self, *args):
+        write(self, *args)
+        seen.append(len(pd.read_parquet(tmp_path / "s" / "parts" / "points")))
+
+    monkeypatch.setattr(sweeping.SweepFolder, "write", watched)
+    sweep(tmp_path / "s", address=IN_PROCESS)
+    assert seen == [4, 8, 12, 16]

@@ -1,0 +1,164 @@
+"""A cluster of two nodes on this machine, as the README starts one: it runs jobs, and what it cannot hold is refused."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+import ray
+
+from actors.resources import Need, check_capacity, fitting, need_of_run, options_of, reserved
+from crowd_sim.config import ActorsConfig, PoolConfig, SweepWorkers
+from crowd_sim.errors import ClusterError
+from tests.bad_input.command import SWEEP
+from tests.faults.processes import descendants, gone
+
+ROOT = str(Path(__file__).parents[1])
+BIN = Path(sys.executable).parent
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Addresses of Ray and of its dashboard, and the environment that has the cluster's token."""
+    folder = tempfile.mkdtemp(prefix="ray", dir="/tmp")  # short: sockets have names of at most 107 characters
+    path = os.pathsep.join(filter(None, (ROOT, os.environ.get("PYTHONPATH"))))
+    Path(folder, "token").write_text("0123456789abcdef" * 4)
+    own = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": f"{folder}/token", "PYTHONPATH": path}
+    environment = {**os.environ, **own, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+    port, dashboard = free_port(), free_port()
+    head = ["--head", "--num-cpus=1", f"--port={port}", f"--dashboard-port={dashboard}", f"--temp-dir={folder}"]
+    head += [f"--ray-client-server-port={free_port()}", "--include-dashboard=true"]
+    node = [f"--address=127.0.0.1:{port}", "--num-cpus=1", '--resources={"cpu_node": 1}']
+    started = []
+    try:
+        for arguments in (head, node):
+            command = [BIN / "ray", "start", "--block", "--disable-usage-stats", *arguments]
+            command.append(f"--dashboard-agent-listen-port={free_port()}")  # others may have a Ray on this machine
+            quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+            started.append(subprocess.Popen(command, env=environment, **quiet))
+            if len(started) == 1:
+                wait_for(dashboard, started[0])
+        yield f"127.0.0.1:{port}", f"http://127.0.0.1:{dashboard}", environment
+    finally:
+        processes = {pid for process in started for pid in descendants(process.pid)}
+        for process in reversed(started):
+            process.terminate()
+            process.wait(timeout=60)
+        assert gone(processes, seconds=60)
+        shutil.rmtree(folder)
+
+
+def wait_for(port, process):
+    patience = time.monotonic() + 90
+    while time.monotonic() < patience:
+        assert process.poll() is None
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.2)
+    raise TimeoutError(port)
+
+
+def call(environment, folder, *command):
+    return subprocess.run(
+        command, env=environment, cwd=folder, capture_output=True, text=True, timeout=180, check=False
+    )
+
+
+def test_a_sweep_is_submitted_as_a_job(cluster, tmp_path):
+    _, dashboard, environment = cluster
+    (tmp_path / "sweep.yaml").write_text(SWEEP)
+    sweep = ["sweep", str(tmp_path / "sweep.yaml"), "actors.sweep.resources={cpu_node: 0.5}", "actors.wait=60"]
+    crowd_sim = [sys.executable, "-m", "experiments.cli"]
+    job = [
+        BIN / "ray",
+        "job",
+        "submit",
+        f"--address={dashboard}",
+        "--",
+        *crowd_sim,
+        *sweep,
+        "--out",
+        str(tmp_path / "job"),
+    ]
+    patience = time.monotonic() + 90
+    submitted = call(environment, tmp_path, *job)
+    while "No available agent" in submitted.stderr and time.monotonic() < patience:  # the head is still starting
+        time.sleep(1)
+        submitted = call(environment, tmp_path, *job)
+    assert submitted.returncode == 0, submitted.stdout + submitted.stderr
+    assert "succeeded" in submitted.stdout
+    assert "points: 4 of 4" in submitted.stdout
+    alone = call(environment, tmp_path, *crowd_sim, *sweep, "--out", "alone", "--ray-address", "none")
+    assert alone.returncode == 0, alone.stderr
+    for name in ("points.parquet", "workers_sample.parquet"):
+        assert (tmp_path / "job" / name).read_bytes() == (tmp_path / "alone" / name).read_bytes()
+
+
+def test_a_cluster_that_does_not_grow_is_waited_for_and_then_refused(cluster, tmp_path):
+    address, _, environment = cluster
+    (tmp_path / "sweep.yaml").write_text(SWEEP)
+    asked = ["actors.sweep.resources={gpu_node: 0.01}", "actors.wait=2", "--ray-address", address]
+    refused = call(environment, tmp_path, sys.executable, "-m", "experiments.cli", "sweep", "sweep.yaml", *asked)
+    assert refused.returncode == 1
+    waiting, last = (line for line in refused.stderr.splitlines() if "gpu_node" in line)
+    lacking = "the configuration's actors need 0.01 gpu_node at once, the cluster has 0"
+    assert waiting == f"waiting for the cluster, 2 s left: {lacking}"
+    assert last.startswith(f"crowd-sim: {lacking} (waited 2 s, actors.wait): lower actors")
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_what_is_reserved_is_for_the_actors_of_its_holder():
+    @ray.remote(num_cpus=0)
+    class Manager:
+        def start(self):
+            self.actor = ray.remote(Worker).options(**options_of(PoolConfig(cpus=2.0))).remote()
+            return ray.get(self.actor.here.remote(), timeout=60)
+
+    class Worker:
+        def here(self):
+            return ray.util.get_current_placement_group() is not None
+
+    need = Need(({"CPU": 2.0},))
+    with reserved(need) as options:
+        assert ray.available_resources().get("CPU", 0) == 0
+        manager = Manager.options(**options).remote()
+        assert ray.get(manager.start.remote(), timeout=60)
+        ray.kill(manager)
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_two_that_want_the_whole_cluster_do_not_wait_for_each_other_for_ever(monkeypatch):
+    need = Need(({"CPU": 1.5},))
+    with reserved(need), monkeypatch.context() as patched:
+        patched.setattr("actors.resources.RESERVING", 1.0)
+        with pytest.raises(ClusterError, match=r"no room for 1.5 CPUs at once within 1 s"), reserved(need):
+            pass
+    with reserved(need):  # given back
+        pass
+    with reserved(
+        need_of_run(ActorsConfig(**{pool: PoolConfig(cpus=0.0) for pool in ("crowd", "trainers", "evaluators")}))
+    ):
+        pass
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_nodes_that_are_too_small_for_an_actor_are_named(monkeypatch):
+    nodes = [{"CPU": 2.0}, {"CPU": 2.0, "GPU": 1.0}]
+    monkeypatch.setattr("actors.resources._nodes", lambda: nodes)
+    check_capacity(Need(({"CPU": 2.0, "GPU": 1.0}, {"CPU": 2.0})))
+    with pytest.raises(ClusterError, match=r"an actor needs 3 CPUs, and no node has that"):
+        check_capacity(Need(({"CPU": 3.0},)))
+    assert fitting(SweepWorkers(cpus=0.5)) == 8
+    assert fitting(SweepWorkers(cpus=0.5, gpus=0.5)) == 2
