@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -20,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from crowd_sim.crowd.population import Population
-from crowd_sim.errors import InputError
+from crowd_sim.errors import InputError, StorageError
 
 _TEMPORARY = re.compile(r"\..+\.[0-9]+\.part")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # s3://…, as pathlib leaves it
@@ -28,11 +29,11 @@ _VERSIONS = ("crowd-sim", "numpy", "scipy", "numba", "pandas", "pyarrow")
 
 
 def fingerprint(determinants: Mapping[str, Any], population: Population | None = None) -> str:
-    """SHA-256 of what results depend on: the configuration without its actors, and the people's vectors."""
+    """SHA-256 of what results depend on: the configuration without its actors, and the people."""
     digest = hashlib.sha256(json.dumps(determinants, sort_keys=True).encode())
     if population is not None:
-        digest.update(population.vectors.tobytes())
-        digest.update("\n".join(map(str, population.ids)).encode())
+        for piece in population.identity():
+            digest.update(piece)
     return digest.hexdigest()
 
 
@@ -122,6 +123,11 @@ def write_text(path: Path, text: str) -> None:
     _replace(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write bytes."""
+    _replace(path, lambda temporary: temporary.write_bytes(content))
+
+
 def _replace(path: Path, write: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -130,5 +136,9 @@ def _replace(path: Path, write: Any) -> None:
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS):
+            raise
+        raise StorageError(f"{path} cannot be written: {error.strerror}") from None
     finally:
         temporary.unlink(missing_ok=True)

@@ -33,14 +33,14 @@ def config(**tournament):
 
 
 class Killer(RayHost):
-    """Kills one actor of each kind in the middle of its work, the way a crash would: Ray may start it anew."""
+    """Kills one actor of each kind in the middle of its work."""
 
     def __init__(self, actors):
         super().__init__(actors)
         self.killed = []
 
     def _kill(self, actor, kind):
-        ray.kill(actor, no_restart=False)
+        ray.kill(actor)
         self.killed.append(kind)
 
     @contextmanager
@@ -50,7 +50,7 @@ class Killer(RayHost):
 
             def group_sums(*call):
                 if next(rounds) == 3:
-                    self._kill(crowd._shards[1], "crowd")
+                    self._kill(crowd.pool.actors[1], "crowd")
                 return whole(*call)
 
             crowd.group_sums = group_sums
@@ -59,7 +59,7 @@ class Killer(RayHost):
     @contextmanager
     def trainers(self):
         with super().trainers() as trainers:
-            self._kill(trainers._trainers[0], "trainer")
+            self._kill(trainers.pool.actors[0], "trainer")
             yield trainers
 
     @contextmanager
@@ -71,7 +71,7 @@ class Killer(RayHost):
                 def watched():
                     for i, chunk in enumerate(chunks):
                         if i == 1 and "evaluator" not in self.killed:
-                            self._kill(evaluators._evaluators[0], "evaluator")
+                            self._kill(evaluators.pool.actors[0], "evaluator")
                         yield chunk
 
                 return whole(numbers, watched())
@@ -104,7 +104,7 @@ def test_bad_input_found_in_an_actor_stays_one_line():
 
 def test_silence_has_an_end(monkeypatch):
     monkeypatch.setattr("actors.failure.PATIENCE", 0.2)
-    monkeypatch.setattr("actors.failure._POLL", 0.1)
+    monkeypatch.setattr("actors.failure.POLL", 0.1)
 
     @ray.remote(num_cpus=64)
     def never():

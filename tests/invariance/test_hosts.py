@@ -6,6 +6,9 @@ import pytest
 from actors.host import RayHost
 from actors.round_manager import run_on_ray
 from crowd_sim.config import ActorsConfig, RunConfig
+from crowd_sim.crowd.employed import Employed
+from crowd_sim.crowd.population import Population
+from crowd_sim.crowd.shard import Call, Key
 from crowd_sim.loading import load_people
 from crowd_sim.results.run_folder import open_run, write_run
 from crowd_sim.services import InProcess
@@ -72,9 +75,11 @@ class TestEveryHost:
         rng = np.random.default_rng(0)
         vectors, rows = rng.normal(size=(30, 4)), rng.integers(30, size=(2, 21))
         assignment, weights = rng.integers(3, size=(2, 21)), rng.uniform(size=(2, 21))
-        with host.crowd(vectors, rows, 4) as crowd:
-            sums = crowd.group_sums(assignment, weights, 3)
-            again = crowd.group_sums(assignment, weights, 3)
+        people = Population(vectors, [str(i) for i in range(30)], list("abcd"))
+        call = Call(1, np.zeros((2, 4)), assignment, weights, 3)
+        with host.crowd(Employed(people, rows, 4, Key("honest", *np.zeros((2, 2), dtype=np.uint64)))) as crowd:
+            sums = crowd.group_sums(call)
+            again = crowd.group_sums(call)
         assert sums.tobytes() == again.tobytes()
         one_hot = np.eye(3)[assignment] * weights[..., None]
         np.testing.assert_allclose(sums[..., :-1], np.einsum("bnk,bnd->bkd", one_hot, vectors[rows]), rtol=1e-12)
