@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from actors.measures import Event, Measures
 from actors.pool import Pool, Work
 from crowd_sim.config import RunConfig
 from crowd_sim.crowd.population import Population
+from crowd_sim.errors import StorageError
 from crowd_sim.progress import Progress, quiet
 from crowd_sim.results.checkpoints import Checkpoint
 from crowd_sim.results.record import Record
@@ -84,10 +86,10 @@ class _Supervisor:
     def outcome(self) -> Outcome:
         """The run's outcome."""
         try:
-            outcome = self._pool.answer(self._pool.submit(Work(0, "run", (), "the run")))
-            self._look()
-            return outcome
+            return self._pool.answer(self._pool.submit(Work(0, "run", (), "the run")))
         finally:
+            if not isinstance(sys.exception(), StorageError | KeyboardInterrupt):
+                self._look()  # the last checkpoint, also of a run that failed
             self._pool.close()
             self._tell(self._measures.take_events())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Protocol
@@ -20,7 +21,7 @@ from crowd_sim.metrics import METRICS, pearson, rounds_to_converge, spearman
 from crowd_sim.people import people_of, run_keys
 from crowd_sim.progress import Progress, quiet
 from crowd_sim.scores import Score
-from crowd_sim.services import Host
+from crowd_sim.services import Host, LocalEvaluators
 from crowd_sim.strategies import strategy
 from crowd_sim.tournament.draws import Draws
 from crowd_sim.tournament.grouping import Grouping
@@ -35,7 +36,10 @@ class Saving(Protocol):
         """The course to go on with; None: from the start."""
 
     def after_round(self, course: Course) -> None:
-        """Told after every round, and once before the first one: may keep the course."""
+        """Told after every round: may keep the course."""
+
+    def stopped(self, course: Course) -> None:
+        """Told where the course went no further than this, for an error or an interruption: keeps it."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,8 @@ def simulate(
     """
     plan = plan_games(configs, population)
     # a BLAS that splits its sums over threads would make the bits depend on the machine
-    with threadpool_limits(1), host.evaluators(plan.games) as evaluators:
+    evaluation = host.evaluators(plan.games) if plan.games else nullcontext(LocalEvaluators([]))
+    with threadpool_limits(1), evaluation as evaluators:
         histories: dict[int, History] = {}
         for members in _by_rules(configs):
             played = _tournament([configs[i] for i in members], population, host, progress, saving)
@@ -164,7 +169,7 @@ def _tournament(
     employed = Employed(population, workers, first.crowd.chunk_size, Key(first.crowd.behaviour, seeds, runs))
     course = (saving.last(rules) if saving else None) or Course(rules, start(rules, workers.shape[1]))
     if course.state.round < rules.rounds:
-        with host.crowd(employed) as crowd, host.trainers() as trainers:
+        with host.crowd(employed) as crowd, host.trainers() as trainers, _stopping(saving, course):
             while course.state.round < rules.rounds:
                 course.advance(*play(rules, course.state, crowd.group_sums, trainers.tune))
                 if saving:
@@ -174,6 +179,16 @@ def _tournament(
     stop = 0
     for n_runs in repeats:
         yield history.of(slice(stop, stop := stop + n_runs))
+
+
+@contextmanager
+def _stopping(saving: Saving | None, course: Course) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        if saving:
+            saving.stopped(course)
+        raise
 
 
 def _outcome(config: RunConfig, population: Population, history: History, values: Sequence[Valued]) -> Outcome:

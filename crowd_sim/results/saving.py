@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from crowd_sim.config import CheckpointConfig
+from crowd_sim.errors import StorageError
 from crowd_sim.history import Course
 from crowd_sim.results.checkpoints import Cadence, Checkpoint
 from crowd_sim.tournament.rounds import Rules
@@ -25,6 +27,7 @@ class Keeping:
         """`earlier`: the latest first; `keep`: where new ones go; `tell`: what to call with events for the log."""
         self._earlier, self._keep, self._tell = earlier, keep, tell
         self._cadence = Cadence(config)
+        self._kept = 0
 
     def last(self, rules: Rules) -> Course | None:
         """See `crowd_sim.simulation.Saving`."""
@@ -35,16 +38,26 @@ class Keeping:
                 self._tell("checkpoint unusable", round=checkpoint.round, reason=repr(error))
             else:
                 self._tell("resumed", round=course.state.round)
+                self._kept = course.state.round
                 return course
         return None
 
     def after_round(self, course: Course) -> None:
         """See `crowd_sim.simulation.Saving`."""
-        number = course.state.round
-        if self._cadence.is_due(number, course.rules.rounds):
-            start = time.perf_counter()
-            checkpoint = Checkpoint(number, course.pack())
-            self._keep(checkpoint)
-            seconds = time.perf_counter() - start
-            self._cadence.took(seconds)
-            self._tell("checkpoint", round=number, bytes=len(checkpoint.content), seconds=round(seconds, 4))
+        if self._cadence.is_due(course.state.round, course.rules.rounds):
+            self._write(course)
+
+    def stopped(self, course: Course) -> None:
+        """See `crowd_sim.simulation.Saving`."""
+        if course.state.round > self._kept:
+            with suppress(StorageError):  # why it stopped is what counts, and may be just that
+                self._write(course)
+
+    def _write(self, course: Course) -> None:
+        start = time.perf_counter()
+        checkpoint = Checkpoint(course.state.round, course.pack())
+        self._keep(checkpoint)
+        seconds = time.perf_counter() - start
+        self._kept = checkpoint.round
+        self._cadence.took(seconds)
+        self._tell("checkpoint", round=checkpoint.round, bytes=len(checkpoint.content), seconds=round(seconds, 4))

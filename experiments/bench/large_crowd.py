@@ -48,6 +48,9 @@ class Clock:
         """See `crowd_sim.simulation.Saving`."""
         self.ends.append(time.perf_counter())
 
+    def stopped(self, _course: Course) -> None:
+        """See `crowd_sim.simulation.Saving`."""
+
     def seconds(self) -> list[float]:
         """Seconds of each round but the first, which waits for shards to be built and code to be compiled."""
         return [after - before for before, after in zip(self.ends, self.ends[1:], strict=False)]
