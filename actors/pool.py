@@ -31,12 +31,14 @@ class Work:
         member: number of the actor.
         method, arguments: of the call.
         name: what a person would call it.
+        may_kill: whether it is a suspect when its actor dies; a whole run, say, is not, as it goes on where it was.
     """
 
     member: int
     method: str
     arguments: tuple[Any, ...]
     name: str
+    may_kill: bool = True
 
 
 @dataclass
@@ -157,7 +159,7 @@ class Pool:
             return
         start = time.monotonic()
         self._measures.failed(self._kind, member, failed.failure, ticket.work.name)
-        had_begun = failed.failure is Failure.HANG or self._is_ready(member)
+        had_begun = ticket.work.may_kill and (failed.failure is Failure.HANG or self._is_ready(member))
         while True:
             with suppress(RayError):
                 ray.kill(self.actors[member])  # one that hangs, or cannot be reached, must not come back

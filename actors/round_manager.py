@@ -86,7 +86,7 @@ class _Supervisor:
     def outcome(self) -> Outcome:
         """The run's outcome."""
         try:
-            return self._pool.answer(self._pool.submit(Work(0, "run", (), "the run")))
+            return self._pool.answer(self._pool.submit(Work(0, "run", (), "the run", may_kill=False)))
         finally:
             if not isinstance(sys.exception(), StorageError | KeyboardInterrupt):
                 self._look()  # the last checkpoint, also of a run that failed

@@ -27,14 +27,14 @@ KINDS = list(_KINDS)
 
 def config(kind, n_actors=1, **changes):
     """Two runs of 60 workers in 8 chunks, 12 rounds; `changes` by dotted names with __ for the dot."""
-    pool = {"number": n_actors, "cpus": 0.1}
+    pools = {"crowd": n_actors, "trainers": min(n_actors, 2), "evaluators": min(n_actors, 2)}
     content = {
         "seed": 3,
         "runs": 2,
         "crowd": {"n_workers": 60, "chunk_size": 8, **_KINDS[kind].get("crowd", {})},
         "tournament": {"rounds": 12, "n_groups": 3, **_KINDS[kind].get("tournament", {})},
         "valuation": _KINDS[kind]["valuation"],
-        "actors": {"crowd": pool, "trainers": pool, "evaluators": pool},
+        "actors": {pool: {"number": number, "cpus": 0.1} for pool, number in pools.items()},
     }
     for name, value in changes.items():
         *parents, leaf = name.split("__")

@@ -86,7 +86,9 @@ def compare(overrides: Sequence[str], turns: int) -> None:
     if len(points) != 1:
         raise RuntimeError("in process and on Ray the points differ")
     shards = min(config.actors.crowd.number, -(-config.crowd.n_workers // config.crowd.chunk_size))
-    print(f"{config.crowd.n_workers:,} workers, d = {people.n_features}, {config.tournament.grouping} grouping, ", end="")
+    print(
+        f"{config.crowd.n_workers:,} workers, d = {people.n_features}, {config.tournament.grouping} grouping, ", end=""
+    )
     print(f"{len(alone)} rounds each way, equal points")
     print("| where | seconds per round, median | fastest | workers/s |\n| --- | --: | --: | --: |")
     for where, seconds in (("in process", alone), (f"{shards} shards on Ray", on_ray)):

@@ -34,7 +34,7 @@ def main(folder):
     setup = config("behaviour", 1, crowd__behaviour="tests.faults.trouble:lazy", valuation__method="none")
     measures = Measures("test")
     found = digest(written(simulated(setup, RayHost(setup.actors, measures)), folder / "shaken"))
-    print(found, measures.failures["memory"], measures.failures.total() - measures.failures["memory"])
+    print("result", found, measures.failures["memory"], measures.failures.total() - measures.failures["memory"])
     ray.shutdown()
 
 

@@ -170,7 +170,8 @@ def program(name, *more):
         cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=250,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout.splitlines()[-1].split()
+    (line,) = (line for line in done.stdout.splitlines() if line.startswith("result "))  # Ray has its say there, too
+    return line.split()[1:]
 
 
 def test_three_nodes_one_of_which_is_lost(tmp_path):
@@ -189,4 +190,6 @@ def test_a_shard_killed_for_want_of_memory(tmp_path):
     setup = config("behaviour", 1, crowd__behaviour="tests.faults.trouble:lazy", valuation__method="none")
     found, memory, others = program("little_memory", str(tmp_path))
     assert found == digest(written(simulated(setup), tmp_path / "plain"))
-    assert (memory, others) == ("1", "0")
+    # the monitor watches the whole machine: it may kill once more before it sees what the first kill has freed
+    assert int(memory) >= 1
+    assert others == "0"

@@ -41,7 +41,7 @@ def main(folder):
     shaken = digest(written(simulated(setup, RayHost(setup.actors, measures)), folder / "shaken"))
     events = [event for event in measures.take_events() if event.details["pool"] == "crowd shard"]
     names = Counter(event.name for event in events)
-    print(calm, shaken, on_it[0], names["actor failed"], names["actor replaced"])
+    print("result", calm, shaken, on_it[0], names["actor failed"], names["actor replaced"])
     ray.shutdown()
     cluster.shutdown()
 

@@ -56,7 +56,7 @@ def lazy(members):
         if _met("memory", members.round):
             held = []
             while True:
-                held.append(np.ones(2**24))
+                held.append(np.ones(2**22))
                 time.sleep(0.02)
     return np.where(members.uniforms(1) < 1 / 3, members.model, members.vectors)
 

@@ -43,7 +43,9 @@ def test_one_to_five_shards(kind, number, expected, tmp_path):
 
 
 @pytest.mark.usefixtures("local_ray")
-@pytest.mark.parametrize(("kind", "number"), [("vector", 4), ("valued", 2), ("behaviour", 1), ("behaviour", 4)])
+@pytest.mark.parametrize(
+    ("kind", "number"), [("vector", 2), ("vector", 4), ("valued", 1), ("valued", 4), ("behaviour", 1), ("behaviour", 2)]
+)
 def test_actors(kind, number, expected, tmp_path):
     setup = config(kind, number)
     assert written(run_on_ray(setup, load_people(setup.crowd)), tmp_path) == expected[kind]
