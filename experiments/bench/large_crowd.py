@@ -81,7 +81,7 @@ def compare(overrides: Sequence[str], turns: int) -> None:
                 (alone, play(config, people, InProcess())),
                 (on_ray, ray.get(_play_on_ray.remote(config, people), timeout=3600)),
             ):
-                seconds += found
+                seconds.extend(found)
                 points.add(bits)
     if len(points) != 1:
         raise RuntimeError("in process and on Ray the points differ")

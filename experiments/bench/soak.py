@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
+import signal
 import tempfile
 import threading
 import time
@@ -19,13 +21,13 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
-import psutil
 from numpy.typing import NDArray
 from rich.console import Console
 
 from crowd_sim.config import RunConfig
 from crowd_sim.crowd.behaviours import Members, per_shard
 from crowd_sim.results.record import read_status
+from experiments.bench.processes import family
 from experiments.running import IN_PROCESS, run
 
 _ACTORS = ("RoundManager", "CrowdActor", "TrainerActor", "ShapleyEvaluator")
@@ -67,20 +69,17 @@ class Killer(threading.Thread):
     def run(self) -> None:
         """See the class."""
         while not self._over.wait(self._random.uniform(*self._pause)):
-            actors = list(self._actors())
+            actors = [
+                (name, pid)
+                for pid, title in family(os.getpid()).items()
+                for name in _ACTORS
+                if title.startswith(f"ray::{name}")
+            ]
             if actors:
-                name, process = self._random.choice(actors)
-                with suppress(psutil.Error):
-                    process.kill()
+                name, pid = self._random.choice(actors)
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
                     self.killed[name] += 1
-
-    def _actors(self) -> list[tuple[str, psutil.Process]]:
-        found = []
-        for process in psutil.Process().children(recursive=True):
-            with suppress(psutil.Error):
-                title = " ".join(process.cmdline())
-                found += [(name, process) for name in _ACTORS if title.startswith(f"ray::{name}")]
-        return found
 
     def stop(self) -> None:
         """No more kills."""
@@ -99,7 +98,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         peace, storm = Path(name, "peace"), Path(name, "storm")
         run(config, "soak", peace, IN_PROCESS, console)
-        killer = Killer(*given.every, given.seed)
+        low, high = given.every
+        killer = Killer(low, high, given.seed)
         killer.start()
         start = time.perf_counter()
         try:

@@ -7,7 +7,6 @@ import os
 import sys
 from pathlib import Path
 
-import psutil
 import ray
 
 from actors.host import RayHost
@@ -22,9 +21,10 @@ def main(folder):
     (folder / "trouble").mkdir()
     os.environ["CROWD_SIM_TROUBLE"] = str(folder / "trouble")
     trouble.plan("memory", 4)
-    memory = psutil.virtual_memory()
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    total, available = (1024 * int(line.split()[1]) for line in lines if line.startswith(("MemTotal", "MemAvailable")))
     limits = {
-        "memory_usage_threshold": (memory.total - memory.available + _ROOM) / memory.total,
+        "memory_usage_threshold": (total - available + _ROOM) / total,
         "memory_monitor_refresh_ms": 100,
     }
     ray.init(
