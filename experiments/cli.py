@@ -76,7 +76,10 @@ def run(
         overrides = [*([str(configuration)] if configuration else []), *(overrides or [])]
         configuration, out = resume / "config.yaml", resume
     if configuration is None:
-        raise InputError("configuration", None, "a YAML file is needed, or --resume with a run's folder")
+        allowed = (
+            "a YAML file, or --resume with a run's folder, is needed; `crowd-sim run --help` shows what is allowed"
+        )
+        raise InputError("Missing argument 'CONFIGURATION'", None, allowed)
     config = load_config(configuration, overrides or [])
     console = Console()
     finished = run_config(config, configuration.stem, out, ray_address, console, accept_changes)

@@ -31,7 +31,7 @@ def open_run(folder: Path, config: RunConfig, population: Population, accept_cha
         InputError: the folder cannot be written, or holds something else.
     """
     own = fingerprint(config.determinants(), population)
-    before = read_config(folder) if (folder / "config.yaml").exists() else {}
+    before = _before(folder)
     lineage: _Lineage = list(before.get("lineage", []))
     print_of = _with_lineage(own, lineage)
     if accept_changes and before and before.get("fingerprint") != print_of:
@@ -49,6 +49,13 @@ def write_run(folder: Path, outcome: Outcome, population: Population, print_of: 
     write_table(folder / "workers.parquet", workers_table(outcome, population))
     write_table(folder / "runs.parquet", runs_table(outcome))
     write_json(folder / "summary.json", summary(outcome, print_of))
+
+
+def _before(folder: Path) -> dict[str, Any]:
+    try:
+        return read_config(folder) if (folder / "config.yaml").exists() else {}
+    except (OSError, ValueError):  # no folder at all, or a name that none can have: `open_folder` says what is wrong
+        return {}
 
 
 def _with_lineage(own: str, lineage: _Lineage) -> str:

@@ -37,7 +37,7 @@ _FILES = ("rounds.parquet", "workers.parquet", "runs.parquet", "summary.json")
 @per_shard
 def busy(members: Members) -> NDArray[np.float64]:
     """A third of the workers contribute the model; the shard takes its time over it, so that kills find it at work."""
-    time.sleep(0.2)
+    time.sleep(0.1)
     return np.where(members.uniforms(1) < 1 / 3, members.model, members.vectors)
 
 
@@ -52,6 +52,7 @@ def _config(rounds: int) -> RunConfig:
                 "trainers": {"number": 1, "cpus": 0.2},
                 "evaluators": {"number": 2, "cpus": 0.2},
                 "checkpoints": {"seconds": 1.0},
+                "failures": {"deaths": 20},  # what is killed this often may die often without an answer
             },
         }
     )
@@ -69,16 +70,11 @@ class Killer(threading.Thread):
     def run(self) -> None:
         """See the class."""
         while not self._over.wait(self._random.uniform(*self._pause)):
-            actors = [
-                (name, pid)
-                for pid, title in family(os.getpid()).items()
-                for name in _ACTORS
-                if title.startswith(f"ray::{name}")
-            ]
+            name = self._random.choice(_ACTORS)  # first the kind, lest one that stands alone be the only choice
+            actors = [pid for pid, title in family(os.getpid()).items() if title.startswith(f"ray::{name}")]
             if actors:
-                name, pid = self._random.choice(actors)
                 with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+                    os.kill(self._random.choice(actors), signal.SIGKILL)
                     self.killed[name] += 1
 
     def stop(self) -> None:
@@ -93,10 +89,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=200, help="default 200")
     parser.add_argument("--every", type=float, nargs=2, default=(2.0, 6.0), metavar=("LOW", "HIGH"), help="seconds")
     parser.add_argument("--seed", type=int, default=0, help="of the kills")
+    parser.add_argument("--out", type=Path, help="where the two run folders are left (default: nowhere)")
     given = parser.parse_args()
     config, console = _config(given.rounds), Console()
     with tempfile.TemporaryDirectory() as name:
-        peace, storm = Path(name, "peace"), Path(name, "storm")
+        folder = given.out or Path(name)
+        peace, storm = folder / "peace", folder / "storm"
         run(config, "soak", peace, IN_PROCESS, console)
         low, high = given.every
         killer = Killer(low, high, given.seed)
