@@ -127,18 +127,18 @@ def _one_by_one(name: str, behaviour: Behaviour, members: Members) -> NDArray[np
     shape = members.model.shape
     common = members.seed, members.run, members.round
     places, ids = members.places.tolist(), members.ids.tolist()
-    place = -1
+    place, vector = -1, members.model
     try:
         for i, (place, row) in enumerate(zip(places, ids, strict=True)):
             vector = behaviour(Worker(*common, place, row, members.vectors[i], members.model))
             if np.shape(vector) != shape:
                 break
             given[i] = vector
-        else:
-            return _finite(name, given, members)
     except Exception as error:
         raise _failed(name, f"worker {place}, run {members.run}, round {members.round}", error) from error
-    raise _refused(name, f"returned an array of shape {np.shape(vector)} for worker {place}", shape)
+    if np.shape(vector) != shape:
+        raise _refused(name, f"returned an array of shape {np.shape(vector)} for worker {place}", shape)
+    return _finite(name, given, members)
 
 
 def _finite(name: str, given: NDArray[np.float64], members: Members) -> NDArray[np.float64]:
