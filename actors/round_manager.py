@@ -24,6 +24,10 @@ from crowd_sim.results.saving import Keeping
 from crowd_sim.simulation import Outcome, simulate
 
 
+_LAST_WORDS = 15.0
+"""Seconds for a manager to hand over its last checkpoint, on a busy machine."""
+
+
 @dataclass(frozen=True)
 class News:
     """How far a manager is.
@@ -89,7 +93,7 @@ class _Supervisor:
             return self._pool.answer(self._pool.submit(Work(0, "run", (), "the run", may_kill=False)))
         finally:
             if not isinstance(sys.exception(), StorageError | KeyboardInterrupt):
-                self._look()  # the last checkpoint, also of a run that failed
+                self._look(_LAST_WORDS)  # the last checkpoint, also of a run that failed
             self._pool.close()
             self._tell(self._measures.take_events())
 
@@ -99,10 +103,10 @@ class _Supervisor:
         earlier = self._record.checkpoints() if self._record else ()
         return host.remote(self._config, self._population, self._name, earlier)
 
-    def _look(self) -> None:
+    def _look(self, patience: float = POLL) -> None:
         """Ask for news; a manager that has none to give is the pool's affair."""
         try:
-            news = ray.get(self._pool.actors[0].news.remote(), timeout=POLL)
+            news = ray.get(self._pool.actors[0].news.remote(), timeout=patience)
         except RayError:
             return
         self._pool.is_alive(0)
