@@ -23,7 +23,6 @@ from crowd_sim.results.record import Record
 from crowd_sim.results.saving import Keeping
 from crowd_sim.simulation import Outcome, simulate
 
-
 _LAST_WORDS = 15.0
 """Seconds for a manager to hand over its last checkpoint, on a busy machine."""
 
