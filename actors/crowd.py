@@ -8,57 +8,52 @@ import numpy as np
 import ray
 from numpy.typing import NDArray
 
-from actors.failure import fetch, survivable
+from actors.measures import Measures
+from actors.pool import Pool, Work
+from actors.resources import options_of
 from crowd_sim.crowd.folding import Subtrees, fold_shards
-from crowd_sim.crowd.shard import Shard, count_chunks, cut
+from crowd_sim.crowd.shard import Call, Origin
 
 if TYPE_CHECKING:  # importing the configuration costs an actor a second of its start
-    from crowd_sim.config import PoolConfig
+    from crowd_sim.config import ActorsConfig
+    from crowd_sim.crowd.employed import Employed
 
 
 class CrowdActor:
-    """A host of `crowd_sim.crowd.shard.Shard`: vectors stay here, partial sums leave."""
+    """A host of `crowd_sim.crowd.shard.Shard`: built where it lives; vectors stay here, partial sums leave."""
 
-    def __init__(self, vectors: NDArray[np.float64], rows: NDArray[np.int64], place: tuple[int, int, int]) -> None:
-        self._shard = Shard(vectors, rows, *place)
+    def __init__(self, origin: Origin) -> None:
+        self._shard = origin.build()
 
-    def group_sums(self, assignment: NDArray[np.int64], weights: NDArray[np.float64], n_groups: int) -> Subtrees:
+    def group_sums(self, call: Call) -> Subtrees:
         """See `Shard.group_sums`."""
-        return self._shard.group_sums(assignment, weights, n_groups)
+        return self._shard.group_sums(call)
 
 
 class RayCrowd:
-    """The crowd service on `CrowdActor` shards."""
+    """The crowd service on `CrowdActor` shards. A dead shard is built again of its origin: people's keys and the runs'."""
 
-    def __init__(
-        self, vectors: NDArray[np.float64], rows: NDArray[np.int64], chunk_size: int, pool: PoolConfig
-    ) -> None:
-        self._n_chunks = count_chunks(rows.shape[1], chunk_size)
-        self._members: list[slice] = []
-        self._shards: list[Any] = []
-        self._held: list[Any] = []
-        host = ray.remote(CrowdActor).options(num_cpus=pool.cpus, num_gpus=pool.gpus, **survivable())
-        for first, stop in cut(self._n_chunks, pool.number):
-            members = slice(first * chunk_size, min(stop * chunk_size, rows.shape[1]))
-            # a shard gets the people it needs, not everyone
-            needed, own_rows = np.unique(rows[:, members], return_inverse=True)
-            own = own_rows.reshape(rows[:, members].shape)
-            self._members.append(members)
-            held = ray.put(vectors[needed]), ray.put(own)
-            self._held.append(held)  # as long as the shard may have to start anew
-            self._shards.append(host.remote(*held, (chunk_size, first, self._n_chunks)))
+    def __init__(self, employed: Employed, actors: ActorsConfig, measures: Measures) -> None:
+        self._n_chunks = employed.n_chunks
+        shards = employed.shards(actors.crowd.number)
+        self._members = [members for members, _ in shards]
+        # held here as long as a shard may have to be built again
+        held = [ray.put(origin) for _, origin in shards]
+        host = ray.remote(CrowdActor).options(**options_of(actors.crowd))
 
-    def group_sums(
-        self, assignment: NDArray[np.int64], weights: NDArray[np.float64], n_groups: int
-    ) -> NDArray[np.float64]:
+        def make(shard: int) -> Any:
+            return host.remote(held[shard])
+
+        self.pool = Pool("crowd shard", make, len(shards), actors.failures, measures)
+
+    def group_sums(self, call: Call) -> NDArray[np.float64]:
         """See `crowd_sim.services.Crowd`."""
-        calls = [
-            shard.group_sums.remote(assignment[:, members], weights[:, members], n_groups)
-            for shard, members in zip(self._shards, self._members, strict=True)
+        works = [
+            Work(shard, "group_sums", (call.of(members),), f"round {call.round} of crowd shard {shard}")
+            for shard, members in enumerate(self._members)
         ]
-        return fold_shards(fetch(calls, "the crowd's shards"), self._n_chunks)
+        return fold_shards(self.pool.gather(works), self._n_chunks)
 
     def close(self) -> None:
         """Give the shards' resources back."""
-        for shard in self._shards:
-            ray.kill(shard)
+        self.pool.close()

@@ -1,31 +1,132 @@
-"""One way to wait for actors, and one failure policy.
+"""One failure policy: what kind of failure it was, how many of each kind are made good, and what a message says of it.
 
-Actors here are stateless between calls (what they hold is in their constructor's arguments), so Ray may restart a dead one and
-repeat its calls. An error in the code itself is never repeated: it comes back at once.
+A bug is never repeated: it comes back at once with its traceback. What dies, is lost, runs out of memory or hangs is made good
+within separate budgets, which count for one actor, from its last answer on. Work that has killed two actors is quarantined: it
+is not tried a third time, and the error names it.
 """
 
 from __future__ import annotations
 
-import time
+from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from enum import Enum
+from typing import TYPE_CHECKING, Any
 
 import ray
-from ray.exceptions import RayTaskError
+from ray.exceptions import (
+    ActorUnavailableError,
+    NodeDiedError,
+    ObjectLostError,
+    OutOfMemoryError,
+    RayActorError,
+    RayTaskError,
+    WorkerCrashedError,
+)
 
-from crowd_sim.errors import ClusterError, InputError
+from crowd_sim.errors import ClusterError, InputError, StrategyError
+
+if TYPE_CHECKING:  # importing the configuration costs an actor a second of its start
+    from crowd_sim.config import FailureConfig
 
 RESTARTS = 3
-"""Deaths that a single actor, and repeats that a single call, may take before the run gives up."""
+"""Repeats of a task that has no actor."""
 
 PATIENCE = 600.0
 """Seconds without any answer after which the cluster counts as gone."""
 
-_POLL = 5.0
+POLL = 1.0
+"""Seconds between two looks at whether what is awaited is still alive."""
+
+QUARANTINE = 2
+"""Actors that one piece of work may kill."""
+
+
+class Failure(Enum):
+    """What became of an actor."""
+
+    DEATH = "died"
+    NODE = "lost its node"
+    MEMORY = "was killed for want of memory"
+    HANG = "missed its deadline"
+
+
+class QuarantinedError(ClusterError):
+    """Work that killed as many actors as it may; the message names it."""
+
+
+def failure_of(error: Exception) -> Failure | None:
+    """The kind of failure that an error of Ray's tells of; None: an error in the code that ran."""
+    if isinstance(error, OutOfMemoryError):
+        return Failure.MEMORY
+    # a node that vanishes leaves its actors unavailable at first; Ray calls them dead only some 15 s later
+    if isinstance(error, ActorUnavailableError | NodeDiedError | ObjectLostError):
+        return Failure.NODE
+    if isinstance(error, RayActorError):
+        if error.actor_init_failed:
+            return None
+        return Failure.NODE if "node" in str(error).partition("died")[2].partition("Worker exit")[0] else Failure.DEATH
+    return Failure.DEATH if isinstance(error, WorkerCrashedError) else None
+
+
+def plain(error: Exception) -> Exception:
+    """What is raised where a call has failed by a bug: the domain's own errors as they are, others with their traceback."""
+    cause = getattr(error, "cause", None)
+    return cause if isinstance(cause, InputError | StrategyError | ClusterError) else error
+
+
+class Budget:
+    """What may still fail, actor by actor and kind by kind."""
+
+    def __init__(self, what: str, limits: FailureConfig) -> None:
+        self._what = what
+        self._limits = {
+            Failure.DEATH: limits.deaths,
+            Failure.NODE: limits.nodes,
+            Failure.MEMORY: limits.memory,
+            Failure.HANG: limits.hangs,
+        }
+        self._spent: Counter[tuple[int, Failure]] = Counter()
+        self._killed: Counter[str] = Counter()
+
+    def charge(self, member: int, failure: Failure, why: str) -> None:
+        """Count a failure of an actor.
+
+        Raises:
+            ClusterError: it is one too many.
+        """
+        self._spent[member, failure] += 1
+        limit = self._limits[failure]
+        if self._spent[member, failure] > limit:
+            raise ClusterError(
+                f"{self._what} {member} {failure.value} {limit + 1} times without an answer in between, more than allowed "
+                f"({_first_line(why)})"
+            )
+
+    def blame(self, work: str, failure: Failure) -> None:
+        """Count an actor that failed at this work.
+
+        Raises:
+            QuarantinedError: the work has killed as many as it may. Losing a node is no work's fault.
+        """
+        if failure is not Failure.NODE:
+            self._killed[work] += 1
+            if self._killed[work] >= QUARANTINE:
+                raise QuarantinedError(f"{work} is quarantined: {self._what} {failure.value} at it {QUARANTINE} times")
+
+    def answered(self, member: int, work: str) -> None:
+        """An actor has answered: its count begins anew."""
+        if self._spent:
+            for failure in Failure:
+                self._spent.pop((member, failure), None)
+            self._killed.pop(work, None)
+
+
+def _first_line(why: str) -> str:
+    return next((line.strip() for line in why.splitlines() if line.strip()), "")[:200]
 
 
 def survivable() -> dict[str, Any]:
-    """Actor options of the policy."""
+    """Options of an actor without state that Ray itself may start anew."""
     return {"max_restarts": RESTARTS, "max_task_retries": RESTARTS}
 
 
@@ -37,17 +138,13 @@ def fetch(refs: Sequence[Any], what: str) -> list[Any]:
         RayTaskError: an error in the code that ran, with its traceback.
         ClusterError: nothing arrived for `PATIENCE` seconds.
     """
-    waiting = list(refs)
-    last_arrival = time.monotonic()
+    waiting, silent = list(refs), 0.0
     while waiting:
-        ready, waiting = ray.wait(waiting, num_returns=len(waiting), timeout=_POLL)
-        if ready:
-            last_arrival = time.monotonic()
-        elif time.monotonic() - last_arrival > PATIENCE:
+        ready, waiting = ray.wait(waiting, num_returns=len(waiting), timeout=POLL)
+        silent = 0.0 if ready else silent + POLL
+        if silent > PATIENCE:
             raise ClusterError(f"no answer from {what} for {PATIENCE:.0f} s: is the cluster still there?")
     try:
         return ray.get(list(refs), timeout=PATIENCE)
     except RayTaskError as error:
-        if isinstance(error.cause, InputError):
-            raise error.cause from None
-        raise
+        raise plain(error) from None

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, closing
 
-import numpy as np
-from numpy.typing import NDArray
-
 from actors.crowd import RayCrowd
+from actors.measures import Measures
 from actors.shapley import RayEvaluators
 from actors.trainer import RayTrainers
 from crowd_sim.config import ActorsConfig
+from crowd_sim.crowd.employed import Employed
 from crowd_sim.services import Crowd, Evaluators, Trainers
 from crowd_sim.valuation import Game
 
@@ -19,19 +18,18 @@ from crowd_sim.valuation import Game
 class RayHost:
     """See `crowd_sim.services.Host`. Ray must be initialised."""
 
-    def __init__(self, actors: ActorsConfig) -> None:
+    def __init__(self, actors: ActorsConfig, measures: Measures | None = None) -> None:
         self._actors = actors
+        self._measures = measures or Measures("")
 
-    def crowd(
-        self, vectors: NDArray[np.float64], rows: NDArray[np.int64], chunk_size: int
-    ) -> AbstractContextManager[Crowd]:
+    def crowd(self, employed: Employed) -> AbstractContextManager[Crowd]:
         """A crowd on `actors.crowd.number` shards, or fewer where there are fewer chunks."""
-        return closing(RayCrowd(vectors, rows, chunk_size, self._actors.crowd))
+        return closing(RayCrowd(employed, self._actors, self._measures))
 
     def trainers(self) -> AbstractContextManager[Trainers]:
         """Trainers on `actors.trainers.number` actors."""
-        return closing(RayTrainers(self._actors.trainers))
+        return closing(RayTrainers(self._actors, self._measures))
 
     def evaluators(self, games: Sequence[Game]) -> AbstractContextManager[Evaluators]:
         """Evaluators on `actors.evaluators.number` actors."""
-        return closing(RayEvaluators(games, self._actors.evaluators))
+        return closing(RayEvaluators(games, self._actors, self._measures))

@@ -10,6 +10,7 @@ import ray
 from numpy.typing import NDArray
 
 from actors.failure import fetch, survivable
+from actors.resources import options_of
 from crowd_sim.crowd.contributions import Contributions, Example
 from crowd_sim.crowd.shard import cut
 from crowd_sim.learners.adapters import Adapter
@@ -40,7 +41,7 @@ class RayLearners:
     """
 
     def __init__(self, spec: LearnerSpec, pool: PoolConfig) -> None:
-        options = {"num_cpus": pool.cpus, "num_gpus": pool.gpus, **survivable()}
+        options = {**options_of(pool), **survivable()}
         host = ray.remote(LoraTrainer).options(**options)
         self._trainers: list[Any] = [host.remote(spec) for _ in range(pool.number)]
 

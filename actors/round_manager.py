@@ -2,64 +2,158 @@
 
 from __future__ import annotations
 
-import time
+import sys
+from collections import Counter
+from dataclasses import dataclass
 from typing import Any
 
 import ray
-from ray.exceptions import RayTaskError
+from ray.exceptions import RayError
 
-from actors.failure import survivable
+from actors.failure import POLL
 from actors.host import RayHost
+from actors.measures import Event, Measures
+from actors.pool import Pool, Work
+from actors.resources import need_of_run, reserved
 from crowd_sim.config import RunConfig
 from crowd_sim.crowd.population import Population
-from crowd_sim.errors import InputError
+from crowd_sim.errors import StorageError
 from crowd_sim.progress import Progress, quiet
+from crowd_sim.results.checkpoints import Checkpoint
+from crowd_sim.results.record import Record
+from crowd_sim.results.saving import Keeping
 from crowd_sim.simulation import Outcome, simulate
 
-_POLL = 0.25
+_LAST_WORDS = 15.0
+"""Seconds for a manager to hand over its last checkpoint, on a busy machine."""
+
+
+@dataclass(frozen=True)
+class News:
+    """How far a manager is.
+
+    Attributes:
+        stage: what is being done, how much of it is done, and how much there is.
+        events: for the log, since the last news.
+        failures: actors of the run that failed so far, by kind.
+        checkpoint: the latest one that has not been handed over.
+    """
+
+    stage: tuple[str, int, int]
+    events: list[Event]
+    failures: Counter[str]
+    checkpoint: Checkpoint | None
 
 
 class RoundManager:
     """Hosts one simulation; answers how far it is while it runs."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: RunConfig, population: Population, name: str, earlier: tuple[Checkpoint, ...]) -> None:
+        self._config, self._population = config, population
+        self._measures = Measures(name)
         self._stage = ("start", 0, 1)
+        self._checkpoint: Checkpoint | None = None
+        self._keeping = Keeping(earlier, config.actors.checkpoints, self._keep, self._measures.tell)
 
-    def run(self, config: RunConfig, population: Population) -> Outcome:
-        """Simulate and value a configuration's runs."""
-        (outcome,) = simulate([config], population, RayHost(config.actors), self._report)
+    def run(self) -> Outcome:
+        """Simulate and value the configuration's runs, from the latest checkpoint on."""
+        host = RayHost(self._config.actors, self._measures)
+        (outcome,) = simulate([self._config], self._population, host, self._report, self._keeping)
         return outcome
 
-    def progress(self) -> tuple[str, int, int]:
-        """What is being done, how much of it is done, and how much there is."""
-        return self._stage
+    def news(self) -> News:
+        """What there is to tell since the last call."""
+        checkpoint, self._checkpoint = self._checkpoint, None
+        return News(self._stage, self._measures.take_events(), self._measures.failures, checkpoint)
+
+    def _keep(self, checkpoint: Checkpoint) -> None:
+        # the folder is where the driver is; an older one that it has not fetched is of no more use
+        self._checkpoint = checkpoint
 
     def _report(self, stage: str, done: int, total: int) -> None:
         self._stage = (stage, done, total)
+        if stage == "rounds":
+            self._measures.played(1, self._config.runs * self._config.crowd.n_workers)
 
 
-def run_on_ray(config: RunConfig, population: Population, progress: Progress = quiet) -> Outcome:
+class _Supervisor:
+    """Watches over the manager from the driver: fetches its news, and builds it anew from the last checkpoint on disk."""
+
+    def __init__(
+        self,
+        config: RunConfig,
+        population: Population,
+        progress: Progress,
+        record: Record | None,
+        name: str,
+        places: dict[str, Any],
+    ) -> None:
+        self._places = places
+        self._config, self._population, self._progress, self._record = config, population, progress, record
+        self._name = name
+        self._measures = Measures(name)  # of the manager's own deaths
+        self._pool = Pool("round manager", self._make, 1, config.actors.failures, self._measures, self._look)
+
+    def outcome(self) -> Outcome:
+        """The run's outcome."""
+        try:
+            return self._pool.answer(self._pool.submit(Work(0, "run", (), "the run", may_kill=False)))
+        finally:
+            if not isinstance(sys.exception(), StorageError | KeyboardInterrupt):
+                self._look(_LAST_WORDS)  # the last checkpoint, also of a run that failed
+            self._pool.close()
+            self._tell(self._measures.take_events())
+
+    def _make(self, _: int) -> Any:
+        # no CPU of its own, as it waits for others; a second thread answers questions
+        host = ray.remote(RoundManager).options(num_cpus=0, max_concurrency=2, **self._places)
+        earlier = self._record.checkpoints() if self._record else ()
+        return host.remote(self._config, self._population, self._name, earlier)
+
+    def _look(self, patience: float = POLL) -> None:
+        """Ask for news; a manager that has none to give is the pool's affair."""
+        try:
+            news = ray.get(self._pool.actors[0].news.remote(), timeout=patience)
+        except RayError:
+            return
+        self._pool.is_alive(0)
+        self._progress(*news.stage)
+        if not self._record:
+            return
+        self._record.progress(*news.stage)
+        self._tell(self._measures.take_events() + news.events)
+        self._record.failed(news.failures + self._measures.failures)
+        if news.checkpoint is not None:
+            self._record.keep(news.checkpoint)
+            self._pool.has_progressed(0, "the run")
+
+    def _tell(self, events: list[Event]) -> None:
+        for event in events if self._record else ():
+            self._record.tell(event.name, at=event.time, **event.details)  # type: ignore[union-attr]
+
+
+def run_on_ray(
+    config: RunConfig,
+    population: Population,
+    progress: Progress = quiet,
+    record: Record | None = None,
+    name: str = "",
+) -> Outcome:
     """Simulate a configuration's runs on the cluster that Ray is connected to.
 
-    The manager is an actor without a CPU of its own (it waits for others); if it dies it starts anew, with the same result.
+    Args:
+        config: the runs.
+        population: whom their workers are chosen from.
+        progress: told how far it is.
+        record: keeps log, status and checkpoints; a manager that dies, and a run begun anew, go on with them.
+        name: of the run, in Ray's metrics.
 
     Raises:
         InputError: the population is too small.
+        StrategyError: a behaviour of one's own raised.
+        ClusterError: no room for the actors, or more has failed than may.
         RayTaskError: an error in the code that ran, with its traceback.
+        StorageError: a checkpoint cannot be written.
     """
-    # a second thread answers questions about progress
-    manager: Any = ray.remote(RoundManager).options(num_cpus=0, max_concurrency=2, **survivable()).remote()
-    outcome = manager.run.remote(config, population)
-    while not ray.wait([outcome], timeout=_POLL)[0]:
-        answer = manager.progress.remote()
-        if ray.wait([answer], timeout=_POLL)[0]:
-            progress(*ray.get(answer, timeout=_POLL))
-        time.sleep(_POLL)
-    try:
-        return ray.get(outcome, timeout=_POLL * 100)
-    except RayTaskError as error:
-        if isinstance(error.cause, InputError):
-            raise error.cause from None
-        raise
-    finally:
-        ray.kill(manager)
+    with reserved(need_of_run(config.actors)) as places:
+        return _Supervisor(config, population, progress, record, name, places).outcome()

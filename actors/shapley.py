@@ -7,20 +7,22 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import ray
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from actors.failure import fetch, survivable
+from actors.measures import Measures
+from actors.pool import Pool, Ticket, Work
+from actors.resources import options_of
 from crowd_sim.valuation.evaluation import in_process
 from crowd_sim.valuation.games import Game
 from crowd_sim.valuation.pacing import paced
 
 if TYPE_CHECKING:  # importing the configuration costs an actor a second of its start
-    from crowd_sim.config import PoolConfig
+    from crowd_sim.config import ActorsConfig
 
 _IN_FLIGHT = 2
 """Calls per evaluator at a time: one runs while the next one travels."""
@@ -55,27 +57,31 @@ class RayEvaluators:
     depends on nothing else in the call (see `Game`).
     """
 
-    def __init__(self, games: Sequence[Game], pool: PoolConfig) -> None:
+    def __init__(self, games: Sequence[Game], actors: ActorsConfig, measures: Measures) -> None:
         # held here as long as an evaluator may have to start anew
-        self._held = ray.put(list(games))
-        options = {"num_cpus": pool.cpus, "num_gpus": pool.gpus, **survivable()}
+        held = ray.put(list(games))
+        options = options_of(actors.evaluators)
         host = ray.remote(ShapleyEvaluator).options(**options)
-        self._evaluators: list[Any] = [host.remote(self._held) for _ in range(pool.number)]
+        number = actors.evaluators.number
+        self.pool = Pool("evaluator", lambda _: host.remote(held), number, actors.failures, measures)
         self._coalitions_per_call = 1  # nobody knows yet whether one takes a microsecond or an hour
 
     def utilities(self, games: Sequence[int], chunks: Iterable[NDArray[np.bool_]]) -> Iterator[NDArray[np.float64]]:
         """See `crowd_sim.services.Evaluators`."""
-        waiting: deque[tuple[Any, list[_Piece]]] = deque()
-        turns = itertools.cycle(self._evaluators)
+        waiting: deque[tuple[Ticket, list[_Piece]]] = deque()
+        turns = itertools.cycle(range(len(self.pool)))
         begun: list[NDArray[np.float64]] = []
-        calls = self._calls(chunks)
+        calls, number = self._calls(chunks), 0
         while True:
-            while len(waiting) < _IN_FLIGHT * len(self._evaluators) and (call := next(calls, None)):
-                waiting.append((next(turns).utilities.remote(list(games), [piece.rows for piece in call]), call))
+            while len(waiting) < _IN_FLIGHT * len(self.pool) and (call := next(calls, None)):
+                name = f"chunk {number} of game{'s' * (len(games) > 1)} {', '.join(map(str, games))}"
+                arguments = (list(games), [piece.rows for piece in call])
+                waiting.append((self.pool.submit(Work(next(turns), "utilities", arguments, name)), call))
+                number += 1
             if not waiting:
                 return
-            ref, call = waiting.popleft()
-            for piece, answer in zip(call, self._answer(ref, call), strict=True):
+            ticket, call = waiting.popleft()
+            for piece, answer in zip(call, self._answer(ticket, call), strict=True):
                 begun.append(answer)
                 if piece.last:
                     yield np.concatenate(begun, axis=1)
@@ -99,16 +105,15 @@ class RayEvaluators:
         if call:
             yield call
 
-    def _answer(self, ref: Any, call: Sequence[_Piece]) -> list[NDArray[np.float64]]:
-        ((seconds, answers),) = fetch([ref], "the evaluators")
+    def _answer(self, ticket: Ticket, call: Sequence[_Piece]) -> list[NDArray[np.float64]]:
+        seconds, answers = self.pool.answer(ticket)
         done = sum(len(piece.rows) for piece in call)
         self._coalitions_per_call = paced(self._coalitions_per_call, done, seconds, _SECONDS_PER_CALL)
         return answers
 
     def close(self) -> None:
         """Give the evaluators' resources back."""
-        for evaluator in self._evaluators:
-            ray.kill(evaluator)
+        self.pool.close()
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import ray
 from numpy.typing import NDArray
 
-from actors.failure import fetch, survivable
+from actors.measures import Measures
+from actors.pool import Pool, Work
+from actors.resources import options_of
 from crowd_sim.crowd.shard import cut
 from crowd_sim.learners import vector
 
 if TYPE_CHECKING:  # importing the configuration costs an actor a second of its start
-    from crowd_sim.config import PoolConfig
+    from crowd_sim.config import ActorsConfig
 
 
 class TrainerActor:
@@ -29,22 +31,20 @@ class TrainerActor:
 class RayTrainers:
     """The trainers service: candidates are dealt to `TrainerActor`s in consecutive parts."""
 
-    def __init__(self, pool: PoolConfig) -> None:
-        options = {"num_cpus": pool.cpus, "num_gpus": pool.gpus, **survivable()}
-        self._trainers: list[Any] = [ray.remote(TrainerActor).options(**options).remote() for _ in range(pool.number)]
+    def __init__(self, actors: ActorsConfig, measures: Measures) -> None:
+        host = ray.remote(TrainerActor).options(**options_of(actors.trainers))
+        self.pool = Pool("trainer", lambda _: host.remote(), actors.trainers.number, actors.failures, measures)
 
     def tune(
         self, models: NDArray[np.float64], group_sums: NDArray[np.float64], step: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         """See `crowd_sim.services.Trainers`."""
-        parts = cut(group_sums.shape[1], len(self._trainers))
-        calls = [
-            trainer.tune.remote(models, group_sums[:, first:stop], step)
-            for trainer, (first, stop) in zip(self._trainers, parts, strict=False)
+        works = [
+            Work(trainer, "tune", (models, group_sums[:, first:stop], step), f"candidates {first} to {stop - 1}")
+            for trainer, (first, stop) in enumerate(cut(group_sums.shape[1], len(self.pool)))
         ]
-        return np.concatenate(fetch(calls, "the trainers"), axis=1)
+        return np.concatenate(self.pool.gather(works), axis=1)
 
     def close(self) -> None:
         """Give the trainers' resources back."""
-        for trainer in self._trainers:
-            ray.kill(trainer)
+        self.pool.close()

@@ -75,13 +75,21 @@ class CrowdConfig(Strict):
         ge=1,
         le=100_000_000,
         description="workers per chunk. Chunks are what shards are made of and in which sums are folded, so results depend on "
-        "this number in the last bits, and on the number of shards not at all",
+        "this number in the last bits, and on the number of shards not at all. There are no more shards than chunks; from "
+        "100,000 workers on choose thousands, as small chunks cost more than their workers",
     )
 
-    @field_validator("source")
+    behaviour: str = Field(
+        "honest",
+        description="what workers contribute: `honest` (their vectors), or `package.module:Name`",
+    )
+
+    @field_validator("source", "behaviour")
     @classmethod
-    def _known(cls, value: str) -> str:
-        return value if value in LLM_SOURCES else check_strategy("source", value)
+    def _known(cls, value: str, info: ValidationInfo) -> str:
+        if info.field_name == "source" and value in LLM_SOURCES:
+            return value
+        return check_strategy(str(info.field_name), value)
 
 
 class TournamentConfig(Strict):
@@ -181,6 +189,26 @@ class SweepWorkers(Strict):
     max_runs: int = Field(600, ge=1, description="runs per batch, as far as whole points allow")
 
 
+class FailureConfig(Strict):
+    """How much may fail before a run gives up. Each number counts for one actor, since it last answered."""
+
+    deaths: int = Field(3, ge=0, description="deaths of an actor in a row, since it last answered, that are made good")
+    nodes: int = Field(5, ge=0, description="nodes in a row that an actor may lose under it")
+    memory: int = Field(2, ge=0, description="times in a row that an actor may be killed for want of memory")
+    hangs: int = Field(1, ge=0, description="times in a row that an actor may miss its deadline")
+    deadline: float = Field(600.0, gt=0, description="seconds for a call, after which its actor counts as hung")
+    start: float = Field(300.0, gt=0, description="seconds for an actor to start, for want of free CPUs for example")
+
+
+class CheckpointConfig(Strict):
+    """When a run's state is written down. Only what a stop costs depends on it."""
+
+    seconds: float = Field(
+        5.0, ge=0, description="a checkpoint when this time, and 20 times what one takes, has passed"
+    )
+    rounds: int = Field(0, ge=0, description="a checkpoint also after every so many rounds; 0: by time alone")
+
+
 class ActorsConfig(Strict):
     """Who does the work. Nothing here changes a result."""
 
@@ -195,6 +223,8 @@ class ActorsConfig(Strict):
         ge=0,
         description="seconds that a cluster which grows by itself has to become large enough, before anything starts",
     )
+    failures: FailureConfig = Field(FailureConfig(), description="how much may fail")
+    checkpoints: CheckpointConfig = Field(CheckpointConfig(), description="when a run's state is written down")
 
 
 class RunConfig(Strict):

@@ -27,6 +27,25 @@ class InputError(ValueError):
         return type(self), (self.field, self.value, self.allowed)
 
 
+class StrategyError(RuntimeError):
+    """Code of one's own, named in the configuration, raised something.
+
+    Attributes:
+        place: which code, and for whom it was called.
+        cause: what it raised, in short.
+        trace: the traceback, as text: it crosses processes, where traceback objects do not.
+    """
+
+    def __init__(self, place: str, cause: str, trace: str) -> None:
+        self.place = place
+        self.cause = cause
+        self.trace = trace
+        super().__init__(f"{place}: {cause}")
+
+    def __reduce__(self) -> tuple[type[StrategyError], tuple[str, str, str]]:
+        return type(self), (self.place, self.cause, self.trace)
+
+
 class ClusterError(RuntimeError):
     """The cluster is not there, too small for the configuration, or gone; the message says which."""
 

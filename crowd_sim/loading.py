@@ -23,7 +23,7 @@ from crowd_sim.strategies import strategy
 
 # a synthetic crowd is drawn from at least this many people, so that replicates with random selection differ
 _SYNTHETIC_PEOPLE = 1000
-_OWN_KEYS = ("versions", "fingerprint")
+_OWN_KEYS = ("versions", "fingerprint", "lineage")
 
 
 def load_content(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
@@ -77,7 +77,8 @@ def _load_people(source: str, path: str | None, n_people: int, seed: int, _files
     people = strategy("source", source)(path, n_people - 1, seed)
     if not isinstance(people, Population):
         raise InputError("crowd.source", source, f"must return a Population, not {type(people).__name__}")
-    if max(people.vectors.max(), -people.vectors.min()) > LARGEST_COORDINATE:
+    # the house's own generator draws stars, and to look at all of them here would be to draw them all
+    if not people.is_drawn and max(people.vectors.max(), -people.vectors.min()) > LARGEST_COORDINATE:
         row, column = np.argwhere(np.abs(people.vectors) > LARGEST_COORDINATE)[0]
         where = f"worker {people.ids[row]!r}, {people.features[column]}"
         allowed = f"must be within ±{LARGEST_COORDINATE:g}"

@@ -36,6 +36,7 @@ class Purpose(IntEnum):
     PERMUTATION = 9
     STRATIFIED = 10
     SURROGATE = 11
+    BEHAVIOUR = 12
     DISTILL = 20
     ADAPTER = 21
     EXAMPLES = 22
@@ -103,6 +104,32 @@ def uniforms(
     """`n` numbers in [0, 1) for every run of a batch: float64[B, n], the top 53 bits of each word."""
     words = bits(seeds, runs, round_index, purpose, n, chunk)
     return (words >> _MANTISSA_SHIFT).astype(np.float64) * 2.0**-53
+
+
+@numba.njit(cache=True)
+def _fill_chunks(
+    seed: np.uint64,
+    run: np.uint64,
+    round_index: np.uint64,
+    purpose: np.uint64,
+    chunks: NDArray[np.int64],
+    out: NDArray[np.float64],
+) -> None:
+    n = out.shape[1]
+    for i in range(out.shape[0]):
+        for block in range((n + 3) // 4):
+            words = philox(seed, run, np.uint64(block + 1), round_index, purpose, np.uint64(chunks[i]))
+            for j in range(min(4, n - 4 * block)):
+                out[i, 4 * block + j] = np.float64(words[j] >> _MANTISSA_SHIFT) * 2.0**-53
+
+
+def uniforms_of_chunks(
+    seed: int, run: int, round_index: int, purpose: Purpose, chunks: NDArray[np.int64], n: int
+) -> NDArray[np.float64]:
+    """`n` numbers in [0, 1) of each of a run's streams (chunk by chunk, int64[m]): float64[m, n]."""
+    out = np.empty((len(chunks), n))
+    _fill_chunks(np.uint64(seed), np.uint64(run), np.uint64(round_index), np.uint64(purpose), chunks, out)
+    return out
 
 
 def generator(seed: int, run: int, purpose: Purpose, round_index: int = 0, chunk: int = 0) -> np.random.Generator:

@@ -14,8 +14,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from crowd_sim.crowd.employed import Employed
 from crowd_sim.crowd.folding import fold_shards
-from crowd_sim.crowd.shard import Shard, count_chunks
+from crowd_sim.crowd.shard import Call, Place, Shard
 from crowd_sim.learners import vector
 from crowd_sim.valuation.evaluation import in_process
 from crowd_sim.valuation.games import Game
@@ -24,10 +25,8 @@ from crowd_sim.valuation.games import Game
 class Crowd(Protocol):
     """The workers of B runs."""
 
-    def group_sums(
-        self, assignment: NDArray[np.int64], weights: NDArray[np.float64], n_groups: int
-    ) -> NDArray[np.float64]:
-        """Weighted sums of the members' vectors and of their weights: int64[B, n], float64[B, n] → float64[B, K, d + 1]."""
+    def group_sums(self, call: Call) -> NDArray[np.float64]:
+        """Weighted sums of the members' contributions and, in the last column, of their weights: float64[B, K, d + 1]."""
 
 
 class Trainers(Protocol):
@@ -49,10 +48,8 @@ class Evaluators(Protocol):
 class Host(Protocol):
     """Opens services and closes them on leaving the context."""
 
-    def crowd(
-        self, vectors: NDArray[np.float64], rows: NDArray[np.int64], chunk_size: int
-    ) -> AbstractContextManager[Crowd]:
-        """A crowd of the people float64[N, d], of whom run b employs rows int64[B, n]."""
+    def crowd(self, employed: Employed) -> AbstractContextManager[Crowd]:
+        """The crowd of B runs."""
 
     def trainers(self) -> AbstractContextManager[Trainers]:
         """Trainers of vector candidates."""
@@ -67,11 +64,9 @@ class LocalCrowd:
 
     shard: Shard
 
-    def group_sums(
-        self, assignment: NDArray[np.int64], weights: NDArray[np.float64], n_groups: int
-    ) -> NDArray[np.float64]:
+    def group_sums(self, call: Call) -> NDArray[np.float64]:
         """See `Crowd`."""
-        return fold_shards([self.shard.group_sums(assignment, weights, n_groups)], self.shard.n_chunks)
+        return fold_shards([self.shard.group_sums(call)], self.shard.place.n_chunks)
 
 
 class LocalTrainers:
@@ -98,11 +93,10 @@ class LocalEvaluators:
 class InProcess:
     """The host without Ray."""
 
-    def crowd(
-        self, vectors: NDArray[np.float64], rows: NDArray[np.int64], chunk_size: int
-    ) -> AbstractContextManager[Crowd]:
+    def crowd(self, employed: Employed) -> AbstractContextManager[Crowd]:
         """See `Host`."""
-        return nullcontext(LocalCrowd(Shard(vectors, rows, chunk_size, 0, count_chunks(rows.shape[1], chunk_size))))
+        vectors, place = employed.population.vectors, Place(employed.chunk_size, 0, employed.n_chunks)
+        return nullcontext(LocalCrowd(Shard(vectors, np.arange(len(vectors)), employed.rows, place, employed.key)))
 
     def trainers(self) -> AbstractContextManager[Trainers]:
         """See `Host`."""

@@ -3,60 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from crowd_sim.config import RunConfig
+from crowd_sim.crowd.employed import Employed
 from crowd_sim.crowd.population import Population
+from crowd_sim.crowd.shard import Key
+from crowd_sim.history import Course, History
 from crowd_sim.metrics import METRICS, pearson, rounds_to_converge, spearman
 from crowd_sim.people import people_of, run_keys
 from crowd_sim.progress import Progress, quiet
-from crowd_sim.scores import Score, l2
-from crowd_sim.services import Host
+from crowd_sim.scores import Score
+from crowd_sim.services import Host, LocalEvaluators
 from crowd_sim.strategies import strategy
 from crowd_sim.tournament.draws import Draws
 from crowd_sim.tournament.grouping import Grouping
 from crowd_sim.tournament.rounds import Rules, play, start
-from crowd_sim.tournament.selection import Selection
 from crowd_sim.valuing import Valued, plan_games, value_games, values_of
 
 
-@dataclass(frozen=True)
-class History:
-    """What happened to B runs in R rounds.
+class Saving(Protocol):
+    """Where a simulation leaves its state, and finds it again."""
 
-    Attributes:
-        distances: float64[R + 1, B], ‖model − target‖₂ from the start (index 0) on.
-        model_scores: float64[R + 1, B], the score of the model after each round.
-        best_scores: float64[R, B], the best candidate's score.
-        accepted, mistakes: bool[R, B].
-        winners: int64[R, B], the group whose candidate became the model, −1 where none did.
-        points: float64[B, n], at the end.
-    """
+    def last(self, rules: Rules) -> Course | None:
+        """The course to go on with; None: from the start."""
 
-    distances: NDArray[np.float64]
-    model_scores: NDArray[np.float64]
-    best_scores: NDArray[np.float64]
-    accepted: NDArray[np.bool_]
-    mistakes: NDArray[np.bool_]
-    winners: NDArray[np.int64]
-    points: NDArray[np.float64]
+    def after_round(self, course: Course) -> None:
+        """Told after every round: may keep the course."""
 
-    def of(self, runs: slice) -> History:
-        """The history of some of the runs."""
-        return History(
-            distances=self.distances[:, runs],
-            model_scores=self.model_scores[:, runs],
-            best_scores=self.best_scores[:, runs],
-            accepted=self.accepted[:, runs],
-            mistakes=self.mistakes[:, runs],
-            winners=self.winners[:, runs],
-            points=self.points[runs],
-        )
+    def stopped(self, course: Course) -> None:
+        """Told where the course went no further than this, for an error or an interruption: keeps it."""
 
 
 @dataclass(frozen=True)
@@ -87,22 +70,28 @@ class Outcome:
 
 
 def simulate(
-    configs: Sequence[RunConfig], population: Population, host: Host, progress: Progress = quiet
+    configs: Sequence[RunConfig],
+    population: Population,
+    host: Host,
+    progress: Progress = quiet,
+    saving: Saving | None = None,
 ) -> list[Outcome]:
     """Simulate and value configurations that share one population, each with all its replicates.
 
     Configurations that play by the same rules run as one batch; runs that are the same game are valued once. Neither
-    changes a result.
+    changes a result. What `saving` kept of the rounds is gone on with; it is for a single configuration.
 
     Raises:
         InputError: the population is too small for a configuration.
+        StrategyError: a behaviour of one's own raised.
     """
     plan = plan_games(configs, population)
     # a BLAS that splits its sums over threads would make the bits depend on the machine
-    with threadpool_limits(1), host.evaluators(plan.games) as evaluators:
+    evaluation = host.evaluators(plan.games) if plan.games else nullcontext(LocalEvaluators([]))
+    with threadpool_limits(1), evaluation as evaluators:
         histories: dict[int, History] = {}
         for members in _by_rules(configs):
-            played = _tournament([configs[i] for i in members], population, host, progress)
+            played = _tournament([configs[i] for i in members], population, host, progress, saving)
             histories |= dict(zip(members, played, strict=True))
         values = value_games(plan, evaluators, progress)
     return [_outcome(config, population, histories[i], values_of(config, values)) for i, config in enumerate(configs)]
@@ -157,7 +146,7 @@ def _score(names: Sequence[str], repeats: Sequence[int]) -> Score:
 
 
 def _tournament(
-    batch: Sequence[RunConfig], population: Population, host: Host, progress: Progress
+    batch: Sequence[RunConfig], population: Population, host: Host, progress: Progress, saving: Saving | None
 ) -> Iterator[History]:
     """Play all rounds of configurations with the same rules; each one's history."""
     first = batch[0]
@@ -174,39 +163,32 @@ def _tournament(
         mistake_probability=np.repeat([config.tournament.mistake_probability for config in batch], repeats),
         seeds=seeds,
         runs=runs,
-        targets=population.vectors[targets],
+        targets=population.rows(targets),
         initial_range=first.tournament.initial_range,
     )
-    with host.crowd(population.vectors, workers, first.crowd.chunk_size) as crowd, host.trainers() as trainers:
-        state = start(rules, workers.shape[1])
-        models, selections = [state.models], []
-        for _ in range(rules.rounds):
-            state, selection = play(rules, state, crowd.group_sums, trainers.tune)
-            models.append(state.models)
-            selections.append(selection)
-            progress("rounds", state.round, rules.rounds)
-    history = _history(rules, models, selections, state.points)
+    employed = Employed(population, workers, first.crowd.chunk_size, Key(first.crowd.behaviour, seeds, runs))
+    course = (saving.last(rules) if saving else None) or Course(rules, start(rules, workers.shape[1]))
+    if course.state.round < rules.rounds:
+        with host.crowd(employed) as crowd, host.trainers() as trainers, _stopping(saving, course):
+            while course.state.round < rules.rounds:
+                course.advance(*play(rules, course.state, crowd.group_sums, trainers.tune))
+                if saving:
+                    saving.after_round(course)
+                progress("rounds", course.state.round, rules.rounds)
+    history = course.history()
     stop = 0
     for n_runs in repeats:
         yield history.of(slice(stop, stop := stop + n_runs))
 
 
-def _history(
-    rules: Rules,
-    models: Sequence[NDArray[np.float64]],
-    selections: Sequence[Selection],
-    points: NDArray[np.float64],
-) -> History:
-    last = rules.score(models[-1], rules.targets)
-    return History(
-        distances=np.stack([-l2(model, rules.targets) for model in models]),
-        model_scores=np.stack([*(selection.model_scores for selection in selections), last]),
-        best_scores=np.stack([selection.candidate_scores.max(axis=1) for selection in selections]),
-        accepted=np.stack([selection.accepted for selection in selections]),
-        mistakes=np.stack([selection.mistake for selection in selections]),
-        winners=np.stack([selection.winner for selection in selections]),
-        points=points,
-    )
+@contextmanager
+def _stopping(saving: Saving | None, course: Course) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        if saving:
+            saving.stopped(course)
+        raise
 
 
 def _outcome(config: RunConfig, population: Population, history: History, values: Sequence[Valued]) -> Outcome:

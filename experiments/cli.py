@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from typer.exceptions import TyperException
 
-from crowd_sim.errors import ClusterError, InputError, StorageError
+from crowd_sim.errors import ClusterError, InputError, StorageError, StrategyError
 
 if TYPE_CHECKING:
     from experiments.sweeping import Swept
@@ -50,16 +50,39 @@ RayAddress = Annotated[
 
 @app.command()
 def run(
-    configuration: Configuration, overrides: Overrides = None, out: Out = None, ray_address: RayAddress = None
+    configuration: Annotated[
+        Path | None, typer.Argument(help="A YAML file, for example experiments/configs/quickstart.yaml.")
+    ] = None,
+    overrides: Overrides = None,
+    out: Out = None,
+    ray_address: RayAddress = None,
+    resume: Annotated[
+        Path | None, typer.Option("--resume", help="A run's folder: its own configuration is gone on with.")
+    ] = None,
+    accept_changes: Annotated[
+        bool, typer.Option("--accept-changes", help="Go on from the last checkpoint with a changed configuration.")
+    ] = False,
 ) -> None:
-    """Simulate a configuration's runs and value their workers.
+    """Simulate a configuration's runs and value their workers; given again, a run goes on from its last checkpoint.
 
-    Example: `crowd-sim run experiments/configs/quickstart.yaml crowd.n_workers=100 runs=50 --out runs/hundred`
+    Example: `crowd-sim run experiments/configs/quickstart.yaml crowd.n_workers=100 runs=50 --out runs/hundred`, and after
+    an interruption the same, or `crowd-sim run --resume runs/hundred`
     """
     from crowd_sim.loading import load_config
     from experiments.running import outcome_table
     from experiments.running import run as run_config
 
+    if resume is not None:
+        if out is not None:
+            raise InputError("--out", str(out), "must be left out where --resume names the folder")
+        # without a configuration the first thing that stands in its place is an override
+        overrides = [*([str(configuration)] if configuration else []), *(overrides or [])]
+        configuration, out = resume / "config.yaml", resume
+    if configuration is None:
+        allowed = (
+            "a YAML file, or --resume with a run's folder, is needed; `crowd-sim run --help` shows what is allowed"
+        )
+        raise InputError("Missing argument 'CONFIGURATION'", None, allowed)
     config = load_config(configuration, overrides or [])
     console = Console()
     if config.llm is not None:
@@ -69,7 +92,7 @@ def run(
         console.print(llm_table(tuned))
         _say(f"{tuned.folder}: tables, adapter, report.html and figures")
         return
-    finished = run_config(config, configuration.stem, out, ray_address, console)
+    finished = run_config(config, configuration.stem, out, ray_address, console, accept_changes)
     console.print(outcome_table(finished))
     figures = ", ".join(path.name for path in sorted((finished.folder / "figures").glob("*.png")))
     _say(f"{finished.folder}: tables, report.html and figures ({figures})")
@@ -169,6 +192,18 @@ def report(folder: Annotated[Path, typer.Argument(help="A run's or a sweep's fol
         _say(str(path))
 
 
+@app.command()
+def status(folder: Annotated[Path, typer.Argument(help="A run's folder.")]) -> None:
+    """Say how far a run is, whether it is running, finished or dead.
+
+    Example: `crowd-sim status runs/hundred`
+    """
+    from experiments.status import status_lines
+
+    for line in status_lines(folder):
+        _say(line)
+
+
 @data.command()
 def movielens(
     folder: Annotated[Path, typer.Argument(help="Where ml-latest-small/ is put.")] = Path("data"),
@@ -254,10 +289,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _fail(str(error), 2)
     except (ClusterError, StorageError) as error:
         _fail(str(error), 1)
+    except StrategyError as error:
+        typer.echo(error.trace.rstrip(), err=True)
+        _fail(str(error), 1)
     except (KeyboardInterrupt, typer.Abort):
         status = _INTERRUPTED
     if status == _INTERRUPTED:  # Typer makes it of Ctrl-C itself
-        _fail("interrupted; a sweep goes on where it stopped when the same command is given again", _INTERRUPTED)
+        _fail("interrupted; what is done is kept: the same command goes on where it stopped", _INTERRUPTED)
     sys.exit(status or 0)
 
 

@@ -19,7 +19,9 @@ from crowd_sim.loading import load_people
 from crowd_sim.metrics import mean_and_error
 from crowd_sim.people import check_people
 from crowd_sim.results.folder import fingerprint, write_json
+from crowd_sim.results.record import Record
 from crowd_sim.results.run_folder import open_run, write_run
+from crowd_sim.results.saving import Keeping
 from crowd_sim.services import InProcess
 from crowd_sim.simulation import Outcome, simulate
 from experiments.progress import shown
@@ -37,8 +39,15 @@ class Finished:
     seconds: float
 
 
-def run(config: RunConfig, name: str, out: Path | None, ray_address: str | None, console: Console) -> Finished:
-    """Simulate, value, write, draw.
+def run(
+    config: RunConfig,
+    name: str,
+    out: Path | None,
+    ray_address: str | None,
+    console: Console,
+    accept_changes: bool = False,
+) -> Finished:
+    """Simulate, value, write, draw; what a run of the same configuration has left in the folder is gone on with.
 
     Args:
         config: the runs.
@@ -46,33 +55,45 @@ def run(config: RunConfig, name: str, out: Path | None, ray_address: str | None,
         out: the run folder; absent: runs/<name>-<fingerprint>.
         ray_address: see `actors.cluster.connected`; ``none`` runs in process.
         console: where progress is shown.
+        accept_changes: go on, too, with what another configuration has left (`open_run`).
 
     Raises:
         InputError: people or folder that cannot be used.
-        ClusterError: no cluster, or one that is too small.
+        ClusterError: no cluster, or one that is too small, or that fails more often than allowed.
+        StrategyError: a behaviour of one's own raised.
+        StorageError: the folder cannot be written any more.
     """
     population = load_people(config.crowd)
     check_people(config, population)
     folder = out or Path("runs") / f"{name}-{fingerprint(config.determinants(), population)[:8]}"
-    print_of = open_run(folder, config, population)
-    start = time.perf_counter()
-    outcome = _simulate(config, population, ray_address, console)
-    write_run(folder, outcome, population, print_of)
-    seconds = time.perf_counter() - start
-    # apart from the summary, which is equal for equal runs
-    write_json(folder / "timing.json", {"seconds": seconds, "ray_address": ray_address})
-    from experiments.report import write_report  # drawing has no part in how soon the first round starts
+    print_of = open_run(folder, config, population, accept_changes)
+    with Record(folder, print_of, config.runs * config.crowd.n_workers) as record:
+        start = time.perf_counter()
+        outcome = _simulate(config, population, ray_address, console, record, folder.name)
+        write_run(folder, outcome, population, print_of)
+        seconds = time.perf_counter() - start
+        # apart from the summary, which is equal for equal runs
+        write_json(folder / "timing.json", {"seconds": seconds, "ray_address": ray_address})
+        from experiments.report import write_report  # drawing has no part in how soon the first round starts
 
-    write_report(folder)
+        write_report(folder)
     return Finished(folder, outcome, seconds)
 
 
-def _simulate(config: RunConfig, population: Population, ray_address: str | None, console: Console) -> Outcome:
-    if ray_address == IN_PROCESS:
-        with shown(console) as progress:
-            return simulate([config], population, InProcess(), progress)[0]
-    with connected(ray_address, need_of_run(config.actors)), shown(console) as progress:
-        return run_on_ray(config, population, progress)
+def _simulate(
+    config: RunConfig, population: Population, ray_address: str | None, console: Console, record: Record, name: str
+) -> Outcome:
+    if ray_address != IN_PROCESS:
+        with connected(ray_address, need_of_run(config.actors)), shown(console) as progress:
+            return run_on_ray(config, population, progress, record, name)
+    keeping = Keeping(record.checkpoints(), config.actors.checkpoints, record.keep, record.tell)
+    with shown(console) as progress:
+
+        def both(stage: str, done: int, total: int) -> None:
+            progress(stage, done, total)
+            record.progress(stage, done, total)
+
+        return simulate([config], population, InProcess(), both, keeping)[0]
 
 
 def outcome_table(finished: Finished) -> Table:

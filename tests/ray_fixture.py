@@ -28,8 +28,10 @@ def script(faults_folder) -> Script:
 
 
 @pytest.fixture(scope="session")
-def local_ray(faults_folder) -> Iterator[None]:
+def local_ray(faults_folder, tmp_path_factory) -> Iterator[None]:
     """Two CPUs on this machine, shared by the session."""
+    folder = tmp_path_factory.mktemp("trouble")
+    os.environ["CROWD_SIM_TROUBLE"] = str(folder)  # Ray's processes inherit it: `tests.faults.trouble`
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     yield
     ray.shutdown()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -9,7 +10,62 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from crowd_sim.crowd.behaviours import HONEST, Members, contributions
 from crowd_sim.crowd.folding import Subtrees, fold_shard
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a shard stands in the whole crowd.
+
+    Attributes:
+        chunk_size: workers per chunk; the last chunk of the whole crowd may be smaller.
+        first_chunk: index of the shard's first chunk.
+        n_chunks: chunks of the whole crowd.
+    """
+
+    chunk_size: int
+    first_chunk: int
+    n_chunks: int
+
+
+@dataclass(frozen=True)
+class Key:
+    """What a shard's workers do, and the key of their random streams.
+
+    Attributes:
+        behaviour: a name in `BEHAVIOURS` or ``package.module:Name``.
+        seeds, runs: uint64[B].
+    """
+
+    behaviour: str
+    seeds: NDArray[np.uint64]
+    runs: NDArray[np.uint64]
+
+
+@dataclass(frozen=True)
+class Call:
+    """What a round asks of the crowd, or of a shard, for B runs.
+
+    Attributes:
+        round: its number, from 1.
+        models: float64[B, d], from which the round starts.
+        assignment: int64[B, m], each worker's group; of a smaller type where it travels.
+        weights: float64[B, m], each worker's weight.
+        n_groups: K.
+    """
+
+    round: int
+    models: NDArray[np.float64]
+    assignment: NDArray[np.integer]
+    weights: NDArray[np.float64]
+    n_groups: int
+
+    def of(self, members: slice) -> Call:
+        """The call for some of the workers."""
+        kind = np.min_scalar_type(self.n_groups - 1)
+        assignment = self.assignment[:, members].astype(kind)
+        return Call(self.round, self.models, assignment, self.weights[:, members], self.n_groups)
 
 
 @dataclass(frozen=True)
@@ -18,33 +74,75 @@ class Shard:
 
     Attributes:
         vectors: float64[N, d], the people the runs draw from (or those of them that this shard needs).
+        people: int64[N], their rows in the source.
         rows: int64[B, m], the row in `vectors` of each of the shard's m workers.
-        chunk_size: workers per chunk; the last chunk of the whole crowd may be smaller.
-        first_chunk: index of the shard's first chunk in the whole crowd.
-        n_chunks: chunks of the whole crowd.
+        place: in the whole crowd.
+        key: behaviour and random streams.
     """
 
     vectors: NDArray[np.float64]
+    people: NDArray[np.int64]
     rows: NDArray[np.int64]
-    chunk_size: int
-    first_chunk: int
-    n_chunks: int
+    place: Place
+    key: Key
 
-    def group_sums(self, assignment: NDArray[np.int64], weights: NDArray[np.float64], n_groups: int) -> Subtrees:
-        """Per group the sum of weight × vector and, in the last column, of the weights.
-
-        Args:
-            assignment: int64[B, m], each worker's group.
-            weights: float64[B, m], each worker's weight.
-            n_groups: K.
+    def group_sums(self, call: Call) -> Subtrees:
+        """Per group the sum of weight × contribution and, in the last column, of the weights.
 
         Returns:
             Subtrees of float64[B, K, d + 1]; `fold_shards` makes the whole crowd's sums of them.
+
+        Raises:
+            StrategyError: the behaviour raised.
+            InputError: the behaviour returned what cannot be summed.
         """
-        chunks = -(-self.rows.shape[1] // self.chunk_size)
-        sums = np.zeros((len(self.rows), chunks, n_groups, self.vectors.shape[1] + 1))
-        _chunk_sums(self.vectors, self.rows, assignment, weights, self.chunk_size, sums)
-        return fold_shard(sums, self.first_chunk, self.n_chunks)
+        chunks = count_chunks(self.rows.shape[1], self.place.chunk_size)
+        sums = np.zeros((len(self.rows), chunks, call.n_groups, self.vectors.shape[1] + 1))
+        assignment = call.assignment.astype(np.int64, copy=False)
+        if self.key.behaviour == HONEST:
+            _chunk_sums(self.vectors, self.rows, assignment, call.weights, self.place.chunk_size, sums)
+        else:
+            everyone = np.arange(self.rows.shape[1])[None]
+            for b in range(len(self.rows)):
+                given = contributions(self.key.behaviour, self._members(b, call))
+                one = slice(b, b + 1)
+                _chunk_sums(given, everyone, assignment[one], call.weights[one], self.place.chunk_size, sums[one])
+        return fold_shard(sums, self.place.first_chunk, self.place.n_chunks)
+
+    def _members(self, b: int, call: Call) -> Members:
+        rows = self.rows[b]
+        first = self.place.first_chunk * self.place.chunk_size
+        vectors, model = self.vectors[rows], call.models[b].view()
+        vectors.flags.writeable = model.flags.writeable = False
+        return Members(
+            seed=int(self.key.seeds[b]),
+            run=int(self.key.runs[b]),
+            round=call.round,
+            places=np.arange(first, first + len(rows)),
+            ids=self.people[rows],
+            vectors=vectors,
+            model=model,
+        )
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a shard is built of, wherever it shall live: small where people are drawn by a key.
+
+    Attributes:
+        vectors: gives float64[N, d].
+        people, rows, place, key: as a `Shard`'s.
+    """
+
+    vectors: Callable[[], NDArray[np.float64]]
+    people: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    place: Place
+    key: Key
+
+    def build(self) -> Shard:
+        """The shard."""
+        return Shard(self.vectors(), self.people, self.rows, self.place, self.key)
 
 
 def count_chunks(n_workers: int, chunk_size: int) -> int:

@@ -32,6 +32,9 @@ LOWEST, HIGHEST = 0.5, 5.0
 CHUNK_SIZE = 4096
 """People per random stream. Part of every result: never change it."""
 
+_TELLING = 64
+"""People whose vectors stand for all in a fingerprint."""
+
 NOISE_DECAY = 0.45
 """c: how fast the noise of a person's means falls with its activity."""
 
@@ -96,10 +99,41 @@ def draw_population(n_workers: int, seed: int) -> Population:
     """
     if n_workers < 1:
         raise InputError("crowd.n_workers", n_workers, "at least 1")
-    vectors = np.empty((n_workers, len(GENRES)))
-    for chunk, start in enumerate(range(0, n_workers, CHUNK_SIZE)):
-        _draw_chunk(seed, chunk, vectors[start : start + CHUNK_SIZE])
-    return Population(vectors, tuple(map(str, range(n_workers))), tuple(genre.name for genre in GENRES))
+    return Population(Synthetic(n_workers, seed), None, tuple(genre.name for genre in GENRES))
+
+
+@dataclass(frozen=True)
+class Synthetic:
+    """A `crowd_sim.crowd.population.Drawing`: its key is all there is of it.
+
+    Attributes:
+        n_people: N, at least 1.
+        seed: keys the streams (seed, 0, ``Purpose.CROWD``, chunk).
+    """
+
+    n_people: int
+    seed: int
+
+    def rows(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """The people at these rows, int64[m] in any order: float64[m, 20]; draws the chunks they are in, no others."""
+        vectors = np.empty((len(rows), len(GENRES)))
+        ascending = bool((rows[1:] >= rows[:-1]).all())
+        order = slice(None) if ascending else np.argsort(rows, kind="stable")
+        chunks = rows[order] // CHUNK_SIZE
+        cuts = np.flatnonzero(np.diff(chunks)) + 1
+        drawn = np.empty((CHUNK_SIZE, len(GENRES)))
+        for place in np.split(np.arange(len(rows))[order], cuts):
+            chunk = int(rows[place[0]]) // CHUNK_SIZE
+            inside = rows[place] - chunk * CHUNK_SIZE
+            people = drawn[: inside[-1] + 1]
+            _draw_chunk(self.seed, chunk, people)
+            vectors[place] = people[inside]
+        return vectors
+
+    def identity(self) -> bytes:
+        """The key, and the first people, who tell this generator from another."""
+        first = self.rows(np.arange(min(self.n_people, _TELLING)))
+        return f"synthetic {self.n_people} {self.seed} ".encode() + first.tobytes()
 
 
 def _draw_chunk(seed: int, chunk: int, out: NDArray[np.float64]) -> None:

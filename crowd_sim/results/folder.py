@@ -28,11 +28,11 @@ _VERSIONS = ("crowd-sim", "numpy", "scipy", "numba", "pandas", "pyarrow")
 
 
 def fingerprint(determinants: Mapping[str, Any], population: Population | None = None) -> str:
-    """SHA-256 of what results depend on: the configuration without its actors, and the people's vectors."""
+    """SHA-256 of what results depend on: the configuration without its actors, and the people."""
     digest = hashlib.sha256(json.dumps(determinants, sort_keys=True).encode())
     if population is not None:
-        digest.update(population.vectors.tobytes())
-        digest.update("\n".join(map(str, population.ids)).encode())
+        for piece in population.identity():
+            digest.update(piece)
     return digest.hexdigest()
 
 
@@ -101,11 +101,6 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
             pq.write_table(arrow, file, write_page_checksum=True)
 
     replace_file(path, write)
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file's whole content."""
-    replace_file(path, lambda temporary: temporary.write_bytes(content))
 
 
 def read_table(path: Path) -> pd.DataFrame | None:

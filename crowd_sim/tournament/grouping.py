@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,7 +24,7 @@ _MINIMUM_EXPLORATION = 0.4
 def random(points: NDArray[np.float64], n_groups: int, draws: Draws, rounds: int) -> NDArray[np.int64]:
     """A random permutation cut into K parts, sizes as equal as possible, the first ones larger."""
     del rounds
-    return _cut(np.argsort(draws.uniforms(Purpose.GROUPING, points.shape[1]), axis=1, kind="stable"), n_groups)
+    return _cut(draws.uniforms(Purpose.GROUPING, points.shape[1]), n_groups)
 
 
 def epsilon_greedy(points: NDArray[np.float64], n_groups: int, draws: Draws, rounds: int) -> NDArray[np.int64]:
@@ -33,8 +34,8 @@ def epsilon_greedy(points: NDArray[np.float64], n_groups: int, draws: Draws, rou
     """
     epsilon = max(_MINIMUM_EXPLORATION, 1 - (draws.round - 1) / rounds)
     explore = draws.uniforms(Purpose.EXPLORE, 1) < epsilon
-    greedy = _cut(np.argsort(points, axis=1, kind="stable"), n_groups)
-    return np.where(explore, random(points, n_groups, draws, rounds), greedy)
+    # what is drawn for a run that does not explore is never looked at: its stream has no other reader
+    return _cut(np.where(explore, draws.uniforms(Purpose.GROUPING, points.shape[1]), points), n_groups)
 
 
 def interleaved(points: NDArray[np.float64], n_groups: int, draws: Draws, rounds: int) -> NDArray[np.int64]:
@@ -58,12 +59,47 @@ def interleaved(points: NDArray[np.float64], n_groups: int, draws: Draws, rounds
     return _scatter(shuffled, dealt)
 
 
-def _cut(order: NDArray[np.int64], n_groups: int) -> NDArray[np.int64]:
-    """The group of every worker when each row's order is cut into K consecutive parts."""
-    n = order.shape[1]
+def _cut(keys: NDArray[np.float64], n_groups: int) -> NDArray[np.int64]:
+    """The group of every worker when each row, ordered by keys (equal ones as they stand), is cut into K parts."""
+    n = keys.shape[1]
     size, larger = divmod(n, n_groups)
-    parts = np.repeat(np.arange(n_groups), size + (np.arange(n_groups) < larger))
-    return _scatter(order, parts)
+    stops = np.cumsum(size + (np.arange(n_groups) < larger))
+    # to know the first key of each part is enough: a whole order would take several times as long
+    firsts = stops[:-1]
+    bounds = np.partition(keys, firsts, axis=1)[:, firsts]
+    assignment = np.empty(keys.shape, dtype=np.int64)
+    _deal(keys, bounds, stops, assignment)
+    return assignment
+
+
+@numba.njit(cache=True)
+def _deal(
+    keys: NDArray[np.float64], bounds: NDArray[np.float64], stops: NDArray[np.int64], out: NDArray[np.int64]
+) -> None:
+    """out[b, i]: the part in which key i of row b comes; `bounds`: the first key of each part but the first."""
+    n_bounds = bounds.shape[1]
+    below, seen = np.empty(n_bounds + 1, dtype=np.int64), np.empty(n_bounds + 1, dtype=np.int64)
+    for b in range(keys.shape[0]):
+        below[:] = 0
+        seen[:] = 0
+        for i in range(keys.shape[1]):
+            part = np.searchsorted(bounds[b], keys[b, i], side="right")
+            out[b, i] = part
+            below[part] += 1
+        for k in range(1, n_bounds):
+            below[k] += below[k - 1]  # now: how many keys are less than bound k
+        for i in range(keys.shape[1]):
+            part = out[b, i]
+            if part > 0 and keys[b, i] == bounds[b, part - 1]:
+                # the first of those that equal a bound may still belong to the parts before it
+                first = part - 1
+                while first > 0 and bounds[b, first - 1] == bounds[b, part - 1]:
+                    first -= 1
+                position = below[first] + seen[part]
+                seen[part] += 1
+                while part > 0 and stops[part - 1] > position:
+                    part -= 1
+                out[b, i] = part
 
 
 def _scatter(order: NDArray[np.int64], groups: NDArray[np.int64]) -> NDArray[np.int64]:

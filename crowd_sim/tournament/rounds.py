@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from crowd_sim.crowd.shard import Call
 from crowd_sim.random import Purpose
 from crowd_sim.scores import Score
 from crowd_sim.tournament.draws import Draws
@@ -16,8 +17,8 @@ from crowd_sim.tournament.grouping import Grouping
 from crowd_sim.tournament.rewards import Played, Reward
 from crowd_sim.tournament.selection import Selection, select
 
-Contributions = Callable[[NDArray[np.int64], NDArray[np.float64], int], NDArray[np.float64]]
-"""(assignment int64[B, n], weights float64[B, n], K) → group sums float64[B, K, d + 1]."""
+Contributions = Callable[[Call], NDArray[np.float64]]
+"""What the round asks → group sums float64[B, K, d + 1]."""
 
 Tuning = Callable[[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
 """(models float64[B, d], group sums float64[B, K, d + 1], step float64[B]) → candidates float64[B, K, d]."""
@@ -79,7 +80,8 @@ def play(rules: Rules, state: State, contributions: Contributions, tuning: Tunin
     draws = Draws(rules.seeds, rules.runs, state.round + 1)
     assignment = rules.grouping(state.points, rules.n_groups, draws, rules.rounds)
     weights = state.points**2
-    candidates = tuning(state.models, contributions(assignment, weights, rules.n_groups), rules.step)
+    call = Call(draws.round, state.models, assignment, weights, rules.n_groups)
+    candidates = tuning(state.models, contributions(call), rules.step)
     selection = select(
         rules.score(state.models, rules.targets),
         rules.score(candidates, rules.targets[:, None, :]),

@@ -66,7 +66,7 @@ def test_an_interrupted_sweep_goes_on_where_it_stopped(sweep, monkeypatch, capsy
     capsys.readouterr()
     assert call(["sweep", "ein Lauf ü.yaml", "actors.sweep.max_runs=2", "--out", "broken", *IN_PROCESS]) == 130
     assert capsys.readouterr().err.strip() == (
-        "crowd-sim: interrupted; a sweep goes on where it stopped when the same command is given again"
+        "crowd-sim: interrupted; what is done is kept: the same command goes on where it stopped"
     )
     before = snapshot(Path("broken", "parts"))
     assert sum(content is not None for content in before.values()) == 4
@@ -127,5 +127,5 @@ def test_ctrl_c_ends_a_process_in_one_line(tmp_path):
     _, stderr = running.communicate(timeout=60)
     assert running.returncode == 130
     assert stderr.strip().splitlines() == [
-        "crowd-sim: interrupted; a sweep goes on where it stopped when the same command is given again"
+        "crowd-sim: interrupted; what is done is kept: the same command goes on where it stopped"
     ]

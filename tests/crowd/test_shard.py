@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crowd_sim.crowd.folding import fold_shard, fold_shards
-from crowd_sim.crowd.shard import Shard, count_chunks, cut
+from crowd_sim.crowd.shard import Call, Key, Place, Shard, count_chunks, cut
 
 
 def crowd(n, seed=0, n_runs=3, n_people=40, d=5, n_groups=3):
@@ -21,8 +21,10 @@ def sums(vectors, rows, assignment, weights, chunk_size, n_shards, n_groups=3):
     parts = []
     for first, stop in cut(n_chunks, n_shards):
         members = slice(first * chunk_size, stop * chunk_size)
-        shard = Shard(vectors, rows[:, members], chunk_size, first, n_chunks)
-        parts.append(shard.group_sums(assignment[:, members], weights[:, members], n_groups))
+        key = Key("honest", *np.zeros((2, len(rows)), dtype=np.uint64))
+        shard = Shard(vectors, np.arange(len(vectors)), rows[:, members], Place(chunk_size, first, n_chunks), key)
+        whole = Call(1, np.zeros((len(rows), vectors.shape[1])), assignment, weights, n_groups)
+        parts.append(shard.group_sums(whole.of(members)))
     return fold_shards(parts[::-1], n_chunks)  # whatever the order of arrival
 
 

@@ -1,3 +1,5 @@
+import pickle
+
 import numpy as np
 import pytest
 
@@ -69,3 +71,15 @@ def test_it_resembles_movielens(crowd, data_folder):
     assert np.abs(correlations[0] - correlations[1]).mean() < 0.08
     spread = [np.linalg.norm(p.vectors[:300] - p.vectors[300:600], axis=1).mean() for p in (crowd, real)]
     assert spread[0] == pytest.approx(spread[1], rel=0.08)
+
+
+def test_any_rows_can_be_drawn_by_themselves_and_travel_as_a_key():
+    rows = np.array([CHUNK_SIZE + 7, 3, 3, 2 * CHUNK_SIZE, 0])
+    crowd = draw_population(2 * CHUNK_SIZE + 9, 3)
+    portion = pickle.dumps(crowd.portion(rows))
+    assert len(portion) < 500
+    assert pickle.loads(portion)().tobytes() == crowd.vectors[rows].tobytes()
+    assert crowd.rows(rows).tobytes() == draw_population(crowd.n_workers, 3).rows(rows).tobytes()
+    travelled = pickle.dumps(crowd)  # though its vectors have been drawn by now
+    assert len(travelled) < 1000
+    assert pickle.loads(travelled).vectors.tobytes() == crowd.vectors.tobytes()

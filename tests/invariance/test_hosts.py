@@ -4,56 +4,12 @@ import numpy as np
 import pytest
 
 from actors.host import RayHost
-from actors.round_manager import run_on_ray
-from crowd_sim.config import ActorsConfig, RunConfig
-from crowd_sim.loading import load_people
-from crowd_sim.results.run_folder import open_run, write_run
+from crowd_sim.config import ActorsConfig
+from crowd_sim.crowd.employed import Employed
+from crowd_sim.crowd.population import Population
+from crowd_sim.crowd.shard import Call, Key
 from crowd_sim.services import InProcess
-from crowd_sim.simulation import simulate
 from crowd_sim.valuation import AveragingGame
-
-FILES = ("rounds.parquet", "workers.parquet", "runs.parquet", "summary.json")
-
-
-def config(crowd=1, trainers=1, evaluators=1, score="l2"):
-    number = {"crowd": crowd, "trainers": trainers, "evaluators": evaluators}
-    return RunConfig.parse(
-        {
-            "seed": 3,
-            "runs": 3,
-            "crowd": {"n_workers": 60, "chunk_size": 8},
-            "tournament": {"rounds": 12, "n_groups": 4, "score": score, "grouping": "epsilon_greedy"},
-            "valuation": {"budget": 2_500, "kernel_shap_budget": 1_500},
-            "actors": {kind: {"number": n, "cpus": 0.1} for kind, n in number.items()},
-        }
-    )
-
-
-def written(outcome, folder):
-    people = load_people(outcome.config.crowd)
-    write_run(folder, outcome, people, open_run(folder, outcome.config, people))
-    return {name: (folder / name).read_bytes() for name in FILES}
-
-
-@pytest.fixture(scope="module")
-def expected(tmp_path_factory):
-    found = {}
-    for score in ("l2", "dot"):
-        setup = config(score=score)
-        (outcome,) = simulate([setup], load_people(setup.crowd), InProcess())
-        found[score] = written(outcome, tmp_path_factory.mktemp(score))
-    return found
-
-
-@pytest.mark.usefixtures("local_ray")
-@pytest.mark.parametrize(
-    ("actors", "score"),
-    [({"crowd": 1}, "l2"), ({"crowd": 4, "trainers": 2}, "l2"), ({"crowd": 2, "trainers": 5, "evaluators": 4}, "l2"),
-     ({"crowd": 4, "evaluators": 2}, "dot")],
-)  # fmt: skip
-def test_a_run_writes_the_same_bytes_on_any_number_of_actors(actors, score, expected, tmp_path):
-    setup = config(**actors, score=score)
-    assert written(run_on_ray(setup, load_people(setup.crowd)), tmp_path) == expected[score]
 
 
 @pytest.fixture(params=["in process", "1 actor", "3 actors"])
@@ -72,9 +28,11 @@ class TestEveryHost:
         rng = np.random.default_rng(0)
         vectors, rows = rng.normal(size=(30, 4)), rng.integers(30, size=(2, 21))
         assignment, weights = rng.integers(3, size=(2, 21)), rng.uniform(size=(2, 21))
-        with host.crowd(vectors, rows, 4) as crowd:
-            sums = crowd.group_sums(assignment, weights, 3)
-            again = crowd.group_sums(assignment, weights, 3)
+        people = Population(vectors, [str(i) for i in range(30)], list("abcd"))
+        call = Call(1, np.zeros((2, 4)), assignment, weights, 3)
+        with host.crowd(Employed(people, rows, 4, Key("honest", *np.zeros((2, 2), dtype=np.uint64)))) as crowd:
+            sums = crowd.group_sums(call)
+            again = crowd.group_sums(call)
         assert sums.tobytes() == again.tobytes()
         one_hot = np.eye(3)[assignment] * weights[..., None]
         np.testing.assert_allclose(sums[..., :-1], np.einsum("bnk,bnd->bkd", one_hot, vectors[rows]), rtol=1e-12)

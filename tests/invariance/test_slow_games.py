@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import ray
 
+from actors.measures import Measures
 from actors.shapley import RayEvaluators
 from crowd_sim.config import ActorsConfig
 from crowd_sim.valuation import CachedGame, MaxEvaluations, TargetError, shapley
@@ -39,8 +40,8 @@ def calls(journal):
 
 
 def evaluators(game, number):
-    pool = ActorsConfig.model_validate({"evaluators": {"number": number, "cpus": 0.1}}).evaluators
-    return closing(RayEvaluators([game], pool))
+    actors = ActorsConfig.model_validate({"evaluators": {"number": number, "cpus": 0.1}})
+    return closing(RayEvaluators([game], actors, Measures("")))
 
 
 def value(game, pool=None, **arguments):
@@ -106,7 +107,7 @@ def test_a_cached_game_survives_the_pool(expected, tmp_path):
     game = CachedGame(Slow(tmp_path / "journal"), tmp_path / "cache", "slow")
     with evaluators(game, 2) as pool:
         list(pool.utilities([0], iter([np.eye(N, dtype=bool), np.tri(N, dtype=bool)])))
-        ray.kill(pool._evaluators[0], no_restart=False)
+        ray.kill(pool.pool.actors[0])
         assert bits(value(game, pool)) == bits(expected)
     done = calls(tmp_path / "journal")
     assert bits(value(game)) == bits(expected)

@@ -2,8 +2,10 @@
 
 import pytest
 
-torch = pytest.importorskip("torch", reason="needs the extra llm")
+pytest.importorskip("torch", reason="needs the extra llm")
 pytest.importorskip("peft", reason="needs the extra llm")
+
+import torch
 
 from crowd_sim.crowd.contributions import Example
 from crowd_sim.learners.lora import Judging, LoraLearner, Tuning

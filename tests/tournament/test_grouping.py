@@ -3,7 +3,7 @@ import pytest
 
 from crowd_sim.random import Purpose
 from crowd_sim.tournament.draws import Draws
-from crowd_sim.tournament.grouping import GROUPINGS, epsilon_greedy, interleaved, random
+from crowd_sim.tournament.grouping import GROUPINGS, _cut, epsilon_greedy, interleaved, random
 
 
 def draws(n_runs=4, round_index=1, seed=0):
@@ -77,3 +77,14 @@ def test_a_run_is_grouped_the_same_alone_and_in_a_batch(name):
     whole = GROUPINGS[name](p, 3, draws(), 100)
     one = Draws(np.zeros(1, dtype=np.uint64), np.array([2], dtype=np.uint64), 1)
     assert (GROUPINGS[name](p[2:3], 3, one, 100)[0] == whole[2]).all()
+
+
+@pytest.mark.parametrize("distinct", [1, 3, 50])
+@pytest.mark.parametrize(("n", "n_groups"), [(1, 1), (7, 7), (24, 5), (100, 3)])
+def test_a_cut_is_that_of_the_whole_order_ties_in_their_own(n, n_groups, distinct):
+    keys = np.random.default_rng(n).integers(distinct, size=(6, n)).astype(np.float64)
+    expected = np.empty(keys.shape, dtype=np.int64)
+    for row, order in enumerate(np.argsort(keys, axis=1, kind="stable")):
+        for group, part in enumerate(np.array_split(order, n_groups)):
+            expected[row, part] = group
+    assert _cut(keys, n_groups).tolist() == expected.tolist()

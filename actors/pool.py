@@ -1,0 +1,213 @@
+"""A pool of actors of one kind: what fails is replaced, its work repeated, by the one policy of `actors.failure`.
+
+Actors hold nothing but what they were built of, so a new one is as good as the old. Answers are asked for in the order of the
+calls, whatever the order in which they arrive.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import ray
+from ray.exceptions import GetTimeoutError, RayError
+
+from actors.failure import POLL, Budget, Failure, failure_of, plain
+from actors.measures import Measures
+from crowd_sim.errors import ClusterError
+
+if TYPE_CHECKING:
+    from crowd_sim.config import FailureConfig
+
+
+@dataclass(frozen=True)
+class Work:
+    """A call of an actor's method.
+
+    Attributes:
+        member: number of the actor.
+        method, arguments: of the call.
+        name: what a person would call it.
+        may_kill: whether it is a suspect when its actor dies; a whole run, say, is not, as it goes on where it was.
+    """
+
+    member: int
+    method: str
+    arguments: tuple[Any, ...]
+    name: str
+    may_kill: bool = True
+
+
+@dataclass
+class Ticket:
+    """Work that has been sent: the answer to come, to whom it was sent, and since when it is waited for."""
+
+    work: Work
+    ref: Any
+    actor: Any
+    since: float
+
+
+class Pool:
+    """So many actors, each replaced when it fails."""
+
+    def __init__(
+        self,
+        kind: str,
+        make: Callable[[int], Any],
+        number: int,
+        limits: FailureConfig,
+        measures: Measures,
+        meanwhile: Callable[[], None] | None = None,
+    ) -> None:
+        """Start `make(i)` for every i; they get ready while the caller goes on, who is called `meanwhile` it waits."""
+        self._kind, self._make, self._limits, self._measures = kind, make, limits, measures
+        self._meanwhile = meanwhile
+        self._budget = Budget(kind, limits)
+        self._flying = 0
+        self.actors: list[Any] = []
+        self._ready: list[Any] = []
+        self._answered: list[float] = []
+        for member in range(number):
+            self.actors.append(make(member))
+            self._ready.append(self.actors[member].__ray_ready__.remote())
+            self._answered.append(0.0)
+
+    def __len__(self) -> int:
+        return len(self.actors)
+
+    def submit(self, work: Work) -> Ticket:
+        """Send work; `answer` waits for it."""
+        self._flying += 1
+        return self._sent(work)
+
+    def answer(self, ticket: Ticket) -> Any:
+        """The answer, from whichever actor gives it.
+
+        Raises:
+            ClusterError: more has failed than may.
+            InputError, StrategyError: the code that ran raised it.
+            RayTaskError: it raised something else; with its traceback.
+        """
+        while True:
+            try:
+                value = self._wait(ticket)
+            except _Failed as failed:
+                self._replace(ticket, failed)
+                ticket = self._sent(ticket.work)
+            else:
+                break
+        self._flying -= 1
+        member = ticket.work.member
+        self._answered[member] = time.monotonic()
+        self._budget.answered(member, ticket.work.name)
+        return value
+
+    def gather(self, works: Sequence[Work]) -> list[Any]:
+        """The answers to all, in their order."""
+        tickets = [self.submit(work) for work in works]
+        self._measures.queued(self._kind, self._flying)
+        return [self.answer(ticket) for ticket in tickets]
+
+    def is_alive(self, member: int) -> None:
+        """The actor has given a sign of life: its deadline begins anew."""
+        self._answered[member] = time.monotonic()
+
+    def has_progressed(self, member: int, work: str) -> None:
+        """What the actor has done will not have to be done again: its failures so far count no more."""
+        self._budget.answered(member, work)
+
+    def close(self) -> None:
+        """Give the actors' resources back."""
+        for actor in self.actors:
+            ray.kill(actor)
+
+    def _sent(self, work: Work) -> Ticket:
+        actor = self.actors[work.member]
+        return Ticket(work, getattr(actor, work.method).remote(*work.arguments), actor, time.monotonic())
+
+    def _wait(self, ticket: Ticket) -> Any:
+        """The answer; looks up every `POLL` seconds, so that nobody waits for what cannot come."""
+        member = ticket.work.member
+        is_ready = False
+        while True:
+            try:
+                return ray.get(ticket.ref, timeout=POLL)
+            except GetTimeoutError:
+                if self._meanwhile:
+                    self._meanwhile()
+                if not is_ready and self._is_ready(member):
+                    is_ready, ticket.since = True, max(ticket.since, time.monotonic() - POLL)
+                waited = time.monotonic() - max(ticket.since, self._answered[member])
+                if is_ready and waited > self._limits.deadline:
+                    raise _Failed(Failure.HANG, f"no answer for {waited:.0f} s") from None
+                if not is_ready and waited > self._limits.start:
+                    raise self._cannot_start(member) from None
+            except RayError as error:
+                failure = failure_of(error)
+                if failure is None:
+                    raise plain(error) from None
+                raise _Failed(failure, str(error)) from None
+
+    def _replace(self, ticket: Ticket, failed: _Failed) -> None:
+        """Put a new actor in the place of one that failed, unless an earlier answer has shown it and it is done."""
+        member = ticket.work.member
+        if self.actors[member] is not ticket.actor:
+            return
+        start = time.monotonic()
+        self._measures.failed(self._kind, member, failed.failure, ticket.work.name)
+        had_begun = ticket.work.may_kill and (failed.failure is Failure.HANG or self._is_ready(member))
+        while True:
+            with suppress(RayError):
+                ray.kill(self.actors[member])  # one that hangs, or cannot be reached, must not come back
+            if had_begun:
+                self._budget.blame(ticket.work.name, failed.failure)
+            self._budget.charge(member, failed.failure, failed.why)
+            self.actors[member] = self._make(member)
+            self._ready[member] = self.actors[member].__ray_ready__.remote()
+            try:
+                self._await_start(member)
+            except _Failed as again:
+                failed, had_begun = again, False
+            else:
+                break
+        self._measures.recovered(self._kind, member, time.monotonic() - start)
+
+    def _await_start(self, member: int) -> None:
+        start = time.monotonic()
+        while time.monotonic() - start < self._limits.start:
+            try:
+                ray.get(self._ready[member], timeout=POLL)
+            except GetTimeoutError:
+                continue
+            except RayError as error:
+                failure = failure_of(error)
+                if failure is None:
+                    raise plain(error) from None
+                raise _Failed(failure, str(error)) from None
+            return
+        raise self._cannot_start(member)
+
+    def _is_ready(self, member: int) -> bool:
+        """Whether the actor had come into being, be it dead by now."""
+        try:
+            ray.get(self._ready[member], timeout=POLL if self._answered[member] else 0)
+        except RayError:
+            return False
+        return True
+
+    def _cannot_start(self, member: int) -> ClusterError:
+        free = ray.available_resources()
+        return ClusterError(
+            f"{self._kind} {member} could not be started within {self._limits.start:g} s; the cluster has "
+            f"{free.get('CPU', 0.0):g} CPUs and {free.get('GPU', 0.0):g} GPUs free"
+        )
+
+
+class _Failed(Exception):  # noqa: N818 it never leaves this module
+    def __init__(self, failure: Failure, why: str) -> None:
+        super().__init__(why)
+        self.failure, self.why = failure, why

@@ -1,0 +1,108 @@
+"""Checkpoints of a run: the last two states, each in a file that is whole or not there, with a checksum.
+
+One that cannot be read, cut short or with a flipped bit, is set aside, and the one before it counts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from crowd_sim.config import CheckpointConfig
+from crowd_sim.results.folder import write_bytes
+
+_KEPT = 2
+_MAGIC = b"crowd-sim checkpoint 1"
+_LARGEST_SHARE = 1 / 20
+"""Of a run's time that checkpoints may take."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A state that was kept.
+
+    Attributes:
+        round: after which it was taken.
+        content: `crowd_sim.history.Course.pack`.
+    """
+
+    round: int
+    content: bytes
+
+
+class Checkpoints:
+    """The checkpoints in a run folder."""
+
+    def __init__(self, folder: Path, print_of: str) -> None:
+        """Of the run folder whose configuration and people have this fingerprint; others' checkpoints do not count."""
+        self._folder = folder / "checkpoints"
+        self._print_of = print_of
+
+    def write(self, checkpoint: Checkpoint) -> None:
+        """Keep a state; of earlier ones only the last is left.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+        body = self._print_of.encode() + b"\n" + checkpoint.content
+        path = self._folder / f"round-{checkpoint.round:08d}.checkpoint"
+        write_bytes(path, _MAGIC + b" " + hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
+        for old in self._paths()[_KEPT:]:
+            old.unlink(missing_ok=True)
+
+    def read(self) -> Iterator[Checkpoint]:
+        """The states that can be read, the latest first."""
+        for path in self._paths():
+            checkpoint = self._read(path)
+            if checkpoint is not None:
+                yield checkpoint
+
+    def set_aside(self, checkpoint: Checkpoint) -> None:
+        """Take one out of the row that cannot be used after all."""
+        _set_aside(self._folder / f"round-{checkpoint.round:08d}.checkpoint")
+
+    def _paths(self) -> list[Path]:
+        return sorted(self._folder.glob("round-*.checkpoint"), reverse=True)
+
+    def _read(self, path: Path) -> Checkpoint | None:
+        try:
+            head, _, body = path.read_bytes().partition(b"\n")
+        except OSError:
+            return None
+        if head != _MAGIC + b" " + hashlib.sha256(body).hexdigest().encode():
+            _set_aside(path)
+            return None
+        print_of, _, content = body.partition(b"\n")
+        if print_of.decode(errors="replace") != self._print_of:
+            return None
+        return Checkpoint(int(path.stem.removeprefix("round-")), content)
+
+
+def _set_aside(path: Path) -> None:
+    path.replace(path.with_suffix(".damaged"))
+
+
+class Cadence:
+    """When the next checkpoint is due."""
+
+    def __init__(self, config: CheckpointConfig) -> None:
+        self._config = config
+        self._last = time.monotonic()
+        self._pause = config.seconds
+
+    def is_due(self, round_number: int, rounds: int) -> bool:
+        """Whether the state after this round of so many should be kept: always the last, for its values may take long."""
+        every = self._config.rounds
+        return (
+            round_number == rounds
+            or (every > 0 and round_number % every == 0)
+            or time.monotonic() - self._last >= self._pause
+        )
+
+    def took(self, seconds: float) -> None:
+        """A checkpoint was taken and cost this much."""
+        self._last = time.monotonic()
+        self._pause = max(self._config.seconds, seconds / _LARGEST_SHARE)

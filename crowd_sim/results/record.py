@@ -1,0 +1,167 @@
+"""What a run folder tells of its run while it lives and after: `status.json`, `log.jsonl`, and a lock that dies with it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+import time
+from collections import Counter
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+from crowd_sim.errors import InputError, StorageError
+from crowd_sim.results.checkpoints import Checkpoint, Checkpoints
+from crowd_sim.results.folder import write_json
+
+_STATUS, _LOG, _LOCK = "status.json", "log.jsonl", "run.lock"
+_SECONDS_BETWEEN_WRITES = 1.0
+
+
+@dataclass
+class Status:
+    """How far a run is.
+
+    Attributes:
+        state: running, finished, interrupted or failed.
+        stage, done, total: what is being done, how much of it is done, how much there is.
+        started, updated: seconds since the epoch.
+        resumed_from: the round this process went on from, if any.
+        checkpoint: the last round whose state is kept, if any.
+        rounds_per_second, workers_per_second: of this process, on average so far.
+        failures: actors that failed and were replaced, by kind.
+        pid, host: of the process.
+        error: why it failed.
+    """
+
+    state: str
+    stage: str
+    done: int
+    total: int
+    started: float
+    updated: float
+    pid: int
+    host: str
+    resumed_from: int | None = None
+    checkpoint: int | None = None
+    rounds_per_second: float = 0.0
+    workers_per_second: float = 0.0
+    failures: dict[str, int] = field(default_factory=dict)
+    error: str | None = None
+
+
+class Record:
+    """Keeps the record of a run as long as its context lasts.
+
+    Raises:
+        InputError: another process is running in the folder.
+    """
+
+    def __init__(self, folder: Path, print_of: str, workers_per_round: int) -> None:
+        self._folder = folder
+        self._checkpoints = Checkpoints(folder, print_of)
+        self._workers_per_round = workers_per_round
+        now = time.time()
+        self._status = Status("running", "start", 0, 1, now, now, os.getpid(), socket.gethostname())
+        self._written = 0.0
+        self._round, self._first = 0, (now, 0)
+
+    def __enter__(self) -> Self:
+        self._lock = (self._folder / _LOCK).open("a")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._lock.close()
+            allowed = "must be a folder in which nobody is at work: see `crowd-sim status`"
+            raise InputError("--out", str(self._folder), allowed) from None
+        self._log: IO[str] = (self._folder / _LOG).open("a", encoding="utf-8")
+        self.tell("started", pid=os.getpid())
+        self._write()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._status.state = (
+            "finished" if error is None else "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+        )
+        if error is not None and not isinstance(error, KeyboardInterrupt):
+            self._status.error = f"{type(error).__name__}: {error}".strip().splitlines()[0][:500]
+        with suppress(StorageError, OSError):  # the first error is what counts; this one may have the same reason
+            self.tell(self._status.state, error=self._status.error)
+            self._write()
+        self._log.close()
+        self._lock.close()
+
+    def checkpoints(self) -> tuple[Checkpoint, ...]:
+        """The states that can be read, the latest first."""
+        return tuple(self._checkpoints.read())
+
+    def keep(self, checkpoint: Checkpoint) -> None:
+        """Write a state down.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+        self._checkpoints.write(checkpoint)
+        self._status.checkpoint = checkpoint.round
+
+    def tell(self, event: str, *, at: float | None = None, **details: Any) -> None:
+        """Add a line to the log, with run and round."""
+        now = time.time() if at is None else at
+        line = {"time": round(now, 3), "run": self._folder.name, "round": self._round, "event": event, **details}
+        self._log.write(json.dumps(line, default=str) + "\n")
+        self._log.flush()
+        if event == "resumed":
+            self._status.resumed_from = self._status.checkpoint = self._round = int(details["round"])
+            self._first = (time.time(), self._round)
+
+    def failed(self, failures: Counter[str]) -> None:
+        """So many actors have failed so far, by kind."""
+        self._status.failures = dict(failures)
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        """See `crowd_sim.progress.Progress`."""
+        status = self._status
+        status.stage, status.done, status.total = stage, done, total
+        if stage == "rounds":
+            self._round = done
+            since, first = self._first
+            status.rounds_per_second = (done - first) / max(time.time() - since, 1e-9)
+            status.workers_per_second = status.rounds_per_second * self._workers_per_round
+        if time.monotonic() - self._written >= _SECONDS_BETWEEN_WRITES:
+            self._write()
+
+    def _write(self) -> None:
+        self._status.updated = time.time()
+        write_json(self._folder / _STATUS, asdict(self._status))
+        self._written = time.monotonic()
+
+
+def read_status(folder: Path) -> Status:
+    """How far the run in a folder is; `state` is `dead` where the process ended without a word.
+
+    Raises:
+        InputError: no run has ever been started in this folder.
+    """
+    try:
+        status = Status(**json.loads((folder / _STATUS).read_text(encoding="utf-8")))
+        if status.state == "running" and not _is_locked(folder):
+            status.state = "dead"
+    except (OSError, ValueError, TypeError):
+        allowed = f"must be a folder in which a run has been started: it has no {_STATUS} that can be read"
+        raise InputError("folder", str(folder), allowed) from None
+    return status
+
+
+def _is_locked(folder: Path) -> bool:
+    with (folder / _LOCK).open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False

@@ -1,0 +1,114 @@
+"""Seconds per round of a large crowd, in process and on Ray's shards, in one run.
+
+    python -m experiments.bench.large_crowd
+
+plays experiments/configs/large_crowd.yaml (a million workers, two shards) both ways, taking turns, and prints the median
+seconds per round of each and what Ray adds. Overrides as for `crowd-sim run`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from statistics import median
+
+import ray
+from threadpoolctl import threadpool_limits
+
+from actors.cluster import connected
+from actors.host import RayHost
+from actors.resources import need_of_run
+from crowd_sim.config import RunConfig
+from crowd_sim.crowd.population import Population
+from crowd_sim.errors import ClusterError, InputError
+from crowd_sim.history import Course
+from crowd_sim.loading import load_config, load_people
+from crowd_sim.services import Host, InProcess
+from crowd_sim.simulation import simulate
+from crowd_sim.tournament.rounds import Rules
+
+CONFIGURATION = Path(str(files("experiments") / "configs" / "large_crowd.yaml"))
+
+
+class Clock:
+    """Notes when each round ended; keeps nothing."""
+
+    def __init__(self) -> None:
+        self.ends: list[float] = []
+
+    def last(self, _rules: Rules) -> Course | None:
+        """See `crowd_sim.simulation.Saving`."""
+        return None
+
+    def after_round(self, _course: Course) -> None:
+        """See `crowd_sim.simulation.Saving`."""
+        self.ends.append(time.perf_counter())
+
+    def stopped(self, _course: Course) -> None:
+        """See `crowd_sim.simulation.Saving`."""
+
+    def seconds(self) -> list[float]:
+        """Seconds of each round but the first, which waits for shards to be built and code to be compiled."""
+        return [after - before for before, after in zip(self.ends, self.ends[1:], strict=False)]
+
+
+def play(config: RunConfig, people: Population, host: Host) -> tuple[list[float], bytes]:
+    """Seconds of the rounds, and the points' bits."""
+    clock = Clock()
+    (outcome,) = simulate([config], people, host, saving=clock)
+    return clock.seconds(), outcome.history.points.tobytes()
+
+
+@ray.remote(num_cpus=0)
+def _play_on_ray(config: RunConfig, people: Population) -> tuple[list[float], bytes]:
+    return play(config, people, RayHost(config.actors))  # where a run's manager is, too: in a process of the cluster
+
+
+def compare(overrides: Sequence[str], turns: int) -> None:
+    """Print the table."""
+    config = load_config(CONFIGURATION, overrides)
+    people = load_people(config.crowd)
+    alone: list[float] = []
+    on_ray: list[float] = []
+    points = set()
+    with connected(None, need_of_run(config.actors)), threadpool_limits(1):
+        for _ in range(turns):
+            for seconds, (found, bits) in (
+                (alone, play(config, people, InProcess())),
+                (on_ray, ray.get(_play_on_ray.remote(config, people), timeout=3600)),
+            ):
+                seconds.extend(found)
+                points.add(bits)
+    if len(points) != 1:
+        raise RuntimeError("in process and on Ray the points differ")
+    shards = min(config.actors.crowd.number, -(-config.crowd.n_workers // config.crowd.chunk_size))
+    print(
+        f"{config.crowd.n_workers:,} workers, d = {people.n_features}, {config.tournament.grouping} grouping, ", end=""
+    )
+    print(f"{len(alone)} rounds each way, equal points")
+    print("| where | seconds per round, median | fastest | workers/s |\n| --- | --: | --: | --: |")
+    for where, seconds in (("in process", alone), (f"{shards} shards on Ray", on_ray)):
+        rate = config.crowd.n_workers * config.runs / median(seconds)
+        print(f"| {where} | {median(seconds):.3f} | {min(seconds):.3f} | {rate:,.0f} |")
+    print(f"\nRay adds {median(on_ray) / median(alone) - 1:+.0%} (fastest: {min(on_ray) / min(alone) - 1:+.0%})")
+
+
+def main() -> None:
+    """Read the options, compare."""
+    parser = argparse.ArgumentParser(description="Seconds per round of a large crowd, in process and on Ray.")
+    parser.add_argument("overrides", nargs="*", help="of large_crowd.yaml, for example tournament.grouping=interleaved")
+    parser.add_argument("--turns", type=int, default=2, help="times that each way is played (default 2)")
+    arguments = parser.parse_args()
+    try:
+        compare(arguments.overrides, arguments.turns)
+    except (InputError, ClusterError) as error:
+        print(f"large_crowd: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,160 @@
+"""Actors that fail by a script: each failure is made good exactly once, and the result is the same."""
+
+from contextlib import contextmanager
+
+import pytest
+import ray
+
+from actors.failure import QuarantinedError
+from actors.host import RayHost
+from actors.measures import Measures
+from actors.round_manager import run_on_ray
+from crowd_sim.errors import StrategyError
+from crowd_sim.loading import load_people
+from crowd_sim.results.record import Record, read_status
+from crowd_sim.results.run_folder import open_run, write_run
+from tests.faults import trouble
+from tests.runs import config, simulated, tables, written
+
+pytestmark = pytest.mark.usefixtures("local_ray")
+
+
+def setup(**changes):
+    common = {
+        "crowd__behaviour": "tests.faults.trouble:lazy",
+        "tournament__grouping": "tests.faults.trouble:grouping",
+        "actors__checkpoints__rounds": 3,
+        "actors__trainers__number": 1,
+        "actors__evaluators__number": 1,
+    }
+    return config("behaviour", 2, **common | changes)
+
+
+@pytest.fixture(scope="module")
+def expected(local_ray, tmp_path_factory):
+    return written(simulated(setup()), tmp_path_factory.mktemp("expected"))
+
+
+@pytest.fixture(autouse=True)
+def _nothing_planned(local_ray):
+    yield
+    trouble.clear()
+
+
+class Watched(RayHost):
+    """Counts failures; kills actors of a pool around their calls."""
+
+    def __init__(self, config, kill=()):
+        self.measures = Measures("test")
+        super().__init__(config.actors, self.measures)
+        self.kill = dict(kill)
+
+    def _watch(self, pool, kind):
+        submit, gather, calls = pool.submit, pool.gather, iter(range(10_000))
+
+        def killing(work):
+            now = next(calls)
+            if (kind, "before", now) in self.kill:
+                ray.kill(pool.actors[work.member])
+            ticket = submit(work)
+            if (kind, "during", now) in self.kill:
+                ray.kill(pool.actors[work.member])
+            return ticket
+
+        def gathered(works):
+            answers = gather(works)
+            if (kind, "after", works[0].name) in self.kill:
+                ray.kill(pool.actors[works[0].member])
+            return answers
+
+        pool.submit, pool.gather = killing, gathered
+
+    @contextmanager
+    def crowd(self, employed):
+        with super().crowd(employed) as crowd:
+            self._watch(crowd.pool, "crowd")
+            yield crowd
+
+    @contextmanager
+    def trainers(self):
+        with super().trainers() as trainers:
+            self._watch(trainers.pool, "trainer")
+            yield trainers
+
+    @contextmanager
+    def evaluators(self, games):
+        with super().evaluators(games) as evaluators:
+            self._watch(evaluators.pool, "evaluator")
+            yield evaluators
+
+
+@pytest.mark.parametrize(
+    "kill",
+    [
+        [("crowd", "before", 5), ("trainer", "before", 9), ("evaluator", "before", 2)],
+        [("crowd", "during", 8), ("trainer", "during", 3), ("evaluator", "during", 1)],
+        [("crowd", "after", "round 3 of crowd shard 0"), ("crowd", "after", "round 7 of crowd shard 0")],
+    ],
+    ids=["before the call", "during the call", "after its reply"],
+)
+def test_actors_killed(kill, expected, tmp_path):
+    host = Watched(setup(), [(moment, None) for moment in kill])
+    assert written(simulated(setup(), host), tmp_path) == expected
+    assert host.measures.failures == {"death": len(kill)}
+    events = [event.name for event in host.measures.take_events()]
+    assert events == ["actor failed", "actor replaced"] * len(kill)
+
+
+@pytest.mark.parametrize(("kind", "counted"), [("exit", "death"), ("hang", "hang")])
+def test_a_shard_that_ends_itself_or_hangs(kind, counted, expected, tmp_path):
+    trouble.plan(kind, 4)
+    deadline = {"actors__failures__deadline": 8.0 if kind == "hang" else 600.0}
+    host = Watched(setup(**deadline))
+    assert written(simulated(setup(**deadline), host), tmp_path) == expected
+    assert host.measures.failures == {counted: 1}
+    assert trouble.left() == []
+
+
+def run(folder, setup):
+    people = load_people(setup.crowd)
+    print_of = open_run(folder, setup, people)
+    with Record(folder, print_of, 120) as record:
+        write_run(folder, run_on_ray(setup, people, record=record), people, print_of)
+    return tables(folder)
+
+
+def test_a_manager_that_dies_is_built_of_the_checkpoint(expected, tmp_path):
+    trouble.plan("manager", 8)
+    assert run(tmp_path, setup()) == expected
+    log = (tmp_path / "log.jsonl").read_text()
+    assert log.count('"event": "actor failed", "pool": "round manager"') == 1
+    assert log.count('"event": "resumed"') <= 1  # it was told of the rounds before, or had died too early to tell
+    assert read_status(tmp_path).failures == {"death": 1}
+
+
+@pytest.mark.parametrize(
+    ("kind", "times", "error", "says"),
+    [
+        ("exit", 2, QuarantinedError, "round 8 of crowd shard 0 is quarantined: crowd shard died at it 2 times"),
+        (
+            "hang",
+            2,
+            QuarantinedError,
+            "round 8 of crowd shard 0 is quarantined: crowd shard missed its deadline at it 2",
+        ),
+        ("raise", 1, StrategyError, r"trouble:lazy' failed \(run 0, round 8\): ZeroDivisionError"),
+    ],
+)
+def test_what_cannot_be_made_good_is_named_and_the_run_can_go_on(kind, times, error, says, expected, tmp_path):
+    one_shard = {"actors__crowd__number": 1, "actors__failures__deadline": 8.0 if kind == "hang" else 600.0}
+    trouble.plan(kind, 8, times)
+    with pytest.raises(error, match=says) as caught:
+        run(tmp_path, setup(**one_shard))
+    if kind == "raise":
+        assert "in lazy" in caught.value.trace
+    trouble.clear()
+    status = read_status(tmp_path)
+    assert (status.state, status.checkpoint) == ("failed", 7)
+    assert not (tmp_path / "summary.json").exists()
+    assert run(tmp_path, setup(**one_shard)) == expected
+    assert read_status(tmp_path).resumed_from == 7

@@ -1,0 +1,92 @@
+"""Same bits however the crowd is cut into shards, and wherever a run is stopped and resumed."""
+
+import pickle
+from contextlib import nullcontext
+
+import pytest
+
+from actors.round_manager import run_on_ray
+from crowd_sim.config import CheckpointConfig
+from crowd_sim.crowd.folding import fold_shards
+from crowd_sim.loading import load_people
+from crowd_sim.results.record import Record
+from crowd_sim.results.run_folder import open_run, write_run
+from crowd_sim.results.saving import Keeping
+from crowd_sim.services import InProcess
+from tests.runs import KINDS, config, digest, simulated, tables, written
+
+
+class Cut(InProcess):
+    """In process, but each shard is built of what would travel, and answers come in the opposite order."""
+
+    def __init__(self, number):
+        self.number = number
+
+    def crowd(self, employed):
+        shards = [(members, pickle.loads(pickle.dumps(o)).build()) for members, o in employed.shards(self.number)]
+        assert len(shards) == self.number
+        self.group_sums = lambda call: fold_shards(
+            [shard.group_sums(call.of(members)) for members, shard in reversed(shards)], employed.n_chunks
+        )
+        return nullcontext(self)
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory):
+    return {kind: written(simulated(config(kind)), tmp_path_factory.mktemp(kind)) for kind in KINDS}
+
+
+@pytest.mark.parametrize("number", range(1, 6))
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_to_five_shards(kind, number, expected, tmp_path):
+    assert written(simulated(config(kind), Cut(number)), tmp_path) == expected[kind]
+
+
+@pytest.mark.usefixtures("local_ray")
+@pytest.mark.parametrize(
+    ("kind", "number"), [("vector", 2), ("vector", 4), ("valued", 1), ("valued", 4), ("behaviour", 1), ("behaviour", 2)]
+)
+def test_actors(kind, number, expected, tmp_path):
+    setup = config(kind, number)
+    assert written(run_on_ray(setup, load_people(setup.crowd)), tmp_path) == expected[kind]
+
+
+def quiet(*_, **__):
+    """For events that nobody reads."""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_stopped_and_resumed_at_every_third_round(kind, expected, tmp_path):
+    checkpoints = []
+    cadence = CheckpointConfig(seconds=1e6, rounds=3)
+    whole = simulated(config(kind), saving=Keeping([], cadence, checkpoints.append, quiet))
+    assert written(whole, tmp_path / "whole") == expected[kind]
+    assert [checkpoint.round for checkpoint in checkpoints] == [3, 6, 9, 12]
+    for checkpoint in checkpoints:
+        later = []
+        resumed = simulated(config(kind), saving=Keeping([checkpoint], cadence, later.append, quiet))
+        assert written(resumed, tmp_path / str(checkpoint.round)) == expected[kind]
+        assert [further.round for further in later] == [3, 6, 9, 12][checkpoint.round // 3 :]
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_stopped_in_process_and_resumed_on_ray(expected, tmp_path):
+    """By way of the folder, as the command line does it."""
+    setup = config("behaviour", 2, actors__checkpoints__rounds=3)
+    people = load_people(setup.crowd)
+    print_of = open_run(tmp_path, setup, people)
+    with Record(tmp_path, print_of, 120) as record:
+        for checkpoint in _first(setup, 6):
+            record.keep(checkpoint)
+        events = []
+        record.tell = lambda event, **details: events.append((event, details.get("round")))
+        write_run(tmp_path, run_on_ray(setup, people, record=record), people, print_of)
+        assert [checkpoint.round for checkpoint in record.checkpoints()][:1] == [12]
+    assert digest(tables(tmp_path)) == digest(expected["behaviour"])
+    assert events[:1] == [("resumed", 6)]
+
+
+def _first(setup, last):
+    found = []
+    simulated(setup, saving=Keeping([], CheckpointConfig(seconds=1e6, rounds=3), found.append, quiet))
+    return [checkpoint for checkpoint in found if checkpoint.round <= last]
