@@ -1,5 +1,7 @@
 """Successive halving: who leaves, what it costs, and how those who left are ranked."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -69,4 +71,4 @@ def test_the_budget_is_that_of_tuning_everyone_to_the_end(n_groups):
     left = [job.key.number >> 16 for job in learners.jobs]
     alive = [left.count(part) for part in range(n_parts)]
     assert alive[0] == n_groups
-    assert all(after == -(-before // 2) for before, after in zip(alive, alive[1:], strict=False))
+    assert all(after == -(-before // 2) for before, after in itertools.pairwise(alive))

@@ -104,7 +104,7 @@ def test_a_mistake_takes_another_candidate():
 
 def test_those_that_beat_the_model_are_merged_by_how_far():
     setup = config(selection="merge")
-    record, after, learners, before = one_round(setup, [1.0, -0.5, 3.0])
+    record, after, _learners, before = one_round(setup, [1.0, -0.5, 3.0])
     assert record.merge_weights == pytest.approx((1 / 2.5, 1.5 / 2.5, 0))
     merged = 0.4 * 1.0 + 0.6 * -0.5
     assert after == pytest.approx(merged, abs=1e-6)
