@@ -10,6 +10,7 @@ from importlinter import configuration
 from importlinter.application.use_cases import SUCCESS, lint_imports
 
 from crowd_sim.config import RunConfig
+from crowd_sim.llm.config import LlmConfig
 from crowd_sim.strategies import NAMES
 from experiments.reference import reference
 
@@ -38,12 +39,20 @@ def test_the_readmes_reference_is_that_of_the_models():
 
 def test_the_reference_names_every_field_and_every_strategy():
     text = reference()
-    for section, model in RunConfig.model_fields.items():
-        assert section in text, model
+    for name in leaves(RunConfig().model_dump() | {"llm": LlmConfig().model_dump()}):
+        assert f"| `{name}` |" in text
     for kind, names in NAMES.items():
         row = next(line for line in text.splitlines() if re.match(rf"\| `[a-z]+\.{kind}`", line))
         for name in names:
             assert f"`{name}`" in row
+
+
+def leaves(content: dict, prefix: str = "") -> list[str]:
+    return [
+        name
+        for key, value in content.items()
+        for name in (leaves(value, f"{prefix}{key}.") if isinstance(value, dict) else [f"{prefix}{key}"])
+    ]
 
 
 def test_readme_links_point_at_something():

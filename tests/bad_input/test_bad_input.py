@@ -48,7 +48,7 @@ def refused(tmp_path, monkeypatch, capsys) -> Callable[..., None]:
     [
         # unknown keys, at every level
         ("foo=1", ("foo = 1", "unknown key", TOP)),
-        ("crowd.foo=1", ("crowd.foo = 1", "unknown key", "allowed here: source, path, n_workers")),
+        ("crowd.foo=1", ("crowd.foo = 1", "unknown key", "allowed here: source, path, target, n_workers")),
         ("tournament.foo=x", ("tournament.foo = 'x'", "unknown key", "allowed here: rounds, n_groups")),
         (
             "valuation.foo=[1]",
@@ -78,8 +78,8 @@ def refused(tmp_path, monkeypatch, capsys) -> Callable[..., None]:
         ("tournament.step=true", ("tournament.step = True", NUMBER)),
         ("tournament.step='0.1'", ("tournament.step = '0.1'", NUMBER)),
         ("tournament.score=[l1]", ("tournament.score = ['l1']", TEXT)),
-        ("crowd=3", ("crowd = 3", "should be a group of fields: source, path, n_workers")),
-        ("crowd=null", ("crowd: is null", "should be a group of fields: source, path, n_workers")),
+        ("crowd=3", ("crowd = 3", "should be a group of fields: source, path, target, n_workers")),
+        ("crowd=null", ("crowd: is null", "should be a group of fields: source, path, target, n_workers")),
         ("crowd=[1]", ("override = 'crowd=[1]'", "a list cannot take the place of a group of fields")),
         # out of range
         ("crowd.n_workers=0", ("crowd.n_workers = 0", AT_LEAST_1)),

@@ -12,6 +12,7 @@ pytest.importorskip("peft", reason="needs the extra llm")
 from actors.host import RayHost
 from actors.llm import RayLearners
 from crowd_sim.config import PoolConfig
+from crowd_sim.crowd.contributions import Contributions, Example
 from crowd_sim.errors import InputError
 from crowd_sim.learners.lora import shared_learner
 from crowd_sim.llm.experiment import simulate_llm
@@ -73,10 +74,18 @@ def test_the_run_does_something(calm):
     assert len(set(calm.values.shapley[0])) == 4
 
 
-@pytest.mark.parametrize("number", [1, 2])
-def test_trainers_change_no_bit(setup, calm, number):
-    with closing(RayLearners(learner_spec(setup), pool(number))) as learners:
+def test_two_trainers_and_an_evaluator_change_no_bit(setup, calm):
+    with closing(RayLearners(learner_spec(setup), pool(2))) as learners:
         check_same(outcome(setup, learners, RayHost(setup.actors)), calm)
+
+
+def test_one_trainer_changes_no_bit_and_refuses_in_one_line(setup, calm):
+    with closing(RayLearners(learner_spec(setup), pool(1))) as learners:
+        check_same(outcome(setup, learners, InProcess()), calm)
+        long = Contributions(("w",), ((Example("p", "x" * 99),),), ("t",))
+        with pytest.raises(InputError) as refused:
+            learners.facts(long, ["p"])
+    assert "has 103 tokens with its prompt; at most llm.max_tokens, 40" in str(refused.value)
 
 
 def test_a_trainer_that_dies_in_a_round_changes_nothing(setup, calm):
@@ -97,10 +106,3 @@ def test_a_trainer_that_dies_in_a_round_changes_nothing(setup, calm):
         found = outcome(setup, learners, InProcess())
         assert learners.killed == 2
     check_same(found, calm)
-
-
-def test_what_a_trainer_refuses_is_one_line(setup):
-    spec = learner_spec(setup.model_copy(update={"llm": setup.lora.model_copy(update={"max_tokens": 5})}))
-    with closing(RayLearners(spec, pool(1))) as learners, pytest.raises(InputError) as refused:
-        learners.facts(load_contributions(setup), ["x"])
-    assert "tokens with its prompt; at most llm.max_tokens, 5" in str(refused.value)
