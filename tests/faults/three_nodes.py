@@ -24,8 +24,8 @@ def main(folder):
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     others = {node.node_id: node for node in (cluster.add_node(num_cpus=1), cluster.add_node(num_cpus=1))}
     ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
-    # no node holds more than two of the four shards, and the last one has room for those that are moved
-    setup = config("behaviour", 4, actors__crowd__cpus=0.5, actors__trainers__number=1, actors__evaluators__number=1)
+    # two shards and the two other actors, or two shards, fill a node: any two of the three nodes hold all
+    setup = config("behaviour", 4, actors__crowd__cpus=0.4, actors__trainers__number=1, actors__evaluators__number=1)
     calm = digest(written(simulated(setup, RayHost(setup.actors)), folder / "calm"))
     measures, group_sums, on_it = Measures("test"), RayCrowd.group_sums, []
 
