@@ -33,7 +33,7 @@ def config(kind, n_actors=1, **changes):
         "runs": 2,
         "crowd": {"n_workers": 60, "chunk_size": 8, **_KINDS[kind].get("crowd", {})},
         "tournament": {"rounds": 12, "n_groups": 3, **_KINDS[kind].get("tournament", {})},
-        "valuation": _KINDS[kind]["valuation"],
+        "valuation": dict(_KINDS[kind]["valuation"]),
         "actors": {pool: {"number": number, "cpus": 0.1} for pool, number in pools.items()},
     }
     for name, value in changes.items():
