@@ -34,7 +34,6 @@ def calls(learner):
 
 @pytest.mark.parametrize("method", ["tune", "judge", "first_order", "embed"])
 def test_sums_are_split_over_the_configured_threads_whoever_calls(learner, method):
-    import torch
 
     call = calls(learner)[method]
     before = torch.get_num_threads()
