@@ -1,0 +1,206 @@
+"""One round of LoRA candidates: crowd-sim against the plain way, peft on one candidate after another.
+
+`python -m experiments.bench.lora` tunes K candidates on 33 comments each for three epochs and draws 50 outputs of up to 32 tokens
+from each, both ways on the same cores, and prints seconds, tokens per second and peak memory. Texts: the paper's neighbourhoods
+(environment's CROWD_SIM_DATA). The plain way is peft as its documentation has it: a batch of eight examples, each with its prompt,
+padded; `generate` with sampling. `--device cuda --candidates 3 8 16` does the same on a GPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import resource
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from crowd_sim.crowd.goemotions import read_neighbours
+from crowd_sim.learners.adapters import AdapterStack, LoraSpec
+from crowd_sim.learners.base import Base, load_base
+from crowd_sim.learners.generation import GenerateJob, Sampling, generate
+from crowd_sim.learners.packing import Tokens
+from crowd_sim.learners.tuning import Key, Training, TuneJob, batches, tune
+from crowd_sim.random import Purpose
+
+TEMPLATE = "<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n"
+EXAMPLES, OUTPUTS = 33, 50
+SPEC, TRAINING, SAMPLING = LoraSpec(), Training(epochs=3, batch_size=8), Sampling(32, 0.7)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What both ways do: the model, where, and how many candidates."""
+
+    model: str
+    device: str
+    dtype: str
+    threads: int
+    candidates: int
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Seconds of tuning and generating, tokens of each, and the most memory ever held, in bytes."""
+
+    tuning: float
+    generating: float
+    trained: int
+    generated: int
+    memory: int
+
+
+def ours(task: Task) -> Measured:
+    """All candidates together."""
+    base, jobs = _prepared(task)
+    stack = AdapterStack(base, SPEC)
+    start = stack.initial(0, 0)
+    began = time.perf_counter()
+    tuned = tune(base, stack, [TuneJob(start, examples, Key(0, 0, 1, k)) for k, examples in enumerate(jobs)], TRAINING)
+    _wait(task)
+    between = time.perf_counter()
+    prompts = (jobs[0][0].prompt,) * OUTPUTS
+    wanted = [GenerateJob(t.adapter, prompts, Key(0, 0, 1, k), Purpose.SELECTION_OUTPUTS) for k, t in enumerate(tuned)]
+    outputs = generate(base, stack, wanted, SAMPLING)
+    _wait(task)
+    trained, generated = sum(t.n_tokens for t in tuned), sum(o.n_tokens for o in outputs)
+    return Measured(between - began, time.perf_counter() - between, trained, generated, _peak(task))
+
+
+def plain(task: Task) -> Measured:
+    """One candidate after another, by peft and `generate`."""
+    import peft
+    import torch
+
+    base, jobs = _prepared(task)
+    config = peft.LoraConfig(
+        r=SPEC.rank, lora_alpha=int(SPEC.alpha), target_modules="all-linear", task_type="CAUSAL_LM"
+    )
+    model = peft.get_peft_model(base.model, config)
+    tuning = generating = 0.0
+    trained = generated = 0
+    for k, examples in enumerate(jobs):
+        name = f"candidate-{k}"
+        model.add_adapter(name, config)
+        model.set_adapter(name)
+        weights = [w for w in model.parameters() if w.requires_grad]
+        optimiser = torch.optim.AdamW(weights, lr=TRAINING.learning_rate, weight_decay=0.0)
+        began = time.perf_counter()
+        for batch in batches(TuneJob({}, examples, Key(0, 0, 1, k)), TRAINING):
+            _padded_loss(model, batch).backward()
+            torch.nn.utils.clip_grad_norm_(weights, TRAINING.max_grad_norm)
+            optimiser.step()
+            optimiser.zero_grad()
+            trained += sum(example.n_trained for example in batch)
+        _wait(task)
+        between = time.perf_counter()
+        prompts = torch.tensor([examples[0].prompt] * OUTPUTS, device=base.device)
+        with torch.no_grad():
+            rows = model.generate(
+                input_ids=prompts,
+                attention_mask=torch.ones_like(prompts),
+                max_new_tokens=SAMPLING.max_new_tokens,
+                do_sample=True,
+                temperature=SAMPLING.temperature,
+                top_k=0,
+                pad_token_id=base.tokenizer.eos_token_id,
+            )
+        _wait(task)
+        tuning += between - began
+        generating += time.perf_counter() - between
+        new = rows[:, prompts.shape[1] :]
+        # an output's tokens: up to its end, which is also what pads it
+        ended = (new == base.tokenizer.eos_token_id).cumsum(dim=1) - (new == base.tokenizer.eos_token_id).int()
+        generated += int((ended == 0).sum())
+    return Measured(tuning, generating, trained, generated, _peak(task))
+
+
+def _padded_loss(model: Any, batch: list[Tokens]) -> Any:
+    import torch
+
+    device = model.device
+    width = max(len(e.prompt) + e.n_trained for e in batch)
+    ids = torch.zeros((len(batch), width), dtype=torch.int64)
+    mask, labels = torch.zeros_like(ids), torch.full_like(ids, -100)
+    for row, example in enumerate(batch):
+        tokens = torch.tensor([*example.prompt, *example.response])
+        ids[row, : len(tokens)] = tokens
+        mask[row, : len(tokens)] = 1
+        labels[row, len(example.prompt) : len(tokens)] = tokens[len(example.prompt) :]
+    return model(input_ids=ids.to(device), attention_mask=mask.to(device), labels=labels.to(device)).loss
+
+
+def _prepared(task: Task) -> tuple[Base, list[tuple[Tokens, ...]]]:
+    base = load_base(task.model, task.device, task.dtype, task.threads)  # type: ignore[arg-type]
+    tokenizer = base.tokenizer
+    prompt = tuple(tokenizer(TEMPLATE.format("write a reddit comment."), add_special_tokens=False)["input_ids"])
+    texts = [e.response for e in read_neighbours(None, "admiration", 1).in_turn()]
+    rows = [(*tokenizer(text, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id) for text in texts]
+    examples = [Tokens(prompt, row, len(row)) for row in rows]
+    jobs = [
+        tuple(examples[(k * EXAMPLES + i) % len(examples)] for i in range(EXAMPLES)) for k in range(task.candidates)
+    ]
+    return base, jobs
+
+
+def _wait(task: Task) -> None:
+    if task.device == "cuda":
+        import torch
+
+        torch.cuda.synchronize()
+
+
+def _peak(task: Task) -> int:
+    if task.device == "cuda":
+        import torch
+
+        return int(torch.cuda.max_memory_allocated())
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def apart(way: Callable[[Task], Measured], task: Task) -> Measured:
+    """Measure in a process of its own, whose memory is its own."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(way, (task,))
+
+
+def main() -> None:
+    """Print both ways side by side."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="smollm2-135m")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--dtype", choices=["auto", "float32", "bfloat16"], default="auto")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--candidates", type=int, nargs="+", default=[3])
+    arguments = parser.parse_args()
+    console = Console(width=128)
+    for candidates in arguments.candidates:
+        task = Task(arguments.model, arguments.device, arguments.dtype, arguments.threads, candidates)
+        results = {"plain peft": apart(plain, task), "crowd-sim": apart(ours, task)}
+        table = Table(
+            title=f"{candidates} candidates × {EXAMPLES} examples × {TRAINING.epochs} epochs, {OUTPUTS} outputs each"
+        )
+        for column in ("", "tuning s", "tokens/s", "generating s", "tokens/s", "total s", "peak GiB"):
+            table.add_column(column, justify="right")
+        for name, m in results.items():
+            table.add_row(
+                name,
+                f"{m.tuning:.1f}",
+                f"{m.trained / m.tuning:.0f}",
+                f"{m.generating:.1f}",
+                f"{m.generated / m.generating:.0f}",
+                f"{m.tuning + m.generating:.1f}",
+                f"{m.memory / 2**30:.2f}",
+            )
+        console.print(table)
+        before, after = results.values()
+        ratio = (before.tuning + before.generating) / (after.tuning + after.generating)
+        console.print(f"{candidates} candidates: {ratio:.2f} times faster")
+
+
+if __name__ == "__main__":
+    main()
