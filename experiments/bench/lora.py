@@ -1,9 +1,9 @@
 """One round of LoRA candidates: crowd-sim against the plain way, peft on one candidate after another.
 
-`python -m experiments.bench.lora` tunes K candidates on 33 comments each for three epochs and draws 50 outputs of up to 32 tokens
-from each, both ways on the same cores, and prints seconds, tokens per second and peak memory. Texts: the paper's neighbourhoods
-(environment's CROWD_SIM_DATA). The plain way is peft as its documentation has it: a batch of eight examples, each with its prompt,
-padded; `generate` with sampling. `--device cuda --candidates 3 8 16` does the same on a GPU.
+`python -m experiments.bench.lora` tunes K candidates on 33 comments each for three epochs and draws 50 outputs of up to 32
+tokens from each, both ways on the same cores, and prints seconds, tokens per second and peak memory. Texts: the paper's
+neighbourhoods (environment's CROWD_SIM_DATA). The plain way is peft as its documentation has it: batches of eight, each
+example with its prompt, padded; `generate` with sampling. `--device cuda --candidates 3 8 16` does the same on a GPU.
 """
 
 from __future__ import annotations
