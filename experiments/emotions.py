@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from crowd_sim.crowd.neighbourhoods import build_neighbourhood, neighbourhoods_table
-from crowd_sim.errors import InputError
+from crowd_sim.errors import InputError, StorageError
 from crowd_sim.learners.hub import require
 from crowd_sim.learners.phi import Phi
 from crowd_sim.results.folder import write_table
@@ -54,6 +54,6 @@ def make_neighbourhoods(comments: Sequence[str], phi: Phi, emotions: Sequence[st
     made = [build_neighbourhood(emotion, comments, scores, phi.labels) for emotion in wanted]
     try:
         write_table(out, neighbourhoods_table(made))
-    except OSError as error:
-        raise InputError("--out", out, f"a file that can be written is needed ({error.strerror})") from error
+    except StorageError as error:
+        raise InputError("--out", out, f"a file that can be written is needed ({error.reason})") from error
     return f"{out}: {len(made)} neighbourhoods of {len(comments)} comments, by {phi.name}"

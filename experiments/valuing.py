@@ -20,7 +20,7 @@ from actors.resources import need_of_evaluators
 from crowd_sim.config import ActorsConfig, RunConfig
 from crowd_sim.crowd.population import Population
 from crowd_sim.crowd.vectors import load_vectors
-from crowd_sim.errors import InputError
+from crowd_sim.errors import InputError, StorageError
 from crowd_sim.loading import load_people
 from crowd_sim.people import people_of
 from crowd_sim.results.folder import fingerprint, read_config, write_table
@@ -206,8 +206,9 @@ def write(folder: Path, question: Question, result: ShapleyResult) -> pd.DataFra
     try:
         write_table(folder / "values.parquet", table)
         write_atomically(folder / "values.png", png(values_with_errors(table)))
-    except OSError as error:
-        raise InputError("--out", str(folder), f"must be a folder that can be written ({error.strerror})") from None
+    except (OSError, StorageError) as error:
+        reason = error.reason if isinstance(error, StorageError) else error.strerror
+        raise InputError("--out", str(folder), f"must be a folder that can be written ({reason})") from None
     return table
 
 

@@ -122,7 +122,7 @@ def test_target_texts_from_each_kind_of_file(tmp_path):
         ("t.txt", b" \n\n", "at least one text is needed"),
         ("t.txt", b"ok\n\xff\n", "t.txt:2: text in UTF-8"),
         ("t.jsonl", b'{"text": "a"}\n{"text": 5}', "t.jsonl:2: text must be a text"),
-        ("none.txt", None, "crowd.target_path"),
+        ("none.txt", None, "crowd.target"),
     ],
 )
 def test_a_target_that_is_none(tmp_path, name, data, says):

@@ -73,7 +73,7 @@ def test_a_full_disk_stops_the_run_in_one_line_and_loses_nothing(folder, expecte
     fsync, written = os.fsync, []
 
     def full(file):
-        if "checkpoint" in str(Path(f"/proc/self/fd/{file}").readlink()):
+        if ".checkpoint" in str(Path(f"/proc/self/fd/{file}").readlink()):
             written.append(file)
             if len(written) > 3:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -83,7 +83,7 @@ def test_a_full_disk_stops_the_run_in_one_line_and_loses_nothing(folder, expecte
     capsys.readouterr()
     assert call(arguments(*IN_PROCESS)) == 1
     error = capsys.readouterr().err.strip()
-    assert error.startswith("crowd-sim: out/checkpoints/round-00000008.checkpoint cannot be written: No space left")
+    assert error.startswith("crowd-sim: out/checkpoints/round-00000008.checkpoint cannot be written (No space left")
     assert len(error.splitlines()) == 1
     assert checkpoints(folder) == ["round-00000004.checkpoint", "round-00000006.checkpoint"]
     monkeypatch.setattr(os, "fsync", fsync)

@@ -84,7 +84,7 @@ def test_a_stopped_command_leaves_no_process_and_goes_on(command, tmp_path, how,
     assert running.returncode == status
     if how != signal.SIGKILL:
         (line,) = [line for line in stderr.splitlines() if "crowd-sim" in line]
-        assert line == "crowd-sim: interrupted; a sweep goes on where it stopped when the same command is given again"
+        assert line == "crowd-sim: interrupted; what is done is kept: the same command goes on where it stopped"
     assert gone(children, seconds=60)
     before = parts(tmp_path / "out")
     done = sum(len(pd.read_parquet(path)) for path in before if path.parent.name == "points")

@@ -52,6 +52,6 @@ def test_silence_has_an_end(monkeypatch):
 def test_too_small_a_cluster_is_refused_before_anything_starts():
     check_capacity(need_of_run(config().actors))
     with pytest.raises(ClusterError, match=r"need 99 CPUs at once, the cluster has 2"):
-        check_capacity(Need(99, 0))
+        check_capacity(Need(({"CPU": 1.0},) * 99))
     with pytest.raises(ClusterError, match=r"need 0.5 GPUs at once, the cluster has 0"):
-        check_capacity(Need(1, 0.5))
+        check_capacity(Need(({"CPU": 1.0, "GPU": 0.5},)))

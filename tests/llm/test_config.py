@@ -6,7 +6,7 @@ def test_a_run_of_points_knows_nothing_of_texts():
     """Or folders made before there were any would be refused."""
     known = RunConfig.parse({}).determinants()
     assert set(known) == {"seed", "runs", "crowd", "tournament", "valuation"}
-    assert set(known["crowd"]) == {"source", "path", "n_workers", "seed", "selection", "chunk_size"}
+    assert set(known["crowd"]) == {"source", "path", "n_workers", "seed", "selection", "chunk_size", "behaviour"}
 
 
 def test_results_of_texts_depend_on_all_but_the_actors():

@@ -157,8 +157,8 @@ def test_scores_are_those_of_the_mixtures(n_rounds):
     n_runs, n, k, d = 3, 9, 4, 5
     vectors = np.random.default_rng(0).normal(size=(n_runs, n, d))
 
-    def contributions(assignment, weights, n_groups):
-        members = (assignment[:, None] == np.arange(n_groups)[:, None]) * weights[:, None]
+    def contributions(call):
+        members = (call.assignment[:, None] == np.arange(call.n_groups)[:, None]) * call.weights[:, None]
         return np.concatenate([members @ vectors, members.sum(axis=2, keepdims=True)], axis=2)
 
     def reward(points, memory, played):
