@@ -20,12 +20,15 @@ def run(setup, out: Path):
     return run_llm(setup, "small", out, IN_PROCESS[1], Console(quiet=True))
 
 
+TIMED = ("models.parquet", "timing.json", "report.html")
+
+
 def tables(folder: Path) -> dict[str, bytes]:
-    """All that a run leaves but for the times; of `models` its other columns."""
+    """All that a run leaves but for what shows times (the report does); of `models` its other columns."""
     files = {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name not in ("models.parquet", "timing.json") and "checkpoints" not in path.parts
+        if path.is_file() and path.name not in TIMED and "checkpoints" not in path.parts
     }
     models = pd.read_parquet(folder / "models.parquet").drop(columns="seconds")
     return {**files, "models": models.to_csv().encode()}
