@@ -14,6 +14,7 @@ from actors.resources import options_of
 from crowd_sim.crowd.contributions import Contributions, Example
 from crowd_sim.crowd.shard import cut
 from crowd_sim.learners.adapters import Adapter
+from crowd_sim.learners.generation import TOGETHER
 from crowd_sim.learners.lora import Facts, Judged, Judging, LearnerSpec, Tuning, shared_learner
 from crowd_sim.learners.tuning import Key, Tuned
 
@@ -63,7 +64,7 @@ class RayLearners:
 
     def judge(self, jobs: Sequence[Judging]) -> list[Judged]:
         """See `Learners`."""
-        return self._dealt("judge", jobs)
+        return self._dealt("judge", jobs, TOGETHER)
 
     def first_order(
         self, start: Adapter, workers: Sequence[Sequence[Example]], validation: Sequence[Example], key: Key
@@ -84,10 +85,11 @@ class RayLearners:
         (answer,) = fetch([self._trainers[0].call.remote(method, *arguments)], _WHAT)
         return answer
 
-    def _dealt(self, method: str, jobs: Sequence[Any]) -> list[Any]:
-        parts = cut(len(jobs), len(self._trainers))
+    def _dealt(self, method: str, jobs: Sequence[Any], size: int = 1) -> list[Any]:
+        # in whole batches of `size`: those in one affect each other's last bits
+        parts = cut(-(-len(jobs) // size), len(self._trainers))
         calls = [
-            trainer.call.remote(method, list(jobs[first:stop]))
+            trainer.call.remote(method, list(jobs[first * size : stop * size]))
             for trainer, (first, stop) in zip(self._trainers, parts, strict=False)
         ]
         return [answer for part in fetch(calls, _WHAT) for answer in part]

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from crowd_sim.errors import InputError
 from crowd_sim.learners.base import Base
+from crowd_sim.learners.gradients import adapted_linear
 from crowd_sim.random import Purpose, generator
 from crowd_sim.results.folder import write_json
 
@@ -223,14 +224,12 @@ def _adapted_class(torch: Any) -> Any:
 
         def _stack(self) -> tuple[Any, Any]:
             kind = self.frozen.weight.dtype
-            return torch.stack(self._a).to(kind).mT, (torch.stack(self._b) * self._scale).to(kind).mT
+            return torch.stack(self._a).to(kind), (torch.stack(self._b) * self._scale).to(kind)
 
         def forward(self, x: Any) -> Any:
-            y = self.frozen(x)
             if not self._a:
-                return y
+                return self.frozen(x)
             a, b = self._stacked or self._stack()
-            rows = x.reshape(len(self._a), -1, x.shape[-1])
-            return y + torch.bmm(torch.bmm(rows, a), b).view_as(y)
+            return adapted_linear(x, self.frozen.weight, self.frozen.bias, a, b)
 
     return Adapted

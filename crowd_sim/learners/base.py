@@ -37,7 +37,7 @@ class Base:
         model: a `transformers` causal language model in evaluation mode.
         tokenizer: its tokenizer.
         context: tokens that the model can attend to.
-        one_by_one: whether candidates go through it one at a time, so that none's numbers depend on its company. So it is in
+        one_by_one: whether candidates are tuned one at a time, so that none's numbers depend on its company. So it is in
             float32 on a CPU, where results are the same bits wherever a candidate is placed; elsewhere they go together.
     """
 

@@ -1,4 +1,4 @@
-"""Generation for all candidates in one batch: prompts computed once, finished outputs leave, every draw is keyed."""
+"""Generation for several candidates in one batch: prompts computed once, finished outputs leave, every draw is keyed."""
 
 from __future__ import annotations
 
@@ -13,6 +13,11 @@ from crowd_sim.learners.adapters import Adapter, AdapterStack
 from crowd_sim.learners.base import Base
 from crowd_sim.learners.tuning import Key
 from crowd_sim.random import Purpose, uniforms
+
+TOGETHER = 4
+"""Candidates in one batch on a CPU. A step of few rows costs what reading the model's weights costs, for one candidate as for
+four; but the last bits of a row depend on how many there are, so who goes with whom is a matter of the list of jobs alone,
+however many trainers there are."""
 
 _COMPACT_BELOW = 0.75
 """Share of unfinished rows under which the finished ones are dropped: dropping copies what is cached."""
@@ -60,17 +65,15 @@ class Outputs:
 
 
 def generate(base: Base, stack: AdapterStack, jobs: Sequence[GenerateJob], sampling: Sampling) -> list[Outputs]:
-    """Outputs of several candidates; on a CPU in float32 one after another, else in one batch."""
-    if base.one_by_one:
-        return [outputs for job in jobs for outputs in _together(base, stack, [job], sampling)]
-    return _together(base, stack, jobs, sampling)
+    """Outputs of several candidates: on a CPU in float32 `TOGETHER` at a time from the first on, else all in one batch."""
+    size = TOGETHER if base.one_by_one else max(len(jobs), 1)
+    parts = [jobs[first : first + size] for first in range(0, len(jobs), size)]
+    return [outputs for part in parts for outputs in _together(base, stack, part, sampling)]
 
 
 def _together(base: Base, stack: AdapterStack, jobs: Sequence[GenerateJob], sampling: Sampling) -> list[Outputs]:
     import torch
 
-    if not jobs:
-        return []
     stack.put([job.adapter for job in jobs], trainable=False)
     ends = _end_tokens(base)
     draws = _draws(jobs, sampling.max_new_tokens)

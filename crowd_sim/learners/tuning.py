@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from crowd_sim.learners.adapters import Adapter, AdapterStack
 from crowd_sim.learners.base import Base
+from crowd_sim.learners.gradients import cross_entropies
 from crowd_sim.learners.packing import Packed, Tokens, attention, pack
 from crowd_sim.random import Purpose, generator
 
@@ -149,10 +150,11 @@ def losses_of(base: Base, rows: Sequence[Packed]) -> Any:
     ).logits
     return torch.stack(
         [
-            torch.nn.functional.cross_entropy(
-                logits[k, torch.from_numpy(np.searchsorted(needed, row.sources)).to(device)].float(),
+            cross_entropies(
+                logits[k],
+                torch.from_numpy(np.searchsorted(needed, row.sources)).to(device),
                 torch.from_numpy(row.targets).to(device),
-            )
+            ).mean()
             for k, row in enumerate(rows)
         ]
     )

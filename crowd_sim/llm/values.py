@@ -58,7 +58,9 @@ class RetrainingGame:
         examples = [self._examples(coalition) for coalition in coalitions]
         tuned = learner.tune([Tuning(start, own, key) for own in examples])
         jobs = [Judging(t.adapter, self.judge.selection_prompts, key, Purpose.COALITION_OUTPUTS) for t in tuned]
-        return np.array([self.judge.scores(outputs.vectors).mean() for outputs in learner.judge(jobs)])
+        # each by itself: a coalition's utility must not depend on which others an evaluator was given with it
+        judged = [outputs for job in jobs for outputs in learner.judge([job])]
+        return np.array([self.judge.scores(outputs.vectors).mean() for outputs in judged])
 
     def _examples(self, coalition: NDArray[np.bool_]) -> tuple[Example, ...]:
         return tuple(e for worker in np.flatnonzero(coalition) for e in self.contributions.examples[worker])
