@@ -10,12 +10,14 @@ from typing import Any
 
 
 def adapted_linear(x: Any, weight: Any, bias: Any, a: Any, b: Any) -> Any:
-    """x Wᵀ + bias + x Aₖᵀ Bₖᵀ for the rows of every candidate k.
+    """A frozen module and its adapters: x Wᵀ + bias + x Aₖᵀ Bₖᵀ for the rows of every candidate k.
 
     Args:
         x: [..., in], the rows of K candidates, equally many of each, candidate by candidate.
-        weight, bias: [out, in] and [out] or None, without gradients.
-        a, b: [K, r, in] and [K, out, r], of the same type as `x`; b has the adapters' scale in it.
+        weight: W, [out, in], without gradient.
+        bias: [out] or None, without gradient.
+        a: [K, r, in], of the same type as `x`.
+        b: [K, out, r], likewise, with the adapters' scale in it.
 
     Returns:
         [..., out].

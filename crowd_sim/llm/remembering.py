@@ -42,8 +42,9 @@ class Remembering:
 
     def judge(self, jobs: Sequence[Judging]) -> list[Judged]:
         """See `Learners`."""
-        names = [_name(job.adapter, job.prompts, job.key, job.purpose) for job in jobs]
-        return self._answers(names, jobs, self._learners.judge)
+        # as a whole: candidates judged together affect each other's last bits
+        name = "+".join(_name(job.adapter, job.prompts, job.key, job.purpose) for job in jobs)
+        return self._answers([name], [jobs], lambda lists: [self._learners.judge(own) for own in lists])[0]
 
     def first_order(
         self, start: Adapter, workers: Sequence[Sequence[Example]], validation: Sequence[Example], key: Key
