@@ -127,9 +127,7 @@ class _Shown(Rule):
 
     def met(self, progress: Progress) -> bool:
         """See `Rule`."""
-        result = progress.results[-1]
-        spread = float(np.linalg.norm(result.values - result.values.mean()))
-        error = float(np.linalg.norm(result.stderr)) / spread if spread else 0.0
+        error = progress.results[-1].relative_error
         line = f"{progress.evaluations:,} evaluations: error about {error:.2g} of the values' spread"
         self.console.print(line, highlight=False)
         return False

@@ -12,8 +12,8 @@ def test_plain_lines_elsewhere_than_on_a_terminal_and_each_once(monkeypatch):
     with shown(out) as report:
         for done in (1, 1, 2, 2, 2):
             report("rounds", done, 2)
-        report("games", 1, 1)
-    assert out.file.getvalue().splitlines() == ["rounds: 1 of 2", "rounds: 2 of 2", "games: 1 of 1"]
+        report("games", 1, 1, "error about 0.1")
+    assert out.file.getvalue().splitlines() == ["rounds: 1 of 2", "rounds: 2 of 2", "games: 1 of 1, error about 0.1"]
 
 
 def test_a_bar_with_the_time_left_on_a_terminal():

@@ -4,12 +4,16 @@ import numpy as np
 import pytest
 
 from actors.host import RayHost
+from actors.round_manager import run_on_ray
 from crowd_sim.config import ActorsConfig
 from crowd_sim.crowd.employed import Employed
 from crowd_sim.crowd.population import Population
 from crowd_sim.crowd.shard import Call, Key
+from crowd_sim.loading import load_people
 from crowd_sim.services import InProcess
+from crowd_sim.simulation import simulate
 from crowd_sim.valuation import AveragingGame
+from tests.runs import config as config_of
 
 
 @pytest.fixture(params=["in process", "1 actor", "3 actors"])
@@ -52,3 +56,25 @@ class TestEveryHost:
             found = list(evaluators.utilities([2, 0], iter(chunks)))
         for coalitions, utilities in zip(chunks, found, strict=True):
             assert utilities.tobytes() == np.stack([games[2](coalitions), games[0](coalitions)]).tobytes()
+
+
+def errors_so_far(outcome):
+    """After each run's game, what progress has to say: the mean of √Σ stderr² over the spread of the values."""
+    spread = np.linalg.norm(outcome.values - outcome.values.mean(axis=1, keepdims=True), axis=1)
+    errors = np.linalg.norm(outcome.stderr, axis=1) / spread
+    means = np.cumsum(errors) / np.arange(1, len(errors) + 1)
+    total = len(errors)
+    return [("games", i + 1, total, f"error about {mean:.2g} of the values' spread") for i, mean in enumerate(means)]
+
+
+def test_progress_of_values_tells_their_running_error():
+    config, told = config_of("valued"), []
+    (outcome,) = simulate([config], load_people(config.crowd), InProcess(), lambda *news: told.append(news))
+    assert [news for news in told if news[0] == "games"] == errors_so_far(outcome)
+    assert (outcome.stderr > 0).all()
+
+
+def test_so_does_that_of_a_run_on_ray(local_ray):
+    config, told = config_of("valued"), []
+    outcome = run_on_ray(config, load_people(config.crowd), lambda *news: told.append(news))
+    assert told[-1] == errors_so_far(outcome)[-1]
