@@ -18,6 +18,7 @@ from crowd_sim.progress import Progress
 from crowd_sim.services import Evaluators
 from crowd_sim.strategies import strategy
 from crowd_sim.valuation import AveragingGame, ShapleyResult, shapley_many
+from crowd_sim.valuation.evaluation import ListEvaluate
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def value_games(plan: GamePlan, evaluators: Evaluators, progress: Progress) -> V
             [plan.games[number] for number in games.numbers],
             seed=games.seed,
             run=games.run,
-            evaluate=partial(evaluators.utilities, games.numbers),
+            evaluate=ListEvaluate(partial(evaluators.utilities, games.numbers)),
         )
         accurate = value(method=games.valuation.method, budget=games.valuation.budget)
         budget = games.valuation.kernel_shap_budget

@@ -136,7 +136,7 @@ def _prefixes(
         return [[u[:count] for u, count in zip(row, plan, strict=True)] for row, plan in zip(rows, plans, strict=True)]
     out = []
     for g, plan in enumerate(plans):
-        lists = Lists.joined([piece.part(0, count) for piece, count in zip(pieces, plan, strict=True)])
+        lists = Lists.joined([piece[:count] for piece, count in zip(pieces, plan, strict=True)])
         out.append(_split(request.only([g]).utilities_of(lists)[0], plan.tolist()))
     return out
 
@@ -197,7 +197,7 @@ def _result(
             lists, drawn = more[-1], utilities[-1]
             points = game.crowd.coordinates(lists)
         else:
-            fresh = more[b].part(0, plan[b])
+            fresh = more[b][: plan[b]]
             lists, drawn = Lists.joined([pilot[b], fresh]), np.concatenate([game.pilot[b], utilities[b]])
             points = np.concatenate([game.points[b], game.crowd.coordinates(fresh)], axis=1)
         parts.append(_part(game, stratum, lists, points, drawn, b == 0 and bool(paired or plan[-1])))
