@@ -120,36 +120,12 @@ def _fit_l1(
     """
     m = points.shape[1]
     whole = weights.sum()
-    leverage = np.empty(9)
+    sums, right, leverage = np.empty(9), np.empty(4), np.empty(9)
     for j in range(len(points)):
-        shift, factor = offset[j], scale[j]
         # less the first one: standardised powers lose no digits in raw moments, addends might
-        first = -abs(shift + points[j, 0])
-        s1 = s2 = s3 = s4 = s5 = s6 = s7 = s8 = 0.0
-        y0 = y1 = y2 = y3 = y4 = 0.0
-        for s in range(m):
-            weight = weights[s]
-            y = weight * (-abs(shift + points[j, s]) - first)
-            z = points[j, s] * factor
-            z2 = z * z
-            z3 = z2 * z
-            z4 = z2 * z2
-            w4 = weight * z4
-            s1 += weight * z
-            s2 += weight * z2
-            s3 += weight * z3
-            s4 += w4
-            s5 += w4 * z
-            s6 += w4 * z2
-            s7 += w4 * z3
-            s8 += w4 * z4
-            y0 += y
-            y1 += z * y
-            y2 += z2 * y
-            y3 += z3 * y
-            y4 += z4 * y
-        sums = np.array([whole, s1, s2, s3, s4, s5, s6, s7, s8])
-        right = np.array([y1, y2, y3, y4])
+        first = -abs(offset[j] + points[j, 0])
+        y0 = _moments_l1(points[j], offset[j], scale[j], first, weights, sums, right)
+        sums[0] = whole
         for a in range(4):
             means[j, a] = sums[a + 1] / whole
             right[a] -= means[j, a] * y0
@@ -166,27 +142,91 @@ def _fit_l1(
                 leverage[0] += inverse[j, a, b] * means[j, a] * means[j, b]
                 leverage[a + 1] -= 2.0 * inverse[j, a, b] * means[j, b]
                 leverage[a + b + 2] += inverse[j, a, b]
-        c1, c2, c3, c4 = coefficients[j]
-        h0, h1, h2, h3, h4, h5, h6, h7, h8 = leverage
-        d0 = d1 = d2 = d3 = d4 = 0.0
-        for s in range(m):
-            z = points[j, s] * factor
-            term = -abs(shift + points[j, s])
-            residual = term - (constant + z * (c1 + z * (c2 + z * (c3 + z * c4))))
-            h = h0 + z * (h1 + z * (h2 + z * (h3 + z * (h4 + z * (h5 + z * (h6 + z * (h7 + z * h8)))))))
-            residuals[s] += residual - term
-            residual /= max(1.0 - weights[s] * h, _SMALLEST_REST)
-            deleted[s] += residual - term
-            residual *= weights[s]
-            d0 += residual
-            d1 += z * residual
-            d2 += z * z * residual
-            d3 += z * z * z * residual
-            d4 += z * z * z * z * residual
-        right[:] = d1, d2, d3, d4
+        moved = _leave_out_l1(
+            points[j], offset[j], scale[j], constant, coefficients[j], leverage, weights, residuals, deleted, right
+        )
         for a in range(4):
-            right[a] -= means[j, a] * d0
+            right[a] -= means[j, a] * moved
         _times(inverse[j], right, (m - 1.0) / m, lacking[j])
+
+
+@numba.njit(cache=True)
+def _moments_l1(
+    points: NDArray[np.float64],
+    shift: float,
+    factor: float,
+    first: float,
+    weights: NDArray[np.float64],
+    powers: NDArray[np.float64],
+    products: NDArray[np.float64],
+) -> float:
+    """Weighted sums of z to z⁸, into powers[1:], of y z to y z⁴, into products, and of y, given back; y less ``first``."""
+    s1 = s2 = s3 = s4 = s5 = s6 = s7 = s8 = 0.0
+    y0 = y1 = y2 = y3 = y4 = 0.0
+    for s in range(len(points)):
+        weight = weights[s]
+        y = weight * (-abs(shift + points[s]) - first)
+        z = points[s] * factor
+        z2 = z * z
+        z3 = z2 * z
+        z4 = z2 * z2
+        w4 = weight * z4
+        s1 += weight * z
+        s2 += weight * z2
+        s3 += weight * z3
+        s4 += w4
+        s5 += w4 * z
+        s6 += w4 * z2
+        s7 += w4 * z3
+        s8 += w4 * z4
+        y0 += y
+        y1 += z * y
+        y2 += z2 * y
+        y3 += z3 * y
+        y4 += z4 * y
+    powers[1:] = s1, s2, s3, s4, s5, s6, s7, s8
+    products[:] = y1, y2, y3, y4
+    return y0
+
+
+@numba.njit(cache=True)
+def _leave_out_l1(
+    points: NDArray[np.float64],
+    shift: float,
+    factor: float,
+    constant: float,
+    coefficients: NDArray[np.float64],
+    leverage: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    residuals: NDArray[np.float64],
+    deleted: NDArray[np.float64],
+    products: NDArray[np.float64],
+) -> float:
+    """One coordinate's residuals in place of its addends; weighted sums of the deleted ones, as `_moments_l1` gives y's."""
+    c1, c2, c3, c4 = coefficients
+    h0, h1, h2, h3, h4, h5, h6, h7, h8 = leverage
+    moved = np.empty(len(points))
+    for s in range(len(points)):  # apart from the sums, so that it runs on several coalitions at once
+        z = points[s] * factor
+        addend = -abs(shift + points[s])
+        residual = addend - (constant + z * (c1 + z * (c2 + z * (c3 + z * c4))))
+        h = h0 + z * (h1 + z * (h2 + z * (h3 + z * (h4 + z * (h5 + z * (h6 + z * (h7 + z * h8)))))))
+        rest = 1.0 - weights[s] * h
+        alone = residual / (rest if rest > _SMALLEST_REST else _SMALLEST_REST)
+        residuals[s] += residual - addend
+        deleted[s] += alone - addend
+        moved[s] = weights[s] * alone
+    d0 = d1 = d2 = d3 = d4 = 0.0
+    for s in range(len(points)):
+        z = points[s] * factor
+        z2 = z * z
+        d0 += moved[s]
+        d1 += z * moved[s]
+        d2 += z2 * moved[s]
+        d3 += z2 * z * moved[s]
+        d4 += z2 * z2 * moved[s]
+    products[:] = d1, d2, d3, d4
+    return d0
 
 
 @numba.njit(cache=True)
