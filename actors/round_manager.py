@@ -33,13 +33,13 @@ class News:
     """How far a manager is.
 
     Attributes:
-        stage: what is being done, how much of it is done, and how much there is.
+        stage: what is being done, how much of it is done, how much there is, and a note.
         events: for the log, since the last news.
         failures: actors of the run that failed so far, by kind.
         checkpoint: the latest one that has not been handed over.
     """
 
-    stage: tuple[str, int, int]
+    stage: tuple[str, int, int, str]
     events: list[Event]
     failures: Counter[str]
     checkpoint: Checkpoint | None
@@ -51,7 +51,7 @@ class RoundManager:
     def __init__(self, config: RunConfig, population: Population, name: str, earlier: tuple[Checkpoint, ...]) -> None:
         self._config, self._population = config, population
         self._measures = Measures(name)
-        self._stage = ("start", 0, 1)
+        self._stage = ("start", 0, 1, "")
         self._checkpoint: Checkpoint | None = None
         self._keeping = Keeping(earlier, config.actors.checkpoints, self._keep, self._measures.tell)
 
@@ -70,8 +70,8 @@ class RoundManager:
         # the folder is where the driver is; an older one that it has not fetched is of no more use
         self._checkpoint = checkpoint
 
-    def _report(self, stage: str, done: int, total: int) -> None:
-        self._stage = (stage, done, total)
+    def _report(self, stage: str, done: int, total: int, note: str = "", /) -> None:
+        self._stage = (stage, done, total, note)
         if stage == "rounds":
             self._measures.played(1, self._config.runs * self._config.crowd.n_workers)
 

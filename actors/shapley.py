@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 from actors.measures import Measures
 from actors.pool import Pool, Ticket, Work
 from actors.resources import options_of
-from crowd_sim.valuation.evaluation import in_process
+from crowd_sim.valuation.evaluation import Chunk, in_process
 from crowd_sim.valuation.games import Game
 from crowd_sim.valuation.pacing import paced
 
@@ -39,10 +39,8 @@ class ShapleyEvaluator:
     def __init__(self, games: Sequence[Game]) -> None:
         self._games = games
 
-    def utilities(
-        self, games: Sequence[int], chunks: Sequence[NDArray[np.bool_]]
-    ) -> tuple[float, list[NDArray[np.float64]]]:
-        """Seconds it took, and for each piece of a chunk, bool[m, n], the utilities float64[G, m] of the numbered games."""
+    def utilities(self, games: Sequence[int], chunks: Sequence[Chunk]) -> tuple[float, list[NDArray[np.float64]]]:
+        """Seconds it took, and for each piece of m coalitions the utilities float64[G, m] of the numbered games."""
         start = time.perf_counter()
         with threadpool_limits(1):
             answers = list(in_process([self._games[g] for g in games])(chunks))
@@ -66,7 +64,7 @@ class RayEvaluators:
         self.pool = Pool("evaluator", lambda _: host.remote(held), number, actors.failures, measures)
         self._coalitions_per_call = 1  # nobody knows yet whether one takes a microsecond or an hour
 
-    def utilities(self, games: Sequence[int], chunks: Iterable[NDArray[np.bool_]]) -> Iterator[NDArray[np.float64]]:
+    def utilities(self, games: Sequence[int], chunks: Iterable[Chunk]) -> Iterator[NDArray[np.float64]]:
         """See `crowd_sim.services.Evaluators`."""
         waiting: deque[tuple[Ticket, list[_Piece]]] = deque()
         turns = itertools.cycle(range(len(self.pool)))
@@ -87,7 +85,7 @@ class RayEvaluators:
                     yield np.concatenate(begun, axis=1)
                     begun = []
 
-    def _calls(self, chunks: Iterable[NDArray[np.bool_]]) -> Iterator[list[_Piece]]:
+    def _calls(self, chunks: Iterable[Chunk]) -> Iterator[list[_Piece]]:
         """The chunks' pieces in their order, as many as the next call shall have."""
         call: list[_Piece] = []
         room = self._coalitions_per_call
@@ -118,7 +116,7 @@ class RayEvaluators:
 
 @dataclass(frozen=True, eq=False)
 class _Piece:
-    """Coalitions bool[m, n] of one chunk, and whether they are its last."""
+    """Coalitions of one chunk, and whether they are its last."""
 
-    rows: NDArray[np.bool_]
+    rows: Chunk
     last: bool

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how much of it is done, and how much there is."""
+from typing import Protocol
 
 
-def quiet(stage: str, done: int, total: int) -> None:
+class Progress(Protocol):
+    """Whoever is told how far work is."""
+
+    def __call__(self, stage: str, done: int, total: int, note: str = "", /) -> None:
+        """What is being done, how much of it is done, how much there is, and what else there is to know."""
+
+
+def quiet(stage: str, done: int, total: int, note: str = "", /) -> None:
     """Progress that nobody watches."""

@@ -18,7 +18,7 @@ from crowd_sim.crowd.employed import Employed
 from crowd_sim.crowd.folding import fold_shards
 from crowd_sim.crowd.shard import Call, Place, Shard
 from crowd_sim.learners import vector
-from crowd_sim.valuation.evaluation import in_process
+from crowd_sim.valuation.evaluation import Chunk, in_process
 from crowd_sim.valuation.games import Game
 
 
@@ -41,8 +41,8 @@ class Trainers(Protocol):
 class Evaluators(Protocol):
     """Whoever evaluates coalitions; holds the games' data."""
 
-    def utilities(self, games: Sequence[int], chunks: Iterable[NDArray[np.bool_]]) -> Iterator[NDArray[np.float64]]:
-        """For each chunk of coalitions bool[m, n], in order, the utilities float64[G, m] of the games with these numbers."""
+    def utilities(self, games: Sequence[int], chunks: Iterable[Chunk]) -> Iterator[NDArray[np.float64]]:
+        """For each chunk of m coalitions, in order, the utilities float64[G, m] of the games with these numbers."""
 
 
 class Host(Protocol):
@@ -85,7 +85,7 @@ class LocalEvaluators:
 
     games: Sequence[Game]
 
-    def utilities(self, games: Sequence[int], chunks: Iterable[NDArray[np.bool_]]) -> Iterator[NDArray[np.float64]]:
+    def utilities(self, games: Sequence[int], chunks: Iterable[Chunk]) -> Iterator[NDArray[np.float64]]:
         """See `Evaluators`."""
         return in_process([self.games[g] for g in games])(chunks)
 

@@ -6,6 +6,7 @@ in groupings, say, share their games, and the scores of one run share the coalit
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +18,7 @@ from crowd_sim.progress import Progress
 from crowd_sim.services import Evaluators
 from crowd_sim.strategies import strategy
 from crowd_sim.valuation import AveragingGame, ShapleyResult, shapley_many
+from crowd_sim.valuation.evaluation import ListEvaluate
 
 
 @dataclass(frozen=True)
@@ -90,22 +92,25 @@ Values = dict[tuple[_Key, str], Valued]
 
 
 def value_games(plan: GamePlan, evaluators: Evaluators, progress: Progress) -> Values:
-    """Value every game of a plan."""
+    """Value every game of a plan; progress is told the mean relative error of the games so far, where it is known."""
     values: Values = {}
+    errors: list[float] = []
     for done, (key, games) in enumerate(plan.sets.items()):
         value = partial(
             shapley_many,
             [plan.games[number] for number in games.numbers],
             seed=games.seed,
             run=games.run,
-            evaluate=partial(evaluators.utilities, games.numbers),
+            evaluate=ListEvaluate(partial(evaluators.utilities, games.numbers)),
         )
         accurate = value(method=games.valuation.method, budget=games.valuation.budget)
         budget = games.valuation.kernel_shap_budget
         paper = value(method="kernel_shap", budget=budget) if budget else [None] * len(accurate)
         for score, a, p in zip(games.scores, accurate, paper, strict=True):
             values[key, score] = Valued(a, p)
-        progress("games", done + 1, len(plan.sets))
+        errors += [error for result in accurate if math.isfinite(error := result.relative_error)]
+        note = f"error about {sum(errors) / len(errors):.2g} of the values' spread" if errors else ""
+        progress("games", done + 1, len(plan.sets), note)
     return values
 
 

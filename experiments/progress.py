@@ -6,23 +6,18 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+
+from crowd_sim.progress import Progress
 
 _SECONDS_BETWEEN_LINES = 5.0
 
 
-class Report(Protocol):
-    """A `crowd_sim.progress.Progress` that may also be told what else there is to know."""
-
-    def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
-        """So much of a stage is done."""
-
-
 @contextmanager
-def shown(console: Console) -> Iterator[Report]:
+def shown(console: Console) -> Iterator[Progress]:
     """A callable (stage, done, total, note) that shows each stage as it goes on."""
     if console.is_terminal:
         columns = (
@@ -33,10 +28,10 @@ def shown(console: Console) -> Iterator[Report]:
             TimeRemainingColumn(),
             TextColumn("{task.fields[note]}"),
         )
-        with Progress(*columns, console=console) as bars:
+        with Bars(*columns, console=console) as bars:
             tasks = {}
 
-            def move(stage: str, done: int, total: int, note: str = "") -> None:
+            def move(stage: str, done: int, total: int, note: str = "", /) -> None:
                 if stage not in tasks:
                     tasks[stage] = bars.add_task(stage, total=total, note=note)
                 bars.update(tasks[stage], completed=done, total=total, note=note)
@@ -48,7 +43,7 @@ def shown(console: Console) -> Iterator[Report]:
         last, said = time.monotonic(), ("", 0, 0)
         started: dict[str, tuple[float, int]] = {}
 
-        def line(stage: str, done: int, total: int, note: str = "") -> None:
+        def line(stage: str, done: int, total: int, note: str = "", /) -> None:
             nonlocal last, said
             news = (stage, done, total) != said
             now = time.monotonic()

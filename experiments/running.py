@@ -89,9 +89,9 @@ def _simulate(
     keeping = Keeping(record.checkpoints(), config.actors.checkpoints, record.keep, record.tell)
     with shown(console) as progress:
 
-        def both(stage: str, done: int, total: int) -> None:
-            progress(stage, done, total)
-            record.progress(stage, done, total)
+        def both(stage: str, done: int, total: int, note: str = "", /) -> None:
+            progress(stage, done, total, note)
+            record.progress(stage, done, total, note)
 
         return simulate([config], population, InProcess(), both, keeping)[0]
 

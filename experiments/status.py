@@ -18,7 +18,9 @@ def status_lines(folder: Path) -> Iterator[str]:
     """
     status = read_status(folder)
     yield f"{folder}: {_STATES[status.state].format(pid=status.pid, host=status.host)}"
-    yield f"{status.stage}: {status.done:,} of {status.total:,}, {_ago(status.updated)}"
+    yield ", ".join(
+        filter(None, (f"{status.stage}: {status.done:,} of {status.total:,}", status.note, _ago(status.updated)))
+    )
     if status.rounds_per_second:
         yield f"{status.rounds_per_second:,.3g} rounds/s, {status.workers_per_second:,.3g} workers/s"
     if status.resumed_from is not None:

@@ -27,6 +27,7 @@ from crowd_sim.results.folder import fingerprint, read_config, write_table
 from crowd_sim.services import Host, InProcess
 from crowd_sim.strategies import strategy
 from crowd_sim.valuation import AveragingGame, Progress, Rule, ShapleyResult, TargetError, shapley
+from crowd_sim.valuation.evaluation import Chunk, ListEvaluate
 from experiments.progress import shown
 from experiments.report.style import png, write_atomically
 from experiments.report.value_figure import values_with_errors
@@ -127,9 +128,7 @@ class _Shown(Rule):
 
     def met(self, progress: Progress) -> bool:
         """See `Rule`."""
-        result = progress.results[-1]
-        spread = float(np.linalg.norm(result.values - result.values.mean()))
-        error = float(np.linalg.norm(result.stderr)) / spread if spread else 0.0
+        error = progress.results[-1].relative_error
         line = f"{progress.evaluations:,} evaluations: error about {error:.2g} of the values' spread"
         self.console.print(line, highlight=False)
         return False
@@ -165,7 +164,7 @@ def value(
             host = RayHost(actors)
         evaluators = stack.enter_context(host.evaluators([question.game]))
         progress = stack.enter_context(shown(console))
-        evaluate = partial(evaluators.utilities, [0])
+        evaluate = ListEvaluate(partial(evaluators.utilities, [0]))
         return shapley(
             question.game,
             method=method,
@@ -177,21 +176,18 @@ def value(
         )
 
 
-_Evaluate = Callable[[Iterable[NDArray[np.bool_]]], Iterator[NDArray[np.float64]]]
-
-
-def _counted(evaluate: _Evaluate, report: Callable[[int], None]) -> _Evaluate:
+def _counted(evaluate: ListEvaluate, report: Callable[[int], None]) -> ListEvaluate:
     """The same evaluator, saying after each chunk how many utilities there are."""
     done = 0
 
-    def counting(chunks: Iterable[NDArray[np.bool_]]) -> Iterator[NDArray[np.float64]]:
+    def counting(chunks: Iterable[Chunk]) -> Iterator[NDArray[np.float64]]:
         nonlocal done
         for utilities in evaluate(chunks):
             done += utilities.shape[1]
             report(done)
             yield utilities
 
-    return counting
+    return ListEvaluate(counting)
 
 
 def write(folder: Path, question: Question, result: ShapleyResult) -> pd.DataFrame:

@@ -28,7 +28,7 @@ class Status:
 
     Attributes:
         state: running, finished, interrupted or failed.
-        stage, done, total: what is being done, how much of it is done, how much there is.
+        stage, done, total, note: what is being done, how much of it is done, how much there is, what else there is to know.
         started, updated: seconds since the epoch.
         resumed_from: the round this process went on from, if any.
         checkpoint: the last round whose state is kept, if any.
@@ -46,6 +46,7 @@ class Status:
     updated: float
     pid: int
     host: str
+    note: str = ""
     resumed_from: int | None = None
     checkpoint: int | None = None
     rounds_per_second: float = 0.0
@@ -124,10 +125,10 @@ class Record:
         """So many actors have failed so far, by kind."""
         self._status.failures = dict(failures)
 
-    def progress(self, stage: str, done: int, total: int) -> None:
+    def progress(self, stage: str, done: int, total: int, note: str = "", /) -> None:
         """See `crowd_sim.progress.Progress`."""
         status = self._status
-        status.stage, status.done, status.total = stage, done, total
+        status.stage, status.done, status.total, status.note = stage, done, total, note
         if stage == "rounds":
             self._round = done
             since, first = self._first

@@ -10,20 +10,23 @@ u + (e_i − u)/k. What this adds, f(u + (e_i − u)/k) − f(u), summed over k 
 i's value but for a constant; only k = 1, …, n on a short geometric grid are computed, the others lie on straight lines in 1/k
 between them.
 
-**The points** are exp(`SPREAD` × standardised value): always positive, in the order of the values, 1 for all as long as
-nothing is known, and of a spread that does not depend on the score's unit. Their squares weight the centroids: at 0.1, two
-standard deviations weigh e^0.4 = 1.5 times the average. More would lower the distance further, but lead the models away from
-the average of the crowd, where coalitions are, and cost correlation.
+**The points** are exp(`SPREAD` × standardised value), above 0 whatever the sign of the value, in the order of the values, 1
+for all as long as nothing is known, and of a spread that does not depend on the score's unit. Their squares weight the
+centroids: at 0.1, two standard deviations weigh e^0.4 = 1.5 times the average. More would lower the distance further, but lead
+the models away from the average of the crowd, where coalitions are, and cost correlation.
 
-**Why not** plainly regress each round's centred gains on its members' weights, round by round? Centring compares only
-candidates of one round, and a gain at one place is not the gain at another unless f is linear; small crowds with `l1`
-and `l2` and long tournaments suffer. Here the round's common part needs no centring because the model's own composition
-explains it; ridge on the features of a kernel instead of the weights themselves lets gains depend on the place. The plain
-linear ridge on the shares is the family `lin`, chosen for scores that are linear. The command
-`python -m experiments.paper.calibrated_table` measures it over the paper's sweep.
+**Why not** plainly regress the gains, centred within their round, on the members' weights by ridge, round by round? Centring
+compares only candidates of one round, and a gain at one place is not the gain at another unless f is linear: what a worker
+far from the others adds to a small crowd with `l1` or `l2` is no multiple of its weight. Here no round is centred, because the
+model's own composition explains what a round's candidates have in common, and features of a kernel let gains depend on the
+place. The ridge that is linear in the shares is still there, as the family `lin`; it is taken where it leaves clearly smaller
+errors, as for `dot`, and there its penalty is but for rounding: where workers outnumber scores, it gives the smallest
+solution that fits them all. For `arc`, the penalty is chosen of four by leaving one out. What the points reach over the
+paper's sweep is printed by `python -m experiments.paper.calibrated_table`.
 
 Points change after the rounds R, R/2, R/4, … (each rounded up, to the first that is at most `FIRST`), the last from up to
-`WINDOW` scores and the others, which only steer, from up to `EARLY`: a fit costs their cube. In between points stand.
+`WINDOW` scores and the others, which only steer, from up to `EARLY`: a fit costs their cube. In between points
+stand; each fit is made anew, from the scores that are remembered.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,27 @@ from crowd_sim.valuation.result import ShapleyResult
 
 Evaluate = Callable[[Iterable[NDArray[np.bool_]]], Iterator[NDArray[np.float64]]]
 """Takes chunks of coalitions, bool[m, n] each, and yields their utilities, float64[G, m], in the same order."""
+
+Chunk = NDArray[np.bool_] | Lists
+"""Coalitions as masks bool[m, n], or as lists of their members."""
+
+_AnyChunk = TypeVar("_AnyChunk", NDArray[np.bool_], Lists)
+
+
+@dataclass(frozen=True, eq=False)
+class ListEvaluate:
+    """An `Evaluate` that takes chunks of `Lists` too, and gives them the same bits: small coalitions then stay small.
+
+    Attributes:
+        evaluate: takes chunks of either kind.
+    """
+
+    evaluate: Callable[[Iterable[Chunk]], Iterator[NDArray[np.float64]]]
+
+    def __call__(self, chunks: Iterable[Chunk]) -> Iterator[NDArray[np.float64]]:
+        """See `Evaluate`."""
+        return self.evaluate(chunks)
+
 
 _CHUNK_ROWS = 1024
 _CHUNK_CELLS = 1 << 22
@@ -47,21 +69,22 @@ class Request:
             self.admit(chunks())
         return iter(chunks())
 
-    def utilities(self, chunks: Iterable[NDArray[np.bool_]]) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.float64]]]:
-        """Each chunk, bool[m, n], with its checked utilities, float64[G, m], in order.
+    def utilities(self, chunks: Iterable[_AnyChunk]) -> Iterator[tuple[_AnyChunk, NDArray[np.float64]]]:
+        """Each chunk with its checked utilities, float64[G, m], in order; chunks of lists are for a `ListEvaluate`.
 
         Raises:
             InputError: utilities of the wrong shape, too few or too many chunks of them, or one that is not finite.
         """
-        waiting: deque[NDArray[np.bool_] | None] = deque()  # None: there are no more
+        waiting: deque[_AnyChunk | None] = deque()  # None: there are no more
 
-        def sent() -> Iterator[NDArray[np.bool_]]:
+        def sent() -> Iterator[_AnyChunk]:
             for chunk in chunks:
                 waiting.append(chunk)
                 yield chunk
             waiting.append(None)
 
-        for answer in (self.evaluate or in_process(self.games))(sent()):
+        evaluate: Callable[[Iterable[Any]], Iterator[NDArray[np.float64]]] = self.evaluate or in_process(self.games)
+        for answer in evaluate(sent()):
             chunk = waiting.popleft() if waiting else None
             if chunk is None:
                 raise InputError("evaluate", None, "yielded too many chunks of utilities")
@@ -72,19 +95,18 @@ class Request:
     def utilities_of(self, lists: Lists) -> NDArray[np.float64]:
         """Checked utilities float64[G, m] of the coalitions of ``lists``.
 
-        Games that take lists are called with them where they stand; an evaluator, or any other game, gets masks.
+        An evaluator that does not take lists gets masks.
 
         Raises:
             InputError: as `utilities` does.
         """
         step = chunk_rows(self.n_players)
-        pieces = [lists.part(start, start + step) for start in range(0, len(lists), step)]
-        listed = [game for game in self.games if isinstance(game, ListGame)]
-        if self.evaluate is not None or len(listed) < len(self.games):
+        pieces = [lists[start : start + step] for start in range(0, len(lists), step)]
+        if self.evaluate is None or isinstance(self.evaluate, ListEvaluate):
+            answers = [answer for _, answer in self.utilities(pieces)]
+        else:
             chunks = self.admitted(lambda: (piece.masks(self.n_players) for piece in pieces))
             answers = [answer for _, answer in self.utilities(chunks)]
-        else:
-            answers = [_called(listed, piece) for piece in pieces]
         return np.concatenate(answers, axis=1) if answers else np.empty((len(self.games), 0))
 
     def only(self, rows: Sequence[int]) -> Request:
@@ -96,14 +118,14 @@ class Request:
 Estimator = Callable[[Request], list[ShapleyResult]]
 
 
-def in_process(games: Sequence[Game]) -> Evaluate:
-    """The evaluator that calls the games where it stands, one chunk after the other."""
+def in_process(games: Sequence[Game]) -> ListEvaluate:
+    """The evaluator that calls the games where it stands, one chunk after the other; with lists those that take them."""
 
-    def evaluate(chunks: Iterable[NDArray[np.bool_]]) -> Iterator[NDArray[np.float64]]:
+    def evaluate(chunks: Iterable[Chunk]) -> Iterator[NDArray[np.float64]]:
         for chunk in chunks:
             out = np.empty((len(games), len(chunk)))
             for g, game in enumerate(games):
-                utilities = np.asarray(game(chunk))
+                utilities = np.asarray(_called(game, chunk))
                 if utilities.shape != (len(chunk),):
                     raise InputError(_name(g, len(games)), utilities.shape, f"must return the shape ({len(chunk)},)")
                 try:
@@ -112,17 +134,23 @@ def in_process(games: Sequence[Game]) -> Evaluate:
                     raise InputError(_name(g, len(games)), str(utilities.dtype), "must return numbers") from None
             yield out
 
-    return evaluate
+    return ListEvaluate(evaluate)
+
+
+def _called(game: Game, chunk: Chunk) -> NDArray[np.float64]:
+    if not isinstance(chunk, Lists):
+        return game(chunk)
+    return game.at(chunk) if isinstance(game, ListGame) else game(chunk.masks(game.n_players))
 
 
 def _rows_of(evaluate: Evaluate, rows: Sequence[int]) -> Evaluate:
     """The evaluator of some of the games of ``evaluate``."""
 
-    def chosen(chunks: Iterable[NDArray[np.bool_]]) -> Iterator[NDArray[np.float64]]:
+    def chosen(chunks: Iterable[Any]) -> Iterator[NDArray[np.float64]]:
         for utilities in evaluate(chunks):
             yield np.asarray(utilities)[list(rows)]
 
-    return chosen
+    return ListEvaluate(chosen) if isinstance(evaluate, ListEvaluate) else chosen
 
 
 def chunk_rows(n_players: int) -> int:
@@ -137,13 +165,8 @@ def chunked(coalitions: NDArray[np.bool_]) -> Iterator[NDArray[np.bool_]]:
         yield coalitions[start : start + step]
 
 
-def _members(chunk: NDArray[np.bool_], row: int) -> NDArray[np.int_]:
-    return np.flatnonzero(chunk[row])
-
-
-def _called(games: Sequence[ListGame], lists: Lists) -> NDArray[np.float64]:
-    utilities = np.stack([game.at(lists) for game in games])
-    return _checked(utilities, len(lists), len(games), lambda row: np.sort(lists.part(row, row + 1).members))
+def _members(chunk: Chunk, row: int) -> NDArray[np.int_]:
+    return np.sort(chunk[row : row + 1].members) if isinstance(chunk, Lists) else np.flatnonzero(chunk[row])
 
 
 def _checked(

@@ -32,10 +32,11 @@ class Lists:
         sizes[1:] -= self.ends[:-1]
         return sizes
 
-    def part(self, start: int, stop: int) -> Lists:
-        """Coalitions ``start`` to ``stop``, the latter left out; a view of the members."""
+    def __getitem__(self, rows: slice) -> Lists:
+        """Consecutive coalitions, as rows of an array are taken; a view of the members."""
+        start = rows.indices(len(self))[0]
         first = int(self.ends[start - 1]) if start else 0
-        ends = self.ends[start:stop] - first
+        ends = self.ends[rows] - first
         return Lists(self.members[first : first + int(ends[-1]) if len(ends) else first], ends)
 
     def masks(self, n_players: int) -> NDArray[np.bool_]:

@@ -26,6 +26,8 @@ class Fit:
 
     Attributes:
         coefficients: float64[terms, p].
+        lacking: float64[terms, p], what the coefficients lack in the mean because of few coalitions, by the jackknife: few
+            show rare workers, and all strata err alike. Without it the values of crowds with rare workers are biased.
         inverse: float64[terms, p, p], of the centred normal matrices, the ridge included.
         means: float64[terms, p + 1], of the regressors and of the term.
         residuals: float64[m], ordinary ones.
@@ -33,23 +35,31 @@ class Fit:
     """
 
     coefficients: NDArray[np.float64]
+    lacking: NDArray[np.float64]
     inverse: NDArray[np.float64]
     means: NDArray[np.float64]
     residuals: NDArray[np.float64]
     deleted: NDArray[np.float64]
 
 
-def fit(crowd: Crowd, basis: Basis, points: NDArray[np.float64], utilities: NDArray[np.float64]) -> Fit:
-    """Regress utilities float64[m] of coalitions whose coordinates are ``points``."""
+def fit(
+    crowd: Crowd,
+    basis: Basis,
+    points: NDArray[np.float64],
+    utilities: NDArray[np.float64],
+    weights: NDArray[np.float64],
+) -> Fit:
+    """Regress utilities float64[m] of coalitions whose coordinates are ``points``, weighted by float64[m] about 1."""
     terms, p = basis.prior.shape
-    coefficients, inverse, means = np.empty((terms, p)), np.empty((terms, p, p)), np.empty((terms, p + 1))
+    coefficients, lacking = np.empty((terms, p)), np.empty((terms, p))
+    inverse, means = np.empty((terms, p, p)), np.empty((terms, p + 1))
     residuals, deleted = utilities.copy(), utilities.copy()
-    arrays = basis.prior, basis.penalty, points, coefficients, inverse, means, residuals, deleted
+    arrays = basis.prior, basis.penalty, points, weights, coefficients, lacking, inverse, means, residuals, deleted
     if crowd.l1:
         _fit_l1(crowd.offset, basis.inverse, *arrays)
     else:
         _fit_l2(utilities, basis.centre, basis.inverse, *arrays)
-    return Fit(coefficients, inverse, means, residuals, deleted)
+    return Fit(coefficients, lacking, inverse, means, residuals, deleted)
 
 
 def fitted_variance(
@@ -57,6 +67,7 @@ def fitted_variance(
     basis: Basis,
     points: NDArray[np.float64],
     utilities: NDArray[np.float64],
+    weights: NDArray[np.float64],
     found: Fit,
     contrasts: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], float]:
@@ -68,7 +79,7 @@ def fitted_variance(
     count = min(m, _SAMPLED)
     rows = np.arange(count) * (m - 1) // max(count - 1, 1)
     influence, out, shares = np.empty((contrasts.shape[1], count)), np.empty(len(contrasts)), np.zeros(count)
-    arrays = rows, found.coefficients, found.inverse, found.means, influence
+    arrays = rows, weights, found.coefficients, found.inverse, found.means, influence
     if crowd.l1:
         _influence_l1(crowd.offset, basis.inverse, points, *arrays)
     else:
@@ -94,7 +105,9 @@ def _fit_l1(
     prior: NDArray[np.float64],
     penalty: NDArray[np.float64],
     points: NDArray[np.float64],
+    weights: NDArray[np.float64],
     coefficients: NDArray[np.float64],
+    lacking: NDArray[np.float64],
     inverse: NDArray[np.float64],
     means: NDArray[np.float64],
     residuals: NDArray[np.float64],
@@ -106,59 +119,114 @@ def _fit_l1(
     and stays in them.
     """
     m = points.shape[1]
-    leverage = np.empty(9)
+    whole = weights.sum()
+    sums, right, leverage = np.empty(9), np.empty(4), np.empty(9)
     for j in range(len(points)):
-        shift, factor = offset[j], scale[j]
         # less the first one: standardised powers lose no digits in raw moments, addends might
-        first = -abs(shift + points[j, 0])
-        s1 = s2 = s3 = s4 = s5 = s6 = s7 = s8 = 0.0
-        y0 = y1 = y2 = y3 = y4 = 0.0
-        for s in range(m):
-            y = -abs(shift + points[j, s]) - first
-            z = points[j, s] * factor
-            z2 = z * z
-            z3 = z2 * z
-            z4 = z2 * z2
-            s1 += z
-            s2 += z2
-            s3 += z3
-            s4 += z4
-            s5 += z3 * z2
-            s6 += z3 * z3
-            s7 += z4 * z3
-            s8 += z4 * z4
-            y0 += y
-            y1 += z * y
-            y2 += z2 * y
-            y3 += z3 * y
-            y4 += z4 * y
-        sums = np.array([np.float64(m), s1, s2, s3, s4, s5, s6, s7, s8])
-        right = np.array([y1, y2, y3, y4])
+        first = -abs(offset[j] + points[j, 0])
+        y0 = _moments_l1(points[j], offset[j], scale[j], first, weights, sums, right)
+        sums[0] = whole
         for a in range(4):
-            means[j, a] = sums[a + 1] / m
+            means[j, a] = sums[a + 1] / whole
             right[a] -= means[j, a] * y0
             for b in range(4):
-                inverse[j, a, b] = sums[a + b + 2] - sums[a + 1] * sums[b + 1] / m
-        means[j, 4] = y0 / m + first
+                inverse[j, a, b] = sums[a + b + 2] - sums[a + 1] * sums[b + 1] / whole
+        means[j, 4] = y0 / whole + first
         _solve(inverse[j], right, prior[j], penalty, coefficients[j])
         constant = means[j, 4]
         leverage[:] = 0.0  # a polynomial of degree 8
-        leverage[0] = 1.0 / m
+        leverage[0] = 1.0 / whole
         for a in range(4):
             constant -= coefficients[j, a] * means[j, a]
             for b in range(4):
                 leverage[0] += inverse[j, a, b] * means[j, a] * means[j, b]
                 leverage[a + 1] -= 2.0 * inverse[j, a, b] * means[j, b]
                 leverage[a + b + 2] += inverse[j, a, b]
-        c1, c2, c3, c4 = coefficients[j]
-        h0, h1, h2, h3, h4, h5, h6, h7, h8 = leverage
-        for s in range(m):
-            z = points[j, s] * factor
-            term = -abs(shift + points[j, s])
-            residual = term - (constant + z * (c1 + z * (c2 + z * (c3 + z * c4))))
-            h = h0 + z * (h1 + z * (h2 + z * (h3 + z * (h4 + z * (h5 + z * (h6 + z * (h7 + z * h8)))))))
-            residuals[s] += residual - term
-            deleted[s] += residual / max(1.0 - h, _SMALLEST_REST) - term
+        moved = _leave_out_l1(
+            points[j], offset[j], scale[j], constant, coefficients[j], leverage, weights, residuals, deleted, right
+        )
+        for a in range(4):
+            right[a] -= means[j, a] * moved
+        _times(inverse[j], right, (m - 1.0) / m, lacking[j])
+
+
+@numba.njit(cache=True)
+def _moments_l1(
+    points: NDArray[np.float64],
+    shift: float,
+    factor: float,
+    first: float,
+    weights: NDArray[np.float64],
+    powers: NDArray[np.float64],
+    products: NDArray[np.float64],
+) -> float:
+    """Weighted sums of z to z⁸, into powers[1:], of y z to y z⁴, into products, and of y, given back; y less ``first``."""
+    s1 = s2 = s3 = s4 = s5 = s6 = s7 = s8 = 0.0
+    y0 = y1 = y2 = y3 = y4 = 0.0
+    for s in range(len(points)):
+        weight = weights[s]
+        y = weight * (-abs(shift + points[s]) - first)
+        z = points[s] * factor
+        z2 = z * z
+        z3 = z2 * z
+        z4 = z2 * z2
+        w4 = weight * z4
+        s1 += weight * z
+        s2 += weight * z2
+        s3 += weight * z3
+        s4 += w4
+        s5 += w4 * z
+        s6 += w4 * z2
+        s7 += w4 * z3
+        s8 += w4 * z4
+        y0 += y
+        y1 += z * y
+        y2 += z2 * y
+        y3 += z3 * y
+        y4 += z4 * y
+    powers[1:] = s1, s2, s3, s4, s5, s6, s7, s8
+    products[:] = y1, y2, y3, y4
+    return y0
+
+
+@numba.njit(cache=True)
+def _leave_out_l1(
+    points: NDArray[np.float64],
+    shift: float,
+    factor: float,
+    constant: float,
+    coefficients: NDArray[np.float64],
+    leverage: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    residuals: NDArray[np.float64],
+    deleted: NDArray[np.float64],
+    products: NDArray[np.float64],
+) -> float:
+    """One coordinate's residuals in place of its addends; weighted sums of the deleted ones, as `_moments_l1` gives y's."""
+    c1, c2, c3, c4 = coefficients
+    h0, h1, h2, h3, h4, h5, h6, h7, h8 = leverage
+    moved = np.empty(len(points))
+    for s in range(len(points)):  # apart from the sums, so that it runs on several coalitions at once
+        z = points[s] * factor
+        addend = -abs(shift + points[s])
+        residual = addend - (constant + z * (c1 + z * (c2 + z * (c3 + z * c4))))
+        h = h0 + z * (h1 + z * (h2 + z * (h3 + z * (h4 + z * (h5 + z * (h6 + z * (h7 + z * h8)))))))
+        rest = 1.0 - weights[s] * h
+        alone = residual / (rest if rest > _SMALLEST_REST else _SMALLEST_REST)
+        residuals[s] += residual - addend
+        deleted[s] += alone - addend
+        moved[s] = weights[s] * alone
+    d0 = d1 = d2 = d3 = d4 = 0.0
+    for s in range(len(points)):
+        z = points[s] * factor
+        z2 = z * z
+        d0 += moved[s]
+        d1 += z * moved[s]
+        d2 += z2 * moved[s]
+        d3 += z2 * z * moved[s]
+        d4 += z2 * z2 * moved[s]
+    products[:] = d1, d2, d3, d4
+    return d0
 
 
 @numba.njit(cache=True)
@@ -169,7 +237,9 @@ def _fit_l2(
     prior: NDArray[np.float64],
     penalty: NDArray[np.float64],
     points: NDArray[np.float64],
+    weights: NDArray[np.float64],
     coefficients: NDArray[np.float64],
+    lacking: NDArray[np.float64],
     inverse: NDArray[np.float64],
     means: NDArray[np.float64],
     residuals: NDArray[np.float64],
@@ -180,27 +250,30 @@ def _fit_l2(
     normal, mean = inverse[0], means[0]
     normal[:] = 0.0
     mean[:] = 0.0
+    whole = weights.sum()
     for s in range(m):
         _polynomials((points[0, s] - centre[0]) * scale[0], (points[1, s] - centre[1]) * scale[1], x)
         y = utilities[s] - utilities[0]
-        mean[p] += y
+        mean[p] += weights[s] * y
         for a in range(p):
-            mean[a] += x[a]
-            right[a] += x[a] * y
+            weighted = weights[s] * x[a]
+            mean[a] += weighted
+            right[a] += weighted * y
             for b in range(a + 1):
-                normal[a, b] += x[a] * x[b]
-    mean /= m
+                normal[a, b] += weighted * x[b]
+    mean /= whole
     for a in range(p):
-        right[a] -= m * mean[a] * mean[p]
+        right[a] -= whole * mean[a] * mean[p]
         for b in range(a + 1):
-            normal[a, b] -= m * mean[a] * mean[b]
+            normal[a, b] -= whole * mean[a] * mean[b]
             normal[b, a] = normal[a, b]
     mean[p] += utilities[0]
     _solve(normal, right, prior[0], penalty, coefficients[0])
+    right[:] = 0.0
     for s in range(m):
         _polynomials((points[0, s] - centre[0]) * scale[0], (points[1, s] - centre[1]) * scale[1], x)
         residual = utilities[s] - mean[p]
-        h = 1.0 / m
+        h = 1.0 / whole
         for a in range(p):
             x[a] -= mean[a]
             residual -= coefficients[0, a] * x[a]
@@ -209,7 +282,10 @@ def _fit_l2(
                 half += normal[a, b] * x[b]
             h += 2.0 * half * x[a]
         residuals[s] = residual
-        deleted[s] = residual / max(1.0 - h, _SMALLEST_REST)
+        deleted[s] = residual / max(1.0 - weights[s] * h, _SMALLEST_REST)
+        for a in range(p):
+            right[a] += weights[s] * deleted[s] * x[a]
+    _times(normal, right, (m - 1.0) / m, lacking[0])
 
 
 @numba.njit(cache=True)
@@ -252,18 +328,28 @@ def _solve(
 
 
 @numba.njit(cache=True)
+def _times(matrix: NDArray[np.float64], vector: NDArray[np.float64], factor: float, out: NDArray[np.float64]) -> None:
+    for a in range(len(vector)):
+        total = 0.0
+        for b in range(len(vector)):
+            total += matrix[a, b] * vector[b]
+        out[a] = factor * total
+
+
+@numba.njit(cache=True)
 def _influence_l1(
     offset: NDArray[np.float64],
     scale: NDArray[np.float64],
     points: NDArray[np.float64],
     rows: NDArray[np.int64],
+    weights: NDArray[np.float64],
     coefficients: NDArray[np.float64],
     inverse: NDArray[np.float64],
     means: NDArray[np.float64],
     out: NDArray[np.float64],
 ) -> None:
     """out[4 × coordinate + power − 1, row]: how much each of some coalitions moved the coefficients."""
-    m = points.shape[1]
+    whole = weights.sum()
     for j in range(len(points)):
         shift, factor = offset[j], scale[j]
         x1, x2, x3, x4, y = means[j]
@@ -280,9 +366,10 @@ def _influence_l1(
             i2 = v12 * z1 + v22 * z2 + v23 * z3 + v24 * z4
             i3 = v13 * z1 + v23 * z2 + v33 * z3 + v34 * z4
             i4 = v14 * z1 + v24 * z2 + v34 * z3 + v44 * z4
-            leverage = 1.0 / m + i1 * z1 + i2 * z2 + i3 * z3 + i4 * z4
-            deleted = residual / max(1.0 - leverage, _SMALLEST_REST)
-            o1[s], o2[s], o3[s], o4[s] = i1 * deleted, i2 * deleted, i3 * deleted, i4 * deleted
+            weight = weights[rows[s]]
+            leverage = weight * (1.0 / whole + i1 * z1 + i2 * z2 + i3 * z3 + i4 * z4)
+            moved = weight * residual / max(1.0 - leverage, _SMALLEST_REST)
+            o1[s], o2[s], o3[s], o4[s] = i1 * moved, i2 * moved, i3 * moved, i4 * moved
 
 
 @numba.njit(cache=True)
@@ -292,13 +379,14 @@ def _influence_l2(
     scale: NDArray[np.float64],
     points: NDArray[np.float64],
     rows: NDArray[np.int64],
+    weights: NDArray[np.float64],
     coefficients: NDArray[np.float64],
     inverse: NDArray[np.float64],
     means: NDArray[np.float64],
     out: NDArray[np.float64],
 ) -> None:
     """out[regressor, row]: how much each of some coalitions moved the coefficients."""
-    m, p = points.shape[1], coefficients.shape[1]
+    whole, p = weights.sum(), coefficients.shape[1]
     x = np.empty(p)
     for s in range(len(rows)):
         row = rows[s]
@@ -307,7 +395,7 @@ def _influence_l2(
         for a in range(p):
             x[a] -= means[0, a]
             residual -= coefficients[0, a] * x[a]
-        leverage = 1.0 / m
+        leverage = 1.0 / whole
         for a in range(p):
             image = 0.0
             for b in range(p):
@@ -315,7 +403,7 @@ def _influence_l2(
             out[a, s] = image
             leverage += image * x[a]
         for a in range(p):
-            out[a, s] *= residual / max(1.0 - leverage, _SMALLEST_REST)
+            out[a, s] *= weights[row] * residual / max(1.0 - weights[row] * leverage, _SMALLEST_REST)
 
 
 @numba.njit(cache=True)

@@ -49,6 +49,18 @@ class ShapleyResult:
         """float64[n], where the 95 % interval of each value ends."""
         return self.values + NORMAL_95 * self.stderr
 
+    @property
+    def relative_error(self) -> float:
+        """The expected error, √Σ stderr² / ‖values − mean(values)‖: 0 where nothing was drawn, NaN where ``stderr`` is.
+
+        Infinite for values that were drawn and are all the same.
+        """
+        error = float(np.sqrt((self.stderr**2).sum()))
+        spread = float(np.sqrt(((self.values - self.values.mean()) ** 2).sum()))
+        if spread > 0.0 or error == 0.0:
+            return error and error / spread
+        return error * np.inf
+
     def to_frame(self) -> pd.DataFrame:
         """One row a player: ``player`` (its number in the game), ``value``, ``stderr``, ``lower``, ``upper``."""
         columns = {"value": self.values, "stderr": self.stderr, "lower": self.lower, "upper": self.upper}

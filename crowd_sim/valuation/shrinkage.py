@@ -22,7 +22,7 @@ _ALIGNED = 0.4  # correlation between strata of what shrinking leaves (measured)
 _FEWEST_DEGREES = 3.0  # of freedom: one huge residual would claim fewer
 _NOISE_ERROR = 0.05  # relative error granted to the estimated ν²
 _SMALLEST = 0.005  # of ρ²
-_FEW = 4.0  # what first-order theory leaves out of the fitted part's variance, per p² / m (measured)
+_FEW = 64.0  # what first-order theory leaves out of the fitted part's variance, per draw, for l2 as for l1 (measured)
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +31,8 @@ class Part:
 
     Attributes:
         closed: float64[n], the fitted polynomials' contrasts, exact given the coefficients.
+        lacking: float64[n], what ``closed`` lacks in the mean, by the jackknife; the residuals' contrasts, which are of what
+            each coalition's utility is off a fit to the others, have it already.
         closed_variance: float64[n], from the coefficients.
         closed_wobble: the relative variance of ``closed_variance``, an estimate itself.
         residual: float64[n], the contrasts of what the polynomials leave.
@@ -44,6 +46,7 @@ class Part:
     """
 
     closed: NDArray[np.float64]
+    lacking: NDArray[np.float64]
     closed_variance: NDArray[np.float64]
     closed_wobble: float
     residual: NDArray[np.float64]
@@ -77,10 +80,10 @@ def combined(
             continue
         likely = square + part.floor
         trust = likely / (likely + part.noise) if part.noise > 0.0 else 1.0
-        total += trust * part.residual
+        total += trust * part.residual + (1.0 - trust) * part.lacking
         few = part.parameters / part.draws
         # a coefficient that is off moves the closed part and, the other way, the residuals' contrasts
-        wrong_fit = (1.0 - trust**2) * (1.0 + _FEW * part.parameters * few) + trust**2 * np.sqrt(few)
+        wrong_fit = (1.0 - trust**2) * (1.0 + _FEW / part.draws) + trust**2 * np.sqrt(few)
         noise, fitted = trust**2 * part.noise, wrong_fit * part.closed_variance
         variance += noise + fitted + (1.0 - trust) ** 2 * part.floor
         wobble += noise**2 * part.noise_wobble + fitted.mean() ** 2 * part.closed_wobble

@@ -32,6 +32,9 @@ class Stratum:
             part of the contrasts, summed over the sizes;
         deviation: float64[high − low + 1], 1 / (chance × √(k/n (1 − k/n))): the standard deviation of that part over the
             players, per unit of utility.
+        weights: float64[high − low + 1], of the regression: in proportion to importance × size, 1 in the mean over the draws.
+            Residuals then have no contrasts that are linear in the players' vectors, which sizes of different spread would
+            leave behind if one polynomial were fitted to all alike.
         reach, floor: standard deviations over the players of the contrasts that residuals of spread 1 have: what is taken to be
             common to all strata but for a factor, and what chance alone makes; for l2 and for l1.
     """
@@ -43,6 +46,7 @@ class Stratum:
     weight: float
     importance: NDArray[np.float64]
     deviation: NDArray[np.float64]
+    weights: NDArray[np.float64]
     reach: tuple[float, float]
     floor: tuple[float, float]
 
@@ -71,7 +75,9 @@ def strata_of(n: int, draws: int) -> tuple[Stratum, ...]:
         variance = share * (1.0 - share)
         importance, deviation = 1.0 / (chances * variance), 1.0 / (chances * np.sqrt(variance))
         reach, floor = zip(*(_reach(n, k, chances, l1) for l1 in (False, True)), strict=True)
-        strata.append(Stratum(number, low, high, chances, float(weights.sum()), importance, deviation, reach, floor))
+        counts = importance * k / (chances * importance * k).sum()
+        total = float(weights.sum())
+        strata.append(Stratum(number, low, high, chances, total, importance, deviation, counts, reach, floor))
     return tuple(strata)
 
 

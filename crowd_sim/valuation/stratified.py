@@ -136,7 +136,7 @@ def _prefixes(
         return [[u[:count] for u, count in zip(row, plan, strict=True)] for row, plan in zip(rows, plans, strict=True)]
     out = []
     for g, plan in enumerate(plans):
-        lists = Lists.joined([piece.part(0, count) for piece, count in zip(pieces, plan, strict=True)])
+        lists = Lists.joined([piece[:count] for piece, count in zip(pieces, plan, strict=True)])
         out.append(_split(request.only([g]).utilities_of(lists)[0], plan.tolist()))
     return out
 
@@ -168,7 +168,8 @@ def _plan(game: _Game, pilot: Sequence[Lists], paired: bool, budget: int) -> NDA
     n, n_strata = len(game.crowd.centred), len(game.strata)
     deviations, reaches = np.empty(n_strata), np.empty(n_strata)
     for b, (stratum, basis) in enumerate(zip(game.strata, game.bases, strict=True)):
-        found = fit(game.crowd, basis, game.points[b], game.pilot[b])
+        weights = stratum.weights[pilot[b].sizes - stratum.low]
+        found = fit(game.crowd, basis, game.points[b], game.pilot[b], weights)
         square, contribution, _ = _mean_squares(found.deleted, pilot[b].ends, stratum.low, stratum.deviation)
         deviations[b], reaches[b] = np.sqrt(contribution), np.sqrt(square) * stratum.reach[game.crowd.l1]
     drawn = np.array([len(piece) for piece in pilot])
@@ -197,7 +198,7 @@ def _result(
             lists, drawn = more[-1], utilities[-1]
             points = game.crowd.coordinates(lists)
         else:
-            fresh = more[b].part(0, plan[b])
+            fresh = more[b][: plan[b]]
             lists, drawn = Lists.joined([pilot[b], fresh]), np.concatenate([game.pilot[b], utilities[b]])
             points = np.concatenate([game.points[b], game.crowd.coordinates(fresh)], axis=1)
         parts.append(_part(game, stratum, lists, points, drawn, b == 0 and bool(paired or plan[-1])))
@@ -217,19 +218,23 @@ def _part(
     enumerated: bool,
 ) -> Part:
     n, m, basis = len(game.crowd.centred), len(lists), game.bases[stratum.number]
-    found = fit(game.crowd, basis, points, utilities)
+    weights = stratum.weights[lists.sizes - stratum.low]
+    found = fit(game.crowd, basis, points, utilities, weights)
     contrasts = basis.standardised(game.crowd.contrasts(stratum), game.crowd.l1)
-    closed, residual = np.zeros(n), np.zeros(n)
+    closed, lacking, residual = np.zeros(n), np.zeros(n), np.zeros(n)
     _apply(contrasts, found.coefficients.ravel(), closed)
+    _apply(contrasts, found.lacking.ravel(), lacking)
     left = found.residuals if enumerated else found.deleted
     _scatter(left, lists.members, lists.ends, stratum.low, stratum.importance, residual)
     residual = (residual - residual.mean()) / m
     square, contribution, noise_wobble = _mean_squares(found.deleted, lists.ends, stratum.low, stratum.deviation)
     reach, floor = math.sqrt(square) * stratum.reach[game.crowd.l1], square * stratum.floor[game.crowd.l1] ** 2
-    known = Part(closed, np.zeros(n), 0.0, residual, 0.0, 0.0, reach, floor, m, basis.prior.shape[1], enumerated)
+    known = Part(
+        closed, lacking, np.zeros(n), 0.0, residual, 0.0, 0.0, reach, floor, m, basis.prior.shape[1], enumerated
+    )
     if enumerated:
         return known
-    variance, wobble = fitted_variance(game.crowd, basis, points, utilities, found, contrasts)
+    variance, wobble = fitted_variance(game.crowd, basis, points, utilities, weights, found, contrasts)
     return replace(
         known, closed_variance=variance, closed_wobble=wobble, noise=contribution / m, noise_wobble=noise_wobble
     )

@@ -2,8 +2,10 @@ import io
 
 from rich.console import Console
 
+from crowd_sim.results.record import Record
 from experiments import progress
 from experiments.progress import shown
+from experiments.status import status_lines
 
 
 def test_plain_lines_elsewhere_than_on_a_terminal_and_each_once(monkeypatch):
@@ -12,8 +14,8 @@ def test_plain_lines_elsewhere_than_on_a_terminal_and_each_once(monkeypatch):
     with shown(out) as report:
         for done in (1, 1, 2, 2, 2):
             report("rounds", done, 2)
-        report("games", 1, 1)
-    assert out.file.getvalue().splitlines() == ["rounds: 1 of 2", "rounds: 2 of 2", "games: 1 of 1"]
+        report("games", 1, 1, "error about 0.1")
+    assert out.file.getvalue().splitlines() == ["rounds: 1 of 2", "rounds: 2 of 2", "games: 1 of 1, error about 0.1"]
 
 
 def test_a_bar_with_the_time_left_on_a_terminal():
@@ -23,3 +25,9 @@ def test_a_bar_with_the_time_left_on_a_terminal():
     text = out.file.getvalue()
     assert "rounds" in text
     assert "10/10" in text
+
+
+def test_status_tells_what_progress_had_to_say(tmp_path):
+    with Record(tmp_path, "print", 10) as record:
+        record.progress("games", 1, 2, "error about 0.1")
+    assert list(status_lines(tmp_path))[1].startswith("games: 1 of 2, error about 0.1, ")

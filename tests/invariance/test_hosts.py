@@ -1,15 +1,24 @@
 """Same bits everywhere: in process, and on any number of actors of any kind."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 
 from actors.host import RayHost
-from crowd_sim.config import ActorsConfig
+from actors.round_manager import run_on_ray
+from crowd_sim.config import ActorsConfig, ValuationConfig
 from crowd_sim.crowd.employed import Employed
 from crowd_sim.crowd.population import Population
 from crowd_sim.crowd.shard import Call, Key
+from crowd_sim.loading import load_people
+from crowd_sim.progress import quiet
 from crowd_sim.services import InProcess
-from crowd_sim.valuation import AveragingGame
+from crowd_sim.simulation import simulate
+from crowd_sim.valuation import AveragingGame, shapley
+from crowd_sim.valuation.lists import Lists
+from crowd_sim.valuing import GamePlan, GameSet, value_games
+from tests.runs import config as config_of
 
 
 @pytest.fixture(params=["in process", "1 actor", "3 actors"])
@@ -52,3 +61,64 @@ class TestEveryHost:
             found = list(evaluators.utilities([2, 0], iter(chunks)))
         for coalitions, utilities in zip(chunks, found, strict=True):
             assert utilities.tobytes() == np.stack([games[2](coalitions), games[0](coalitions)]).tobytes()
+
+    def test_evaluators_take_lists(self, host):
+        rng = np.random.default_rng(2)
+        games = [AveragingGame(rng.normal(size=(9, 3)), rng.normal(size=3)), Additive(9)]
+        chunks = [Lists.equal(rng.permuted(np.tile(np.arange(9), (m, 1)), axis=1)[:, :k]) for m, k in ((3, 2), (5, 7))]
+        with host.evaluators(games) as evaluators:
+            found = list(evaluators.utilities([0, 1], iter(chunks)))
+        for lists, utilities in zip(chunks, found, strict=True):
+            masks = lists.masks(9)
+            assert utilities.tobytes() == np.stack([games[0](masks), masks.sum(axis=1)]).tobytes()
+
+    def test_values_of_a_large_crowd_draw_lists_and_are_the_same_bits(self, host):
+        rng = np.random.default_rng(3)
+        game = OfLists(rng.normal(size=(600, 3)), rng.normal(size=3))
+        expected = shapley(AveragingGame(game.vectors, game.target), "stratified", 1_000)
+        plan = GamePlan(
+            [game], {KEY: GameSet(0, 0, ValuationConfig(budget=1_000, kernel_shap_budget=0), ("l2",), range(1))}
+        )
+        with host.evaluators(plan.games) as evaluators:
+            found = value_games(plan, evaluators, quiet)[KEY, "l2"].accurate
+        assert found.method == "stratified"
+        assert found.values.tobytes() == expected.values.tobytes()
+        assert found.stderr.tobytes() == expected.stderr.tobytes()
+
+
+KEY = ("", "", 0, 0)
+
+
+@dataclass(frozen=True)
+class Additive:
+    n_players: int
+
+    def __call__(self, coalitions):
+        return coalitions.sum(axis=1)
+
+
+class OfLists(AveragingGame):
+    def __call__(self, coalitions):
+        raise AssertionError("masks cost what the crowd costs")
+
+
+def errors_so_far(outcome):
+    """After each run's game, what progress has to say: the mean of √Σ stderr² over the spread of the values."""
+    spread = np.linalg.norm(outcome.values - outcome.values.mean(axis=1, keepdims=True), axis=1)
+    errors = np.linalg.norm(outcome.stderr, axis=1) / spread
+    means = np.cumsum(errors) / np.arange(1, len(errors) + 1)
+    total = len(errors)
+    return [("games", i + 1, total, f"error about {mean:.2g} of the values' spread") for i, mean in enumerate(means)]
+
+
+def test_progress_of_values_tells_their_running_error():
+    config, told = config_of("valued"), []
+    (outcome,) = simulate([config], load_people(config.crowd), InProcess(), lambda *news: told.append(news))
+    assert [news for news in told if news[0] == "games"] == errors_so_far(outcome)
+    assert (outcome.stderr > 0).all()
+
+
+def test_so_does_that_of_a_run_on_ray(local_ray):
+    config, told = config_of("valued"), []
+    outcome = run_on_ray(config, load_people(config.crowd), lambda *news: told.append(news))
+    assert told[-1] == errors_so_far(outcome)[-1]

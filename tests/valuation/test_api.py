@@ -211,3 +211,19 @@ def test_a_broken_evaluator_is_named(averaging_game, evaluate, what, method):
     with pytest.raises(InputError, match=what) as caught:
         shapley(averaging_game(14), method, 3_000, evaluate=evaluate)
     assert caught.value.field == "evaluate"
+
+
+@pytest.mark.parametrize(
+    ("values", "stderr", "error"),
+    [
+        ([3.0, 5.0], [0.3, 0.4], 0.5 / np.sqrt(2.0)),
+        ([3.0, 5.0], [0.0, 0.0], 0.0),
+        ([4.0, 4.0], [0.0, 0.0], 0.0),
+        ([4.0, 4.0], [0.1, 0.1], np.inf),
+        ([3.0, 5.0], [np.nan, np.nan], np.nan),
+        ([4.0, 4.0], [np.nan, np.nan], np.nan),
+    ],
+)
+def test_a_result_s_error_relative_to_the_spread_of_its_values(values, stderr, error):
+    result = ShapleyResult(np.array(values), np.array(stderr), 9, "permutation")
+    np.testing.assert_allclose(result.relative_error, error, rtol=1e-15)

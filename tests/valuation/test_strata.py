@@ -24,7 +24,7 @@ def test_coalitions_are_uniform_and_players_take_turns():
     lists = draw(stratum, 5, 30_000, 7, 3, 0)
     seen = {}
     for row in range(len(lists)):
-        members = lists.part(row, row + 1).members.tolist()
+        members = lists[row : row + 1].members.tolist()
         assert len(set(members)) == len(members)
         seen[tuple(sorted(members))] = seen.get(tuple(sorted(members)), 0) + 1
     for k, chance in zip((2, 3, 4), stratum.chances, strict=True):
@@ -38,7 +38,7 @@ def test_coalitions_are_uniform_and_players_take_turns():
 def test_fewer_are_the_first_of_more_and_every_part_of_the_key_counts():
     stratum = strata_of(40, 1_000)[-1]
     many, few = draw(stratum, 40, 50, 1, 2, 0), draw(stratum, 40, 20, 1, 2, 0)
-    assert many.part(0, 20).members.tobytes() == few.members.tobytes()
+    assert many[0:20].members.tobytes() == few.members.tobytes()
     others = [draw(stratum, 40, 20, *key) for key in ((2, 2, 0), (1, 1, 0), (1, 2, 1))]
     assert len({lists.members[:20].tobytes() for lists in (few, *others)}) == 4
 
@@ -54,6 +54,6 @@ def test_lists_and_masks_have_the_same_utilities(averaging_game, n):
     for score in ("l2", "l1"):
         game = averaging_game(n, d=4, score=score)
         assert game.at(lists).tobytes() == game(masks).tobytes()
-        assert game.at(lists.part(10, 30)).tobytes() == game(masks[10:30]).tobytes()
-    assert Lists.joined([lists.part(0, 60), lists.part(60, 200)]).members.tobytes() == lists.members.tobytes()
+        assert game.at(lists[10:30]).tobytes() == game(masks[10:30]).tobytes()
+    assert Lists.joined([lists[0:60], lists[60:200]]).members.tobytes() == lists.members.tobytes()
     assert len(Lists.joined([])) == 0
