@@ -31,13 +31,15 @@ class Event:
 
 
 class Measures:
-    """The measures of one run, all tagged with its name; events pile up until someone takes them."""
+    """The measures of one run or sweep, all tagged with its name; events pile up until someone takes them."""
 
     def __init__(self, run: str) -> None:
         self._tags = {"run": run}
         keys = ("run", "pool")
         self._rounds = RayCounter("crowd_sim_rounds", "Rounds played.", ("run",))
         self._workers = RayCounter("crowd_sim_workers", "Contributions of workers.", ("run",))
+        self._points = RayCounter("crowd_sim_points", "Points of a sweep with a result.", ("run",))
+        self._given_up = RayCounter("crowd_sim_failed_points", "Points of a sweep that failed.", ("run",))
         self._queue = Gauge("crowd_sim_queue", "Calls in flight.", keys)
         self._retries = RayCounter("crowd_sim_retries", "Calls repeated after a failure.", keys)
         self._recovery = Histogram("crowd_sim_recovery_seconds", "From a failure to the new actor.", _SECONDS, keys)
@@ -49,15 +51,25 @@ class Measures:
         self._rounds.inc(rounds, self._tags)
         self._workers.inc(workers, self._tags)
 
+    def finished(self, points: int, failed: int) -> None:
+        """So many points of a sweep have a result, and so many have failed."""
+        for counter, number in ((self._points, points), (self._given_up, failed)):
+            if number:  # Ray refuses to add nothing
+                counter.inc(number, self._tags)
+
     def queued(self, pool: str, calls: int) -> None:
         """So many calls are in flight."""
         self._queue.set(calls, {**self._tags, "pool": pool})
 
     def failed(self, pool: str, member: int, failure: Failure, work: str) -> None:
         """An actor has failed at some work, which will be repeated."""
+        self.lost(pool, failure)
+        self.tell("actor failed", pool=pool, actor=member, failure=failure.value, work=work)
+
+    def lost(self, pool: str, failure: Failure) -> None:
+        """Something sent to this pool was lost in this way, and will be repeated."""
         self.failures[failure.name.lower()] += 1
         self._retries.inc(1, {**self._tags, "pool": pool})
-        self.tell("actor failed", pool=pool, actor=member, failure=failure.value, work=work)
 
     def recovered(self, pool: str, member: int, seconds: float) -> None:
         """A new actor stands in its place."""

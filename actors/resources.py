@@ -8,14 +8,16 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ray
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from crowd_sim.config import ActorsConfig, PoolConfig, SweepWorkers
 from crowd_sim.errors import ClusterError
+
+if TYPE_CHECKING:  # importing the configuration costs an actor a second of its start
+    from crowd_sim.config import ActorsConfig, PoolConfig, SweepWorkers
 
 _POLL = 1.0
 _SECONDS_BETWEEN_LINES = 10.0

@@ -1,8 +1,9 @@
 """A sweep on Ray: batches of points as tasks, a bounded number in flight, results as they finish.
 
 Whose fault a lost batch is decides what becomes of it. A batch whose process dies (it crashed, or was killed for its memory)
-runs again; if that process dies, too, the batch is halved, down to the point that does it, which is named and left out. A batch
-whose node is lost runs again elsewhere.
+runs again; if that process dies, too, the batch is halved, down to the point that does it, which is named and left out. A
+batch that misses its deadline is killed and halved at once: its halves may just need less time. A batch whose node is lost
+runs again elsewhere.
 """
 
 from __future__ import annotations
@@ -21,14 +22,15 @@ from ray.exceptions import (
     NodeDiedError,
     ObjectLostError,
     OutOfMemoryError,
-    RayError,
     RayTaskError,
     WorkerCrashedError,
 )
 
-from actors.failure import PATIENCE
+from actors.failure import PATIENCE, QUARANTINE
+from actors.failure import Failure as Kind
+from actors.measures import Measures
 from actors.resources import fitting, options_of
-from crowd_sim.config import CrowdConfig
+from crowd_sim.config import CrowdConfig, FailureConfig
 from crowd_sim.crowd.population import Population
 from crowd_sim.errors import ClusterError, InputError
 from crowd_sim.loading import people_key
@@ -39,20 +41,19 @@ _POLL = 5.0
 _AHEAD = 2
 """Batches per place that the cluster has for one: one runs while the next one waits."""
 
-_DEATHS = 2
-"""Processes that a batch may kill."""
-
 _LOSSES = 10
 """Nodes that a batch may lose: more than a cluster of spot nodes takes from one batch."""
 
 
 @dataclass(frozen=True)
 class _Work:
-    """A batch: its points int64[m], and what it has been through."""
+    """A batch: its points int64[m], how often it failed and in what way, and since when it runs, if it does."""
 
     numbers: NDArray[np.int64]
     deaths: int = 0
+    hangs: int = 0
     losses: int = 0
+    since: float | None = None
 
 
 def run_batches_on_ray(
@@ -60,6 +61,7 @@ def run_batches_on_ray(
     batches: Iterator[NDArray[np.int64]],
     people: Callable[[CrowdConfig], Population],
     with_workers: bool,
+    measures: Measures,
 ) -> Iterator[list[BatchResult]]:
     """Run batches on the cluster that Ray is connected to; results as they finish, those of the same moment together.
 
@@ -68,8 +70,8 @@ def run_batches_on_ray(
         RayTaskError: an error in it, with its traceback.
         ClusterError: no batch finished for `PATIENCE` seconds and no node could run one, or a batch lost its node too often.
     """
-    pool = plan.first.actors.sweep
-    task = ray.remote(run_batch).options(**options_of(pool), max_retries=0)
+    pool, limits = plan.first.actors.sweep, plan.first.actors.failures
+    task = ray.remote(_run).options(**options_of(pool), max_retries=0, num_returns="streaming")
     held_plan, held_people = ray.put(plan), _Held(people)
     again: deque[_Work] = deque()
     running: dict[Any, _Work] = {}
@@ -80,24 +82,47 @@ def run_batches_on_ray(
         while len(running) < _AHEAD * max(1, places) and (work := _next(again, batches)) is not None:
             crowd = plan.points[int(work.numbers[0])].config.crowd
             running[task.remote(held_plan, work.numbers, held_people.of(crowd), with_workers)] = work
+        measures.queued("sweep", len(running))
         if not running:
             return
-        ready, _ = ray.wait(list(running), num_returns=1, timeout=_POLL)
+        ready, _ = ray.wait(list(running), num_returns=1, timeout=_patience(running, limits))
         if ready:
             last_arrival = time.monotonic()
             ready, _ = ray.wait(list(running), num_returns=len(running), timeout=0)
         elif time.monotonic() - last_arrival > PATIENCE and not fitting(pool):
             raise ClusterError(f"no batch finished for {PATIENCE:.0f} s, and the cluster has no node left for one")
+        overdue = [stream for stream in _overdue(running, limits) if stream not in ready]
+        outcomes = [(stream, _answer(stream, running[stream], limits, measures)) for stream in ready]
+        outcomes += [(stream, _stop(stream, running[stream], limits, measures)) for stream in overdue]
         results = []
-        for ref in ready:
-            work = running.pop(ref)
-            outcome = _outcome(ref, work)
-            if isinstance(outcome, BatchResult):
+        for stream, outcome in outcomes:
+            work = running.pop(stream)
+            if outcome is None:
+                running[stream] = replace(work, since=time.monotonic())
+            elif isinstance(outcome, BatchResult):
                 results.append(outcome)
             else:
                 again.extend(outcome)
         if results:
+            measures.finished(sum(len(r.points) for r in results), sum(len(r.failures) for r in results))
             yield results
+
+
+def _run(*batch: Any) -> Iterator[BatchResult | None]:
+    """In a process of the cluster: that the batch has begun, then its result."""
+    yield None
+    yield run_batch(*batch)
+
+
+def _patience(running: dict[Any, _Work], limits: FailureConfig) -> float:
+    """Seconds until somebody's deadline, or until it is time to look up."""
+    begun = [work.since for work in running.values() if work.since is not None]
+    return min(_POLL, max(0.0, min(begun) + limits.deadline - time.monotonic())) if begun else _POLL
+
+
+def _overdue(running: dict[Any, _Work], limits: FailureConfig) -> list[Any]:
+    now = time.monotonic()
+    return [stream for stream, work in running.items() if work.since is not None and now - work.since > limits.deadline]
 
 
 class _Held:
@@ -122,29 +147,50 @@ def _next(again: deque[_Work], batches: Iterator[NDArray[np.int64]]) -> _Work | 
     return None if numbers is None else _Work(numbers)
 
 
-def _outcome(ref: Any, work: _Work) -> BatchResult | list[_Work]:
-    """A batch's result, or what is to be done in its stead."""
+def _answer(stream: Any, work: _Work, limits: FailureConfig, measures: Measures) -> BatchResult | list[_Work] | None:
+    """A batch's result, or what is to be done in its stead; None: it has begun."""
     try:
-        return ray.get(ref, timeout=PATIENCE)
+        return ray.get(next(stream), timeout=PATIENCE)
     except RayTaskError as error:
         if isinstance(error.cause, InputError):
             raise error.cause from None
         raise
-    except (WorkerCrashedError, OutOfMemoryError) as error:
-        return _after_death(replace(work, deaths=work.deaths + 1), error)
+    except OutOfMemoryError:
+        return _after(Kind.MEMORY, replace(work, deaths=work.deaths + 1), limits, measures)
+    except WorkerCrashedError:
+        return _after(Kind.DEATH, replace(work, deaths=work.deaths + 1), limits, measures)
     except (NodeDiedError, ObjectLostError, GetTimeoutError) as error:
         if work.losses == _LOSSES:
             raise ClusterError(f"a batch lost its node {_LOSSES + 1} times: {str(error).splitlines()[0]}") from None
-        return [replace(work, losses=work.losses + 1)]
+        return _after(Kind.NODE, replace(work, losses=work.losses + 1), limits, measures)
 
 
-def _after_death(work: _Work, error: RayError) -> BatchResult | list[_Work]:
-    if work.deaths < _DEATHS:
-        return [work]
-    if len(work.numbers) == 1:
-        reason = "ran out of memory" if isinstance(error, OutOfMemoryError) else "died"
-        failure = Failure(int(work.numbers[0]), f"the process that ran it {reason}, {_DEATHS} times", "")
-        return BatchResult(np.empty(0, dtype=np.int64), {}, (failure,), ())
+def _stop(stream: Any, work: _Work, limits: FailureConfig, measures: Measures) -> BatchResult | list[_Work]:
+    """End a batch that hangs, with its process."""
+    ray.cancel(stream, force=True)
+    return _after(Kind.HANG, replace(work, hangs=work.hangs + 1), limits, measures)
+
+
+def _after(kind: Kind, work: _Work, limits: FailureConfig, measures: Measures) -> BatchResult | list[_Work]:
+    """What becomes of a batch that has just failed in this way."""
+    if len(work.numbers) == 1 and (work.deaths + work.hangs >= QUARANTINE or work.hangs > limits.hangs):
+        return _named(int(work.numbers[0]), kind, work, limits)
+    measures.lost("sweep", kind)
+    if len(work.numbers) == 1 or kind is Kind.NODE or (kind is not Kind.HANG and work.deaths < QUARANTINE):
+        return [replace(work, since=None)]
     # a half has its batch's deaths to answer for, but one; a single point is named for its own alone
     halves = np.array_split(work.numbers, 2)
-    return [_Work(half, deaths=_DEATHS - 1 if len(half) > 1 else 0, losses=work.losses) for half in halves]
+    return [
+        _Work(half, min(work.deaths, QUARANTINE - 1) if len(half) > 1 else 0, losses=work.losses) for half in halves
+    ]
+
+
+def _named(point: int, kind: Kind, work: _Work, limits: FailureConfig) -> BatchResult:
+    """A point that is given up."""
+    times = work.deaths + work.hangs
+    what = {
+        Kind.MEMORY: "ran out of memory",
+        Kind.HANG: f"missed its deadline of {limits.deadline:g} s (actors.failures.deadline)",
+    }.get(kind, "died")
+    failure = Failure(point, f"the process that ran it {what}, {times} time{'s' * (times > 1)}", "")
+    return BatchResult(np.empty(0, dtype=np.int64), {}, (failure,), ())

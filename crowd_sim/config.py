@@ -275,9 +275,11 @@ class RunConfig(Strict):
 
     def determinants(self) -> dict[str, Any]:
         """What results depend on: everything but the actors."""
-        # what a run of points does not have must not change its fingerprint
-        of_texts: dict[str, Any] = {} if self.llm else {"llm": True, "crowd": {"target"}}
-        return self.model_dump(mode="json", exclude={"actors": True, **of_texts})
+        # what a field says by its default, or has nothing to say of, must not change the fingerprints of older folders
+        unsaid = {"behaviour"} if self.crowd.behaviour == CrowdConfig.model_fields["behaviour"].default else set()
+        if self.llm is None:
+            return self.model_dump(mode="json", exclude={"actors": True, "llm": True, "crowd": unsaid | {"target"}})
+        return self.model_dump(mode="json", exclude={"actors": True, "crowd": unsaid})
 
 
 def _check_points(config: RunConfig) -> None:

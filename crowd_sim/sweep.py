@@ -150,6 +150,15 @@ class _Points(Sequence[Point]):
         return Point(number, swept, _checked(self.plan.content, swept))
 
 
+def size_of(lists: Any) -> int:
+    """How many points there are of the lists of a sweep's file, its key `sweep`.
+
+    Raises:
+        InputError: what stands there is no such thing.
+    """
+    return math.prod(len(values) for _, values in _lists(lists, "sweep"))
+
+
 def as_cell(value: Any) -> Any:
     """A swept value as a table holds it: one that is a list itself as text."""
     return str(value) if isinstance(value, list) else value

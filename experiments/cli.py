@@ -193,8 +193,8 @@ def report(folder: Annotated[Path, typer.Argument(help="A run's or a sweep's fol
 
 
 @app.command()
-def status(folder: Annotated[Path, typer.Argument(help="A run's folder.")]) -> None:
-    """Say how far a run is, whether it is running, finished or dead.
+def status(folder: Annotated[Path, typer.Argument(help="A run's or a sweep's folder.")]) -> None:
+    """Say how far a run or a sweep is, whether it is running, finished or dead.
 
     Example: `crowd-sim status runs/hundred`
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from actors.cluster import connected
+from actors.measures import Measures
 from actors.resources import need_of_sweep
 from actors.sweep import run_batches_on_ray
 from crowd_sim.errors import InputError
@@ -23,6 +25,7 @@ from crowd_sim.loading import load_content, load_people, people_key
 from crowd_sim.people import check_people
 from crowd_sim.results.folder import fingerprint, open_folder, read_config, write_config, write_json
 from crowd_sim.results.sweep_folder import Standing, SweepFolder
+from crowd_sim.results.sweep_record import SweepRecord
 from crowd_sim.sweep import Sweep
 from crowd_sim.sweep_batch import BatchResult, run_batch
 from crowd_sim.sweep_cut import WHOLE, Shard, batches, in_order
@@ -93,12 +96,13 @@ def sweep(
     todo = int((mine & ~settled).sum())
     if todo:
         if todo < mine.sum():
-            there = f"{int(mine.sum()) - todo:,} of {int(mine.sum()):,} points are there; {todo:,} to go"
-            console.print(there, highlight=False)
+            said = f"{int(mine.sum()) - todo:,} of {int(mine.sum()):,} points are there; {todo:,} to go"
+            console.print(said, highlight=False)
         start = time.perf_counter()
         cut = batches(plan, plan.first.actors.sweep.max_runs, shard, settled.copy())
-        with _stoppable():
-            _run(plan, cut, files, standing, ray_address, console, int(mine.sum()) - todo, int(mine.sum()))
+        share = int(mine.sum())
+        with SweepRecord(folder, shard, share, share - todo) as record, _stoppable():
+            _run(plan, cut, files, standing, ray_address, console, record)
         write_json(folder / "timing.json", {"seconds": time.perf_counter() - start, "points": todo})
     return _finish(folder, files, standing)
 
@@ -133,29 +137,31 @@ def _run(
     standing: Standing,
     ray_address: str | None,
     console: Console,
-    there: int,
-    total: int,
+    record: SweepRecord,
 ) -> None:
-    """Run batches and write them; `there` of `total` points are done before."""
+    """Run batches and write them."""
     with shown(console) as progress:
-        failed = 0
-        for results in _results(plan, cut, files.with_workers, ray_address):
+        for results, losses in _results(plan, cut, files, ray_address):
             files.write(results, standing)
-            there += sum(len(result.points) + len(result.failures) for result in results)
-            failed += sum(len(result.failures) for result in results)
-            progress("points", there, total, f"{failed:,} failed" if failed else "")
+            failed = sum(len(result.failures) for result in results)
+            status = record.progress(sum(len(result.points) for result in results), failed, losses)
+            note = f"{status.failed:,} failed" if status.failed else ""
+            progress("points", status.points - status.left, status.points, note)
 
 
 def _results(
-    plan: Sweep, cut: Iterator[NDArray[np.int64]], with_workers: bool, ray_address: str | None
-) -> Iterator[list[BatchResult]]:
+    plan: Sweep, cut: Iterator[NDArray[np.int64]], files: SweepFolder, ray_address: str | None
+) -> Iterator[tuple[list[BatchResult], Counter[str]]]:
+    """Results as they come, and how many batches were lost so far, by kind."""
     if ray_address == IN_PROCESS:
         for numbers in cut:
             people = load_people(plan.points[int(numbers[0])].config.crowd)
-            yield [run_batch(plan, numbers, people, with_workers)]
+            yield [run_batch(plan, numbers, people, files.with_workers)], Counter()
     else:
         with connected(ray_address, need_of_sweep(plan.first.actors)), _stoppable():  # Ray takes the signal for itself
-            yield from run_batches_on_ray(plan, cut, load_people, with_workers)
+            measures = Measures(files.folder.name)
+            for results in run_batches_on_ray(plan, cut, load_people, files.with_workers, measures):
+                yield results, measures.failures
 
 
 def _finish(folder: Path, files: SweepFolder, standing: Standing) -> Swept:

@@ -33,6 +33,14 @@ def test_the_domain_runs_without_ray_or_torch():
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
 
+def test_an_actor_that_hosts_a_shard_does_not_wait_for_the_configuration_to_be_imported():
+    """It would start in twice the time."""
+    code = "import sys, actors.crowd, actors.trainer; print([name for name in sys.argv[1:] if name in sys.modules])"
+    heavy = ["crowd_sim.config", "pydantic", "pandas", "pyarrow"]
+    done = subprocess.run([sys.executable, "-c", code, *heavy], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.stdout.strip() == "[]", done.stderr
+
+
 def test_the_readmes_reference_is_that_of_the_models():
     assert reference() in (ROOT / "README.md").read_text(encoding="utf-8")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import socket
@@ -15,6 +14,7 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from crowd_sim.errors import InputError, StorageError
+from crowd_sim.results.at_work import ending, is_locked, lock
 from crowd_sim.results.checkpoints import Checkpoint, Checkpoints
 from crowd_sim.results.folder import write_json
 
@@ -72,13 +72,7 @@ class Record:
         self._round, self._first = 0, (now, 0)
 
     def __enter__(self) -> Self:
-        self._lock = (self._folder / _LOCK).open("a")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self._lock.close()
-            allowed = "must be a folder in which nobody is at work: see `crowd-sim status`"
-            raise InputError("--out", str(self._folder), allowed) from None
+        self._lock = lock(self._folder / _LOCK)
         self._log: IO[str] = (self._folder / _LOG).open("a", encoding="utf-8")
         self.tell("started", pid=os.getpid())
         self._write()
@@ -87,11 +81,7 @@ class Record:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._status.state = (
-            "finished" if error is None else "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-        )
-        if error is not None and not isinstance(error, KeyboardInterrupt):
-            self._status.error = f"{type(error).__name__}: {error}".strip().splitlines()[0][:500]
+        self._status.state, self._status.error = ending(error)
         with suppress(StorageError, OSError):  # the first error is what counts; this one may have the same reason
             self.tell(self._status.state, error=self._status.error)
             self._write()
@@ -151,18 +141,9 @@ def read_status(folder: Path) -> Status:
     """
     try:
         status = Status(**json.loads((folder / _STATUS).read_text(encoding="utf-8")))
-        if status.state == "running" and not _is_locked(folder):
+        if status.state == "running" and not is_locked(folder / _LOCK):
             status.state = "dead"
     except (OSError, ValueError, TypeError):
         allowed = f"must be a folder in which a run has been started: it has no {_STATUS} that can be read"
         raise InputError("folder", str(folder), allowed) from None
     return status
-
-
-def _is_locked(folder: Path) -> bool:
-    with (folder / _LOCK).open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return True
-    return False

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -55,7 +56,7 @@ class SweepFolder:
     """Reads and writes what a sweep leaves in its folder."""
 
     def __init__(self, folder: Path, plan: Sweep) -> None:
-        self._folder = folder
+        self.folder = folder
         self._plan = plan
         self.with_workers = plan.n_points <= MOST_POINTS_WITH_WORKERS
         self._values = {field: _typed(values) for field, values in plan.fields.items()}
@@ -109,7 +110,7 @@ class SweepFolder:
     def take_parts_of(self, other: Path) -> None:
         """Copy the parts of another folder of the same sweep."""
         for source in sorted((other / "parts").glob("*/*.parquet")):
-            target = self._folder / "parts" / source.parent.name / source.name
+            target = self.folder / "parts" / source.parent.name / source.name
             if not target.exists():
                 write_bytes(target, source.read_bytes())
 
@@ -124,15 +125,15 @@ class SweepFolder:
             table = table[standing.done[table["point"]]].sort_values("point", kind="stable", ignore_index=True)
             own = [name for name in table.columns if name not in self._values]
             table = table[[*sorted(own, key=_WORKERS.index), *self._values]]
-            write_table(self._folder / "workers_sample.parquet", table.drop(columns="point"))
+            write_table(self.folder / "workers_sample.parquet", table.drop(columns="point"))
 
     def first_failure(self) -> dict[str, Any]:
         """The first row of failures.parquet."""
-        with pq.ParquetFile(self._folder / "failures.parquet") as file:
+        with pq.ParquetFile(self.folder / "failures.parquet") as file:
             return next(file.iter_batches(batch_size=1)).to_pylist()[0]
 
     def _write_rows(self, kind: Kind, name: str, wanted: NDArray[np.bool_]) -> None:
-        path = self._folder / name
+        path = self.folder / name
         if not wanted.any():
             path.unlink(missing_ok=True)
             return
@@ -161,7 +162,7 @@ class SweepFolder:
                 order = np.lexsort([-latest.astype(np.int64), numbers])
                 once = order[np.unique(numbers[order], return_index=True)[1]]
                 if len(once) != here.sum():
-                    raise RuntimeError(f"{self._folder} has rows for {len(once)} of {here.sum()} points")
+                    raise RuntimeError(f"{self.folder} has rows for {len(once)} of {here.sum()} points")
                 yield table.take(pa.array(once)).drop_columns("point")
 
     def _with_fields(self, numbers: NDArray[np.int64], columns: dict[str, pa.Array]) -> pa.Table:
@@ -177,20 +178,38 @@ class SweepFolder:
         pq.write_table(table, buffer)
         content = buffer.getvalue()
         first = table["point"][0].as_py()
-        write_bytes(self._folder / "parts" / kind / f"{first:09d}-{_digest(content)}.parquet", content)
+        write_bytes(self.folder / "parts" / kind / f"{first:09d}-{_digest(content)}.parquet", content)
 
     def _parts(self, kind: Kind) -> Iterator[pa.Table]:
-        for path in sorted((self._folder / "parts" / kind).glob("*.parquet")):
+        for path in sorted((self.folder / "parts" / kind).glob("*.parquet")):
             content = path.read_bytes()
             if path.stem.rpartition("-")[2] == _digest(content):
                 yield pq.read_table(io.BytesIO(content))
             else:
-                aside = self._folder / "damaged" / f"{kind}-{path.name}"
+                aside = self.folder / "damaged" / f"{kind}-{path.name}"
                 aside.parent.mkdir(exist_ok=True)
                 path.rename(aside)
 
 
 _WORKERS = ("run", "worker", "row", "points", "shapley", "shapley_stderr", "kernel_shap", "point")
+
+
+def count_points(folder: Path) -> tuple[int, int]:
+    """How many points of the sweep in a folder have a result, and how many were tried in vain; changes nothing there.
+
+    A part is taken at its word: whether it is damaged is found out when the sweep goes on.
+    """
+    done, tried = (_numbers(folder / "parts" / kind) for kind in ("points", "failures"))
+    return len(done), len(np.setdiff1d(tried, done))
+
+
+def _numbers(parts: Path) -> NDArray[np.int64]:
+    """The points that parts have rows of, int64[m], once each, in order."""
+    found = [np.empty(0, dtype=np.int64)]
+    for path in parts.glob("*.parquet"):
+        with suppress(OSError, pa.ArrowException):  # set aside meanwhile, or cut short
+            found.append(pq.read_table(io.BytesIO(path.read_bytes()), columns=["point"])["point"].to_numpy())
+    return np.unique(np.concatenate(found))
 
 
 def _columns(table: pd.DataFrame) -> dict[str, pa.Array]:

@@ -44,19 +44,46 @@ def interleaved(points: NDArray[np.float64], n_groups: int, draws: Draws, rounds
     Both halves are dealt from the first group on, so with K > ⌈n/2⌉ the last groups stay empty.
     """
     del rounds
-    n = points.shape[1]
+    assignment = np.empty(points.shape, dtype=np.int64)
+    _deal_halves(_order(points), draws.uniforms(Purpose.GROUPING, points.shape[1]), n_groups, assignment)
+    return assignment
+
+
+def _order(points: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Each row's places in the order of its points, equal ones as they stand."""
+    if points.size and points.min() >= 0 and points.max() < 2**16:
+        small = points.astype(np.uint16)
+        if (small == points).all():  # ranks add up to these, and NumPy sorts them by digits
+            return np.argsort(small, axis=1, kind="stable")
+    return np.argsort(points, axis=1, kind="stable")
+
+
+@numba.njit(cache=True)
+def _deal_halves(order: NDArray[np.int64], keys: NDArray[np.float64], n_groups: int, out: NDArray[np.int64]) -> None:
+    """out[b, i]: the group of worker i when the halves of order[b] are shuffled by their keys in [0, 1) and dealt."""
+    n = order.shape[1]
     half = n // 2
-    order = np.argsort(points, axis=1, kind="stable")
-    keys = draws.uniforms(Purpose.GROUPING, n)
-    shuffled = np.concatenate(
-        [
-            np.take_along_axis(order[:, part], np.argsort(keys[:, part], axis=1, kind="stable"), axis=1)
-            for part in (slice(0, half), slice(half, n))
-        ],
-        axis=1,
-    )
-    dealt = np.concatenate([np.arange(half), np.arange(n - half)]) % n_groups
-    return _scatter(shuffled, dealt)
+    for b in range(order.shape[0]):
+        for low, size in ((0, half), (half, n - half)):
+            # as many buckets as keys all but sort them; insertion, which keeps equal keys as they stand, does the rest
+            stops = np.zeros(size + 1, dtype=np.int64)
+            buckets, shuffled = np.empty(size, dtype=np.int64), np.empty(size, dtype=np.int64)
+            for j in range(size):
+                buckets[j] = min(int(keys[b, low + j] * size), size - 1)
+                stops[buckets[j] + 1] += 1
+            for bucket in range(size):
+                stops[bucket + 1] += stops[bucket]
+            for j in range(size):
+                shuffled[stops[buckets[j]]] = j
+                stops[buckets[j]] += 1
+            for i in range(1, size):
+                j, place = shuffled[i], i
+                while place > 0 and keys[b, low + shuffled[place - 1]] > keys[b, low + j]:
+                    shuffled[place] = shuffled[place - 1]
+                    place -= 1
+                shuffled[place] = j
+            for i in range(size):
+                out[b, order[b, low + shuffled[i]]] = i % n_groups
 
 
 def _cut(keys: NDArray[np.float64], n_groups: int) -> NDArray[np.int64]:
@@ -100,13 +127,6 @@ def _deal(
                 while part > 0 and stops[part - 1] > position:
                     part -= 1
                 out[b, i] = part
-
-
-def _scatter(order: NDArray[np.int64], groups: NDArray[np.int64]) -> NDArray[np.int64]:
-    """assignment[b, order[b, j]] = groups[j]."""
-    assignment = np.empty(order.shape, dtype=np.int64)
-    assignment[np.arange(len(order))[:, None], order] = groups
-    return assignment
 
 
 GROUPINGS: dict[str, Grouping] = {"random": random, "epsilon_greedy": epsilon_greedy, "interleaved": interleaved}

@@ -3,16 +3,15 @@
     python -m experiments.bench.callbacks
 
 plays a few rounds whose behaviour is a plain Python function (one call per worker; another draws a random number in it; a
-third is called once per shard), and, where the package `flwr` is installed with its extra `simulation`, has Flower's Ray
-simulation call as trivial a client. Without it the arm says so.
+third is called once per shard). With `--flower PYTHON`, the interpreter of an environment of Flower's own, it then has Flower's
+Ray simulation call as trivial a client (`experiments/bench/flower.py`).
 """
 
 from __future__ import annotations
 
 import argparse
-import time
-from importlib.util import find_spec
-from typing import Any
+import subprocess
+from pathlib import Path
 
 import numpy as np
 import ray
@@ -26,7 +25,7 @@ from crowd_sim.crowd.behaviours import Members, Worker, per_shard
 from crowd_sim.loading import load_people
 from experiments.bench.large_crowd import play
 
-_FLOWER_CLIENTS = 100
+_FLOWER = Path(__file__).with_name("flower.py")
 
 
 def plain(worker: Worker) -> NDArray[np.float64]:
@@ -69,35 +68,20 @@ def _config(behaviour: str, n_workers: int, shards: int, rounds: int) -> RunConf
     )
 
 
-def flower_clients_per_second() -> float:
-    """Trivial clients per second of Flower's simulation on Ray, its start not counted."""
-    from flwr.client import ClientApp, NumPyClient
-    from flwr.common import Context, ndarrays_to_parameters
-    from flwr.server import ServerApp, ServerAppComponents, ServerConfig
-    from flwr.server.strategy import FedAvg
-    from flwr.simulation import run_simulation
+def flower(python: Path) -> tuple[str, float, float]:
+    """Version of the Flower that an interpreter has, and its trivial clients per second: median and best.
 
-    ends: list[float] = []
-
-    class Trivial(NumPyClient):  # type: ignore[misc]
-        def fit(self, parameters: list[Any], config: dict[str, Any]) -> tuple[list[Any], int, dict[str, Any]]:
-            del config
-            return [0.5 * array for array in parameters], 1, {}
-
-    def client(_context: Context) -> Any:
-        return Trivial().to_client()
-
-    def note(server_round: int, _parameters: Any, _config: Any) -> None:
-        del server_round
-        ends.append(time.perf_counter())
-
-    def server(_context: Context) -> ServerAppComponents:
-        start = ndarrays_to_parameters([np.zeros(20)])
-        strategy = FedAvg(fraction_evaluate=0.0, initial_parameters=start, evaluate_fn=note)
-        return ServerAppComponents(strategy=strategy, config=ServerConfig(num_rounds=4))
-
-    run_simulation(ServerApp(server_fn=server), ClientApp(client_fn=client), num_supernodes=_FLOWER_CLIENTS)
-    return _FLOWER_CLIENTS * (len(ends) - 2) / (ends[-1] - ends[1])  # but for the first round, which starts the pool
+    Raises:
+        SystemExit: it has none, or one that does not run; with what it said last.
+    """
+    try:
+        done = subprocess.run([python, "-P", _FLOWER], capture_output=True, text=True, timeout=600, check=False)  # noqa: S603
+    except OSError as error:
+        raise SystemExit(f"--flower {python}: {error.strerror}") from None
+    if done.returncode:
+        raise SystemExit(f"--flower {python}: {done.stderr.strip().splitlines()[-1]}")
+    version, median, best = done.stdout.splitlines()[-1].split()
+    return version, float(median), float(best)
 
 
 def main() -> None:
@@ -106,6 +90,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=100_000, help="per round (default 100,000)")
     parser.add_argument("--shards", type=int, default=2, help="of the crowd (default 2)")
     parser.add_argument("--rounds", type=int, default=5, help="of which the first is not counted (default 5)")
+    parser.add_argument("--flower", type=Path, metavar="PYTHON", help="an interpreter that has `flwr[simulation]`")
     given = parser.parse_args()
     print("| what is called | workers/s, median | best |\n| --- | --: | --: |")
     with connected(None, need_of_run(_config("plain", 100, given.shards, 2).actors)):
@@ -120,10 +105,9 @@ def main() -> None:
                 f"| {words} | {given.workers / np.median(seconds):,.0f} | {given.workers / min(seconds):,.0f} |",
                 flush=True,
             )
-    if find_spec("flwr") is None:
-        print('\nFlower is not installed: `pip install "flwr[simulation]"` adds its line.')
-    else:
-        print(f"| Flower's Ray simulation, per trivial client | {flower_clients_per_second():,.0f} | |")
+    if given.flower:
+        version, median, best = flower(given.flower)
+        print(f"| Flower {version}'s Ray simulation, per trivial client | {median:,.0f} | {best:,.0f} |")
 
 
 if __name__ == "__main__":

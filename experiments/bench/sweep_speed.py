@@ -119,6 +119,7 @@ def two_workers() -> float:
     """Seconds with one place for batches over seconds with two."""
     import ray
 
+    from actors.measures import Measures
     from actors.sweep import run_batches_on_ray
 
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
@@ -129,7 +130,7 @@ def two_workers() -> float:
             start = time.perf_counter()
             done = 0
             for results in run_batches_on_ray(
-                plan, batches(plan, plan.first.actors.sweep.max_runs), load_people, False
+                plan, batches(plan, plan.first.actors.sweep.max_runs), load_people, False, Measures("sweep_speed")
             ):
                 done += sum(len(result.points) for result in results)
             if done != plan.n_points:

@@ -1,9 +1,9 @@
 """A user's own grouping that breaks by script, in whatever process it runs.
 
 The script is the folder that the environment's CROWD_SIM_FAULTS names. Each file in it is one fault, which happens once:
-``exit-…`` ends the process, ``kill-…`` kills it as the kernel does when memory runs out, ``raise-…`` raises. Others stay:
-``always-exit-<n>`` and ``always-raise-<n>`` strike whoever has n workers, ``slow`` makes every call take a while. Every run
-that is grouped leaves a file in ``calls``, every fault one in ``done``.
+``exit-…`` ends the process, ``kill-…`` kills it as the kernel does when memory runs out, ``hang-…`` never comes back,
+``raise-…`` raises. Others stay: ``always-<fault>-<n>`` strikes whoever has n workers, ``slow`` makes every call take a
+while. Every run that is grouped leaves a file in ``calls``, every fault one in ``done``.
 """
 
 import os
@@ -29,7 +29,7 @@ def grouping(points, n_groups, draws, rounds):
         what, _, rest = path.name.partition("-")
         if what == "always" and rest.endswith(f"-{n_workers}"):
             strike(rest.partition("-")[0], folder)
-        elif what in ("exit", "kill", "raise"):
+        elif what in ("exit", "kill", "hang", "raise"):
             try:
                 path.unlink()
             except FileNotFoundError:
@@ -44,6 +44,8 @@ def strike(what, folder):
         os._exit(1)
     if what == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
+    while what == "hang":  # busy: a process that only sleeps is easier to end
+        pass
     raise ZeroDivisionError("a bug of the user's own")
 
 

@@ -14,7 +14,7 @@ import yaml
 from crowd_sim.results.record import read_status
 from experiments.bench.processes import family
 from tests.bad_input.command import IN_PROCESS, call
-from tests.runs import config, tables
+from tests.runs import KINDS, config, digest, simulated, tables, written
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
@@ -179,25 +179,23 @@ def program(name, *more):
         cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=250,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
-    (line,) = (line for line in done.stdout.splitlines() if line.startswith("result "))  # Ray has its say there, too
-    return line.split()[1:]
+    return [
+        line.split()[1:] for line in done.stdout.splitlines() if line.startswith("result ")
+    ]  # Ray has its say there, too
 
 
-def test_three_nodes_one_of_which_is_lost(tmp_path):
-    from tests.runs import digest, simulated, written
-
-    plain = digest(written(simulated(config("behaviour", 4)), tmp_path / "plain"))
-    calm, shaken, on_it, failed, replaced = program("three_nodes", str(tmp_path))
-    assert calm == shaken == plain
+def test_runs_of_every_kind_on_three_nodes_one_of_which_is_lost_in_the_end(tmp_path):
+    plain = {kind: digest(written(simulated(config(kind)), tmp_path / f"plain-{kind}")) for kind in KINDS}
+    *calm, (shaken, found, on_it, failed, replaced) = program("three_nodes", str(tmp_path))
+    assert calm == [[kind, plain[kind], "3"] for kind in KINDS]
+    assert (shaken, found) == ("shaken", plain["behaviour"])
     assert int(on_it) >= 1
     assert on_it == failed == replaced
 
 
 def test_a_shard_killed_for_want_of_memory(tmp_path):
-    from tests.runs import digest, simulated, written
-
     setup = config("behaviour", 1, crowd__behaviour="tests.faults.trouble:lazy", valuation__method="none")
-    found, memory, others = program("little_memory", str(tmp_path))
+    ((found, memory, others),) = program("little_memory", str(tmp_path))
     assert found == digest(written(simulated(setup), tmp_path / "plain"))
     # the monitor watches the whole machine: it may kill once more before it sees what the first kill has freed
     assert int(memory) >= 1

@@ -3,7 +3,9 @@
 import io
 import json
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,6 +18,7 @@ from rich.console import Console
 from crowd_sim.loading import load_content
 from crowd_sim.sweep import Sweep
 from experiments import sweeping
+from experiments.status import status_lines
 from tests.faults.callbacks import VARIABLE, Script
 from tests.faults.processes import descendants, gone, is_agent
 
@@ -79,6 +82,10 @@ def test_a_stopped_command_leaves_no_process_and_goes_on(command, tmp_path, how,
     wait_for_parts(running, tmp_path / "out", 6)
     children = {pid for pid in descendants(running.pid) if how != signal.SIGKILL or not is_agent(pid)}
     assert bool(children) == (not address)
+    said = list(status_lines(tmp_path / "out"))
+    assert re.fullmatch(r".*/out: (\d+) of 80 points done, 0 failed, \d+ left", said[0])
+    assert said[1].startswith(f"running, process {running.pid} on {socket.gethostname()}, 0:00:0")
+    assert re.fullmatch(r"[\d.]+ points/s, about 0:\d\d:\d\d left", said[2])
     running.send_signal(how)
     _, stderr = running.communicate(timeout=60)
     assert running.returncode == status
@@ -89,6 +96,11 @@ def test_a_stopped_command_leaves_no_process_and_goes_on(command, tmp_path, how,
     before = parts(tmp_path / "out")
     done = sum(len(pd.read_parquet(path)) for path in before if path.parent.name == "points")
     assert 0 < done < 80
+    said = list(status_lines(tmp_path / "out"))
+    assert said[0].endswith(f"out: {done} of 80 points done, 0 failed, {80 - done} left")
+    ended = f"dead: process {running.pid} on" if how == signal.SIGKILL else "interrupted, "
+    assert said[1].startswith(ended)
+    assert said[-1] == "the same command goes on from there"
 
     script.clear()
     monkeypatch.setenv(VARIABLE, str(script.folder))
@@ -96,6 +108,9 @@ def test_a_stopped_command_leaves_no_process_and_goes_on(command, tmp_path, how,
     assert f"{done} of 80 points are there; {80 - done} to go" in sweep(tmp_path / "out")
     assert len(script.count("calls")) == 80 - done  # only what was not there, once each
     assert before.items() <= parts(tmp_path / "out").items()
+    said = list(status_lines(tmp_path / "out"))
+    assert said[0].endswith("out: 80 of 80 points done, 0 failed, 0 left")
+    assert said[1].startswith("finished, ")
     sweep(tmp_path / "whole")
     assert tables(tmp_path / "out") == tables(tmp_path / "whole")
 
@@ -110,6 +125,7 @@ from rich.console import Console
 from crowd_sim.loading import load_content
 from crowd_sim.sweep import Sweep
 from experiments import sweeping
+from experiments.status import status_lines
 
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
 lost = cluster.add_node(num_cpus=2)

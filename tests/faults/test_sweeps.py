@@ -3,17 +3,22 @@
 import errno
 import io
 import os
+import re
+from collections import Counter
 from contextlib import nullcontext
 
 import pandas as pd
 import pytest
 from rich.console import Console
 
-from crowd_sim.errors import StorageError
+from actors.measures import Measures
+from crowd_sim.errors import InputError, StorageError
 from crowd_sim.results import folder as files
+from crowd_sim.results.sweep_record import SweepRecord
 from crowd_sim.sweep import Sweep
 from experiments import sweeping
 from experiments.running import IN_PROCESS
+from experiments.status import status_lines
 
 # four batches of four points, each of one size of crowd
 CONTENT = {
@@ -37,6 +42,20 @@ def sweep(folder, content=CONTENT, address=None, **options):
 def on_ray(local_ray, monkeypatch):
     """The session's Ray in the place of one of the sweep's own."""
     monkeypatch.setattr(sweeping, "connected", lambda *_: nullcontext())
+
+
+@pytest.fixture
+def losses(monkeypatch):
+    """Batches lost and repeated, by kind: what Ray's metrics count."""
+    made = Counter()
+    lost = Measures.lost
+
+    def counted(self, pool, failure):
+        lost(self, pool, failure)
+        made.update([failure.name.lower()])
+
+    monkeypatch.setattr(Measures, "lost", counted)
+    return made
 
 
 @pytest.fixture
@@ -105,6 +124,32 @@ def test_a_point_that_kills_its_process_is_found_named_and_left_out(tmp_path, sc
     assert (swept.done, swept.failed) == (4, 0)
     assert script.count("calls") == ["12"]
     assert tables_of(tmp_path / "s") == expected
+
+
+PATIENT = {"sweep": {"max_runs": 4, "cpus": 1}, "failures": {"deadline": 3.0}}
+
+
+@pytest.mark.usefixtures("on_ray")
+def test_a_batch_that_hangs_once_is_ended_and_runs_again_in_halves(tmp_path, script, whole, losses):
+    expected = whole(CONTENT)
+    script.add("hang-1")
+    assert sweep(tmp_path / "s", {**CONTENT, "actors": PATIENT})[0].done == 16
+    assert script.count("done") == ["hang"]
+    assert len(script.count("calls")) == 16 + 4
+    assert losses == {"hang": 1}
+    assert tables_of(tmp_path / "s") == expected
+
+
+@pytest.mark.usefixtures("on_ray")
+def test_a_point_that_always_hangs_is_named_and_left_out(tmp_path, script, losses):
+    two = {**CONTENT, "actors": PATIENT, "sweep": {"crowd": {"n_workers": [8, 12]}}}
+    script.add("always-hang-12")
+    swept, _ = sweep(tmp_path / "s", two)
+    assert (swept.done, swept.failed, swept.left) == (1, 1, 0)
+    assert script.count("done") == ["hang"] * 3  # the batch, and the point alone twice
+    assert losses == {"hang": 2}
+    says = "the process that ran it missed its deadline of 3 s (actors.failures.deadline), 2 times"
+    assert swept.first_failure["error"] == says
 
 
 @pytest.mark.parametrize("address", [IN_PROCESS, None])
@@ -187,6 +232,21 @@ def test_shards_together_are_the_whole(tmp_path, script, whole):
         swept, _ = sweep(tmp_path / "common", address=IN_PROCESS, shard=sweeping.Shard(number, 3))
     assert swept.done == 16
     assert tables_of(tmp_path / "common") == expected
+
+
+def test_the_status_of_a_folder_that_shards_share(tmp_path, script):
+    script.add("always-raise-9")
+    for number in (2, 1):
+        sweep(tmp_path / "s", address=IN_PROCESS, shard=sweeping.Shard(number, 4))
+    said = [line.partition("points/s")[0] for line in status_lines(tmp_path / "s")]
+    counts = re.fullmatch(r".*: (\d+) of 16 points done, (\d+) failed, 8 left", said[0])
+    assert sum(map(int, counts.groups())) == 8
+    assert said[1] == "shard 1/4:"
+    assert said[2].startswith("finished, ")
+    with SweepRecord(tmp_path / "s", sweeping.WHOLE, 16, 8):
+        assert list(status_lines(tmp_path / "s"))[1].startswith(f"running, process {os.getpid()}")
+        with pytest.raises(InputError, match="in which nobody is at work"):
+            sweep(tmp_path / "s", address=IN_PROCESS)
 
 
 def test_failures_are_merged_like_results(tmp_path, script):

@@ -1,10 +1,11 @@
-"""A run on a cluster of three nodes, then one that loses a node without grace; prints digests and counts.
+"""Runs of every kind on a cluster of three nodes, then one that loses a node without grace; prints digests and counts.
 
 A program of its own, as a process can be connected to one Ray only.
 """
 
 import sys
 from collections import Counter
+from contextlib import contextmanager
 from pathlib import Path
 
 import ray
@@ -13,35 +14,56 @@ from ray.cluster_utils import Cluster
 from actors.crowd import RayCrowd
 from actors.host import RayHost
 from actors.measures import Measures
-from tests.runs import config, digest, simulated, written
+from tests.runs import KINDS, config, digest, simulated, written
+
+FEW = {"actors__trainers__number": 1, "actors__evaluators__number": 1}
 
 
 def node_of(actor):
     return ray.get(actor.__ray_call__.remote(lambda _: ray.get_runtime_context().get_node_id()), timeout=60)
 
 
+@contextmanager
+def noted(before):
+    """`before` is told of every call to the crowd."""
+    group_sums = RayCrowd.group_sums
+
+    def told(self, call):
+        before(self, call)
+        return group_sums(self, call)
+
+    RayCrowd.group_sums = told
+    try:
+        yield
+    finally:
+        RayCrowd.group_sums = group_sums
+
+
 def main(folder):
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     others = {node.node_id: node for node in (cluster.add_node(num_cpus=1), cluster.add_node(num_cpus=1))}
     ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
+    for kind in KINDS:  # a shard fills more than half of a node: each has one
+        shards, homes = config(kind, 3, actors__crowd__cpus=0.6, **FEW), set()
+        with noted(lambda crowd, _, homes=homes: homes.update(map(node_of, crowd.pool.actors))):
+            found = digest(written(simulated(shards, RayHost(shards.actors)), folder / kind))
+        print("result", kind, found, len(homes))
     # two shards and the two other actors, or two shards, fill a node: any two of the three nodes hold all
-    setup = config("behaviour", 4, actors__crowd__cpus=0.4, actors__trainers__number=1, actors__evaluators__number=1)
-    calm = digest(written(simulated(setup, RayHost(setup.actors)), folder / "calm"))
-    measures, group_sums, on_it = Measures("test"), RayCrowd.group_sums, []
+    setup = config("behaviour", 4, actors__crowd__cpus=0.4, **FEW)
+    measures, on_it = Measures("test"), []
 
-    def losing(self, call):
+    def lose(crowd, call):
         if call.round == 5:
-            homes = Counter(map(node_of, self.pool.actors))
+            homes = Counter(map(node_of, crowd.pool.actors))
             lost = max(others, key=lambda node: homes[node])
             on_it.append(homes[lost])
             cluster.remove_node(others[lost], allow_graceful=False)
-        return group_sums(self, call)
 
-    RayCrowd.group_sums = losing
-    shaken = digest(written(simulated(setup, RayHost(setup.actors, measures)), folder / "shaken"))
+    with noted(lose):
+        shaken = digest(written(simulated(setup, RayHost(setup.actors, measures)), folder / "shaken"))
     events = [event for event in measures.take_events() if event.details["pool"] == "crowd shard"]
     names = Counter(event.name for event in events)
-    print("result", calm, shaken, on_it[0], names["actor failed"], names["actor replaced"])
+    print("result shaken", shaken, on_it[0], names["actor failed"], names["actor replaced"])
     ray.shutdown()
     cluster.shutdown()
 

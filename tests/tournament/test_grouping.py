@@ -66,6 +66,28 @@ def test_interleaved_deals_both_halves_round_robin():
         assert sorted(row[order[n // 2 :]]) == [0, 0, 1, 1, 2, 2]
 
 
+@pytest.mark.parametrize("kind", ["small integers", "large integers", "negative", "fractions", "not finite"])
+@pytest.mark.parametrize("n", [1, 2, 7, 1_001])
+def test_interleaved_is_what_two_stable_sorts_say(kind, n):
+    p = points(n)
+    p = {"large integers": p + 2.0**16, "negative": p - 25, "fractions": p / 3}.get(kind, p)
+    if kind == "not finite":
+        p[:, ::3], p[:, 1::5] = np.inf, np.nan
+
+    class Coarse(Draws):
+        def uniforms(self, purpose, size):
+            drawn = super().uniforms(purpose, size)
+            return np.floor(drawn * 50) / 50  # with ties
+
+    for made in (draws(), Coarse(np.zeros(4, dtype=np.uint64), np.arange(4, dtype=np.uint64), 1)):
+        keys, order, half = made.uniforms(Purpose.GROUPING, n), np.argsort(p, axis=1, kind="stable"), n // 2
+        found = interleaved(p, 3, made, 100)
+        for b in range(4):
+            for low, high in ((0, half), (half, n)):
+                shuffled = order[b, low:high][np.argsort(keys[b, low:high], kind="stable")]
+                assert (found[b, shuffled] == np.arange(high - low) % 3).all()
+
+
 def test_interleaved_shuffles_the_halves():
     rows = interleaved(np.ones((300, 10)), 5, draws(300), 100)
     assert len({tuple(row) for row in rows}) > 250
