@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from actors.measures import Measures
 from actors.pool import Pool, Work
-from actors.resources import options_of
+from actors.resources import place_of
 from crowd_sim.crowd.folding import Subtrees, fold_shards
 from crowd_sim.crowd.shard import Call, Origin
 
@@ -39,10 +39,10 @@ class RayCrowd:
         self._members = [members for members, _ in shards]
         # held here as long as a shard may have to be built again
         held = [ray.put(origin) for _, origin in shards]
-        host = ray.remote(CrowdActor).options(**options_of(actors.crowd))
+        host = ray.remote(CrowdActor)
 
         def make(shard: int) -> Any:
-            return host.remote(held[shard])
+            return host.options(**place_of(actors, "crowd", shard)).remote(held[shard])
 
         self.pool = Pool("crowd shard", make, len(shards), actors.failures, measures)
 

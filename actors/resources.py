@@ -27,6 +27,9 @@ RESERVING = 30.0
 
 _ROUNDING = 1e-9
 
+_RUN = ("crowd", "trainers", "evaluators")
+"""The order of a run's actors in what it reserves."""
+
 
 @dataclass(frozen=True)
 class Need:
@@ -59,9 +62,29 @@ def options_of(pool: PoolConfig | SweepWorkers) -> dict[str, Any]:
     return {"num_cpus": pool.cpus, "num_gpus": pool.gpus, "resources": dict(pool.resources)}
 
 
+def place_of(actors: ActorsConfig, kind: str, member: int) -> dict[str, Any]:
+    """Ray's options for a run's actor: its very own place in what the run has reserved, wherever it has.
+
+    Ray would choose any place that is large enough: small actors in the places of large ones, and a large one waits for ever.
+
+    Args:
+        actors: the run's actors.
+        kind: ``crowd``, ``trainers`` or ``evaluators``.
+        member: number of the actor among its kind.
+    """
+    pool: PoolConfig = getattr(actors, kind)
+    group = ray.util.get_current_placement_group()
+    if group is None or not _amounts(pool):
+        return options_of(pool)
+    earlier = (getattr(actors, name) for name in _RUN[: _RUN.index(kind)])
+    place = sum(other.number for other in earlier if _amounts(other)) + member
+    strategy = PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=place)
+    return {**options_of(pool), "scheduling_strategy": strategy}
+
+
 def need_of_run(actors: ActorsConfig) -> Need:
     """Crowd, trainers and evaluators live side by side at most; the round manager itself takes no CPU."""
-    return _need((actors.crowd, actors.trainers, actors.evaluators), actors.wait)
+    return _need([getattr(actors, kind) for kind in _RUN], actors.wait)
 
 
 def need_of_evaluators(actors: ActorsConfig) -> Need:

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import ray
@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from actors.measures import Measures
 from actors.pool import Pool, Ticket, Work
-from actors.resources import options_of
+from actors.resources import place_of
 from crowd_sim.valuation.evaluation import Chunk, in_process
 from crowd_sim.valuation.games import Game
 from crowd_sim.valuation.pacing import paced
@@ -58,10 +58,12 @@ class RayEvaluators:
     def __init__(self, games: Sequence[Game], actors: ActorsConfig, measures: Measures) -> None:
         # held here as long as an evaluator may have to start anew
         held = ray.put(list(games))
-        options = options_of(actors.evaluators)
-        host = ray.remote(ShapleyEvaluator).options(**options)
-        number = actors.evaluators.number
-        self.pool = Pool("evaluator", lambda _: host.remote(held), number, actors.failures, measures)
+        host = ray.remote(ShapleyEvaluator)
+
+        def make(evaluator: int) -> Any:
+            return host.options(**place_of(actors, "evaluators", evaluator)).remote(held)
+
+        self.pool = Pool("evaluator", make, actors.evaluators.number, actors.failures, measures)
         self._coalitions_per_call = 1  # nobody knows yet whether one takes a microsecond or an hour
 
     def utilities(self, games: Sequence[int], chunks: Iterable[Chunk]) -> Iterator[NDArray[np.float64]]:

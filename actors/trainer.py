@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import ray
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from actors.measures import Measures
 from actors.pool import Pool, Work
-from actors.resources import options_of
+from actors.resources import place_of
 from crowd_sim.crowd.shard import cut
 from crowd_sim.learners import vector
 
@@ -32,8 +32,12 @@ class RayTrainers:
     """The trainers service: candidates are dealt to `TrainerActor`s in consecutive parts."""
 
     def __init__(self, actors: ActorsConfig, measures: Measures) -> None:
-        host = ray.remote(TrainerActor).options(**options_of(actors.trainers))
-        self.pool = Pool("trainer", lambda _: host.remote(), actors.trainers.number, actors.failures, measures)
+        host = ray.remote(TrainerActor)
+
+        def make(trainer: int) -> Any:
+            return host.options(**place_of(actors, "trainers", trainer)).remote()
+
+        self.pool = Pool("trainer", make, actors.trainers.number, actors.failures, measures)
 
     def tune(
         self, models: NDArray[np.float64], group_sums: NDArray[np.float64], step: NDArray[np.float64]

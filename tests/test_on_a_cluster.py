@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import ray
 
-from actors.resources import Need, check_capacity, fitting, need_of_run, options_of, reserved
+from actors.resources import Need, check_capacity, fitting, need_of_run, place_of, reserved
 from crowd_sim.config import ActorsConfig, PoolConfig, SweepWorkers
 from crowd_sim.errors import ClusterError
 from tests.bad_input.command import SWEEP
@@ -119,23 +119,35 @@ def test_a_cluster_that_does_not_grow_is_waited_for_and_then_refused(cluster, tm
 
 
 @pytest.mark.usefixtures("local_ray")
-def test_what_is_reserved_is_for_the_actors_of_its_holder():
+def test_every_actor_of_a_run_has_its_own_place_in_what_is_reserved():
     @ray.remote(num_cpus=0)
     class Manager:
-        def start(self):
-            self.actor = ray.remote(Worker).options(**options_of(PoolConfig(cpus=2.0))).remote()
-            return ray.get(self.actor.here.remote(), timeout=60)
+        def start(self, actors, *started):
+            self.started = [Worker.options(**place_of(actors, kind, member)).remote() for kind, member in started]
+            ray.get([worker.__ray_ready__.remote() for worker in self.started], timeout=100)
 
+    @ray.remote
     class Worker:
-        def here(self):
-            return ray.util.get_current_placement_group() is not None
+        pass
 
-    need = Need(({"CPU": 2.0},))
-    with reserved(need) as options:
-        assert ray.available_resources().get("CPU", 0) == 0
-        manager = Manager.options(**options).remote()
-        assert ray.get(manager.start.remote(), timeout=60)
-        ray.kill(manager)
+    def free_places():
+        return {
+            int(name.split("_")[2])
+            for name in ray.available_resources()
+            if name.startswith("CPU_group_") and name.count("_") == 3
+        }
+
+    two = {"number": 2, "cpus": 0.25}
+    # two small actors would fit into one large place
+    for trainers, free in ((PoolConfig(), {2, 3}), (PoolConfig(cpus=0.0), {2})):
+        actors = ActorsConfig(crowd=PoolConfig(**two), trainers=trainers, evaluators=PoolConfig(number=2))
+        with reserved(need_of_run(actors)) as options:
+            manager = Manager.options(**options).remote()
+            last = (("evaluators", 1), ("crowd", 1), ("crowd", 0))
+            ray.get(manager.start.remote(actors, *last), timeout=120)
+            assert free_places() == free
+            ray.get(manager.start.remote(actors, ("trainers", 0)), timeout=120)
+            ray.kill(manager)
 
 
 @pytest.mark.usefixtures("local_ray")
