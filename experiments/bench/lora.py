@@ -1,9 +1,11 @@
-"""One round of LoRA candidates: crowd-sim against the plain way, peft on one candidate after another.
+"""One round of LoRA candidates: crowd-sim against the plain ways, one candidate after another.
 
 `python -m experiments.bench.lora` tunes K candidates on 33 comments each for three epochs and draws 50 outputs of up to 32
-tokens from each, both ways on the same cores, and prints seconds, tokens per second and peak memory. Texts: the paper's
-neighbourhoods (environment's CROWD_SIM_DATA). The plain way is peft as its documentation has it: batches of eight, each
-example with its prompt, padded; `generate` with sampling. `--device cuda --candidates 3 8 16` does the same on a GPU.
+tokens from each, all ways on the same cores, and prints seconds, tokens per second and peak memory. Texts: the paper's
+neighbourhoods (environment's CROWD_SIM_DATA). The plain ways: batches of eight, each example with its prompt, padded; then
+`generate` with sampling. `peft` is a lean loop around peft; `trl` (`pip install trl`) is TRL's SFTTrainer with its own
+defaults, which recompute activations (gradient checkpointing), in the same number format as the others and its setting up
+not counted. `--device cuda --candidates 3 8 16` does the same on a GPU.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import resource
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -54,6 +57,10 @@ class Measured:
     memory: int
 
 
+Tuned = tuple[Any, float]
+"""A peft model, tuned, and the seconds that took."""
+
+
 def ours(task: Task) -> Measured:
     """All candidates together."""
     base, jobs = _prepared(task)
@@ -61,43 +68,28 @@ def ours(task: Task) -> Measured:
     start = stack.initial(0, 0)
     began = time.perf_counter()
     tuned = tune(base, stack, [TuneJob(start, examples, Key(0, 0, 1, k)) for k, examples in enumerate(jobs)], TRAINING)
-    _wait(task)
+    _wait(base.device)
     between = time.perf_counter()
     prompts = (jobs[0][0].prompt,) * OUTPUTS
     wanted = [GenerateJob(t.adapter, prompts, Key(0, 0, 1, k), Purpose.SELECTION_OUTPUTS) for k, t in enumerate(tuned)]
     outputs = generate(base, stack, wanted, SAMPLING)
-    _wait(task)
+    _wait(base.device)
     trained, generated = sum(t.n_tokens for t in tuned), sum(o.n_tokens for o in outputs)
     return Measured(between - began, time.perf_counter() - between, trained, generated, _peak(task))
 
 
-def plain(task: Task) -> Measured:
-    """One candidate after another, by peft and `generate`."""
-    import peft
+def plain(task: Task, tune_one: Callable[[Base, TuneJob], Tuned]) -> Measured:
+    """One candidate after another."""
     import torch
 
     base, jobs = _prepared(task)
-    config = peft.LoraConfig(
-        r=SPEC.rank, lora_alpha=int(SPEC.alpha), target_modules="all-linear", task_type="CAUSAL_LM"
-    )
-    model = peft.get_peft_model(base.model, config)
     tuning = generating = 0.0
     trained = generated = 0
     for k, examples in enumerate(jobs):
-        name = f"candidate-{k}"
-        model.add_adapter(name, config)
-        model.set_adapter(name)
-        weights = [w for w in model.parameters() if w.requires_grad]
-        optimiser = torch.optim.AdamW(weights, lr=TRAINING.learning_rate, weight_decay=0.0)
+        model, seconds = tune_one(base, TuneJob({}, examples, Key(0, 0, 1, k)))
+        tuning += seconds
+        trained += TRAINING.epochs * sum(example.n_trained for example in examples)
         began = time.perf_counter()
-        for batch in batches(TuneJob({}, examples, Key(0, 0, 1, k)), TRAINING):
-            _padded_loss(model, batch).backward()
-            torch.nn.utils.clip_grad_norm_(weights, TRAINING.max_grad_norm)
-            optimiser.step()
-            optimiser.zero_grad()
-            trained += sum(example.n_trained for example in batch)
-        _wait(task)
-        between = time.perf_counter()
         prompts = torch.tensor([examples[0].prompt] * OUTPUTS, device=base.device)
         with torch.no_grad():
             rows = model.generate(
@@ -109,14 +101,81 @@ def plain(task: Task) -> Measured:
                 top_k=0,
                 pad_token_id=base.tokenizer.eos_token_id,
             )
-        _wait(task)
-        tuning += between - began
-        generating += time.perf_counter() - between
+        _wait(base.device)
+        generating += time.perf_counter() - began
+        model.unload()
         new = rows[:, prompts.shape[1] :]
         # an output's tokens: up to its end, which is also what pads it
         ended = (new == base.tokenizer.eos_token_id).cumsum(dim=1) - (new == base.tokenizer.eos_token_id).int()
         generated += int((ended == 0).sum())
     return Measured(tuning, generating, trained, generated, _peak(task))
+
+
+def by_peft(base: Base, job: TuneJob) -> Tuned:
+    """A lean loop of one's own."""
+    import torch
+
+    model = _adapted(base)
+    weights = [w for w in model.parameters() if w.requires_grad]
+    optimiser = torch.optim.AdamW(weights, lr=TRAINING.learning_rate, weight_decay=0.0)
+    began = time.perf_counter()
+    for batch in batches(job, TRAINING):
+        _padded_loss(model, batch).backward()
+        torch.nn.utils.clip_grad_norm_(weights, TRAINING.max_grad_norm)
+        optimiser.step()
+        optimiser.zero_grad()
+    _wait(base.device)
+    return model, time.perf_counter() - began
+
+
+def by_trl(base: Base, job: TuneJob) -> Tuned:
+    """TRL's SFTTrainer."""
+    import torch
+    from datasets import Dataset
+    from trl import SFTConfig, SFTTrainer
+
+    rows = [
+        {
+            "input_ids": [*example.prompt, *example.response],
+            "completion_mask": [0] * len(example.prompt) + [1] * example.n_trained,
+        }
+        for example in job.examples
+    ]
+    model = _adapted(base)
+    with tempfile.TemporaryDirectory() as folder:
+        settings = SFTConfig(
+            output_dir=folder,
+            num_train_epochs=TRAINING.epochs,
+            per_device_train_batch_size=TRAINING.batch_size,
+            learning_rate=TRAINING.learning_rate,
+            max_grad_norm=TRAINING.max_grad_norm,
+            bf16=base.dtype == torch.bfloat16,
+            use_cpu=base.device.type == "cpu",
+            save_strategy="no",
+            logging_strategy="no",
+            report_to="none",
+            disable_tqdm=True,
+        )
+        trainer = SFTTrainer(model, settings, train_dataset=Dataset.from_list(rows), processing_class=base.tokenizer)
+        began = time.perf_counter()
+        trainer.train()
+        _wait(base.device)
+        seconds = time.perf_counter() - began
+    model.gradient_checkpointing_disable()
+    model.eval()
+    return model, seconds
+
+
+PLAIN = {"peft": by_peft, "trl": by_trl}
+
+
+def _adapted(base: Base) -> Any:
+    import peft
+
+    config = peft.LoraConfig(
+        r=SPEC.rank, lora_alpha=int(SPEC.alpha), target_modules="all-linear", task_type="CAUSAL_LM"
+    )
+    return peft.get_peft_model(base.model, config)
 
 
 def _padded_loss(model: Any, batch: list[Tokens]) -> Any:
@@ -147,8 +206,8 @@ def _prepared(task: Task) -> tuple[Base, list[tuple[Tokens, ...]]]:
     return base, jobs
 
 
-def _wait(task: Task) -> None:
-    if task.device == "cuda":
+def _wait(device: Any) -> None:
+    if device.type == "cuda":
         import torch
 
         torch.cuda.synchronize()
@@ -162,25 +221,27 @@ def _peak(task: Task) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def apart(way: Callable[[Task], Measured], task: Task) -> Measured:
+def apart(way: Callable[..., Measured], *arguments: Any) -> Measured:
     """Measure in a process of its own, whose memory is its own."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(way, (task,))
+        return pool.apply(way, arguments)
 
 
 def main() -> None:
-    """Print both ways side by side."""
+    """Print all ways side by side."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="smollm2-135m")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--dtype", choices=["auto", "float32", "bfloat16"], default="auto")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--candidates", type=int, nargs="+", default=[3])
+    parser.add_argument("--plain", choices=list(PLAIN), nargs="+", default=["peft"])
     arguments = parser.parse_args()
     console = Console(width=128)
     for candidates in arguments.candidates:
         task = Task(arguments.model, arguments.device, arguments.dtype, arguments.threads, candidates)
-        results = {"plain peft": apart(plain, task), "crowd-sim": apart(ours, task)}
+        results = {f"plain {name}": apart(plain, task, PLAIN[name]) for name in arguments.plain}
+        results["crowd-sim"] = apart(ours, task)
         table = Table(
             title=f"{candidates} candidates × {EXAMPLES} examples × {TRAINING.epochs} epochs, {OUTPUTS} outputs each"
         )
@@ -193,13 +254,19 @@ def main() -> None:
                 f"{m.trained / m.tuning:.0f}",
                 f"{m.generating:.1f}",
                 f"{m.generated / m.generating:.0f}",
-                f"{m.tuning + m.generating:.1f}",
+                f"{_seconds(m):.1f}",
                 f"{m.memory / 2**30:.2f}",
             )
         console.print(table)
-        before, after = results.values()
-        ratio = (before.tuning + before.generating) / (after.tuning + after.generating)
-        console.print(f"{candidates} candidates: {ratio:.2f} times faster")
+        *others, mine = results.items()
+        for name, measured in others:
+            console.print(
+                f"{candidates} candidates: {_seconds(measured) / _seconds(mine[1]):.2f} times faster than {name}"
+            )
+
+
+def _seconds(measured: Measured) -> float:
+    return measured.tuning + measured.generating
 
 
 if __name__ == "__main__":
