@@ -8,18 +8,15 @@ is not tried a third time, and the error names it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import ray
 from ray.exceptions import (
     ActorUnavailableError,
     NodeDiedError,
     ObjectLostError,
     OutOfMemoryError,
     RayActorError,
-    RayTaskError,
     WorkerCrashedError,
 )
 
@@ -27,9 +24,6 @@ from crowd_sim.errors import ClusterError, InputError, StrategyError
 
 if TYPE_CHECKING:  # importing the configuration costs an actor a second of its start
     from crowd_sim.config import FailureConfig
-
-RESTARTS = 3
-"""Repeats of a task that has no actor."""
 
 PATIENCE = 600.0
 """Seconds without any answer after which the cluster counts as gone."""
@@ -123,28 +117,3 @@ class Budget:
 
 def _first_line(why: str) -> str:
     return next((line.strip() for line in why.splitlines() if line.strip()), "")[:200]
-
-
-def survivable() -> dict[str, Any]:
-    """Options of an actor without state that Ray itself may start anew."""
-    return {"max_restarts": RESTARTS, "max_task_retries": RESTARTS}
-
-
-def fetch(refs: Sequence[Any], what: str) -> list[Any]:
-    """The results of calls, in their order, however they arrive.
-
-    Raises:
-        InputError: if that is what a call raised.
-        RayTaskError: an error in the code that ran, with its traceback.
-        ClusterError: nothing arrived for `PATIENCE` seconds.
-    """
-    waiting, silent = list(refs), 0.0
-    while waiting:
-        ready, waiting = ray.wait(waiting, num_returns=len(waiting), timeout=POLL)
-        silent = 0.0 if ready else silent + POLL
-        if silent > PATIENCE:
-            raise ClusterError(f"no answer from {what} for {PATIENCE:.0f} s: is the cluster still there?")
-    try:
-        return ray.get(list(refs), timeout=PATIENCE)
-    except RayTaskError as error:
-        raise plain(error) from None

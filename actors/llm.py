@@ -9,8 +9,9 @@ import numpy as np
 import ray
 from numpy.typing import NDArray
 
-from actors.failure import fetch, survivable
-from actors.resources import options_of
+from actors.measures import Measures
+from actors.pool import Pool, Work
+from actors.resources import place_of
 from crowd_sim.crowd.contributions import Contributions, Example
 from crowd_sim.crowd.shard import cut
 from crowd_sim.learners.adapters import Adapter
@@ -19,9 +20,7 @@ from crowd_sim.learners.lora import Facts, Judged, Judging, LearnerSpec, Tuning,
 from crowd_sim.learners.tuning import Key, Tuned
 
 if TYPE_CHECKING:  # importing the configuration costs an actor a second of its start
-    from crowd_sim.config import PoolConfig
-
-_WHAT = "the trainers"
+    from crowd_sim.config import ActorsConfig
 
 
 class LoraTrainer:
@@ -38,13 +37,16 @@ class LoraTrainer:
 class RayLearners:
     """See `crowd_sim.llm.services.Learners`: candidates are dealt to the trainers in consecutive parts.
 
-    A trainer keeps nothing between calls, so one that dies is started anew and its call repeated, with the same result.
+    A trainer keeps nothing between calls, so what fails is replaced and its call repeated, with the same result.
     """
 
-    def __init__(self, spec: LearnerSpec, pool: PoolConfig) -> None:
-        options = {**options_of(pool), **survivable()}
-        host = ray.remote(LoraTrainer).options(**options)
-        self._trainers: list[Any] = [host.remote(spec) for _ in range(pool.number)]
+    def __init__(self, spec: LearnerSpec, actors: ActorsConfig, measures: Measures | None = None) -> None:
+        host = ray.remote(LoraTrainer)
+
+        def make(trainer: int) -> Any:
+            return host.options(**place_of(actors, "trainers", trainer)).remote(spec)
+
+        self.pool = Pool("trainer", make, actors.trainers.number, actors.failures, measures or Measures(""))
 
     def facts(self, contributions: Contributions, prompts: Sequence[str]) -> Facts:
         """See `Learners`."""
@@ -78,18 +80,17 @@ class RayLearners:
 
     def close(self) -> None:
         """Give the trainers' resources back."""
-        for trainer in self._trainers:
-            ray.kill(trainer)
+        self.pool.close()
 
     def _one(self, method: str, *arguments: Any) -> Any:
-        (answer,) = fetch([self._trainers[0].call.remote(method, *arguments)], _WHAT)
+        (answer,) = self.pool.gather([Work(0, "call", (method, *arguments), method)])
         return answer
 
     def _dealt(self, method: str, jobs: Sequence[Any], size: int = 1) -> list[Any]:
         # in whole batches of `size`: those in one affect each other's last bits
-        parts = cut(-(-len(jobs) // size), len(self._trainers))
-        calls = [
-            trainer.call.remote(method, list(jobs[first * size : stop * size]))
-            for trainer, (first, stop) in zip(self._trainers, parts, strict=False)
-        ]
-        return [answer for part in fetch(calls, _WHAT) for answer in part]
+        works = []
+        for trainer, (first, stop) in enumerate(cut(-(-len(jobs) // size), len(self.pool))):
+            own = list(jobs[first * size : stop * size])
+            name = f"{method} candidates {first * size} to {first * size + len(own) - 1}"
+            works.append(Work(trainer, "call", (method, own), name))
+        return [answer for part in self.pool.gather(works) for answer in part]

@@ -102,7 +102,7 @@ def _hosted(config: RunConfig, ray_address: str | None) -> Iterator[tuple[Learne
         return
     with (
         connected(ray_address, need_of_run(config.actors)),
-        closing(RayLearners(spec, config.actors.trainers)) as learners,
+        closing(RayLearners(spec, config.actors)) as learners,
     ):
         yield learners, RayHost(config.actors)
 

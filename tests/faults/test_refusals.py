@@ -1,13 +1,15 @@
 """What is wrong is reported at once, in one line."""
 
-import numpy as np
+from contextlib import closing
+
 import pytest
 import ray
 from ray.exceptions import RayTaskError
 
-from actors.failure import fetch
+from actors.measures import Measures
+from actors.pool import Pool, Work
 from actors.resources import Need, check_capacity, need_of_run
-from crowd_sim.config import RunConfig
+from crowd_sim.config import FailureConfig, RunConfig
 from crowd_sim.errors import ClusterError, InputError
 
 pytestmark = pytest.mark.usefixtures("local_ray")
@@ -27,26 +29,16 @@ def config(**tournament):
 
 
 def test_bad_input_found_in_an_actor_stays_one_line():
-    @ray.remote
-    def refuse():
-        raise InputError("crowd.n_workers", 0, "must be at least 1")
+    @ray.remote(num_cpus=0)
+    class Strict:
+        def refuse(self):
+            raise InputError("crowd.n_workers", 0, "must be at least 1")
 
-    with pytest.raises(InputError) as error:
-        fetch([refuse.remote()], "a task")
+    pool = Pool("strict", lambda _: Strict.remote(), 1, FailureConfig(), Measures("test"))
+    with closing(pool), pytest.raises(InputError) as error:
+        pool.gather([Work(0, "refuse", (), "a question")])
     assert str(error.value) == "crowd.n_workers = 0: must be at least 1"
     assert not isinstance(error.value, RayTaskError)
-
-
-def test_silence_has_an_end(monkeypatch):
-    monkeypatch.setattr("actors.failure.PATIENCE", 0.2)
-    monkeypatch.setattr("actors.failure.POLL", 0.1)
-
-    @ray.remote(num_cpus=64)
-    def never():
-        return np.zeros(1)
-
-    with pytest.raises(ClusterError, match="no answer from the void for 0 s"):
-        fetch([never.remote()], "the void")
 
 
 def test_too_small_a_cluster_is_refused_before_anything_starts():

@@ -11,7 +11,8 @@ pytest.importorskip("peft", reason="needs the extra llm")
 
 from actors.host import RayHost
 from actors.llm import RayLearners
-from crowd_sim.config import PoolConfig
+from actors.measures import Measures
+from crowd_sim.config import ActorsConfig, PoolConfig
 from crowd_sim.crowd.contributions import Contributions, Example
 from crowd_sim.errors import InputError
 from crowd_sim.learners.lora import shared_learner
@@ -52,8 +53,8 @@ def outcome(setup, learners, host):
     return simulate_llm(setup, load_contributions(setup), learners, valuer)
 
 
-def pool(number: int) -> PoolConfig:
-    return PoolConfig(number=number, cpus=0.1)
+def pool(number: int) -> ActorsConfig:
+    return ActorsConfig(trainers=PoolConfig(number=number, cpus=0.1))
 
 
 def check_same(found, calm):
@@ -94,15 +95,17 @@ def test_a_trainer_that_dies_in_a_round_changes_nothing(setup, calm):
 
         killed = 0
 
-        def _dealt(self, method, jobs):
+        def _dealt(self, method, jobs, size=1):
             if len(jobs) > 1 and self.killed < 2 and method == ("tune", "judge")[self.killed]:
-                calls = [trainer.call.remote(method, list(jobs)) for trainer in self._trainers]
-                ray.kill(self._trainers[self.killed], no_restart=False)
+                busy = [trainer.call.remote(method, list(jobs)) for trainer in self.pool.actors]
+                ray.kill(self.pool.actors[0])
                 self.killed += 1
-                del calls
-            return super()._dealt(method, jobs)
+                del busy
+            return super()._dealt(method, jobs, size)
 
-    with closing(Killer(learner_spec(setup), pool(2))) as learners:
+    measures = Measures("test")
+    with closing(Killer(learner_spec(setup), pool(2), measures)) as learners:
         found = outcome(setup, learners, InProcess())
         assert learners.killed == 2
     check_same(found, calm)
+    assert measures.failures == {"death": 2}
