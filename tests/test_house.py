@@ -37,7 +37,9 @@ def test_an_actor_that_hosts_a_shard_does_not_wait_for_the_configuration_to_be_i
     """It would start in twice the time."""
     code = "import sys, actors.crowd, actors.trainer; print([name for name in sys.argv[1:] if name in sys.modules])"
     heavy = ["crowd_sim.config", "pydantic", "pandas", "pyarrow"]
-    done = subprocess.run([sys.executable, "-c", code, *heavy], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", code, *heavy], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120
+    )
     assert done.stdout.strip() == "[]", done.stderr
 
 

@@ -179,7 +179,7 @@ def markdown(table: pd.DataFrame) -> Iterator[str]:
         shown_cells = (f"**{cell}**" if is_bad else cell for cell, is_bad in zip(cells, own["bad"], strict=True))
         found = places.loc[seed]
         figures = [f"{found[f'{name}_place']:g}" for name in MEASURES] + [
-            f"{found[f'{name}_r']:.2f}" for name in MEASURES[1:]
+            minus(f"{found[f'{name}_r']:.2f}") for name in MEASURES[1:]
         ]
         yield f"| {seed} | {' | '.join((*shown_cells, *figures))} |"
     yield ""
