@@ -189,6 +189,34 @@ def test_what_the_model_cannot_take_is_refused(refused, parts, overrides, says):
     refused(parts, *overrides, says=says)
 
 
+@pytest.fixture(scope="module")
+def fitted(parts, tmp_path_factory) -> Path:
+    """A distilled Φ that was fitted to one worker's response and to one of the target's texts."""
+    import pandas as pd
+
+    folder = tmp_path_factory.mktemp("fitted")
+    texts = ["SUN 0 ", "mild wind", *(f"{'abc'[i % 3] * (1 + i % 9)} {i}" for i in range(60))]
+    scores = [[len(text) / 20, float("a" in text)] for text in texts]
+    pd.DataFrame({"text": texts, "scores": scores}).to_parquet(folder / "scored.parquet")
+    (folder / "labels.json").write_text('["long", "a"]')
+    given = ["--texts", str(folder / "scored.parquet"), "--labels", str(folder / "labels.json")]
+    given += ["--encoder", str(parts / "phi"), "--out", str(folder / "phi")]
+    assert call(["data", "distill", *given]) == 0
+    return folder / "phi"
+
+
+def test_a_phi_that_was_fitted_to_what_it_would_judge_is_refused(refused, parts, fitted):
+    phi = ("llm.phi.kind=distilled", f"llm.phi.model={fitted}")
+    says = ("llm.phi.model = 'distilled:", "must not have been fitted to what it judges, as to", "--judged FILE")
+    refused(parts, *phi, says=(*says, "'sun 0' and 1 more texts"))
+    Path("f.jsonl").write_text("".join(json.dumps({**LINE, "worker": w}) + "\n" for w in range(6)))
+    refused(parts, *phi, "crowd.path=f.jsonl", says=(*says, "'mild wind' and 0 more texts"))
+    # the same Φ may judge others
+    Path("t.txt").write_text("target\n")
+    overrides = (*phi, "crowd.path=f.jsonl", "crowd.target=t.txt", "tournament.rounds=1")
+    assert call(("run", "llm.yaml", *overrides, "--out", "out", *IN_PROCESS)) == 0
+
+
 def test_a_graphics_card_that_is_not_there_is_refused(refused, parts):
     import torch
 
