@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf, isfinite
+from math import inf, isfinite, nan
 from typing import Any
 
 import numpy as np
@@ -83,7 +83,7 @@ def advance(config: RunConfig, contributions: Contributions, state: State, recor
 
 
 def _lowest_for_diverged(record: Round) -> list[float]:
-    lowest = min(filter(isfinite, (*record.candidate_scores, record.model_score)))
+    lowest = min(filter(isfinite, (*record.candidate_scores, record.model_score)), default=nan)
     return [score if isfinite(score) else lowest for score in record.candidate_scores]
 
 
