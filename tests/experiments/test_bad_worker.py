@@ -12,7 +12,8 @@ from crowd_sim.errors import InputError
 from crowd_sim.learners.lora import LoraLearner
 from crowd_sim.loading import load_content
 from experiments.paper import bad_worker
-from experiments.paper.bad_worker import COMMENTS, CONFIGURATION, MEASURES, WORDS, by_seed, deal, enough, markdown
+from experiments.paper.bad_worker import COMMENTS, CONFIGURATION, WORDS, deal
+from experiments.paper.bad_worker_table import MEASURES, by_seed, enough, markdown
 from tests.bad_input.command import check_line
 
 OWN = [f"a{i} b{i} c{i}" for i in range(29)]
