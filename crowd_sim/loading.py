@@ -23,13 +23,13 @@ from crowd_sim.strategies import strategy
 
 # a synthetic crowd is drawn from at least this many people, so that replicates with random selection differ
 _SYNTHETIC_PEOPLE = 1000
-_OWN_KEYS = ("versions", "fingerprint", "lineage")
+_OWN_KEYS = ("versions", "fingerprint", "lineage", "weights")
 
 
 def load_content(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """A YAML file as nested dictionaries, changed by overrides such as ``crowd.n_workers=1000``.
 
-    A run folder's own config.yaml is accepted: what it says of versions and fingerprint is left out.
+    A run folder's own config.yaml is accepted: what it says of versions, fingerprint and the like is left out.
 
     Raises:
         InputError: missing or broken file, or an override that is not ``field=value``.

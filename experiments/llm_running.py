@@ -65,6 +65,11 @@ def run_llm(config: RunConfig, name: str, out: Path | None, ray_address: str | N
     with _hosted(config, ray_address) as (learners, host), shown(console) as progress:
         outcome = play(config, contributions, folder, learners, host, progress)
     seconds = time.perf_counter() - start
+    if diverged := sum(record.n_diverged for record in outcome.rounds):
+        total = sum(len(record.candidate_scores) for record in outcome.rounds)
+        console.print(
+            f"{diverged} of {total} candidates diverged in tuning and could not win: try a lower llm.learning_rate"
+        )
     write_json(folder / "timing.json", {"seconds": seconds, "ray_address": ray_address})
     return FinishedLlm(folder, outcome, seconds)
 
@@ -82,8 +87,8 @@ def play(
     Raises:
         InputError: texts that are too long, or a folder that cannot be used.
     """
-    check(config, contributions, learners)  # what cannot be done is refused before a folder is made
-    print_of = open_llm_run(folder, config, contributions)
+    facts = check(config, contributions, learners)  # what cannot be done is refused before a folder is made
+    print_of = open_llm_run(folder, config, contributions, facts.weights)
     memo = FolderMemo(folder / "checkpoints")
     outcome = simulate_llm(config, contributions, learners, _valuer(host, folder, print_of), progress, memo)
     write_llm_run(folder, outcome, print_of)

@@ -21,7 +21,7 @@ from crowd_sim.config import ActorsConfig, RunConfig
 from crowd_sim.crowd.population import Population
 from crowd_sim.crowd.vectors import load_vectors
 from crowd_sim.errors import InputError, StorageError
-from crowd_sim.loading import load_people
+from crowd_sim.loading import load_content, load_people
 from crowd_sim.people import people_of
 from crowd_sim.results.folder import fingerprint, read_config, write_table
 from crowd_sim.services import Host, InProcess
@@ -64,9 +64,8 @@ def of_run(folder: Path, run: int) -> Question:
     content = read_config(folder)
     if "sweep" in content:
         raise InputError("source", str(folder), "must be a run's folder; this is a sweep's")
-    recorded = content.pop("fingerprint", None)
-    content.pop("versions", None)
-    config = RunConfig.parse(content)
+    recorded = content.get("fingerprint")
+    config = RunConfig.parse(load_content(folder / "config.yaml"))
     if config.llm is not None:
         allowed = "must be a run without a section llm: what workers of one are worth is in its workers.parquet"
         raise InputError("source", str(folder), allowed)

@@ -111,10 +111,10 @@ class AdapterStack:
         plain.generation_config = self._model.generation_config
         plain.to(self._model.dtype).save_pretrained(folder)
 
-    def copies(self, k: int, n: int) -> list[list[Any]]:
-        """Let the model answer through n copies of one adapter, each with gradients of its own; the copies' tensors."""
-        made = [[w.detach().clone().requires_grad_() for w in self._all[k]] for _ in range(n)]
-        self._set(made)
+    def copy(self, k: int) -> list[Any]:
+        """Let the model answer through a copy of one adapter, with gradients of its own; the copy's tensors."""
+        made = [w.detach().clone().requires_grad_() for w in self._all[k]]
+        self._set([made])
         return made
 
     def _set(self, adapters: list[list[Any]]) -> None:

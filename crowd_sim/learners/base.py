@@ -34,6 +34,7 @@ class Base:
 
     Attributes:
         name: what it was loaded as.
+        folder: with its files.
         model: a `transformers` causal language model in evaluation mode.
         tokenizer: its tokenizer.
         context: tokens that the model can attend to.
@@ -42,6 +43,7 @@ class Base:
     """
 
     name: str
+    folder: Path
     model: Any
     tokenizer: Any
     context: int
@@ -86,7 +88,7 @@ def load_base(name: str, device: Device = "auto", dtype: DType = "auto", threads
     if tokenizer.eos_token_id is None:
         raise InputError("llm.model", name, "must have a tokenizer with an end-of-sequence token")
     context = int(getattr(model.config, "max_position_embeddings", None) or 2048)
-    return Base(name, model, tokenizer, context, where == "cpu" and kind == torch.float32)
+    return Base(name, folder, model, tokenizer, context, where == "cpu" and kind == torch.float32)
 
 
 def require_llm(field: str) -> tuple[Any, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ class Classifier:
 
     Attributes:
         name: ``classifier`` and the model's name.
+        folders: with its files.
         labels: in the model's order.
         model: the module.
         batcher: of its tokenizer.
@@ -28,6 +30,7 @@ class Classifier:
     """
 
     name: str
+    folders: tuple[Path, ...]
     labels: tuple[str, ...]
     model: Any
     batcher: Batcher
@@ -67,4 +70,4 @@ def load_classifier(model: str, device: str) -> Classifier:
     labels = tuple(str(config.id2label[i]) for i in range(config.num_labels))
     multi_label = config.problem_type == "multi_label_classification" or len(labels) == 1
     batcher = load_batcher(model, folder, config, device)
-    return Classifier(f"classifier:{model}", labels, loaded.to(device), batcher, multi_label)
+    return Classifier(f"classifier:{model}", (folder,), labels, loaded.to(device), batcher, multi_label)

@@ -127,7 +127,7 @@ def distill(
     heads = fit_heads(_features(loaded, [given.texts[row] for row in rows]), given.scores[rows], fitted, seed)
     quality = measure(heads.held_out, given.scores[rows])
     tensors = {key: tensor.to(device) for key, tensor in heads.tensors.items()}
-    phi = Distilled(f"distilled:{encoder}", tuple(labels), loaded, tensors, frozenset(fitted))
+    phi = Distilled(f"distilled:{encoder}", loaded.folders, tuple(labels), loaded, tensors, frozenset(fitted))
     description = {
         "format": FORMAT,
         "encoder": encoder,

@@ -39,6 +39,7 @@ class Distilled:
 
     Attributes:
         name: ``distilled`` and the folder.
+        folders: with its files and the encoder's.
         labels: in the order of the scores that the heads were fitted to.
         encoder: its transformer and tokenizer are used.
         tensors: by the names in `SHAPES`; fp32.
@@ -46,6 +47,7 @@ class Distilled:
     """
 
     name: str
+    folders: tuple[Path, ...]
     labels: tuple[str, ...]
     encoder: Embedding
     tensors: dict[str, Any]
@@ -134,7 +136,7 @@ def load_distilled(folder: Path, device: str) -> Distilled:
     shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
     if shapes["centre"] != (n_features(encoder),) or shapes["out.bias"][-1] != len(labels):
         raise InputError(str(path), None, f"the encoder {description['encoder']} and the labels do not fit the head")
-    return Distilled(f"distilled:{folder}", labels, encoder, tensors, fitted)
+    return Distilled(f"distilled:{folder}", (folder, *encoder.folders), labels, encoder, tensors, fitted)
 
 
 def _description(folder: Path) -> dict[str, Any]:

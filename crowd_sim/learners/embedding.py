@@ -26,6 +26,7 @@ class Embedding:
 
     Attributes:
         name: ``embedding`` and the model's name.
+        folders: with its files.
         model: the module.
         batcher: of its tokenizer.
         pools: the vector is these, one after the other.
@@ -33,6 +34,7 @@ class Embedding:
     """
 
     name: str
+    folders: tuple[Path, ...]
     model: Any
     batcher: Batcher
     pools: tuple[Pool, ...]
@@ -73,7 +75,7 @@ def load_embedding(model: str, device: str) -> Embedding:
     loaded = load_model(model, folder, "AutoModel", unused="pooler")
     max_length = _read(model, folder / "sentence_bert_config.json", {}).get("max_seq_length")
     batcher = load_batcher(model, folder, loaded.config, device, max_length)
-    return Embedding(f"embedding:{model}", loaded.to(device), batcher, pools, normalised)
+    return Embedding(f"embedding:{model}", (folder,), loaded.to(device), batcher, pools, normalised)
 
 
 def mean(states: Any, mask: Any) -> Any:

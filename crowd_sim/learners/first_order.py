@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from crowd_sim.learners.adapters import Adapter, AdapterStack
 from crowd_sim.learners.base import Base
 from crowd_sim.learners.packing import Tokens, pack
-from crowd_sim.learners.tuning import Key, Training, TuneJob, batches, losses_of
+from crowd_sim.learners.tuning import Key, Training, TuneJob, batches, losses_of, parts
 from crowd_sim.random import Purpose, generator
 
 _VALIDATION_BATCH = 32
@@ -34,9 +35,9 @@ def first_order(
 ) -> NDArray[np.float64]:
     """First-order values of n workers: float64[n], in nats of validation loss.
 
-    One adapter is tuned from `start` on all examples, as `tune` would. The gradient of each worker's part of a batch comes
-    from a copy of the adapter of its own, all copies in one pass. With AdamW, whose steps are not along the gradient, the
-    values say what plain gradient steps from the same places would have done, as in the source.
+    One adapter is tuned from `start` on all examples, as `tune` would. The gradient of each worker's part of a batch is taken
+    by itself: together, all would be padded to the longest, the validation texts, and fill gigabytes. With AdamW, whose steps
+    are not along the gradient, the values say what plain gradient steps from the same places would have done, as in the source.
     """
     import torch
 
@@ -52,19 +53,29 @@ def first_order(
     for batch in batches(TuneJob(start, examples, key), training):
         present = sorted({numbered[id(example)] for example in batch})
         chosen = draws.permutation(len(validation))[:_VALIDATION_BATCH]
-        parts = [[e for e in batch if numbered[id(e)] == worker] for worker in present]
-        rows = [pack(part) for part in [*parts, [validation[i] for i in chosen]]]
-        total = sum(len(row.targets) for row in rows[:-1])
-        shares = torch.tensor([len(row.targets) / total for row in rows[:-1]] + [1.0], device=base.device)
-        copies = stack.copies(0, len(rows))
-        (losses_of(base, rows) * shares).sum().backward()
-        validating = [copy.grad for copy in copies[-1]]
-        for worker, copy in zip(present, copies[:-1], strict=True):
-            products = [(w.grad.double() * v.double()).sum() for w, v in zip(copy, validating, strict=True)]
+        towards = _gradient(base, stack, [validation[i] for i in chosen])
+        total = sum(example.n_trained for example in batch)
+        summed = [torch.zeros_like(own) for own in weights]
+        for worker in present:
+            part = [e for e in batch if numbered[id(e)] == worker]
+            share = sum(example.n_trained for example in part) / total
+            gradient = [share * g for g in _gradient(base, stack, part)]
+            products = [(g.double() * t.double()).sum() for g, t in zip(gradient, towards, strict=True)]
             values[worker] += training.learning_rate * float(sum(products))
-        for i, own in enumerate(weights):
-            own.grad = torch.stack([copy[i].grad for copy in copies[:-1]]).sum(dim=0)
+            summed = [s + g for s, g in zip(summed, gradient, strict=True)]
+        for own, s in zip(weights, summed, strict=True):
+            own.grad = s
         torch.nn.utils.clip_grad_norm_(weights, training.max_grad_norm)
         optimiser.step()
         optimiser.zero_grad()
     return values
+
+
+def _gradient(base: Base, stack: AdapterStack, examples: Sequence[Tokens]) -> list[Any]:
+    """The gradient of the examples' mean loss, token by token, at the first adapter: a tensor for each of its weights."""
+    copy = stack.copy(0)
+    total = sum(example.n_trained for example in examples)
+    for part in parts(examples):
+        row = pack(part)
+        (losses_of(base, [row]).sum() * (len(row.targets) / total)).backward()
+    return [weights.grad for weights in copy]

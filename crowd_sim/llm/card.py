@@ -40,7 +40,7 @@ def model_card(outcome: LlmOutcome, run: int, fingerprint: str) -> str:
     lines += [f"| {r.name} | {sum(r.distances) / len(r.distances):.4f} | {r.tokens_trained:,} |" for r in reports]
     lines += ["", "| round | winner | score before | best score |", "| --- | --- | --- | --- |"]
     lines += [
-        f"| {r.round} | {_winner(r.winner, tournament.n_groups)} | {r.model_score:.4f} | {max(r.candidate_scores):.4f} |"
+        f"| {r.round} | {_winner(r.winner, tournament.n_groups)} | {r.model_score:.4f} | {r.best_score:.4f} |"
         for r in outcome.rounds
         if r.run == run
     ]

@@ -30,6 +30,9 @@ def check_llm(config: RunConfig) -> None:
     if crowd.target is None:
         wanted = {"goemotions": "an emotion", "feedback": "a file of texts", "example_feedback": "a style"}
         raise InputError("crowd.target", None, f"must be given: {wanted[crowd.source]}, where outputs should lead")
+    if crowd.behaviour != "honest":
+        allowed = "must be left out with a section llm: workers contribute the texts of their source"
+        raise InputError("crowd.behaviour", crowd.behaviour, allowed)
     for name in _OF_POINTS:
         value, default = getattr(tournament, name), type(tournament).model_fields[name].default
         if value != default:

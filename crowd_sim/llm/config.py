@@ -95,8 +95,9 @@ class LlmConfig(Strict):
     generation: GenerationConfig = GenerationConfig()
     selection: Literal["best", "merge", "halving"] = Field(
         "best",
-        description="`best` candidate of a round; `merge`: all that beat the model, merged by how far they beat it; `halving`: "
-        "the worse half of the candidates leaves after each part of the training, which the others then get",
+        description="`best` candidate of a round; `merge`: all that beat the model, merged by how far they beat it "
+        "(a round with a mistake takes the mistaken candidate, unmerged); `halving`: the worse half of the candidates leaves "
+        "after each part of the training, which the others then get",
     )
     incumbent: bool = Field(
         True, description="whether a round keeps the old model where nothing beats it; the paper: false"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import inf, nextafter
+from math import inf, isfinite, nextafter
 
 from crowd_sim.crowd.contributions import Example
 from crowd_sim.learners.adapters import Adapter
@@ -25,7 +25,7 @@ class Survival:
     Attributes:
         adapters: as they were when they left, or at the end.
         scores, errors: means of their last outputs' scores and standard errors; each score below those of all who stayed
-            longer.
+            longer. NaN where tuning diverged.
         tokens: trained by each.
         tokens_generated: by all.
     """
@@ -66,11 +66,14 @@ def halving(
         for k, outputs in zip(alive, judged([adapters[k] for k in alive], own), strict=True):
             scores[k], errors[k] = mean_and_se(judge.scores(outputs.vectors))
             generated += outputs.n_tokens
+        alive = [k for k in alive if isfinite(scores[k])]  # those whose tuning diverged leave at once
+        if not alive:
+            break
         if part < n_parts - 1:
             ordered = sorted(alive, key=lambda k: -scores[k])
             alive = sorted(ordered[: (len(ordered) + 1) // 2])
             left.append([k for k in ordered if k not in alive])
-    lowest = min(scores[k] for k in alive)
+    lowest = min((scores[k] for k in alive), default=inf)
     for k in (k for gone in reversed(left) for k in gone):  # from the last who left to the first
         # below and not level with it: of equal scores the first group's would be ranked higher
         scores[k] = lowest = min(scores[k], nextafter(lowest, -inf))

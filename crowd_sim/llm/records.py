@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite, nan
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Round:
         assignment: the group of every worker, −1 for those who have left.
         model_score: mean score of the old model's selection outputs; model_score_se: its standard error.
         candidate_scores, candidate_scores_se: of the K candidates; with halving of their last outputs, an eliminated
-            one's score below that of any who outlived it.
+            one's score below that of any who outlived it. NaN where tuning diverged: such a candidate cannot win.
         candidate_tokens: response tokens trained by each.
         merged_score: of the merged candidate, where there was one.
         merge_weights: by which the candidates were merged, where they were.
@@ -67,3 +68,13 @@ class Round:
     winner: int
     tokens_generated: int
     seconds: float
+
+    @property
+    def best_score(self) -> float:
+        """The highest score of a candidate; NaN where the tuning of all diverged."""
+        return max(filter(isfinite, self.candidate_scores), default=nan)
+
+    @property
+    def n_diverged(self) -> int:
+        """Candidates whose tuning diverged."""
+        return len(self.candidate_scores) - sum(map(isfinite, self.candidate_scores))

@@ -7,12 +7,21 @@ from pathlib import Path
 
 from crowd_sim.config import RunConfig
 from crowd_sim.crowd.contributions import Contributions
+from crowd_sim.errors import InputError
 from crowd_sim.learners.adapters import save_adapter
 from crowd_sim.llm.card import model_card
 from crowd_sim.llm.experiment import LlmOutcome
 from crowd_sim.llm.people import learner_spec
 from crowd_sim.llm.tables import candidates_table, models_table, outputs_table, rounds_table, summary, workers_table
-from crowd_sim.results.folder import fingerprint, open_folder, write_config, write_json, write_table, write_text
+from crowd_sim.results.folder import (
+    fingerprint,
+    open_folder,
+    read_config,
+    write_config,
+    write_json,
+    write_table,
+    write_text,
+)
 
 
 def llm_fingerprint(config: RunConfig, contributions: Contributions) -> str:
@@ -20,15 +29,22 @@ def llm_fingerprint(config: RunConfig, contributions: Contributions) -> str:
     return fingerprint({**config.determinants(), "contributions": asdict(contributions)})
 
 
-def open_llm_run(folder: Path, config: RunConfig, contributions: Contributions) -> str:
+def open_llm_run(folder: Path, config: RunConfig, contributions: Contributions, weights: str) -> str:
     """Make the folder (or take one that the same configuration has made) and write config.yaml; the run's fingerprint.
 
+    A model's folder may hold other weights tomorrow. Stages and utilities made with them must not be mixed with those that are
+    here, so their digest (`crowd_sim.learners.lora.Facts`) is written, too; a folder without one is taken for what it says.
+
     Raises:
-        InputError: the folder cannot be written, or holds something else.
+        InputError: the folder cannot be written, holds something else, or what other weights have made.
     """
     print_of = llm_fingerprint(config, contributions)
     open_folder(folder, print_of)
-    write_config(folder, config.model_dump(mode="json"), print_of)
+    found = read_config(folder).get("weights") if (folder / "config.yaml").exists() else None
+    if found not in (None, weights):
+        allowed = "must be another folder: the files of llm.model or llm.phi.model have changed since this one was made"
+        raise InputError("--out", str(folder), allowed)
+    write_config(folder, {**config.model_dump(mode="json"), "weights": weights}, print_of)
     return print_of
 
 

@@ -30,7 +30,7 @@ def rounds_table(outcome: LlmOutcome) -> pd.DataFrame:
                 "distance_se": error,
                 "model_score": record.model_score,
                 "model_score_se": record.model_score_se,
-                "best_score": max(record.candidate_scores),
+                "best_score": record.best_score,
                 "merged_score": np.nan if record.merged_score is None else record.merged_score,
                 "accepted": record.accepted,
                 "winner": record.winner,
@@ -104,7 +104,10 @@ def outputs_table(outcome: LlmOutcome) -> pd.DataFrame:
 
 
 def summary(outcome: LlmOutcome, fingerprint: str) -> dict[str, Any]:
-    """What summary.json holds: facts of the learner, mean distance by model, and how much nearer the tournament came."""
+    """What summary.json holds.
+
+    Facts of the learner, how many candidates diverged, mean distance by model, and how much nearer the tournament came.
+    """
     distances = _distances(outcome)
     final = distances[f"round_{outcome.config.tournament.rounds}"]
     others = [name for name in distances if not name.startswith("round_")]
@@ -112,6 +115,7 @@ def summary(outcome: LlmOutcome, fingerprint: str) -> dict[str, Any]:
         "fingerprint": fingerprint,
         "runs": outcome.config.runs,
         "learner": asdict(outcome.facts),
+        "diverged": sum(record.n_diverged for record in outcome.rounds),
         "distance": {name: _mean(values) for name, values in distances.items()},
         "reduction_pct": {name: _mean(100 * (1 - final / distances[name])) for name in others},
     }

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf
+from math import inf, isfinite, nan
 from typing import Any
 
 import numpy as np
@@ -55,12 +55,15 @@ def start(n_workers: int) -> State:
 
 
 def advance(config: RunConfig, contributions: Contributions, state: State, record: Round) -> State:
-    """The state after a round, from the one before and the round's record."""
+    """The state after a round, from the one before and the round's record.
+
+    To reward mechanisms that look at scores, a candidate whose tuning diverged has the lowest of the round.
+    """
     assignment = np.array(record.assignment)
     here = state.active
     selection = Selection(
         model_scores=np.array([record.model_score]),
-        candidate_scores=np.array([record.candidate_scores]),
+        candidate_scores=np.array([_lowest_for_diverged(record)]),
         ranks=np.array([record.ranks]),
         accepted=np.array([record.accepted]),
         mistake=np.array([record.mistake]),
@@ -77,6 +80,11 @@ def advance(config: RunConfig, contributions: Contributions, state: State, recor
     if record.accepted and config.lora.drop_used:
         active = here & (assignment != leading(record))
     return State(record.round, points, memory, active)
+
+
+def _lowest_for_diverged(record: Round) -> list[float]:
+    lowest = min(filter(isfinite, (*record.candidate_scores, record.model_score)), default=nan)
+    return [score if isfinite(score) else lowest for score in record.candidate_scores]
 
 
 def leading(record: Round) -> int:
@@ -131,15 +139,16 @@ def play(
     winner = int(selection.winner[0])
     after = adapters[winner] if winner >= 0 else model
     merged_score, weights = None, None
-    if config.lora.selection == "merge":
-        gains = np.maximum(np.array(scores) - model_score, 0.0)
+    if config.lora.selection == "merge" and not selection.mistake[0]:  # a mistake takes one candidate for the best
+        gains = np.maximum(np.nan_to_num(np.array(scores) - model_score), 0.0)
         if (gains > 0).sum() > 1:  # one alone would be merged with nobody
             weights = tuple(float(w) for w in gains / gains.sum())
-            both = merge(adapters, weights)
+            there = [k for k, score in enumerate(scores) if isfinite(score)]
+            both = merge([adapters[k] for k in there], [weights[k] for k in there])
             (outputs,) = judged([both], [keys[n_groups + 1]])
             (merged_score,), _ = _means(judge, [outputs])
             generated += outputs.n_tokens
-            if merged_score > max(scores):
+            if merged_score > scores[winner]:
                 winner, after = n_groups, both
     record = Round(
         run=run,

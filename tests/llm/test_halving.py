@@ -72,3 +72,13 @@ def test_the_budget_is_that_of_tuning_everyone_to_the_end(n_groups):
     alive = [left.count(part) for part in range(n_parts)]
     assert alive[0] == n_groups
     assert all(after == -(-before // 2) for before, after in itertools.pairwise(alive))
+
+
+def test_who_diverged_leaves_at_once_and_the_others_have_its_share():
+    nan = float("nan")
+    survived, learners = played(4, [nan, 1, 3, 2, nan, 0.5], [2] * 4)
+    assert [job.key.number % 2**16 for job in learners.jobs] == [0, 1, 2, 3, 1, 3]
+    assert np.isnan(survived.scores).tolist() == [True, True, False, False]
+    assert survived.scores[3] == -0.5
+    assert survived.scores[2] < survived.scores[3]
+    assert sum(survived.tokens) == 3 * 4 * 2 * LETTERS

@@ -173,3 +173,62 @@ def allowed(setup, rounds: int) -> bool:
     except InputError:
         return False
     return True
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize("selection", ["best", "merge"])
+def test_a_candidate_that_diverged_is_out_of_the_selection_and_the_merge(selection):
+    setup = config(selection=selection)
+    record, after, _, before = one_round(setup, [NAN, 1.0, -0.5])
+    assert record.n_diverged == 1
+    assert record.best_score == -0.5
+    assert record.ranks[0] == 2
+    if selection == "merge":
+        assert record.merge_weights == pytest.approx((0, 0.4, 0.6))
+        assert (record.winner, after) == (3, pytest.approx(0.4 * 1.0 + 0.6 * -0.5, abs=1e-6))
+    else:
+        assert (record.winner, after) == (2, -0.5)
+    state = advance(setup, crowd(SIZES), before, record)
+    assert state.points[0].tolist() == [1 + 3 - record.ranks[k] for k in record.assignment]
+
+
+@pytest.mark.parametrize("incumbent", [True, False])
+@pytest.mark.parametrize("selection", ["best", "merge", "halving"])
+def test_where_all_diverged_the_old_model_stays(selection, incumbent):
+    setup = config(selection=selection, incumbent=incumbent)
+    record, after, _, before = one_round(setup, [NAN] * 6)
+    assert (record.winner, record.accepted, after, record.n_diverged) == (-1, False, 2.0, 3)
+    assert np.isnan(record.best_score)
+    state = advance(setup, crowd(SIZES), before, record)
+    assert state.points.tolist() == before.points.tolist()
+    assert state.active.all()
+
+
+@pytest.mark.parametrize("reward", ["marginal", "calibrated"])
+def test_scores_reward_a_candidate_that_diverged_as_the_lowest_of_its_round(reward):
+    setup = config(reward=reward, drop_used=False, rounds=1)
+    record, _, _, before = one_round(setup, [NAN, 1.0, 3.0])
+    state = advance(setup, crowd(SIZES), before, record)
+    lowest, _, _, _ = one_round(setup, [3.0, 1.0, 3.0])
+    assert state.points.tobytes() == advance(setup, crowd(SIZES), before, lowest).points.tobytes()
+    # of all, the old model too: with -2 it is below both candidates here
+    record, _, _, before = one_round(setup, [NAN, 1.0, 1.5])
+    state = advance(setup, crowd(SIZES), before, record)
+    lowest, _, _, _ = one_round(setup, [2.0, 1.0, 1.5])
+    assert state.points.tobytes() == advance(setup, crowd(SIZES), before, lowest).points.tobytes()
+
+
+def test_a_round_with_a_mistake_takes_the_mistaken_candidate_unmerged():
+    setup = config(mistake=1.0, selection="merge")
+    record, after, learners, before = one_round(setup, [1.0, -0.5, 3.0])
+    assert record.mistake
+    assert (record.merge_weights, record.merged_score) == (None, None)
+    assert record.winner in (0, 2)
+    assert after == [1.0, -0.5, 3.0][record.winner]
+    assert leading(record) == record.winner
+    assert len(learners.judged) == 4
+    assert advance(setup, crowd(SIZES), before, record).active.tolist() == [
+        k != record.winner for k in record.assignment
+    ]

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from crowd_sim.errors import InputError
+from crowd_sim.learners.lora import LoraLearner
 from crowd_sim.llm.values import RetrainingGame
 from experiments.llm_running import run_llm
 from tests.bad_input.command import IN_PROCESS
@@ -87,3 +89,19 @@ def test_values_of_the_runs_stand_beside_their_workers(parts, tmp_path):
     assert table["shapley"].tolist() == values.shapley.ravel().tolist()
     assert table["first_order"].tolist() == values.first_order.ravel().tolist()
     assert not np.array_equal(*values.shapley)
+
+
+def test_a_coalition_whose_tuning_diverges_is_named(setup, tmp_path, monkeypatch):
+    usual = LoraLearner.tune
+
+    def diverging(self, jobs):
+        tuned = usual(self, jobs)
+        for job, one in zip(jobs, tuned, strict=True):
+            if job.key.round == 0 and len(job.examples) == 1 + 3:  # of the first and the third
+                next(iter(one.adapter.values())).flat[0] = float("nan")
+        return tuned
+
+    monkeypatch.setattr(LoraLearner, "tune", diverging)
+    says = r"^llm.learning_rate = 0.02: must be lower: tuning on the examples of w0, w2 together diverged"
+    with pytest.raises(InputError, match=says):
+        run(setup, tmp_path / "run")

@@ -54,3 +54,18 @@ def test_a_single_group_cannot_be_mistaken():
     chosen = select(np.zeros(3), np.ones((3, 1)), np.ones(3), draws(3))
     assert chosen.winner.tolist() == [0, 0, 0]
     assert not chosen.mistake.any()
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf, -np.inf])
+def test_a_score_that_is_not_finite_is_ranked_last_and_never_wins(broken):
+    n = 400
+    chosen = select(np.zeros(n), np.tile([broken, 2.0, 1.0, 3.0], (n, 1)), np.full(n, 0.5), draws(n))
+    assert 0.4 < chosen.mistake.mean() < 0.6
+    assert set(chosen.winner.tolist()) == {1, 2, 3}
+    assert (chosen.ranks[:, 0] == 3).all()
+    alone = select(np.full(n, -np.inf), np.tile([broken, 1.0], (n, 1)), np.ones(n), draws(n))
+    assert (alone.winner == 1).all()  # there is nobody to mistake it for
+    assert not alone.mistake.any()
+    nobody = select(np.full(n, -np.inf), np.full((n, 3), broken), np.ones(n), draws(n))
+    assert not nobody.accepted.any()
+    assert (nobody.winner == -1).all()

@@ -1,0 +1,169 @@
+"""Does the worker who contributes garbage come last? `python -m experiments.paper.bad_worker --out runs/bad`.
+
+A seed deals short neighbours of one emotion to the workers of a configuration, draws one of them and replaces its comments by
+word salad: as many words, drawn from all comments of the file. It is then one run: values by retraining over all coalitions,
+and a tournament's points. Written into --out are bad_worker.csv (a row per seed and worker) and bad_worker.md. Given again, it
+goes on where it was stopped, in the middle of a seed too. Exit status 1 if the bad worker is not last, in values and in points,
+in four of five seeds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from rich.console import Console
+
+from crowd_sim.config import RunConfig
+from crowd_sim.crowd.contributions import Contributions, Example
+from crowd_sim.crowd.goemotions import PROMPT, find_neighbourhoods
+from crowd_sim.crowd.neighbourhoods import read_neighbourhoods
+from crowd_sim.errors import InputError
+from crowd_sim.learners.lora import shared_learner
+from crowd_sim.llm.experiment import LlmOutcome
+from crowd_sim.llm.people import learner_spec, load_contributions
+from crowd_sim.llm.tournament import advance, start
+from crowd_sim.loading import load_content
+from crowd_sim.random import Purpose, generator
+from crowd_sim.results.folder import write_text
+from crowd_sim.services import InProcess
+from experiments.llm_running import play
+from experiments.paper.bad_worker_table import MEASURES, by_seed, enough, markdown
+from experiments.progress import shown
+
+CONFIGURATION = Path(str(files("experiments") / "configs" / "llm_bad_worker.yaml"))
+
+COMMENTS, WORDS = 3, 10
+"""Comments of each worker; words of a comment at most: 64 models are tuned on them, one after another."""
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """The crowd of one seed.
+
+    Attributes:
+        contributions: of n workers, named w0, w1, …
+        bad: the worker, by its place, whose comments are word salad.
+    """
+
+    contributions: Contributions
+    bad: int
+
+
+def deal(config: RunConfig) -> Crowd:
+    """The crowd of a seed: comments and bad worker are drawn, so that seeds differ in both.
+
+    Raises:
+        InputError: another source than `goemotions`, no file, an unknown emotion, or too few short comments.
+    """
+    if config.runs > 1:
+        raise InputError("runs", config.runs, "must be 1: a seed is a replicate")
+    emotion, n_workers = str(config.crowd.target), config.crowd.n_workers
+    if config.crowd.source != "goemotions":
+        raise InputError("crowd.source", config.crowd.source, "must be goemotions: its comments are dealt")
+    neighbourhoods = read_neighbourhoods(find_neighbourhoods(Path(config.crowd.path) if config.crowd.path else None))
+    texts = {one.emotion: one.texts[1:] for one in neighbourhoods}
+    if emotion not in texts:
+        raise InputError("crowd.target", emotion, f"one of {', '.join(texts)}")
+    short = [text for text in texts[emotion] if len(text.split()) <= WORDS]
+    if len(short) < n_workers * COMMENTS:
+        allowed = f"must be at most {len(short) // COMMENTS}: there are {len(short)} comments of at most {WORDS} words"
+        raise InputError("crowd.n_workers", n_workers, allowed)
+    dealt = generator(config.seed, 0, Purpose.PEOPLE).permutation(len(short))[: n_workers * COMMENTS]
+    own = [[short[i] for i in dealt[w::n_workers]] for w in range(n_workers)]
+    draws = generator(config.seed, 0, Purpose.BEHAVIOUR)
+    bad = int(draws.integers(n_workers))
+    words = np.array([word for one in neighbourhoods for text in one.texts for word in text.split()], dtype=object)
+    own[bad] = [" ".join(draws.choice(words, len(text.split()))) for text in own[bad]]
+    examples = tuple(tuple(Example(PROMPT, text) for text in texts) for texts in own)
+    return Crowd(Contributions(tuple(f"w{w}" for w in range(n_workers)), examples, texts[emotion]), bad)
+
+
+def run_seed(config: RunConfig, folder: Path, console: Console) -> pd.DataFrame:
+    """One seed's rows of the table, see `rows`.
+
+    Args:
+        config: with the seed; of source `goemotions`.
+        folder: the crowd goes there as a file of feedback and its target's texts, so that `crowd-sim run` can run it, too.
+        console: where progress is shown.
+
+    Raises:
+        InputError: a crowd, a model or a folder that cannot be used.
+    """
+    crowd = deal(config)
+    own, feedback, target = config.model_dump(mode="json"), folder / "feedback.jsonl", folder / "target.jsonl"
+    own["crowd"] |= {"source": "feedback", "path": str(feedback), "target": str(target)}
+    examples = zip(crowd.contributions.ids, crowd.contributions.examples, strict=True)
+    lines = [{"worker": worker, **asdict(example)} for worker, theirs in examples for example in theirs]
+    _write_lines(feedback, lines)
+    _write_lines(target, [{"text": text} for text in crowd.contributions.target_texts])
+    with shown(console) as progress:
+        written = RunConfig.parse(own)
+        learners = shared_learner(learner_spec(written))
+        outcome = play(written, load_contributions(written), folder / "run", learners, InProcess(), progress)
+    return rows(outcome, crowd.bad)
+
+
+def rows(outcome: LlmOutcome, bad: int) -> pd.DataFrame:
+    """A row per worker: `seed`, `worker`, whether it is the `bad` one, and the `MEASURES`."""
+    if outcome.values is None:
+        raise InputError("valuation.method", "none", "must value the workers")
+    ids = outcome.contributions.ids
+    measures = (
+        outcome.values.shapley[0],
+        outcome.points[0],
+        _points(outcome, "calibrated"),
+        outcome.values.first_order[0],
+    )
+    columns = dict(zip(MEASURES, measures, strict=True))
+    return pd.DataFrame({"seed": outcome.config.seed, "worker": ids, "bad": np.arange(len(ids)) == bad, **columns})
+
+
+def _points(outcome: LlmOutcome, reward: str) -> NDArray[np.float64]:
+    """What another mechanism makes of the rounds that were played: float64[n]."""
+    content = outcome.config.model_dump(mode="json")
+    config = RunConfig.parse({**content, "tournament": {**content["tournament"], "reward": reward}})
+    state = start(outcome.contributions.n_workers)
+    for record in outcome.rounds:
+        state = advance(config, outcome.contributions, state, record)
+    return state.points[0]
+
+
+def _write_lines(path: Path, records: Sequence[dict[str, Any]]) -> None:
+    write_text(path, "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the seeds; the tables are written after each."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("overrides", nargs="*", help="dotted overrides of experiments/configs/llm_bad_worker.yaml")
+    parser.add_argument("--seeds", type=int, default=5, help="seeds 0, 1, … [default: 5]")
+    parser.add_argument("--out", type=Path, required=True)
+    given = parser.parse_intermixed_args(arguments)
+    try:
+        content = load_content(CONFIGURATION, given.overrides)
+        made: list[pd.DataFrame] = []
+        for seed in range(given.seeds):
+            config = RunConfig.parse({**content, "seed": seed})
+            made.append(run_seed(config, given.out / f"seed-{seed}", Console(stderr=True)))
+            table = pd.concat(made)
+            write_text(given.out / "bad_worker.csv", table.to_csv(index=False, float_format="%.6g"))
+            write_text(given.out / "bad_worker.md", "\n".join(markdown(table)) + "\n")
+    except InputError as error:
+        print(f"bad_worker: {error}", file=sys.stderr)
+        sys.exit(2)
+    print((given.out / "bad_worker.md").read_text(encoding="utf-8"), end="")
+    sys.exit(0 if enough(by_seed(table)) else 1)
+
+
+if __name__ == "__main__":
+    main()
