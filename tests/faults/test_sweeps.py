@@ -6,6 +6,7 @@ import os
 import re
 from collections import Counter
 from contextlib import nullcontext
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -190,9 +191,10 @@ def test_a_full_disk_ends_in_one_line_and_costs_the_batch_in_hand(tmp_path, scri
     sync, calls = os.fsync, []
 
     def full(handle):
-        calls.append(handle)
-        if len(calls) == 6 + which:  # in the middle of the parts
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        if "/parts/" in str(Path(f"/proc/self/fd/{handle}").readlink()):
+            calls.append(handle)
+            if len(calls) == 5 + which:  # the second of four batches
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         sync(handle)
 
     monkeypatch.setattr(files.os, "fsync", full)

@@ -90,17 +90,17 @@ def test_one_trainer_changes_no_bit_and_refuses_in_one_line(setup, calm):
 
 def test_a_trainer_that_dies_in_a_round_changes_nothing(setup, calm):
     class Killer(RayLearners):
-        """Kills a trainer with its part of a round's candidates, and another while it judges."""
+        """Kills a trainer with its part of a round's candidates, and again while it judges."""
 
         killed = 0
 
-        def _dealt(self, method, jobs):
+        def _dealt(self, method, jobs, *size):
             if len(jobs) > 1 and self.killed < 2 and method == ("tune", "judge")[self.killed]:
-                calls = [trainer.call.remote(method, list(jobs)) for trainer in self._trainers]
-                ray.kill(self._trainers[self.killed], no_restart=False)
+                call = self._trainers[0].call.remote(method, list(jobs))
+                ray.kill(self._trainers[0], no_restart=False)
                 self.killed += 1
-                del calls
-            return super()._dealt(method, jobs)
+                del call
+            return super()._dealt(method, jobs, *size)
 
     with closing(Killer(learner_spec(setup), pool(2))) as learners:
         found = outcome(setup, learners, InProcess())
