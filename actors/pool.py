@@ -126,13 +126,13 @@ class Pool:
             ray.kill(actor)
 
     def _sent(self, work: Work) -> Ticket:
-        actor = self.actors[work.member]
-        return Ticket(work, getattr(actor, work.method).remote(*work.arguments), actor, time.monotonic())
+        actor, since = self.actors[work.member], time.monotonic()
+        return Ticket(work, getattr(actor, work.method).remote(*work.arguments), actor, since)
 
     def _wait(self, ticket: Ticket) -> Any:
         """The answer; looks up every `POLL` seconds, so that nobody waits for what cannot come."""
         member = ticket.work.member
-        is_ready = False
+        is_ready = self._answered[member] > 0.0  # it, or the one that has taken its place, had started
         while True:
             try:
                 return ray.get(ticket.ref, timeout=POLL)

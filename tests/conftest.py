@@ -1,4 +1,5 @@
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,9 @@ pytest_plugins = ["tests.ray_fixture"]
 # no deadline: the first call of a kernel compiles it. Derandomised: a test must not pass or fail by the draw.
 settings.register_profile("crowd_sim", deadline=None, derandomize=True)
 settings.load_profile("crowd_sim")
+
+# a shell's background job ignores Ctrl-C, and so would every command that a test starts and interrupts
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from crowd_sim.valuation.memory import Evaluated
+
+if TYPE_CHECKING:  # importing pandas costs an actor a part of a second of its start
+    import pandas as pd
 
 NORMAL_95 = 1.959963984540054
 """The normal quantile of 97.5 %."""
@@ -63,5 +66,7 @@ class ShapleyResult:
 
     def to_frame(self) -> pd.DataFrame:
         """One row a player: ``player`` (its number in the game), ``value``, ``stderr``, ``lower``, ``upper``."""
+        import pandas as pd
+
         columns = {"value": self.values, "stderr": self.stderr, "lower": self.lower, "upper": self.upper}
         return pd.DataFrame({"player": np.arange(len(self.values)), **columns})

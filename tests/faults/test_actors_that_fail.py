@@ -1,6 +1,7 @@
 """Actors that fail by a script: each failure is made good exactly once, and the result is the same."""
 
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 import ray
@@ -13,7 +14,10 @@ from crowd_sim.errors import StrategyError
 from crowd_sim.loading import load_people
 from crowd_sim.results.record import Record, read_status
 from crowd_sim.results.run_folder import open_run, write_run
+from crowd_sim.results.saving import Keeping
+from crowd_sim.services import InProcess
 from tests.faults import trouble
+from tests.faults.clock import Clock
 from tests.runs import config, simulated, tables, written
 
 pytestmark = pytest.mark.usefixtures("local_ray")
@@ -105,22 +109,41 @@ def test_actors_killed(kill, expected, tmp_path):
     assert events == ["actor failed", "actor replaced"] * len(kill)
 
 
-@pytest.mark.parametrize(("kind", "counted"), [("exit", "death"), ("hang", "hang")])
-def test_a_shard_that_ends_itself_or_hangs(kind, counted, expected, tmp_path):
-    trouble.plan(kind, 4)
-    deadline = {"actors__failures__deadline": 8.0 if kind == "hang" else 600.0}
-    host = Watched(setup(**deadline))
-    assert written(simulated(setup(**deadline), host), tmp_path) == expected
-    assert host.measures.failures == {counted: 1}
+def test_a_shard_that_ends_itself(expected, tmp_path):
+    trouble.plan("exit", 4)
+    host = Watched(setup())
+    assert written(simulated(setup(), host), tmp_path) == expected
+    assert host.measures.failures == {"death": 1}
     assert trouble.left() == []
 
 
-def run(folder, setup):
+def plan_hangs(monkeypatch, round_number, times):
+    """Whoever awaits an actor sees its deadline pass with each hang; the shard is a single one, as clocks spare nobody."""
+    trouble.plan("hang", round_number, times)
+    monkeypatch.setattr("actors.pool.time", Clock(lambda: times - len(trouble.left())))
+    return setup(actors__crowd__number=1)
+
+
+def test_a_shard_that_hangs(expected, tmp_path, monkeypatch):
+    one_shard = plan_hangs(monkeypatch, 4, 1)
+    host = Watched(one_shard)
+    assert written(simulated(one_shard, host), tmp_path) == expected
+    assert host.measures.failures == {"hang": 1}
+    assert trouble.left() == []
+
+
+def run(folder, setup, play=run_on_ray):
     people = load_people(setup.crowd)
     print_of = open_run(folder, setup, people)
     with Record(folder, print_of, 120) as record:
-        write_run(folder, run_on_ray(setup, people, record=record), people, print_of)
+        write_run(folder, play(setup, people, record=record), people, print_of)
     return tables(folder)
+
+
+def here(host, setup, _, record):
+    """The run with its manager in this process."""
+    keeping = Keeping(record.checkpoints(), setup.actors.checkpoints, record.keep, record.tell)
+    return simulated(setup, host, keeping)
 
 
 def test_a_manager_that_dies_is_built_of_the_checkpoint(expected, tmp_path):
@@ -136,25 +159,33 @@ def test_a_manager_that_dies_is_built_of_the_checkpoint(expected, tmp_path):
     ("kind", "times", "error", "says"),
     [
         ("exit", 2, QuarantinedError, "round 8 of crowd shard 0 is quarantined: crowd shard died at it 2 times"),
-        (
-            "hang",
-            2,
-            QuarantinedError,
-            "round 8 of crowd shard 0 is quarantined: crowd shard missed its deadline at it 2",
-        ),
         ("raise", 1, StrategyError, r"trouble:lazy' failed \(run 0, round 8\): ZeroDivisionError"),
     ],
 )
 def test_what_cannot_be_made_good_is_named_and_the_run_can_go_on(kind, times, error, says, expected, tmp_path):
-    one_shard = {"actors__crowd__number": 1, "actors__failures__deadline": 8.0 if kind == "hang" else 600.0}
+    one_shard = setup(actors__crowd__number=1)
     trouble.plan(kind, 8, times)
     with pytest.raises(error, match=says) as caught:
-        run(tmp_path, setup(**one_shard))
+        run(tmp_path, one_shard)
     if kind == "raise":
         assert "in lazy" in caught.value.trace
-    trouble.clear()
-    status = read_status(tmp_path)
+    check_goes_on(tmp_path, one_shard, expected)
+
+
+def test_work_that_hangs_twice_is_named_and_the_run_can_go_on(expected, tmp_path, monkeypatch):
+    one_shard = plan_hangs(monkeypatch, 8, 2)
+
+    says = "round 8 of crowd shard 0 is quarantined: crowd shard missed its deadline at it 2 times"
+    with pytest.raises(QuarantinedError, match=says):
+        run(tmp_path, one_shard, partial(here, RayHost(one_shard.actors)))
+    check_goes_on(tmp_path, one_shard, expected)
+
+
+def check_goes_on(folder, setup, expected):
+    """After a failure in round 8."""
+    assert trouble.left() == []
+    status = read_status(folder)
     assert (status.state, status.checkpoint) == ("failed", 7)
-    assert not (tmp_path / "summary.json").exists()
-    assert run(tmp_path, setup(**one_shard)) == expected
-    assert read_status(tmp_path).resumed_from == 7
+    assert not (folder / "summary.json").exists()
+    assert run(folder, setup, partial(here, InProcess())) == expected
+    assert read_status(folder).resumed_from == 7

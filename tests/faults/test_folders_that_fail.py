@@ -197,6 +197,6 @@ def test_a_shard_killed_for_want_of_memory(tmp_path):
     setup = config("behaviour", 1, crowd__behaviour="tests.faults.trouble:lazy", valuation__method="none")
     ((found, memory, others),) = program("little_memory", str(tmp_path))
     assert found == digest(written(simulated(setup), tmp_path / "plain"))
-    # the monitor watches the whole machine: it may kill once more before it sees what the first kill has freed
+    # one was planned; the monitor watches the whole machine, and may kill once more before it sees what that has freed
     assert int(memory) >= 1
     assert others == "0"

@@ -6,6 +6,7 @@ import os
 import re
 from collections import Counter
 from contextlib import nullcontext
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -19,6 +20,7 @@ from crowd_sim.sweep import Sweep
 from experiments import sweeping
 from experiments.running import IN_PROCESS
 from experiments.status import status_lines
+from tests.faults.clock import Clock
 
 # four batches of four points, each of one size of crowd
 CONTENT = {
@@ -126,29 +128,34 @@ def test_a_point_that_kills_its_process_is_found_named_and_left_out(tmp_path, sc
     assert tables_of(tmp_path / "s") == expected
 
 
-PATIENT = {"sweep": {"max_runs": 4, "cpus": 1}, "failures": {"deadline": 3.0}}
-
-
 @pytest.mark.usefixtures("on_ray")
-def test_a_batch_that_hangs_once_is_ended_and_runs_again_in_halves(tmp_path, script, whole, losses):
-    expected = whole(CONTENT)
+def test_a_batch_that_hangs_once_is_ended_and_runs_again_in_halves(tmp_path, script, whole, losses, monkeypatch):
+    expected = whole(ONE_BATCH)
     script.add("hang-1")
-    assert sweep(tmp_path / "s", {**CONTENT, "actors": PATIENT})[0].done == 16
+    monkeypatch.setattr("actors.sweep.time", Clock(lambda: len(script.count("done"))))
+    monkeypatch.setattr("actors.sweep._POLL", 0.5)
+    swept, _ = sweep(tmp_path / "s", ONE_BATCH)
+    assert (swept.done, swept.failed, swept.left) == (4, 0, 0)
     assert script.count("done") == ["hang"]
-    assert len(script.count("calls")) == 16 + 4
+    assert len(script.count("calls")) == 4 + 1  # all points, and the one at which the batch hung
     assert losses == {"hang": 1}
     assert tables_of(tmp_path / "s") == expected
 
 
 @pytest.mark.usefixtures("on_ray")
-def test_a_point_that_always_hangs_is_named_and_left_out(tmp_path, script, losses):
-    two = {**CONTENT, "actors": PATIENT, "sweep": {"crowd": {"n_workers": [8, 12]}}}
+def test_a_point_that_always_hangs_is_named_and_left_out(tmp_path, script, losses, monkeypatch):
+    two = {**CONTENT, "sweep": {"crowd": {"n_workers": [8, 12]}}}
     script.add("always-hang-12")
+    parts = tmp_path / "s" / "parts" / "points"
+    # once the batch is halved, 8 has its time
+    over = Clock(lambda: min(len(script.count("done")), 9 if parts.exists() and any(parts.iterdir()) else 1))
+    monkeypatch.setattr("actors.sweep.time", over)
+    monkeypatch.setattr("actors.sweep._POLL", 0.5)
     swept, _ = sweep(tmp_path / "s", two)
     assert (swept.done, swept.failed, swept.left) == (1, 1, 0)
     assert script.count("done") == ["hang"] * 3  # the batch, and the point alone twice
     assert losses == {"hang": 2}
-    says = "the process that ran it missed its deadline of 3 s (actors.failures.deadline), 2 times"
+    says = "the process that ran it missed its deadline of 600 s (actors.failures.deadline), 2 times"
     assert swept.first_failure["error"] == says
 
 
@@ -190,9 +197,10 @@ def test_a_full_disk_ends_in_one_line_and_costs_the_batch_in_hand(tmp_path, scri
     sync, calls = os.fsync, []
 
     def full(handle):
-        calls.append(handle)
-        if len(calls) == 6 + which:  # in the middle of the parts
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        if "/parts/" in str(Path(f"/proc/self/fd/{handle}").readlink()):
+            calls.append(handle)
+            if len(calls) == 5 + which:  # the second of four batches
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         sync(handle)
 
     monkeypatch.setattr(files.os, "fsync", full)

@@ -3,6 +3,7 @@
 A program of its own, as a process can be connected to one Ray only.
 """
 
+import os
 import sys
 from collections import Counter
 from contextlib import contextmanager
@@ -14,13 +15,18 @@ from ray.cluster_utils import Cluster
 from actors.crowd import RayCrowd
 from actors.host import RayHost
 from actors.measures import Measures
+from tests.faults.processes import gone
 from tests.runs import KINDS, config, digest, simulated, written
 
 FEW = {"actors__trainers__number": 1, "actors__evaluators__number": 1}
+SOON_DEAD = {"health_check_period_ms": 500}
+"""Ray asks nodes how they are every 3 s otherwise, and believes the fifth that it misses."""
 
 
-def node_of(actor):
-    return ray.get(actor.__ray_call__.remote(lambda _: ray.get_runtime_context().get_node_id()), timeout=60)
+def home_of(actor):
+    """Its node and its process."""
+    home = actor.__ray_call__.remote(lambda _: (ray.get_runtime_context().get_node_id(), os.getpid()))
+    return ray.get(home, timeout=200)
 
 
 @contextmanager
@@ -40,12 +46,13 @@ def noted(before):
 
 
 def main(folder):
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    head = {"num_cpus": 1, "include_dashboard": False, "_system_config": SOON_DEAD}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
     others = {node.node_id: node for node in (cluster.add_node(num_cpus=1), cluster.add_node(num_cpus=1))}
     ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
     for kind in KINDS:  # a shard fills more than half of a node: each has one
         shards, homes = config(kind, 3, actors__crowd__cpus=0.6, **FEW), set()
-        with noted(lambda crowd, _, homes=homes: homes.update(map(node_of, crowd.pool.actors))):
+        with noted(lambda crowd, _, homes=homes: homes.update(node for node, _ in map(home_of, crowd.pool.actors))):
             found = digest(written(simulated(shards, RayHost(shards.actors)), folder / kind))
         print("result", kind, found, len(homes))
     # two shards and the two other actors, or two shards, fill a node: any two of the three nodes hold all
@@ -54,10 +61,13 @@ def main(folder):
 
     def lose(crowd, call):
         if call.round == 5:
-            homes = Counter(map(node_of, crowd.pool.actors))
-            lost = max(others, key=lambda node: homes[node])
-            on_it.append(homes[lost])
+            homes = list(map(home_of, crowd.pool.actors))
+            lost = max(others, key=[node for node, _ in homes].count)
+            shards = {process for node, process in homes if node == lost}
+            on_it.append(len(shards))
             cluster.remove_node(others[lost], allow_graceful=False)
+            # shards outlive their node by a second, in which they would play all rounds that are left
+            assert gone(shards, seconds=200)
 
     with noted(lose):
         shaken = digest(written(simulated(setup, RayHost(setup.actors, measures)), folder / "shaken"))
