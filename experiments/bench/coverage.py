@@ -3,10 +3,10 @@
     python -m experiments.bench.coverage --path FOLDER
 
 prints, as Markdown, the share of all players' intervals that cover, over 200 games of a kind, with its standard error (games
-count as one observation each), and the standard errors' mean square against that of the errors. Averaging games draw their
-workers and the target from MovieLens in FOLDER, without it from the synthetic source; the truth is enumeration up to 16
-workers, else the mean of three runs of the estimator with 300,000 evaluations each. Sums of unanimity games
-(`experiments.bench.unanimity`) know their values.
+count as one observation each), and the standard errors' mean square against that of the errors; then the share of all intervals
+of a kind. Averaging games draw their workers and the target from MovieLens in FOLDER, without it from the synthetic source;
+the truth is enumeration up to 16 workers, else the mean of three runs of the estimator with 300,000 evaluations each. Sums of
+unanimity games (`experiments.bench.unanimity`) know their values.
 """
 
 from __future__ import annotations
@@ -98,6 +98,7 @@ def main() -> None:
         raise SystemExit(2) from None
     heads = ("kind of game", "n", "method", "evaluations", "coverage", "± SE", "stderr² / error²", "games")
     print(f"| {' | '.join(heads)} |\n| {' | '.join(['---'] * len(heads))} |")
+    pooled: dict[str, list[float]] = {}
     with threadpool_limits(1):
         for (kind, n), budgets in SETTINGS.items():
             if arguments.kind not in (None, kind) or arguments.players not in (None, n):
@@ -110,6 +111,8 @@ def main() -> None:
                 method, found = measure(games, budget)
                 figures = f"{found.covered:.3f} | {found.stderr:.3f} | {found.calibration:.2f}"
                 print(f"| {kind} | {n} | {method} | {budget:,} | {figures} | {len(games)} |", flush=True)
+                pooled.setdefault("sums of unanimity games" if kind in KINDS else kind, []).append(found.covered)
+    print("\n" + "\n".join(f"{kind}: {np.mean(shares):.3f} of all intervals cover" for kind, shares in pooled.items()))
 
 
 if __name__ == "__main__":
