@@ -129,13 +129,14 @@ def llm_table(finished: FinishedLlm) -> Table:
     models = models_table(outcome)
     table = Table(title=f"distance to {outcome.config.crowd.target}, Φ = {outcome.facts.phi}")
     table.add_column("model", no_wrap=True)
-    for column in ("distance ± s.e.", "trained tokens", "generated tokens", "seconds"):
+    for column in ("distance ± s.e.", "distinct", "copied", "trained tokens", "generated tokens", "seconds"):
         table.add_column(column, justify="right", no_wrap=column.startswith("distance"))
     for name in model_names(outcome):
         own = models[models["model"] == name]
         table.add_row(
             model_words(name),
             distance_words(own),
+            *(f"{own[share].mean():.0%}" for share in ("distinct", "copied")),
             f"{own['tokens_trained'].mean():,.0f}",
             f"{own['tokens_generated'].mean():,.0f}",
             f"{own['seconds'].mean():.1f}",

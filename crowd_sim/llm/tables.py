@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import asdict
 from typing import Any
 
@@ -11,6 +11,7 @@ import pandas as pd
 
 from crowd_sim.llm.experiment import EQUAL_TOKENS, LlmOutcome
 from crowd_sim.llm.judging import mean_and_se
+from crowd_sim.llm.originality import copied, distinct
 from crowd_sim.llm.records import Report
 from crowd_sim.metrics import mean_and_error
 
@@ -80,8 +81,12 @@ def workers_table(outcome: LlmOutcome) -> pd.DataFrame:
 
 
 def models_table(outcome: LlmOutcome) -> pd.DataFrame:
-    """One row per run and model: how far its fresh outputs are from the target, and what it took to make it."""
-    return pd.DataFrame([_model_row(report) for report in outcome.reports])
+    """One row per run and model: how far its fresh outputs are from the target, and what it took to make it.
+
+    ``distinct`` and ``copied`` are shares of the outputs: different ones, and those that are an example of the crowd's.
+    """
+    examples = {example.response for own in outcome.contributions.examples for example in own}
+    return pd.DataFrame([_model_row(report, examples) for report in outcome.reports])
 
 
 def outputs_table(outcome: LlmOutcome) -> pd.DataFrame:
@@ -146,7 +151,7 @@ def _distances(outcome: LlmOutcome) -> dict[str, np.ndarray[Any, Any]]:
     }
 
 
-def _model_row(report: Report) -> dict[str, Any]:
+def _model_row(report: Report, examples: Set[str]) -> dict[str, Any]:
     distance, distance_se = mean_and_se(np.array(report.distances))
     score, score_se = mean_and_se(np.array(report.scores))
     return {
@@ -156,6 +161,8 @@ def _model_row(report: Report) -> dict[str, Any]:
         "distance_se": distance_se,
         "score": score,
         "score_se": score_se,
+        "distinct": distinct(report.texts),
+        "copied": copied(report.texts, examples),
         "tokens_trained": report.tokens_trained,
         "tokens_generated": report.tokens_generated,
         "seconds": report.seconds,

@@ -1,4 +1,4 @@
-"""The paper's experiment on a language model, cell by cell: emotions × seeds × {tournament, merging}, each a run folder.
+"""The paper's experiment on a language model, cell by cell: emotions × seeds × variants, each a run folder.
 
 `python -m experiments.paper.llm_cells experiments/configs/llm_goemotions.yaml --seeds 3 --out runs/llm` goes on where it was
 stopped, in the middle of a cell too; `python -m experiments.paper.llm_table runs/llm` makes the table.
@@ -19,18 +19,24 @@ from crowd_sim.config import RunConfig
 from crowd_sim.crowd.goemotions import find_neighbourhoods
 from crowd_sim.crowd.neighbourhoods import read_neighbourhoods
 from crowd_sim.errors import InputError
-from crowd_sim.learners.lora import shared_learner
+from crowd_sim.learners.lora import LearnerSpec, shared_learner
 from crowd_sim.llm.people import learner_spec, load_contributions
 from crowd_sim.llm.remembering import Remembering
 from crowd_sim.loading import load_content
 from crowd_sim.services import InProcess
 from experiments.llm_running import play
 
-VARIANTS: dict[str, dict[str, Any]] = {
+VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "tournament": {},
-    # what the other variant measures too is not measured twice
-    "merging": {"selection": "merge", "single_sizes": [], "equal_tokens": False},
+    # what the variant above measures too is not measured twice
+    "merging": {"llm": {"selection": "merge", "single_sizes": [], "equal_tokens": False}},
+    # its candidates hold 25 examples at most: so much is a step of its single models, which have the same tokens in more steps
+    "halving": {
+        "tournament": {"n_groups": 4},
+        "llm": {"selection": "halving", "single_sizes": [100], "equal_tokens": True, "batch_size": 25},
+    },
 }
+"""Name of a variant's folders -> fields of each section that differ from the configuration's."""
 
 
 @dataclass(frozen=True)
@@ -54,18 +60,20 @@ class Cell:
         """
         content = {**self.content, "seed": self.seed}
         content["crowd"] = {**content.get("crowd", {}), "target": self.emotion}
-        content["llm"] = {**content.get("llm", {}), **VARIANTS[variant]}
+        for section, fields in VARIANTS[variant].items():
+            content[section] = {**content.get(section, {}), **fields}
         return RunConfig.parse(content)
 
 
 def run_cell(cell: Cell) -> str:
     """Run the variants of a cell that are not finished; its name."""
-    learners = None
+    done: dict[LearnerSpec, Remembering] = {}
     for variant in VARIANTS:
         if (cell.folder(variant) / "summary.json").exists():
             continue
         config = cell.config(variant)
-        learners = learners or Remembering(shared_learner(learner_spec(config)))
+        spec = learner_spec(config)
+        learners = done.setdefault(spec, Remembering(shared_learner(spec)))
         play(config, load_contributions(config), cell.folder(variant), learners, InProcess())
     return f"{cell.emotion}, seed {cell.seed}"
 

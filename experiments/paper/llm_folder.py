@@ -10,14 +10,23 @@ import pandas as pd
 from crowd_sim.errors import InputError
 from experiments.report.tables import read_summary, read_table
 
-VARIANTS = ("tournament", "merging")
+VARIANTS = ("tournament", "merging", "halving")
 """Variants of the tournament, by the name of their folders and of their columns."""
 
 LARGEST, EQUAL = "single_100", "single_equal_tokens"
 """The baselines that reductions are held against."""
 
 BASELINES = ("base", "single_33", "single_66", LARGEST, EQUAL)
-"""Models of variant `tournament` that every variant is held against, but for `EQUAL`, of which each has its own."""
+"""Models of variant `tournament`; variants are held against its `LARGEST` and `EQUAL`, unless their folders have such."""
+
+OWN = {"halving": (LARGEST, EQUAL)}
+"""Baselines that a variant's cells have besides: single models of as many examples per step as its candidates hold."""
+
+MODELS = (*BASELINES, *VARIANTS, *(f"{baseline}_of_{variant}" for variant, own in OWN.items() for baseline in own))
+"""Columns of distances, in the order in which they are shown."""
+
+SHARES = ("distinct", "copied")
+"""Of a model's outputs: columns of models.parquet."""
 
 FINAL = "round_3"
 """The model that a variant is judged by: the paper plays three rounds."""
@@ -29,8 +38,9 @@ class Cells:
 
     Attributes:
         table: one row per emotion and seed of which all variants are finished. Columns: ``emotion``, ``seed``, the mean
-            distance of fresh outputs of the `BASELINES` and the variants, and as ``<variant>_<baseline>`` by how many percent
-            of its distance each variant is nearer than `LARGEST` and `EQUAL`.
+            distance of fresh outputs of the `MODELS`, the percentages of distinct ones and of copies among these outputs as
+            ``<model>_distinct`` and ``<model>_copied``, and as ``<variant>_<baseline>`` by how many percent of its distance
+            each variant is nearer than `LARGEST` and `EQUAL`.
         unfinished: the others, as <emotion>/seed-<s>.
         phi: the Φ that judged them all.
     """
@@ -43,8 +53,8 @@ class Cells:
 def read_cells(root: Path) -> Cells:
     """Read the tables of all finished cells.
 
-    A tournament that drops other workers trains other tokens: the single model of equal tokens that a variant is held against
-    is its own where its folder has one.
+    A tournament that drops other workers trains other tokens, and one of smaller candidates in smaller steps: the single
+    models that a variant is held against are its own where its folder has them.
 
     Raises:
         InputError: no finished cell, a cell without a model that is asked for, or cells under different Φ or weights.
@@ -77,23 +87,28 @@ def _emotion_and_seed(folder: Path) -> tuple[str, int, str]:
 
 
 def _row(cells: list[Path]) -> dict[str, float]:
-    distances = [_distances(cell) for cell in cells]
-    row = {name: _of(distances[0], name, cells[0]) for name in BASELINES}
-    for variant, own, cell in zip(VARIANTS, distances, cells, strict=True):
-        row[variant] = _of(own, FINAL, cell)
-        for baseline, distance in ((LARGEST, row[LARGEST]), (EQUAL, own.get(EQUAL, row[EQUAL]))):
-            row[f"{variant}_{baseline}"] = 100 * (1 - row[variant] / distance)
-    return row
+    models = [_models(cell) for cell in cells]
+    found = {name: _of(models[0], name, cells[0]) for name in BASELINES}
+    for variant, own, cell in zip(VARIANTS, models, cells, strict=True):
+        found[variant] = _of(own, FINAL, cell)
+        for baseline in OWN.get(variant, ()):
+            found[f"{baseline}_of_{variant}"] = _of(own, baseline, cell)
+    row = {name: model["distance"] for name, model in found.items()}
+    for variant, own in zip(VARIANTS, models, strict=True):
+        for baseline in (LARGEST, EQUAL):
+            row[f"{variant}_{baseline}"] = 100 * (1 - row[variant] / own.get(baseline, found[baseline])["distance"])
+    return row | {f"{name}_{share}": 100 * model[share] for name, model in found.items() for share in SHARES}
 
 
-def _distances(cell: Path) -> dict[str, float]:
-    models = read_table(cell, "models.parquet", ("model", "distance"))
-    return {str(name): float(distance) for name, distance in models.groupby("model")["distance"].mean().items()}
+def _models(cell: Path) -> dict[str, dict[str, float]]:
+    """Means over the runs of a cell: model -> ``distance`` and `SHARES`."""
+    columns = ["distance", *SHARES]
+    means = read_table(cell, "models.parquet", ("model", *columns)).groupby("model")[columns].mean()
+    return {str(name): dict(zip(columns, map(float, row), strict=True)) for name, *row in means.itertuples()}
 
 
-def _of(distances: dict[str, float], name: str, cell: Path) -> float:
-    if name not in distances:
-        raise InputError(
-            f"{cell / 'models.parquet'}: model", name, f"is missing; there are {', '.join(sorted(distances))}"
-        )
-    return distances[name]
+def _of(models: dict[str, dict[str, float]], name: str, cell: Path) -> dict[str, float]:
+    if name not in models:
+        allowed = f"is missing; there are {', '.join(sorted(models))}"
+        raise InputError(f"{cell / 'models.parquet'}: model", name, allowed)
+    return models[name]

@@ -1,9 +1,10 @@
 """The result table of many LLM runs: `python -m experiments.paper.llm_table FOLDER`.
 
-FOLDER holds finished run folders as <emotion>/seed-<s>/<variant>, variants `tournament` and `merging`. Written into it, or to
---out, are llm_table.csv (a row per emotion), llm_overall.csv (means over all, with intervals), llm_table.md and llm_bars.png.
-Distances are means over fresh outputs; a reduction is 100 (1 − distance / a single model's distance) of a seed, then averaged.
-Exit status 1 if the better variant's mean reduction against the single model of 100 examples is below the paper's mean.
+FOLDER holds finished run folders as <emotion>/seed-<s>/<variant>, variants `tournament`, `merging` and `halving`. Written into
+it, or to --out, are llm_table.csv (a row per emotion), llm_overall.csv (means over all, with intervals), llm_table.md and
+llm_bars.png. Distances are means over fresh outputs; a reduction is 100 (1 − distance / a single model's distance) of a seed,
+then averaged. A single model whose steps are as large as the variant's is the one it is held against.
+Exit status 1 if the best variant's mean reduction against the single model of 100 examples is below the paper's mean.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from scipy import stats
 from crowd_sim.errors import InputError
 from crowd_sim.results.folder import write_text
 from experiments.paper.llm_bars import bars_by_emotion
-from experiments.paper.llm_folder import BASELINES, EQUAL, LARGEST, VARIANTS, Cells, read_cells
+from experiments.paper.llm_folder import EQUAL, LARGEST, MODELS, SHARES, VARIANTS, Cells, read_cells
 from experiments.report.style import png, write_atomically
 from experiments.report.words import minus, model_words
 
@@ -31,8 +32,8 @@ WANTED = 28.5
 
 PAPER_PHI = "SamLowe/roberta-base-go_emotions"
 
-DISTANCES = (*BASELINES, *VARIANTS)
 REDUCTIONS = tuple(f"{variant}_{baseline}" for baseline in (LARGEST, EQUAL) for variant in VARIANTS)
+FIGURES = (*MODELS, *REDUCTIONS, *(f"{model}_{share}" for model in MODELS for share in SHARES))
 PUBLISHED = {"single": "published_single_100", "multi": "published_tournament", "reduction_pct": "published_reduction"}
 """Columns of the published table and what they are called here."""
 
@@ -46,7 +47,7 @@ def published() -> pd.DataFrame:
 def by_emotion(cells: pd.DataFrame) -> pd.DataFrame:
     """One row per emotion: seeds, means over them, standard errors as ``<column>_se``, and the published figures."""
     grouped = cells.groupby("emotion", sort=False)
-    columns = [*DISTANCES, *REDUCTIONS]
+    columns = list(FIGURES)
     table = pd.concat(
         [grouped.size().rename("seeds"), grouped[columns].mean(), grouped[columns].sem().add_suffix("_se")], axis=1
     )
@@ -60,10 +61,10 @@ def overall(cells: pd.DataFrame) -> pd.DataFrame:
     allows for seeds of one emotion being alike: each emotion is a cluster). Columns besides: ``column``, ``n``, ``mean``,
     ``lower``, ``upper``, the last two NaN where n = 1.
     """
-    emotions = cells.groupby("emotion")[[*DISTANCES, *REDUCTIONS]].mean()
+    emotions = cells.groupby("emotion")[list(FIGURES)].mean()
     rows = [
         {"column": column, "over": over, **_interval(sample[column].to_numpy(float))}
-        for column in (*DISTANCES, *REDUCTIONS)
+        for column in FIGURES
         for over, sample in (("cells", cells), ("emotions", emotions))
     ]
     return pd.DataFrame(rows)
@@ -77,25 +78,27 @@ def best_variant(cells: pd.DataFrame) -> str:
 
 def markdown(table: pd.DataFrame, means: pd.DataFrame, best: str, phi: str) -> Iterator[str]:
     """The lines of llm_table.md."""
-    heads = ["emotion", "seeds", *(_head(name) for name in (*DISTANCES, *REDUCTIONS)), *_PUBLISHED_HEADS]
+    heads = ["emotion", "seeds", *(_head(name) for name in (*MODELS, *REDUCTIONS)), *_PUBLISHED_HEADS]
     yield f"| {' | '.join(heads)} |"
     yield "| --- |" + " ---: |" * (len(heads) - 1)
     for row in table.to_dict("records"):
-        figures = [_figure(row[name], name) for name in (*DISTANCES, *REDUCTIONS, *PUBLISHED.values())]
+        figures = [_figure(row[name], name) for name in (*MODELS, *REDUCTIONS, *PUBLISHED.values())]
         yield f"| {row['emotion']} | {row['seeds']} | {' | '.join(figures)} |"
-    columns = [*DISTANCES, *REDUCTIONS, *PUBLISHED.values()]
+    columns = [*MODELS, *REDUCTIONS, *PUBLISHED.values()]
     averages = [_figure(table[name].mean(), name) for name in columns]
     yield f"| **mean over emotions** | {table['seeds'].sum()} | {' | '.join(averages)} |"
     yield ""
     yield "Mean distance of fresh outputs, then over seeds. % nearer: 100 (1 − distance / the other's), mean of the seeds' own."
     yield f"Φ = {phi}. Published: under the paper's Φ, {PAPER_PHI}; distances under different Φ do not compare."
     yield ""
-    yield "| mean | over cells, taken for independent | over emotions, each a cluster |"
-    yield "| --- | ---: | ---: |"
-    for name in (*DISTANCES, *REDUCTIONS):
-        both = " | ".join(_with_interval(_mean(means, name, over)) for over in ("cells", "emotions"))
-        yield f"| {_head(name)} | {both} |"
+    yield "| mean | over cells, taken for independent | over emotions, each a cluster | % distinct | % copied |"
+    yield "| --- | ---: | ---: | ---: | ---: |"
+    for name in (*MODELS, *REDUCTIONS):
+        both = [_with_interval(_mean(means, name, over)) for over in ("cells", "emotions")]
+        shares = [f"{_mean(means, f'{name}_{share}')['mean']:.0f}" if name in MODELS else "" for share in SHARES]
+        yield f"| {_head(name)} | {' | '.join([*both, *shares])} |"
     yield ""
+    yield "% distinct: different ones among a model's outputs. % copied: outputs that are, or begin, one of the 100 examples."
     n = {over: int(part["n"].iloc[0]) for over, part in means.groupby("over")}
     yield f"95 % intervals: Student's t over {n['cells']} cells (emotion and seed), or over {n['emotions']} emotions' means."
     yield ""
@@ -103,18 +106,18 @@ def markdown(table: pd.DataFrame, means: pd.DataFrame, best: str, phi: str) -> I
 
 
 def verdict(means: pd.DataFrame, best: str) -> str:
-    """What the better variant came to, and whether that is what is wanted; both are seen before one is called better."""
+    """What the best variant came to, and whether that is what is wanted; all are seen before one is called best."""
     against = {name: _mean(means, f"{best}_{name}") for name in (LARGEST, EQUAL)}
     missed = "" if against[LARGEST]["mean"] >= WANTED else " (MISSED)"
     return (
-        f"Better variant, chosen afterwards: {best}. Against the single model of 100 examples the distance is reduced by "
+        f"Best variant, chosen afterwards: {best}. Against the single model of 100 examples the distance is reduced by "
         f"{_with_interval(against[LARGEST])} %, wanted {WANTED}{missed}; against that of equal tokens by "
         f"{_with_interval(against[EQUAL])} %."
     )
 
 
 def write(cells: Cells, out: Path) -> bool:
-    """Write table, means, page and figure; whether the better variant comes to what is wanted."""
+    """Write table, means, page and figure; whether the best variant comes to what is wanted."""
     table, means, best = by_emotion(cells.table), overall(cells.table), best_variant(cells.table)
     write_text(out / "llm_table.csv", table.to_csv(index=False, float_format="%.6g"))
     write_text(out / "llm_overall.csv", means.to_csv(index=False, float_format="%.6g"))
@@ -137,6 +140,9 @@ def _mean(means: pd.DataFrame, column: str, over: str = "emotions") -> pd.Series
 
 
 def _head(name: str) -> str:
+    if "_of_" in name:
+        baseline, variant = name.split("_of_")
+        return f"{_head(baseline)} in steps of {variant}"
     for baseline in (LARGEST, EQUAL):
         if name.endswith(f"_{baseline}"):
             return f"{name.removesuffix(f'_{baseline}')}: % nearer than {_head(baseline)}"

@@ -58,6 +58,7 @@ def model_row(name: str, models: pd.DataFrame, distance: str, nearer: tuple[floa
         "numbers": [
             distance,
             "" if nearer is None else percent_words(nearer),
+            *(f"{100 * own[share].mean():.0f} %" for share in ("distinct", "copied")),
             f"{own['tokens_trained'].mean():,.0f}",
             f"{own['tokens_generated'].mean():,.0f}",
             f"{own['seconds'].mean():.1f}",

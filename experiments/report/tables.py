@@ -29,7 +29,9 @@ LLM_ROUNDS_COLUMNS = (
     *("winner", "workers", "tokens_trained", "tokens_generated"),
 )
 CANDIDATES_COLUMNS = ("run", "round", "candidate", "score", "score_se")
-MODELS_COLUMNS = ("run", "model", "distance", "distance_se", "tokens_trained", "tokens_generated", "seconds")
+MODELS_COLUMNS = (
+    *("run", "model", "distance", "distance_se", "distinct", "copied", "tokens_trained", "tokens_generated", "seconds"),
+)
 OUTPUTS_COLUMNS = ("run", "model", "output", "prompt", "text", "distance")
 VALUE_COLUMNS = frozenset({"shapley", "shapley_stderr"})
 """Columns of the workers' table that are there unless the configuration's valuation method is `none`."""

@@ -54,6 +54,8 @@ def models_table(outputs, n_rounds=3):
                     "model": model,
                     "distance": distance.mean(),
                     "distance_se": distance.sem(),
+                    "distinct": 0.9,
+                    "copied": 0.02 * place,
                     "tokens_trained": 1000 * place,
                     "tokens_generated": 100 * place,
                     "seconds": 10.0 * place,

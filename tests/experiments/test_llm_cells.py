@@ -73,8 +73,11 @@ def test_all_emotions_of_a_seed_come_before_the_next_seed(whole, tmp_path):
     configs = {variant: cells[3].config(variant) for variant in llm_cells.VARIANTS}
     for config in configs.values():
         assert (config.seed, config.crowd.target) == (1, "anger")
-    assert (configs["tournament"].lora.selection, configs["merging"].lora.selection) == ("best", "merge")
+    assert [config.lora.selection for config in configs.values()] == ["best", "merge", "halving"]
     assert configs["merging"].lora.single_sizes == ()
+    # no candidate of halving holds more examples than a step of its single models
+    halving = configs["halving"]
+    assert halving.lora.batch_size * halving.tournament.n_groups == halving.crowd.n_workers
     with pytest.raises(InputError, match="--emotions = 'joy': must be among love, anger"):
         cells_of(whole, ["joy"], 1, tmp_path)
 
@@ -82,11 +85,11 @@ def test_all_emotions_of_a_seed_come_before_the_next_seed(whole, tmp_path):
 def test_the_variants_of_a_cell_share_their_first_candidates(cell):
     found, sizes = cell
     first = []
-    for variant in llm_cells.VARIANTS:
+    for variant in ("tournament", "merging"):
         candidates = pd.read_parquet(found.folder(variant) / "candidates.parquet")
         first.append(candidates.loc[candidates["round"] == 1, ["score", "tokens_trained"]].to_numpy())
     assert first[0].tobytes() == first[1].tobytes()
-    assert sizes[:3] == [33, 66, 100]  # single models, then both variants' first round, and no other of 34, 33, 33
+    assert sizes[:3] == [33, 66, 100]  # single models, then two variants' first round, and no other of 34, 33, 33
     assert sizes.count(34) == 1
 
 
@@ -115,7 +118,9 @@ def test_the_table_reads_what_cells_leave(cell):
     for variant in llm_cells.VARIANTS:
         rounds = pd.read_parquet(found.folder(variant) / "rounds.parquet")
         assert row[variant] == pytest.approx(rounds["distance"].iloc[-1])
-        assert row[f"{variant}_single_100"] == pytest.approx(100 * (1 - row[variant] / row["single_100"]))
+        single = row["single_100_of_halving" if variant == "halving" else "single_100"]
+        assert row[f"{variant}_single_100"] == pytest.approx(100 * (1 - row[variant] / single))
+    assert row["single_100_of_halving"] != row["single_100"]
 
 
 def test_the_command_runs_its_cells_in_processes_and_refuses_in_a_line(cell, tmp_path, monkeypatch, capsys):

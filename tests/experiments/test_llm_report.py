@@ -152,7 +152,7 @@ def test_the_page_of_one_run_holds_the_numbers(tmp_path):
     assert rows["single, equal tokens"][0].startswith(f"{distance:.4f} ± ")
     against = 100 * (1 - table["distance"]["round_3"] / distance)
     assert float(rows["single, equal tokens"][1].split(" ± ")[0]) == pytest.approx(against, abs=0.1)
-    assert rows["single, equal tokens"][2:] == ["7,000", "700", "70.0"]
+    assert rows["single, equal tokens"][2:] == ["90 %", "14 %", "7,000", "700", "70.0"]
     assert rows["round 3"][1] == ""
     assert [row[1] for row in page.rows if row and row[0] in "123" and len(row) == 9] == [
         "candidate 1",

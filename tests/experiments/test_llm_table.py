@@ -19,9 +19,15 @@ EMOTIONS = ("neutral", "love", "anger")
 def write_cell(folder, distances, phi="distilled:head", finished=True, weights="w"):
     folder.mkdir(parents=True)
     models = pd.DataFrame({"run": 0, "model": list(distances), "distance": list(distances.values())})
+    models = models.assign(distinct=1 - models["distance"] / 10, copied=models["distance"] / 10)
     models.to_parquet(folder / "models.parquet")
     if finished:
         (folder / "summary.json").write_text(json.dumps({"distance": {}, "learner": {"phi": phi, "weights": weights}}))
+
+
+def write_halving(seed_folder, final=0.9, **singles):
+    """A cell of `halving`: far off, with single models of its own."""
+    write_cell(seed_folder / "halving", {"single_100": 1.0, "single_equal_tokens": 1.0, **singles, "round_3": final})
 
 
 def distances(final, shift=0.0):
@@ -37,6 +43,7 @@ def cells(tmp_path):
             final = 0.4 + 0.02 * seed + 0.05 * i
             write_cell(tmp_path / emotion / f"seed-{seed}" / "tournament", distances(final + 0.1))
             write_cell(tmp_path / emotion / f"seed-{seed}" / "merging", distances(final))
+            write_halving(tmp_path / emotion / f"seed-{seed}")
     return tmp_path
 
 
@@ -56,22 +63,30 @@ def test_a_row_per_emotion_with_means_over_seeds_and_the_published_figures(cells
 def test_a_reduction_is_the_mean_of_the_seeds_own(cells):
     write_cell(cells / "love" / "seed-7" / "tournament", distances(0.5, shift=1.0))
     write_cell(cells / "love" / "seed-7" / "merging", distances(0.5, shift=1.0))
+    write_halving(cells / "love" / "seed-7")
     own = [*(100 * (1 - (0.45 + 0.02 * seed) / 0.8) for seed in range(3)), 100 * (1 - 1.5 / 1.8)]
     table = by_emotion(read_cells(cells).table).set_index("emotion")
     assert table["merging_single_100"]["love"] == pytest.approx(np.mean(own))
 
 
-def test_a_variant_is_held_against_its_own_single_model_of_equal_tokens_where_it_has_one(tmp_path):
-    own = distances(0.5) | {"single_equal_tokens": 1.0, "single_100": 9.0}
+def test_a_variant_is_held_against_its_own_single_models_where_it_has_some(tmp_path):
     write_cell(tmp_path / "love" / "seed-0" / "tournament", distances(0.5))
-    write_cell(tmp_path / "love" / "seed-0" / "merging", own)
+    write_cell(tmp_path / "love" / "seed-0" / "merging", {"single_equal_tokens": 1.0, "round_3": 0.5})
+    write_halving(tmp_path / "love" / "seed-0", 0.3, single_100=0.4, single_equal_tokens=0.5)
     row = read_cells(tmp_path).table.iloc[0]
     assert row["merging_single_equal_tokens"] == pytest.approx(50)
     assert row["merging_single_100"] == pytest.approx(37.5)
-    assert row["single_equal_tokens"] == 0.6
-    write_cell(tmp_path / "love" / "seed-1" / "tournament", distances(0.5))
-    write_cell(tmp_path / "love" / "seed-1" / "merging", {"round_3": 0.3})
-    assert read_cells(tmp_path).table["merging_single_equal_tokens"].tolist() == pytest.approx([50, 50])
+    assert (row["single_100"], row["single_equal_tokens"]) == (0.8, 0.6)
+    assert row["halving_single_100"] == pytest.approx(25)
+    assert row["halving_single_equal_tokens"] == pytest.approx(40)
+    assert (row["single_100_of_halving"], row["single_equal_tokens_of_halving"]) == (0.4, 0.5)
+
+
+def test_shares_of_distinct_and_of_copied_outputs_are_percentages_of_each_model(cells):
+    table = by_emotion(read_cells(cells).table).set_index("emotion")
+    assert table["halving_copied"]["love"] == pytest.approx(9)
+    assert table["merging_distinct"]["love"] == pytest.approx(100 - 4.7)
+    assert table["single_100_of_halving_copied"]["love"] == pytest.approx(10)
 
 
 def test_intervals_over_cells_and_over_emotions(cells):
@@ -91,6 +106,7 @@ def test_intervals_over_cells_and_over_emotions(cells):
 def test_cells_that_lack_a_variant_are_left_out_and_named(cells):
     write_cell(cells / "love" / "seed-10" / "tournament", distances(0.1))
     write_cell(cells / "love" / "seed-10" / "merging", distances(0.1), finished=False)
+    write_halving(cells / "love" / "seed-10")
     found = read_cells(cells)
     assert found.unfinished == ("love/seed-10",)
     assert len(found.table) == 9
@@ -106,6 +122,8 @@ def test_the_page_says_what_was_measured(cells):
     assert rows[2].startswith("| anger | 3 | 1.2000 | 0.9000 | 0.8000 | 0.8000 | 0.6000 |")
     assert "distilled:head" in "\n".join(lines)
     assert "over 9 cells" in "\n".join(lines)
+    halving = next(row for row in rows if row.startswith("| halving |"))
+    assert halving.split(" | ")[-2:] == ["91", "9 |"]
     assert "chosen afterwards: merging" in lines[-1]
 
 
@@ -123,6 +141,7 @@ def test_the_command_writes_the_files_and_says_whether_it_is_enough(best, status
     for seed in range(2):
         write_cell(tmp_path / "runs" / "love" / f"seed-{seed}" / "tournament", distances(0.75))
         write_cell(tmp_path / "runs" / "love" / f"seed-{seed}" / "merging", distances(best))
+        write_halving(tmp_path / "runs" / "love" / f"seed-{seed}")
     out = tmp_path / "out"
     monkeypatch.setattr(sys, "argv", ["llm_table", str(tmp_path / "runs"), "--out", str(out)])
     with pytest.raises(SystemExit) as ended:
@@ -155,6 +174,7 @@ def test_the_command_writes_the_files_and_says_whether_it_is_enough(best, status
 def test_refuses_what_is_no_result(change, said, tmp_path):
     if change(tmp_path) is None and (tmp_path / "love").exists():
         write_cell(tmp_path / "love/seed-0/merging", distances(0.5))
+        write_halving(tmp_path / "love/seed-0")
     with pytest.raises(InputError, match=said):
         read_cells(tmp_path)
 

@@ -13,6 +13,7 @@ from safetensors.numpy import load_file, save_file
 from crowd_sim.errors import InputError
 from crowd_sim.learners.lora import LoraLearner, shared_learner
 from crowd_sim.llm.checkpoints import FolderMemo
+from crowd_sim.llm.originality import copied, distinct
 from experiments.llm_running import run_llm
 from tests.bad_input.command import IN_PROCESS
 from tests.llm.small import config
@@ -125,6 +126,16 @@ def test_the_baselines_cost_what_they_say(whole):
         for m in (2, 5):
             assert own[f"single_{m}"].tokens_trained == sum(len(e.response) + 1 for e in examples[:m])
         assert own["round_2"].tokens_generated == sum(record.tokens_generated for record in rounds)
+
+
+def test_it_is_told_how_many_outputs_are_distinct_and_how_many_copied(whole):
+    _, finished = whole
+    outputs, models = (pd.read_parquet(finished.folder / f"{name}.parquet") for name in ("outputs", "models"))
+    examples = [example.response for own in finished.outcome.contributions.examples for example in own]
+    for row in models.to_dict("records"):
+        texts = outputs.loc[(outputs["run"] == row["run"]) & (outputs["model"] == row["model"]), "text"].to_list()
+        assert row["distinct"] == distinct(texts)
+        assert row["copied"] == copied(texts, examples)
 
 
 def test_the_runs_of_a_configuration_differ(whole):
