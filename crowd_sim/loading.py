@@ -15,8 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError, YAMLError
 
 from crowd_sim.config import LARGEST_COORDINATE, CrowdConfig, RunConfig
-from crowd_sim.crowd.loaders import DATA_VARIABLE
-from crowd_sim.crowd.movielens import FOLDER_NAME
+from crowd_sim.crowd.loaders import DATA_VARIABLE, MOVIELENS_FOLDER
 from crowd_sim.crowd.population import Population
 from crowd_sim.errors import InputError
 from crowd_sim.strategies import strategy
@@ -93,7 +92,7 @@ def _state_of(path: str | None) -> _State:
         return ()
     names = ("ratings.csv", "movies.csv")
     root = Path(given)
-    files = [root, *(folder / name for folder in (root, root / FOLDER_NAME) for name in names)]
+    files = [root, *(folder / name for folder in (root, root / MOVIELENS_FOLDER) for name in names)]
     stats = [(str(file), file.stat()) for file in files if file.is_file()]
     return tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 METRICS = (
@@ -33,6 +32,8 @@ def spearman(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float
 
 
 def _ranks(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    import pandas as pd  # here, as half a second of every actor's start is too much for the driver's tables
+
     return pd.DataFrame(x).rank(axis=1).to_numpy()
 
 

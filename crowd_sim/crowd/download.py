@@ -8,7 +8,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from crowd_sim.crowd.movielens import FOLDER_NAME
+from crowd_sim.crowd.loaders import MOVIELENS_FOLDER
 from crowd_sim.errors import InputError
 
 URL = "https://files.grouplens.org/datasets/movielens/ml-latest-small.zip"
@@ -37,17 +37,17 @@ def fetch_movielens(folder: Path) -> Path:
         InputError: no internet, another file than expected, something else in that place, or a folder that cannot be
             written; the line says what to do.
     """
-    place = folder / FOLDER_NAME
+    place = folder / MOVIELENS_FOLDER
     if _is_right(place):
         return place
     if place.exists():
         raise InputError(str(place), None, "move it away first: it exists and is not the edition of 2018-09")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{FOLDER_NAME}-", dir=folder) as temporary:
-            unpacked = Path(temporary) / FOLDER_NAME
+        with tempfile.TemporaryDirectory(prefix=f".{MOVIELENS_FOLDER}-", dir=folder) as temporary:
+            unpacked = Path(temporary) / MOVIELENS_FOLDER
             with zipfile.ZipFile(_download(Path(temporary))) as archive:
-                archive.extractall(temporary, [f"{FOLDER_NAME}/{name}" for name in _KEPT])
+                archive.extractall(temporary, [f"{MOVIELENS_FOLDER}/{name}" for name in _KEPT])
             unpacked.rename(place)
     except OSError as error:
         if not _is_right(place):  # else another process was first
@@ -60,7 +60,7 @@ def _download(folder: Path) -> Path:
 
     pooch.get_logger().setLevel(logging.WARNING)
     try:
-        return Path(pooch.retrieve(URL, f"sha256:{ZIP_SHA256}", fname=f"{FOLDER_NAME}.zip", path=folder))
+        return Path(pooch.retrieve(URL, f"sha256:{ZIP_SHA256}", fname=f"{MOVIELENS_FOLDER}.zip", path=folder))
     except (OSError, ValueError) as error:
         # requests' errors are OSErrors; pooch reports a wrong checksum as a ValueError
         what = "could not be downloaded" if isinstance(error, OSError) else "has another checksum than expected"

@@ -6,14 +6,15 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from crowd_sim.crowd.movielens import find_movielens, load_movielens
 from crowd_sim.crowd.population import Population
 from crowd_sim.crowd.synthetic import draw_population
-from crowd_sim.crowd.vectors import load_vectors
 from crowd_sim.errors import InputError
 
 Source = Callable[[str | None, int, int], Population]
 """(crowd.path, crowd.n_workers, seed) -> everyone whom workers and target may be chosen from."""
+
+MOVIELENS_FOLDER = "ml-latest-small"
+"""What MovieLens calls its own folder."""
 
 DATA_VARIABLE = "CROWD_SIM_DATA"
 """Environment variable with the folder of ml-latest-small, or a folder that holds it."""
@@ -25,7 +26,12 @@ def _synthetic(_path: str | None, n_workers: int, seed: int) -> Population:
     return draw_population(n_workers + 1, seed)  # one of them is the target
 
 
+# The sources that read files import what reads them, pandas and Arrow, themselves: actors, whom it is passed to, need neither.
+
+
 def _movielens(path: str | None, _n_workers: int, _seed: int) -> Population:
+    from crowd_sim.crowd.movielens import find_movielens, load_movielens
+
     if path:
         return load_movielens(Path(path))
     folder = os.environ.get(DATA_VARIABLE)
@@ -40,6 +46,8 @@ def _vectors(path: str | None, _n_workers: int, _seed: int) -> Population:
         raise InputError(
             "crowd.path", path, "a CSV or Parquet file, one row per worker, is needed by crowd.source=vectors"
         )
+    from crowd_sim.crowd.vectors import load_vectors
+
     return load_vectors(Path(path))
 
 

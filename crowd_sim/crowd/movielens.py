@@ -15,10 +15,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from crowd_sim.crowd.csvtable import Check, broken_line, is_integer, is_number, read_columns
+from crowd_sim.crowd.loaders import MOVIELENS_FOLDER
 from crowd_sim.crowd.population import Population, first_duplicate
 from crowd_sim.errors import InputError
 
-FOLDER_NAME = "ml-latest-small"
 LOWEST_RATING, HIGHEST_RATING = 0.5, 5.0
 
 
@@ -32,11 +32,11 @@ def find_movielens(folder: Path, field: str = "crowd.path") -> Path:
     Raises:
         InputError: if neither holds ratings.csv or movies.csv.
     """
-    for candidate in (folder, folder / FOLDER_NAME):
+    for candidate in (folder, folder / MOVIELENS_FOLDER):
         if (candidate / "ratings.csv").exists() or (candidate / "movies.csv").exists():
             return candidate
     missing = "" if folder.is_dir() else ", and this is no folder"
-    wanted = f"a folder that holds ratings.csv and movies.csv, or {FOLDER_NAME}/ with both{missing}"
+    wanted = f"a folder that holds ratings.csv and movies.csv, or {MOVIELENS_FOLDER}/ with both{missing}"
     raise InputError(field, folder, f"{wanted}; `crowd-sim data movielens` downloads them")
 
 

@@ -7,7 +7,6 @@ from functools import cached_property, partial
 from typing import Any, Protocol, cast
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from crowd_sim.errors import InputError
@@ -137,4 +136,5 @@ def first_duplicate(names: tuple[str, ...]) -> int | None:
     """Position of the first name that stood before, ``None`` where all differ."""
     if len(set(names)) == len(names):
         return None
-    return int(np.argmax(pd.Series(names, dtype=object).duplicated().to_numpy()))
+    seen: set[str] = set()
+    return next(row for row, name in enumerate(names) if name in seen or seen.add(name))  # type: ignore[func-returns-value]

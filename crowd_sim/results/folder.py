@@ -10,17 +10,17 @@ import tempfile
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from crowd_sim.crowd.population import Population
 from crowd_sim.errors import InputError, StorageError
+
+if TYPE_CHECKING:  # importing it costs half a second, and a run's tables are its last work
+    import pandas as pd
 
 _TEMPORARY = re.compile(r"\..+\.[0-9]+\.part")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # s3://…, as pathlib leaves it
@@ -94,6 +94,9 @@ def write_config(folder: Path, content: Mapping[str, Any], print_of: str) -> Non
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
     """Write a Parquet table with page checksums; equal tables become equal bytes."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     arrow = pa.Table.from_pandas(table, preserve_index=False)
 
     def write(temporary: Path) -> None:
@@ -105,6 +108,9 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
 
 def read_table(path: Path) -> pd.DataFrame | None:
     """A table written by `write_table`, or None where it is damaged."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
         with path.open("rb") as file:
             return pq.read_table(file, page_checksum_verification=True).to_pandas()

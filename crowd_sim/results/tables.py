@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from crowd_sim.crowd.population import Population
 from crowd_sim.metrics import mean_and_error, summarise
 from crowd_sim.simulation import Outcome
 
+if TYPE_CHECKING:  # importing it costs half a second, and a run's tables are its last work
+    import pandas as pd
+
 
 def rounds_table(outcome: Outcome) -> pd.DataFrame:
     """One row per run and round; round 0 is the start, where `best_score` is NaN and `winner` −1."""
+    import pandas as pd
+
     history = outcome.history
     n_rounds, n_runs = history.accepted.shape
 
@@ -36,6 +40,8 @@ def rounds_table(outcome: Outcome) -> pd.DataFrame:
 
 def workers_table(outcome: Outcome, population: Population, runs: slice = slice(None)) -> pd.DataFrame:
     """One row per run and worker: who, points, accurate Shapley value with standard error, the paper's Kernel SHAP."""
+    import pandas as pd
+
     workers = outcome.workers[runs]
     columns = {
         "run": np.repeat(np.arange(outcome.config.runs)[runs], workers.shape[1]),
@@ -55,6 +61,8 @@ def workers_table(outcome: Outcome, population: Population, runs: slice = slice(
 
 def runs_table(outcome: Outcome) -> pd.DataFrame:
     """One row per run: distance at the start and every metric."""
+    import pandas as pd
+
     return pd.DataFrame(
         {
             "run": np.arange(outcome.config.runs),

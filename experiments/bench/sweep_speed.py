@@ -3,12 +3,14 @@
 - start: seconds from the command's start, Ray's included, until its first batch is on disk;
 - points/s: 100,000 trivial points (ten workers, two rounds, nothing valued), over the whole command with its tables and report;
 - memory: the same in 10,000 batches; growth of the driver's resident memory between 20 % and the last percent of the points;
-- two workers: seconds of batches with one place for them over seconds with two, the best of two each, on one Ray that is up.
+- two workers: seconds of batches with one place for them over seconds with two, the best of two each, on one Ray that is up;
+  and the same of two bare processes that share the batches, which is what the machine's cores allow.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import re
 import subprocess
 import sys
@@ -20,11 +22,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
+from numpy.typing import NDArray
 from rich.console import Console
+from threadpoolctl import threadpool_limits
 
 from crowd_sim.loading import load_people
 from crowd_sim.sweep import Sweep
+from crowd_sim.sweep_batch import run_batch
 from crowd_sim.sweep_cut import batches
 
 N_POINTS = 100_000
@@ -141,6 +147,25 @@ def two_workers() -> float:
         ray.shutdown()
 
 
+def two_processes() -> float:
+    """The same without Ray: what two cores gain on this machine."""
+    numbers = list(batches(plan := Sweep.parse(WORK), plan.first.actors.sweep.max_runs))
+    seconds: dict[int, list[float]] = {1: [], 2: []}
+    for places in (1, 2) * 2:
+        with multiprocessing.get_context("spawn").Pool(places) as pool:
+            pool.map(_bare, [numbers[0]] * 2 * places, chunksize=1)  # starts and imports
+            start = time.perf_counter()
+            pool.map(_bare, numbers, chunksize=1)
+            seconds[places].append(time.perf_counter() - start)
+    return min(seconds[1]) / min(seconds[2])
+
+
+def _bare(numbers: NDArray[np.int64]) -> None:
+    plan = Sweep.parse(WORK)
+    with threadpool_limits(1):
+        run_batch(plan, numbers, load_people(plan.first.crowd), False)
+
+
 def main() -> None:
     """Measure and print."""
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
@@ -152,7 +177,9 @@ def main() -> None:
         console.print(f"points/s: {rate:,.0f} ({N_POINTS:,} points in {large.seconds:.1f} s)")
         small = watch(["actors.sweep.max_runs=10"], Path(name))
         console.print(f"memory: {small.growth():+.1%} in 10,000 batches ({small.seconds:.1f} s)")
-    console.print(f"two workers: {two_workers():.2f} times as fast as one")
+    console.print(
+        f"two workers: {two_workers():.2f} times as fast as one (two bare processes: {two_processes():.2f} times)"
+    )
 
 
 if __name__ == "__main__":
