@@ -72,7 +72,7 @@ class Budget:
     """What may still fail, actor by actor and kind by kind."""
 
     def __init__(self, what: str, limits: FailureConfig) -> None:
-        self._what = what
+        self._what, self._deadline = what, limits.deadline
         self._limits = {
             Failure.DEATH: limits.deaths,
             Failure.NODE: limits.nodes,
@@ -92,8 +92,8 @@ class Budget:
         limit = self._limits[failure]
         if self._spent[member, failure] > limit:
             raise ClusterError(
-                f"{self._what} {member} {failure.value} {limit + 1} times without an answer in between, more than allowed "
-                f"({_first_line(why)})"
+                f"{self._what} {member} {self._became(failure)} {limit + 1} times without an answer in between, more than "
+                f"allowed ({_first_line(why)})"
             )
 
     def blame(self, work: str, failure: Failure) -> None:
@@ -105,7 +105,9 @@ class Budget:
         if failure is not Failure.NODE:
             self._killed[work] += 1
             if self._killed[work] >= QUARANTINE:
-                raise QuarantinedError(f"{work} is quarantined: {self._what} {failure.value} at it {QUARANTINE} times")
+                raise QuarantinedError(
+                    f"{work} is quarantined: {self._what} {self._became(failure)} at it {QUARANTINE} times"
+                )
 
     def answered(self, member: int, work: str) -> None:
         """An actor has answered: its count begins anew."""
@@ -113,6 +115,11 @@ class Budget:
             for failure in Failure:
                 self._spent.pop((member, failure), None)
             self._killed.pop(work, None)
+
+    def _became(self, failure: Failure) -> str:
+        return failure.value + (
+            f" of {self._deadline:g} s (actors.failures.deadline)" if failure is Failure.HANG else ""
+        )
 
 
 def _first_line(why: str) -> str:

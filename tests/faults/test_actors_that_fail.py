@@ -175,7 +175,8 @@ def test_what_cannot_be_made_good_is_named_and_the_run_can_go_on(kind, times, er
 def test_work_that_hangs_twice_is_named_and_the_run_can_go_on(expected, tmp_path, monkeypatch):
     one_shard = plan_hangs(monkeypatch, 8, 2)
 
-    says = "round 8 of crowd shard 0 is quarantined: crowd shard missed its deadline at it 2 times"
+    deadline = r"its deadline of 600 s \(actors.failures.deadline\)"
+    says = f"round 8 of crowd shard 0 is quarantined: crowd shard missed {deadline} at it 2 times"
     with pytest.raises(QuarantinedError, match=says):
         run(tmp_path, one_shard, partial(here, RayHost(one_shard.actors)))
     check_goes_on(tmp_path, one_shard, expected)
