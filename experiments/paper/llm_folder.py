@@ -17,13 +17,19 @@ LARGEST, EQUAL = "single_100", "single_equal_tokens"
 """The baselines that reductions are held against."""
 
 BASELINES = ("base", "single_33", "single_66", LARGEST, EQUAL)
-"""Models of variant `tournament`; variants are held against its `LARGEST` and `EQUAL`, unless their folders have such."""
+"""Models of variant `tournament`; variants are held against its `LARGEST`, and its `EQUAL` unless they have their own."""
 
 OWN = {"halving": (LARGEST, EQUAL)}
 """Baselines that a variant's cells have besides: single models of as many examples per step as its candidates hold."""
 
 MODELS = (*BASELINES, *VARIANTS, *(f"{baseline}_of_{variant}" for variant, own in OWN.items() for baseline in own))
 """Columns of distances, in the order in which they are shown."""
+
+REDUCTIONS = (
+    *(f"{variant}_{baseline}" for baseline in (LARGEST, EQUAL) for variant in VARIANTS),
+    *(f"{variant}_{LARGEST}_of_{variant}" for variant, own in OWN.items() if LARGEST in own),
+)
+"""Columns <variant>_<model>: by how many percent of the model's distance the variant is nearer."""
 
 SHARES = ("distinct", "copied")
 """Of a model's outputs: columns of models.parquet."""
@@ -39,8 +45,7 @@ class Cells:
     Attributes:
         table: one row per emotion and seed of which all variants are finished. Columns: ``emotion``, ``seed``, the mean
             distance of fresh outputs of the `MODELS`, the percentages of distinct ones and of copies among these outputs as
-            ``<model>_distinct`` and ``<model>_copied``, and as ``<variant>_<baseline>`` by how many percent of its distance
-            each variant is nearer than `LARGEST` and `EQUAL`.
+            ``<model>_distinct`` and ``<model>_copied``, and the `REDUCTIONS`.
         unfinished: the others, as <emotion>/seed-<s>.
         phi: the Φ that judged them all.
     """
@@ -53,8 +58,8 @@ class Cells:
 def read_cells(root: Path) -> Cells:
     """Read the tables of all finished cells.
 
-    A tournament that drops other workers trains other tokens, and one of smaller candidates in smaller steps: the single
-    models that a variant is held against are its own where its folder has them.
+    A tournament that drops other workers trains other tokens: the single model of equal tokens that a variant is held against
+    is its own where its folder has one.
 
     Raises:
         InputError: no finished cell, a cell without a model that is asked for, or cells under different Φ or weights.
@@ -95,9 +100,15 @@ def _row(cells: list[Path]) -> dict[str, float]:
             found[f"{baseline}_of_{variant}"] = _of(own, baseline, cell)
     row = {name: model["distance"] for name, model in found.items()}
     for variant, own in zip(VARIANTS, models, strict=True):
-        for baseline in (LARGEST, EQUAL):
-            row[f"{variant}_{baseline}"] = 100 * (1 - row[variant] / own.get(baseline, found[baseline])["distance"])
+        row[f"{variant}_{LARGEST}"] = _nearer(row[variant], found[LARGEST])
+        row[f"{variant}_{EQUAL}"] = _nearer(row[variant], own.get(EQUAL, found[EQUAL]))
+        if LARGEST in OWN.get(variant, ()):
+            row[f"{variant}_{LARGEST}_of_{variant}"] = _nearer(row[variant], own[LARGEST])
     return row | {f"{name}_{share}": 100 * model[share] for name, model in found.items() for share in SHARES}
+
+
+def _nearer(distance: float, other: dict[str, float]) -> float:
+    return 100 * (1 - distance / other["distance"])
 
 
 def _models(cell: Path) -> dict[str, dict[str, float]]:

@@ -3,7 +3,7 @@
 FOLDER holds finished run folders as <emotion>/seed-<s>/<variant>, variants `tournament`, `merging` and `halving`. Written into
 it, or to --out, are llm_table.csv (a row per emotion), llm_overall.csv (means over all, with intervals), llm_table.md and
 llm_bars.png. Distances are means over fresh outputs; a reduction is 100 (1 − distance / a single model's distance) of a seed,
-then averaged. A single model whose steps are as large as the variant's is the one it is held against.
+then averaged. A variant of smaller steps is also held against single models of steps as small.
 Exit status 1 if the best variant's mean reduction against the single model of 100 examples is below the paper's mean.
 """
 
@@ -23,7 +23,7 @@ from scipy import stats
 from crowd_sim.errors import InputError
 from crowd_sim.results.folder import write_text
 from experiments.paper.llm_bars import bars_by_emotion
-from experiments.paper.llm_folder import EQUAL, LARGEST, MODELS, SHARES, VARIANTS, Cells, read_cells
+from experiments.paper.llm_folder import EQUAL, LARGEST, MODELS, OWN, REDUCTIONS, SHARES, VARIANTS, Cells, read_cells
 from experiments.report.style import png, write_atomically
 from experiments.report.words import minus, model_words
 
@@ -32,7 +32,6 @@ WANTED = 28.5
 
 PAPER_PHI = "SamLowe/roberta-base-go_emotions"
 
-REDUCTIONS = tuple(f"{variant}_{baseline}" for baseline in (LARGEST, EQUAL) for variant in VARIANTS)
 FIGURES = (*MODELS, *REDUCTIONS, *(f"{model}_{share}" for model in MODELS for share in SHARES))
 PUBLISHED = {"single": "published_single_100", "multi": "published_tournament", "reduction_pct": "published_reduction"}
 """Columns of the published table and what they are called here."""
@@ -98,6 +97,7 @@ def markdown(table: pd.DataFrame, means: pd.DataFrame, best: str, phi: str) -> I
         shares = [f"{_mean(means, f'{name}_{share}')['mean']:.0f}" if name in MODELS else "" for share in SHARES]
         yield f"| {_head(name)} | {' | '.join([*both, *shares])} |"
     yield ""
+    yield f"% nearer than {_head(EQUAL)}: for halving, in steps of its size."
     yield "% distinct: different ones among a model's outputs. % copied: outputs that are, or begin, one of the 100 examples."
     n = {over: int(part["n"].iloc[0]) for over, part in means.groupby("over")}
     yield f"95 % intervals: Student's t over {n['cells']} cells (emotion and seed), or over {n['emotions']} emotions' means."
@@ -107,12 +107,17 @@ def markdown(table: pd.DataFrame, means: pd.DataFrame, best: str, phi: str) -> I
 
 def verdict(means: pd.DataFrame, best: str) -> str:
     """What the best variant came to, and whether that is what is wanted; all are seen before one is called best."""
-    against = {name: _mean(means, f"{best}_{name}") for name in (LARGEST, EQUAL)}
+    others = (LARGEST, EQUAL, *(f"{name}_of_{best}" for name in OWN.get(best, ()) if name == LARGEST))
+    against = {name: _mean(means, f"{best}_{name}") for name in others}
     missed = "" if against[LARGEST]["mean"] >= WANTED else " (MISSED)"
+    steps = "".join(
+        f", and against that of 100 examples in steps as small by {_with_interval(against[name])} %"
+        for name in others[2:]
+    )
     return (
         f"Best variant, chosen afterwards: {best}. Against the single model of 100 examples the distance is reduced by "
         f"{_with_interval(against[LARGEST])} %, wanted {WANTED}{missed}; against that of equal tokens by "
-        f"{_with_interval(against[EQUAL])} %."
+        f"{_with_interval(against[EQUAL])} %{steps}."
     )
 
 
@@ -140,12 +145,12 @@ def _mean(means: pd.DataFrame, column: str, over: str = "emotions") -> pd.Series
 
 
 def _head(name: str) -> str:
+    if name in REDUCTIONS:
+        variant, _, other = name.partition("_")
+        return f"{variant}: % nearer than {_head(other)}"
     if "_of_" in name:
         baseline, variant = name.split("_of_")
         return f"{_head(baseline)} in steps of {variant}"
-    for baseline in (LARGEST, EQUAL):
-        if name.endswith(f"_{baseline}"):
-            return f"{name.removesuffix(f'_{baseline}')}: % nearer than {_head(baseline)}"
     return model_words(name).replace(",", "").replace(" examples", "")
 
 

@@ -118,8 +118,7 @@ def test_the_table_reads_what_cells_leave(cell):
     for variant in llm_cells.VARIANTS:
         rounds = pd.read_parquet(found.folder(variant) / "rounds.parquet")
         assert row[variant] == pytest.approx(rounds["distance"].iloc[-1])
-        single = row["single_100_of_halving" if variant == "halving" else "single_100"]
-        assert row[f"{variant}_single_100"] == pytest.approx(100 * (1 - row[variant] / single))
+        assert row[f"{variant}_single_100"] == pytest.approx(100 * (1 - row[variant] / row["single_100"]))
     assert row["single_100_of_halving"] != row["single_100"]
 
 

@@ -77,7 +77,8 @@ def test_a_variant_is_held_against_its_own_single_models_where_it_has_some(tmp_p
     assert row["merging_single_equal_tokens"] == pytest.approx(50)
     assert row["merging_single_100"] == pytest.approx(37.5)
     assert (row["single_100"], row["single_equal_tokens"]) == (0.8, 0.6)
-    assert row["halving_single_100"] == pytest.approx(25)
+    assert row["halving_single_100"] == pytest.approx(100 * (1 - 0.3 / 0.8))
+    assert row["halving_single_100_of_halving"] == pytest.approx(25)
     assert row["halving_single_equal_tokens"] == pytest.approx(40)
     assert (row["single_100_of_halving"], row["single_equal_tokens_of_halving"]) == (0.4, 0.5)
 
@@ -125,6 +126,10 @@ def test_the_page_says_what_was_measured(cells):
     halving = next(row for row in rows if row.startswith("| halving |"))
     assert halving.split(" | ")[-2:] == ["91", "9 |"]
     assert "chosen afterwards: merging" in lines[-1]
+    assert "steps as small" not in lines[-1]
+    ours = list(markdown(by_emotion(found.table), overall(found.table), "halving", found.phi))
+    assert "in steps as small by 10.0 [10.0, 10.0] %" in ours[-1]
+    assert "| halving: % nearer than single 100 in steps of halving |" in ours[0]
 
 
 def test_bars_stand_in_falling_order_of_the_reduction(cells):
