@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from experiments.paper.llm_folder import EQUAL, LARGEST
+from experiments.paper.llm_folder import EQUAL, LARGEST, OWN
 from experiments.report.style import INK, PAGE_WIDTH, PALETTE, RULE, new_figure, styled
 
 
@@ -25,9 +25,10 @@ def bars_by_emotion(table: pd.DataFrame, best: str) -> Figure:
     figure = new_figure(PAGE_WIDTH, 4.6)
     upper, lower = figure.subplots(2, 1, sharex=True)
     name = "tournament" if best == "tournament" else f"tournament, {best}"
+    equal = f"{EQUAL}_of_{best}" if EQUAL in OWN.get(best, ()) else EQUAL
     distances = {
         LARGEST: ("single, 100 examples", RULE),
-        EQUAL: ("single, equal tokens", PALETTE[4]),
+        equal: ("single, equal tokens", PALETTE[4]),
         best: (name, PALETTE[0]),
     }
     reductions = {

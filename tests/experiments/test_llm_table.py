@@ -141,6 +141,13 @@ def test_bars_stand_in_falling_order_of_the_reduction(cells):
     assert [bar.get_height() for bar in upper.patches[6:9]] == pytest.approx(sorted(table["merging"]))
 
 
+def test_bars_show_the_single_model_of_equal_tokens_that_the_variant_is_held_against(cells):
+    table = by_emotion(read_cells(cells).table)
+    for best, equal in (("merging", 0.6), ("halving", 1.0)):
+        upper, _ = bars_by_emotion(table, best).axes
+        assert [bar.get_height() for bar in upper.patches[3:6]] == pytest.approx([equal] * 3)
+
+
 @pytest.mark.parametrize(("best", "status"), [(0.4, 0), (0.7, 1)])
 def test_the_command_writes_the_files_and_says_whether_it_is_enough(best, status, tmp_path, monkeypatch, capsys):
     for seed in range(2):
