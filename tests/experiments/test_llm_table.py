@@ -122,6 +122,8 @@ def test_the_page_says_what_was_measured(cells):
     assert len({line.count("|") for line in rows[:6]}) == 1
     assert rows[2].startswith("| anger | 3 | 1.2000 | 0.9000 | 0.8000 | 0.8000 | 0.6000 |")
     assert "distilled:head" in "\n".join(lines)
+    elsewhere = markdown(by_emotion(found.table), overall(found.table), best, "distilled:/home/me/head")
+    assert "\n".join(elsewhere) == "\n".join(lines)
     assert "over 9 cells" in "\n".join(lines)
     halving = next(row for row in rows if row.startswith("| halving |"))
     assert halving.split(" | ")[-2:] == ["91", "9 |"]
