@@ -13,7 +13,7 @@ from actors.measures import Measures
 from actors.pool import Pool, Work
 from actors.resources import place_of
 from crowd_sim.crowd.contributions import Contributions, Example
-from crowd_sim.crowd.shard import cut
+from crowd_sim.crowd.folding import cut
 from crowd_sim.learners.adapters import Adapter
 from crowd_sim.learners.generation import TOGETHER
 from crowd_sim.learners.lora import Facts, Judged, Judging, LearnerSpec, Tuning, shared_learner

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from actors.measures import Measures
 from actors.pool import Pool, Work
 from actors.resources import place_of
-from crowd_sim.crowd.shard import cut
+from crowd_sim.crowd.folding import cut
 from crowd_sim.learners import vector
 
 if TYPE_CHECKING:  # importing the configuration costs an actor a second of its start

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from itertools import groupby
 from typing import Protocol
 
@@ -21,7 +22,7 @@ from crowd_sim.metrics import METRICS, pearson, rounds_to_converge, spearman
 from crowd_sim.people import people_of, run_keys
 from crowd_sim.progress import Progress, quiet
 from crowd_sim.scores import Score
-from crowd_sim.services import Host, LocalEvaluators
+from crowd_sim.services import Evaluators, Host, LocalEvaluators
 from crowd_sim.strategies import strategy
 from crowd_sim.tournament.draws import Draws
 from crowd_sim.tournament.grouping import Grouping
@@ -87,13 +88,17 @@ def simulate(
     """
     plan = plan_games(configs, population)
     # a BLAS that splits its sums over threads would make the bits depend on the machine
-    evaluation = host.evaluators(plan.games) if plan.games else nullcontext(LocalEvaluators([]))
-    with threadpool_limits(1), evaluation as evaluators:
+    with threadpool_limits(1), ExitStack() as services:
+
+        @cache
+        def evaluators() -> Evaluators:
+            return services.enter_context(host.evaluators(plan.games)) if plan.games else LocalEvaluators([])
+
         histories: dict[int, History] = {}
         for members in _by_rules(configs):
-            played = _tournament([configs[i] for i in members], population, host, progress, saving)
+            played = _tournament([configs[i] for i in members], population, host, evaluators, progress, saving)
             histories |= dict(zip(members, played, strict=True))
-        values = value_games(plan, evaluators, progress)
+        values = value_games(plan, evaluators(), progress)
     return [_outcome(config, population, histories[i], values_of(config, values)) for i, config in enumerate(configs)]
 
 
@@ -146,9 +151,18 @@ def _score(names: Sequence[str], repeats: Sequence[int]) -> Score:
 
 
 def _tournament(
-    batch: Sequence[RunConfig], population: Population, host: Host, progress: Progress, saving: Saving | None
+    batch: Sequence[RunConfig],
+    population: Population,
+    host: Host,
+    meanwhile: Callable[[], object],
+    progress: Progress,
+    saving: Saving | None,
 ) -> Iterator[History]:
-    """Play all rounds of configurations with the same rules; each one's history."""
+    """Play all rounds of configurations with the same rules; each one's history.
+
+    `meanwhile` starts what is needed after the rounds. A host starts processes in the order in which they are asked for, so
+    that what the first round needs comes first.
+    """
     first = batch[0]
     seeds, runs = run_keys(batch)
     workers, targets = people_of(batch, population)
@@ -170,6 +184,7 @@ def _tournament(
     course = (saving.last(rules) if saving else None) or Course(rules, start(rules, workers.shape[1]))
     if course.state.round < rules.rounds:
         with host.crowd(employed) as crowd, host.trainers() as trainers, _stopping(saving, course):
+            meanwhile()
             while course.state.round < rules.rounds:
                 course.advance(*play(rules, course.state, crowd.group_sums, trainers.tune))
                 if saving:

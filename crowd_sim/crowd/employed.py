@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from crowd_sim.crowd.folding import cut
 from crowd_sim.crowd.population import Population
-from crowd_sim.crowd.shard import Key, Origin, Place, count_chunks, cut
+from crowd_sim.crowd.shard import Key, Origin, Place, count_chunks
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,6 +8,7 @@ hands on the few subtrees that remain (at most two per level); whoever holds all
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,3 +63,10 @@ def fold_shards(shards: Iterable[Subtrees], n_chunks: int) -> NDArray[np.float64
         level, count = level + 1, (count + 1) // 2
     (total,) = nodes.values()
     return total
+
+
+def cut(n_chunks: int, n_shards: int) -> list[tuple[int, int]]:
+    """Consecutive ranges (first chunk, chunk after the last) for the shards, sizes as equal as possible; none is empty."""
+    n_shards = min(n_shards, n_chunks)
+    bounds = [n_chunks * i // n_shards for i in range(n_shards + 1)]
+    return list(pairwise(bounds))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numba
 import numpy as np
@@ -148,13 +147,6 @@ class Origin:
 def count_chunks(n_workers: int, chunk_size: int) -> int:
     """Chunks of a crowd: ⌈n / chunk_size⌉."""
     return -(-n_workers // chunk_size)
-
-
-def cut(n_chunks: int, n_shards: int) -> list[tuple[int, int]]:
-    """Consecutive ranges (first chunk, chunk after the last) for the shards, sizes as equal as possible; none is empty."""
-    n_shards = min(n_shards, n_chunks)
-    bounds = [n_chunks * i // n_shards for i in range(n_shards + 1)]
-    return list(pairwise(bounds))
 
 
 @numba.njit(cache=True)

@@ -19,8 +19,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 from crowd_sim.crowd.population import Population
 from crowd_sim.errors import InputError
@@ -150,7 +150,7 @@ def _draw_chunk(seed: int, chunk: int, out: NDArray[np.float64]) -> None:
     means, spreads = np.array([(genre.mean, genre.spread) for genre in GENRES]).T
     np.clip(means + spreads * liked, LOWEST, HIGHEST, out=out)
     rated = _mixed(habits, loadings) + np.sqrt(1 - (loadings**2).sum(axis=1)) * doubt
-    out[rated < ndtri(np.array([genre.unrated for genre in GENRES]))] = 0.0
+    out[rated < scipy.special.ndtri(np.array([genre.unrated for genre in GENRES]))] = 0.0
 
 
 def _mixed(factors: NDArray[np.float64], loadings: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -21,8 +21,8 @@ from dataclasses import dataclass
 
 import numba
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.linalg import lapack
 
 PENALTIES = {"lin": (1e-12,), "arc": (1e-9, 1e-6, 1e-3, 1e-1)}
 """λ over the mean of K's diagonal, ascending."""
@@ -98,11 +98,11 @@ def _leave_one_out(
     matrix = kernel.copy()
     matrix.flat[:: len(matrix) + 1] += penalty * kernel.diagonal().mean()
     # LAPACK counts by columns: the transpose, which is the same matrix, needs no copy
-    factor, failed = lapack.dpotrf(matrix.T, lower=1, clean=0, overwrite_a=1)
+    factor, failed = scipy.linalg.lapack.dpotrf(matrix.T, lower=1, clean=0, overwrite_a=1)
     if failed:
         return None
-    alpha, _ = lapack.dpotrs(factor, y, lower=1)
-    inverse, failed = lapack.dtrtri(factor, lower=1, overwrite_c=1)
+    alpha, _ = scipy.linalg.lapack.dpotrs(factor, y, lower=1)
+    inverse, failed = scipy.linalg.lapack.dtrtri(factor, lower=1, overwrite_c=1)
     return None if failed else (_mean_squared(alpha, inverse.T), alpha)
 
 

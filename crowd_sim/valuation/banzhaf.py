@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import linalg
 
 from crowd_sim.errors import InputError
 from crowd_sim.random import Purpose, generator
@@ -105,11 +105,11 @@ def _least_squares(
     signs: NDArray[np.float64], odd: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The coefficients of d on the signs, and standard errors from the residuals one by one (MacKinnon and White's HC3)."""
-    basis, triangle = linalg.qr(signs, mode="economic", check_finite=False)
-    coefficients = linalg.solve_triangular(triangle, basis.T @ odd, check_finite=False)
+    basis, triangle = scipy.linalg.qr(signs, mode="economic", check_finite=False)
+    coefficients = scipy.linalg.solve_triangular(triangle, basis.T @ odd, check_finite=False)
     residuals = odd - signs @ coefficients
     if np.abs(residuals).max() <= 1e-12 * np.abs(odd).max():
         return coefficients, np.zeros(len(coefficients))  # additive: what is left is rounding
-    weights = linalg.solve_triangular(triangle, basis.T, check_finite=False)
+    weights = scipy.linalg.solve_triangular(triangle, basis.T, check_finite=False)
     own = np.minimum((basis**2).sum(axis=1), 1.0 - 1e-9)
     return coefficients, np.sqrt((weights**2) @ (residuals / (1.0 - own)) ** 2)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numba
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import linalg
 
 from crowd_sim.errors import InputError
 from crowd_sim.valuation.evaluation import Request, chunked
@@ -96,7 +96,7 @@ def solve(
             if n_enumerated < len(masks):
                 drawn = slice(n_enumerated, None)
                 draws = _Draws.of(masks[drawn], weights[drawn])
-                inverse = linalg.pinvh(normal)
+                inverse = scipy.linalg.pinvh(normal)
                 for g in range(len(total)):
                     residual = rest[g, drawn] - factors[drawn] @ values[g, :-1]
                     errors[g] = draws.errors(factors[drawn], residual, inverse)
@@ -139,15 +139,15 @@ class _Draws:
 def _solutions(normal: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
     """One solution a row, each found on its own, so that its bits do not depend on the other games."""
     try:
-        factor = linalg.cho_factor(normal, check_finite=False)
+        factor = scipy.linalg.cho_factor(normal, check_finite=False)
         pivots = factor[0].diagonal()
         singular = pivots.min() < _SINGULAR * pivots.max()  # rounding can hide a zero pivot
-    except linalg.LinAlgError:
+    except scipy.linalg.LinAlgError:
         singular = True
     if singular:
-        inverse = linalg.pinvh(normal)
+        inverse = scipy.linalg.pinvh(normal)
         return np.array([inverse @ row for row in right])
-    return np.array([linalg.cho_solve(factor, row, check_finite=False) for row in right])
+    return np.array([scipy.linalg.cho_solve(factor, row, check_finite=False) for row in right])
 
 
 @numba.njit(cache=True)

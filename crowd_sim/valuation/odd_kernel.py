@@ -14,8 +14,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import gammaln
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,4 +61,4 @@ def odd_kernel(n: int, decay: float) -> OddKernel:
 
 
 def _log_binomial(n: int, k: NDArray[np.float64]) -> NDArray[np.float64]:
-    return gammaln(n + 1.0) - gammaln(k + 1.0) - gammaln(n - k + 1.0)
+    return scipy.special.gammaln(n + 1.0) - scipy.special.gammaln(k + 1.0) - scipy.special.gammaln(n - k + 1.0)

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 from crowd_sim.valuation.result import NORMAL_95
 
@@ -103,7 +103,7 @@ def _student(variance: float, wobble: float) -> float:
     if wobble <= 0.0:
         return 1.0
     freedom = max(2.0 * variance**2 / wobble, _FEWEST_DEGREES)
-    return float(stdtrit(freedom, 0.975) / NORMAL_95)
+    return float(scipy.special.stdtrit(freedom, 0.975) / NORMAL_95)
 
 
 def _squares(parts: Sequence[Part], apart: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -7,8 +7,8 @@ from functools import lru_cache
 
 import numba
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import gammaln
 
 from crowd_sim.random import Purpose, philox
 from crowd_sim.valuation.lists import Lists
@@ -95,7 +95,8 @@ def _reach(n: int, k: NDArray[np.float64], chances: NDArray[np.float64], l1: boo
         share, spread = 1.0 / k**2 + 1.0 / (n - k) ** 2 + 1.0 / n, ((n - k) / k) ** 1.75
     spread = spread / np.sqrt((chances * spread**2).sum())
     per_unit = spread * np.sqrt(n / (k * (n - k)))
-    noise = (n - 1.0) * np.exp(gammaln(k + 1.0) + gammaln(n - k + 1.0) - gammaln(n + 1.0))
+    log_k, log_others, log_n = (scipy.special.gammaln(count + 1.0) for count in (k, n - k, n))
+    noise = (n - 1.0) * np.exp(log_k + log_others - log_n)
     # the sums over the members may point the same way at all sizes, noise does not
     return float((per_unit * np.sqrt(share)).sum()), float(np.sqrt((per_unit**2 * noise).sum()))
 

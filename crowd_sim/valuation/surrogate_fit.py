@@ -10,8 +10,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import linalg
 
 from crowd_sim.valuation.odd_kernel import OddKernel, odd_kernel
 
@@ -54,13 +54,13 @@ class Equations:
 
     def whitened(self, worth: NDArray[np.float64]) -> NDArray[np.float64]:
         """L⁻¹ y for one game's y float64[m]."""
-        return linalg.solve_triangular(self.lower, worth, lower=True, check_finite=False)
+        return scipy.linalg.solve_triangular(self.lower, worth, lower=True, check_finite=False)
 
     def coefficients(self, white: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The trend's coefficients float64[p], and K⁻¹ (y − trend) float64[m], for ``white`` L⁻¹ y: they predict."""
-        slopes = linalg.solve_triangular(self.triangle, self.basis.T @ white, check_finite=False)
+        slopes = scipy.linalg.solve_triangular(self.triangle, self.basis.T @ white, check_finite=False)
         residual = self.off_trend(white)
-        return slopes, linalg.solve_triangular(self.lower, residual, lower=True, trans="T", check_finite=False)
+        return slopes, scipy.linalg.solve_triangular(self.lower, residual, lower=True, trans="T", check_finite=False)
 
     def off_trend(self, columns: NDArray[np.float64]) -> NDArray[np.float64]:
         """P times ``columns``."""
@@ -80,9 +80,9 @@ def equations(n: int, decay: float, apart: NDArray[np.int16], columns: NDArray[n
     kernel = odd_kernel(n, decay)
     matrix = kernel.between[apart]
     matrix[np.diag_indices(len(matrix))] += _NUGGET
-    lower = linalg.cholesky(matrix, lower=True, overwrite_a=True, check_finite=False)
-    white = linalg.solve_triangular(lower, columns, lower=True, check_finite=False)
-    basis, triangle = (np.asarray(part, dtype=np.float64) for part in linalg.qr(white, mode="economic"))
+    lower = scipy.linalg.cholesky(matrix, lower=True, overwrite_a=True, check_finite=False)
+    white = scipy.linalg.solve_triangular(lower, columns, lower=True, check_finite=False)
+    basis, triangle = (np.asarray(part, dtype=np.float64) for part in scipy.linalg.qr(white, mode="economic"))
     return Equations(kernel, lower, basis, triangle)
 
 
@@ -97,10 +97,10 @@ def value_weights(found: Equations, signs: NDArray[np.float64]) -> tuple[NDArray
     others = outside[:, None] - (signs < 0)
     covariance = signs * found.kernel.with_value[others]
     covariance -= covariance.mean(axis=1, keepdims=True)
-    moved = linalg.solve_triangular(found.lower, covariance, lower=True, check_finite=False)
+    moved = scipy.linalg.solve_triangular(found.lower, covariance, lower=True, check_finite=False)
     of_trend = np.zeros((found.basis.shape[1], n))
     of_trend[:n] = 2.0 * (np.eye(n) - 1.0 / n)
-    pulled = linalg.solve_triangular(found.triangle, of_trend, trans="T", check_finite=False)
+    pulled = scipy.linalg.solve_triangular(found.triangle, of_trend, trans="T", check_finite=False)
     along = found.basis.T @ moved
     weights = found.basis @ (pulled - along) + moved
     variance = found.kernel.contrast - (moved**2).sum(axis=0) + ((pulled - along) ** 2).sum(axis=0)

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import linalg
-from scipy.special import stdtrit
 
 from crowd_sim.random import Purpose, generator
 from crowd_sim.valuation.odd_kernel import OddKernel
@@ -50,13 +49,13 @@ def fit(pairs: NDArray[np.bool_], halves: NDArray[np.float64], seed: int, run: i
     signs = np.where(pairs, 1.0, -1.0)
     columns = trend(signs)
     apart = distances(signs, signs)
-    basis, triangle = linalg.qr(columns, mode="economic", check_finite=False)
+    basis, triangle = scipy.linalg.qr(columns, mode="economic", check_finite=False)
     models: list[Model | None] = [None] * len(halves)
     slopes, rests = [], []
     for g, worth in enumerate(halves):
         # Least squares first: what the trend explains leaves no rounding of the factorisation behind
         along = basis.T @ worth
-        slopes.append(linalg.solve_triangular(triangle, along, check_finite=False))
+        slopes.append(scipy.linalg.solve_triangular(triangle, along, check_finite=False))
         rests.append(worth - basis @ along)
         if np.abs(rests[g]).max() <= _ROUNDING * np.abs(worth).max():
             models[g] = Model(_contrasts(slopes[g], n), np.zeros(n), slopes[g], np.zeros(m), None)
@@ -103,7 +102,7 @@ def _contrasts(slopes: NDArray[np.float64], n: int) -> NDArray[np.float64]:
 
 def _student(freedom: int) -> float:
     """How much wider than a normal 95 % interval one with an estimated variance has to be."""
-    return float(stdtrit(freedom, 0.975) / 1.959963984540054)
+    return float(scipy.special.stdtrit(freedom, 0.975) / 1.959963984540054)
 
 
 def _decays(

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crowd_sim.crowd.folding import fold_shard, fold_shards
-from crowd_sim.crowd.shard import Call, Key, Place, Shard, count_chunks, cut
+from crowd_sim.crowd.folding import cut, fold_shard, fold_shards
+from crowd_sim.crowd.shard import Call, Key, Place, Shard, count_chunks
 
 
 def crowd(n, seed=0, n_runs=3, n_people=40, d=5, n_groups=3):
