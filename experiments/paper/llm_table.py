@@ -89,9 +89,7 @@ def markdown(table: pd.DataFrame, means: pd.DataFrame, best: str, phi: str) -> I
     yield ""
     yield "Mean distance of fresh outputs, then over seeds. % nearer: 100 (1 − distance / the other's), mean of the seeds' own."
     kind, _, place = phi.partition(":")
-    where = (
-        Path(place).name if Path(place).is_absolute() else place
-    )  # a folder's name alone: tables are for others' machines
+    where = Path(place).name if Path(place).is_absolute() else place  # a folder elsewhere tells a reader nothing
     yield f"Φ = {kind}:{where}. Published: under the paper's Φ, {PAPER_PHI}; distances under different Φ do not compare."
     yield ""
     yield "| mean | over cells, taken for independent | over emotions, each a cluster | % distinct | % copied |"
