@@ -65,8 +65,8 @@ def _classes() -> tuple[Any, Any]:
         @staticmethod
         def forward(ctx: Any, logits: Any, places: Any, targets: Any) -> Any:
             shares = torch.softmax(logits, dim=-1, dtype=torch.float32)
-            largest, at = logits.max(dim=-1, keepdim=True)
-            normalisers = (largest.float() - shares.gather(1, at).log()).squeeze(1)
+            # of the likeliest token, whose share cannot underflow
+            normalisers = logits.amax(dim=-1).float() - shares.amax(dim=-1).log()
             ctx.save_for_backward(shares, places, targets)
             ctx.kind = logits.dtype
             return normalisers[places] - logits[places, targets].float()
@@ -75,7 +75,8 @@ def _classes() -> tuple[Any, Any]:
         def backward(ctx: Any, grad: Any) -> tuple[Any, ...]:
             shares, places, targets = ctx.saved_tensors
             weights = torch.zeros(len(shares), dtype=grad.dtype, device=grad.device).index_add_(0, places, grad)
-            down = shares * weights[:, None]
+            # in place, as the array is the largest of all; a second pass backward would be refused for it
+            down = shares.mul_(weights[:, None])
             down.index_put_((places, targets), -grad, accumulate=True)
             return down.to(ctx.kind), None, None
 

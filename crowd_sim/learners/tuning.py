@@ -148,16 +148,13 @@ def losses_of(base: Base, rows: Sequence[Packed]) -> Any:
         logits_to_keep=torch.from_numpy(needed).to(device),
         use_cache=False,
     ).logits
-    return torch.stack(
-        [
-            cross_entropies(
-                logits[k],
-                torch.from_numpy(np.searchsorted(needed, row.sources)).to(device),
-                torch.from_numpy(row.targets).to(device),
-            ).mean()
-            for k, row in enumerate(rows)
-        ]
+    places = [k * len(needed) + np.searchsorted(needed, row.sources) for k, row in enumerate(rows)]
+    losses = cross_entropies(
+        logits.flatten(0, 1),
+        torch.from_numpy(np.concatenate(places)).to(device),
+        torch.from_numpy(np.concatenate([row.targets for row in rows])).to(device),
     )
+    return torch.stack([part.mean() for part in losses.split([len(row.targets) for row in rows])])
 
 
 def _together(base: Base, stack: AdapterStack, jobs: Sequence[TuneJob], training: Training) -> list[Tuned]:
