@@ -8,6 +8,9 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
+_ROWS = 16
+"""Rows whose softmax is taken at a time, so that what is needed beside the logits stays small."""
+
 
 def adapted_linear(x: Any, weight: Any, bias: Any, a: Any, b: Any) -> Any:
     """A frozen module and its adapters: x Wᵀ + bias + x Aₖᵀ Bₖᵀ for the rows of every candidate k.
@@ -29,7 +32,7 @@ def cross_entropies(logits: Any, places: Any, targets: Any) -> Any:
     """−log softmax of M predicted tokens: float32[M], in nats.
 
     Args:
-        logits: [U, V].
+        logits: [U, V]; in float32 their memory is used up, as a second array of that size would cost as much as the sums.
         places: int64[M], the row of `logits` that predicts a token; several tokens may be predicted by one.
         targets: int64[M], the tokens.
     """
@@ -64,12 +67,14 @@ def _classes() -> tuple[Any, Any]:
     class CrossEntropies(torch.autograd.Function):  # type: ignore[misc]
         @staticmethod
         def forward(ctx: Any, logits: Any, places: Any, targets: Any) -> Any:
-            shares = torch.softmax(logits, dim=-1, dtype=torch.float32)
-            # of the likeliest token, whose share cannot underflow
-            normalisers = logits.amax(dim=-1).float() - shares.amax(dim=-1).log()
+            largest, wanted = logits.amax(dim=-1).float(), logits[places, targets].float()
+            shares = logits.float()
+            for part in shares.split(_ROWS):
+                part.copy_(part.softmax(dim=-1))
             ctx.save_for_backward(shares, places, targets)
             ctx.kind = logits.dtype
-            return normalisers[places] - logits[places, targets].float()
+            # the likeliest token's share cannot underflow
+            return (largest - shares.amax(dim=-1).log())[places] - wanted
 
         @staticmethod
         def backward(ctx: Any, grad: Any) -> tuple[Any, ...]:

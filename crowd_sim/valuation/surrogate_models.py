@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from crowd_sim.random import Purpose, generator
 from crowd_sim.valuation.odd_kernel import OddKernel
+from crowd_sim.valuation.result import NORMAL_95
 from crowd_sim.valuation.surrogate_fit import distances, equations, trend, value_weights
 
 _DECAYS = 14
@@ -102,7 +103,7 @@ def _contrasts(slopes: NDArray[np.float64], n: int) -> NDArray[np.float64]:
 
 def _student(freedom: int) -> float:
     """How much wider than a normal 95 % interval one with an estimated variance has to be."""
-    return float(scipy.special.stdtrit(freedom, 0.975) / 1.959963984540054)
+    return float(scipy.special.stdtrit(freedom, 0.975) / NORMAL_95)
 
 
 def _decays(
