@@ -160,8 +160,8 @@ def _tournament(
 ) -> Iterator[History]:
     """Play all rounds of configurations with the same rules; each one's history.
 
-    `meanwhile` starts what is needed after the rounds. A host starts processes in the order in which they are asked for, so
-    that what the first round needs comes first.
+    `meanwhile`, called after every round, starts what is needed after the last: processes that start together share the
+    machine's cores, and the first round should not wait for those that it does not need.
     """
     first = batch[0]
     seeds, runs = run_keys(batch)
@@ -184,9 +184,9 @@ def _tournament(
     course = (saving.last(rules) if saving else None) or Course(rules, start(rules, workers.shape[1]))
     if course.state.round < rules.rounds:
         with host.crowd(employed) as crowd, host.trainers() as trainers, _stopping(saving, course):
-            meanwhile()
             while course.state.round < rules.rounds:
                 course.advance(*play(rules, course.state, crowd.group_sums, trainers.tune))
+                meanwhile()
                 if saving:
                     saving.after_round(course)
                 progress("rounds", course.state.round, rules.rounds)
