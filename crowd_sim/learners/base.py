@@ -38,8 +38,8 @@ class Base:
         model: a `transformers` causal language model in evaluation mode.
         tokenizer: its tokenizer.
         context: tokens that the model can attend to.
-        one_by_one: whether candidates are tuned one at a time, so that none's numbers depend on its company. So it is in
-            float32 on a CPU, where results are the same bits wherever a candidate is placed; elsewhere they go together.
+        one_by_one: whether candidates are tuned one at a time, so that none's numbers depend on its company. So it is on a
+            CPU, where results are the same bits wherever a candidate is placed; on a GPU they go together.
     """
 
     name: str
@@ -66,7 +66,7 @@ def load_base(name: str, device: Device = "auto", dtype: DType = "auto", threads
     Args:
         name: `smollm2-135m`, a folder in the layout of `transformers`, or the id of a model of the Hugging Face hub.
         device: `auto` takes a GPU where there is one.
-        dtype: `auto` takes bfloat16 where the device is fast in it (a GPU, a CPU with AMX), else float32.
+        dtype: `auto` takes bfloat16 where the device is fast in it (a GPU; a CPU with AMX or AVX-512's bfloat16), else float32.
         threads: of this process on a CPU. Part of the result in its last bits: sums are split over threads.
 
     Raises:
@@ -85,10 +85,12 @@ def load_base(name: str, device: Device = "auto", dtype: DType = "auto", threads
         reason = " ".join(str(error).split())[:200]
         raise InputError("llm.model", name, f"must have a tokenizer that can be read ({reason})") from None
     model.requires_grad_(False).to(where)
+    if where == "cpu" and kind == torch.bfloat16:
+        model.set_attn_implementation("eager")  # torch's fused attention is slow in it, above all backward
     if tokenizer.eos_token_id is None:
         raise InputError("llm.model", name, "must have a tokenizer with an end-of-sequence token")
     context = int(getattr(model.config, "max_position_embeddings", None) or 2048)
-    return Base(name, folder, model, tokenizer, context, where == "cpu" and kind == torch.float32)
+    return Base(name, folder, model, tokenizer, context, one_by_one=where == "cpu")
 
 
 def require_llm(field: str) -> tuple[Any, Any]:
@@ -116,8 +118,10 @@ def _device(torch: Any, device: Device) -> str:
 def _dtype(torch: Any, dtype: DType, device: str) -> Any:
     if dtype != "auto":
         return getattr(torch, dtype)
-    # a CPU without tile instructions computes in bfloat16 at half the speed of float32
-    fast = torch.cuda.is_bf16_supported() if device == "cuda" else torch.cpu._is_amx_tile_supported()
+    if device == "cuda":
+        fast = torch.cuda.is_bf16_supported()
+    else:  # without instructions of its own for bfloat16, a CPU computes in it at half the speed of float32
+        fast = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
     return torch.bfloat16 if fast else torch.float32
 
 

@@ -65,7 +65,7 @@ class Outputs:
 
 
 def generate(base: Base, stack: AdapterStack, jobs: Sequence[GenerateJob], sampling: Sampling) -> list[Outputs]:
-    """Outputs of several candidates: on a CPU in float32 `TOGETHER` at a time from the first on, else all in one batch."""
+    """Outputs of several candidates: on a CPU `TOGETHER` at a time from the first on, else all in one batch."""
     size = TOGETHER if base.one_by_one else max(len(jobs), 1)
     parts = [jobs[first : first + size] for first in range(0, len(jobs), size)]
     return [outputs for part in parts for outputs in _together(base, stack, part, sampling)]

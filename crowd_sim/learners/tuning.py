@@ -81,7 +81,7 @@ class Tuned:
 def tune(base: Base, stack: AdapterStack, jobs: Sequence[TuneJob], training: Training) -> list[Tuned]:
     """Tune candidates side by side, each with its own optimiser.
 
-    On a CPU in float32 each goes by itself, so that its numbers do not depend on its company.
+    On a CPU each goes by itself, so that its numbers do not depend on its company.
     """
     if base.one_by_one:
         return [tuned for job in jobs for tuned in _together(base, stack, [job], training)]

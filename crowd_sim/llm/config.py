@@ -87,8 +87,8 @@ class LlmConfig(Strict):
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="`auto`: a GPU where there is one")
     dtype: Literal["auto", "float32", "bfloat16"] = Field(
         "float32",
-        description="`float32` on a CPU gives the same bits however candidates are placed; `auto`: bfloat16 where the "
-        "device is fast in it",
+        description="what the model computes in; `auto`: bfloat16 where the device is fast in it (a GPU; a CPU with AMX or "
+        "AVX-512's bfloat16), which makes results depend on the machine",
     )
     threads: int = Field(1, ge=1, le=1024, description="CPU threads of each trainer; part of the result's last bits")
     phi: PhiConfig = PhiConfig()

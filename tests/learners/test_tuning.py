@@ -75,8 +75,25 @@ def test_three_epochs_lose_what_plain_peft_loses(tiny, tmp_path, together):
         assert result.n_tokens == 3 * sum(example.n_trained for example in job.examples)
 
 
-def test_alone_a_candidate_has_the_same_bits_as_in_company(tiny):
-    _, base, stack = tiny
+@pytest.mark.parametrize("together", [False, True])
+def test_in_bfloat16_losses_are_those_of_float32_within_one_percent(tiny, together):
+    folder, base, stack = tiny
+    half = load_base(str(folder), "cpu", "bfloat16")
+    half_stack = AdapterStack(half, SPEC)
+    training = Training(epochs=3, batch_size=4, learning_rate=3e-3)
+    jobs = [TuneJob(busy_adapter(stack, k), examples(n, k), Key(5, 0, 1, k)) for k, n in enumerate((9, 14, 3))]
+    expected = tune(base, stack, jobs, training)
+    found = tune(replace(half, one_by_one=not together), half_stack, jobs, training)
+    for own, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(own.losses, other.losses, rtol=1e-2)
+        assert not np.array_equal(own.losses, other.losses)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_alone_a_candidate_has_the_same_bits_as_in_company(tiny, dtype):
+    folder, *_ = tiny
+    base = load_base(str(folder), "cpu", dtype)
+    stack = AdapterStack(base, SPEC)
     assert base.one_by_one
     training = Training(epochs=1, batch_size=4)
     jobs = [TuneJob(busy_adapter(stack, k), examples(6, k), Key(5, 0, 1, k)) for k in range(3)]
