@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, closing
 
+from ray.util.placement_group import PlacementGroup
+
 from actors.crowd import RayCrowd
 from actors.measures import Measures
 from actors.shapley import RayEvaluators
@@ -18,8 +20,11 @@ from crowd_sim.valuation import Game
 class RayHost:
     """See `crowd_sim.services.Host`. Ray must be initialised."""
 
-    def __init__(self, actors: ActorsConfig, measures: Measures | None = None) -> None:
-        self._actors = actors
+    def __init__(
+        self, actors: ActorsConfig, measures: Measures | None = None, group: PlacementGroup | None = None
+    ) -> None:
+        """Evaluators live in `group`, or like all others in what the caller lives in."""
+        self._actors, self._group = actors, group
         self._measures = measures or Measures("")
 
     def crowd(self, employed: Employed) -> AbstractContextManager[Crowd]:
@@ -32,4 +37,4 @@ class RayHost:
 
     def evaluators(self, games: Sequence[Game]) -> AbstractContextManager[Evaluators]:
         """Evaluators on `actors.evaluators.number` actors."""
-        return closing(RayEvaluators(games, self._actors, self._measures))
+        return closing(RayEvaluators(games, self._actors, self._measures, self._group))

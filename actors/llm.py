@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import ray
 from numpy.typing import NDArray
+from ray.util.placement_group import PlacementGroup
 
 from actors.measures import Measures
 from actors.pool import Pool, Work
@@ -40,11 +41,17 @@ class RayLearners:
     A trainer keeps nothing between calls, so what fails is replaced and its call repeated, with the same result.
     """
 
-    def __init__(self, spec: LearnerSpec, actors: ActorsConfig, measures: Measures | None = None) -> None:
+    def __init__(
+        self,
+        spec: LearnerSpec,
+        actors: ActorsConfig,
+        measures: Measures | None = None,
+        group: PlacementGroup | None = None,
+    ) -> None:
         host = ray.remote(LoraTrainer)
 
         def make(trainer: int) -> Any:
-            return host.options(**place_of(actors, "trainers", trainer)).remote(spec)
+            return host.options(**place_of(actors, "trainers", trainer, group)).remote(spec)
 
         self.pool = Pool("trainer", make, actors.trainers.number, actors.failures, measures or Measures(""))
 

@@ -27,8 +27,8 @@ RESERVING = 30.0
 
 _ROUNDING = 1e-9
 
-_RUN = ("crowd", "trainers", "evaluators")
-"""The order of a run's actors in what it reserves."""
+_RUN = ("trainers", "evaluators", "crowd")
+"""The order of a run's actors in what it reserves: what some runs do without, the crowd's shards, comes last."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def options_of(pool: PoolConfig | SweepWorkers) -> dict[str, Any]:
     return {"num_cpus": pool.cpus, "num_gpus": pool.gpus, "resources": dict(pool.resources)}
 
 
-def place_of(actors: ActorsConfig, kind: str, member: int) -> dict[str, Any]:
+def place_of(actors: ActorsConfig, kind: str, member: int, group: PlacementGroup | None = None) -> dict[str, Any]:
     """Ray's options for a run's actor: its very own place in what the run has reserved, wherever it has.
 
     Ray would choose any place that is large enough: small actors in the places of large ones, and a large one waits for ever.
@@ -71,9 +71,10 @@ def place_of(actors: ActorsConfig, kind: str, member: int) -> dict[str, Any]:
         actors: the run's actors.
         kind: ``crowd``, ``trainers`` or ``evaluators``.
         member: number of the actor among its kind.
+        group: what the run has reserved; absent: what the calling actor lives in, if any.
     """
     pool: PoolConfig = getattr(actors, kind)
-    group = ray.util.get_current_placement_group()
+    group = group or ray.util.get_current_placement_group()
     if group is None or not _amounts(pool):
         return options_of(pool)
     earlier = (getattr(actors, name) for name in _RUN[: _RUN.index(kind)])
@@ -85,6 +86,11 @@ def place_of(actors: ActorsConfig, kind: str, member: int) -> dict[str, Any]:
 def need_of_run(actors: ActorsConfig) -> Need:
     """Crowd, trainers and evaluators live side by side at most; the round manager itself takes no CPU."""
     return _need([getattr(actors, kind) for kind in _RUN], actors.wait)
+
+
+def need_of_llm_run(actors: ActorsConfig) -> Need:
+    """Trainers and evaluators live side by side; there are no shards, as examples travel with the calls."""
+    return _need([actors.trainers, actors.evaluators], actors.wait)
 
 
 def need_of_evaluators(actors: ActorsConfig) -> Need:
@@ -128,18 +134,17 @@ def check_capacity(need: Need) -> None:
 
 
 @contextmanager
-def reserved(need: Need) -> Iterator[dict[str, Any]]:
+def reserved(need: Need) -> Iterator[PlacementGroup | None]:
     """Reserve all of it at once, so that two runs never each hold half of what they need.
 
     Yields:
-        Ray's options for an actor that takes none of it itself and starts the others: what it starts lives in the reserved
-        places.
+        the reserved places; None where nothing is needed.
 
     Raises:
         ClusterError: others do not make room within `RESERVING` seconds, or no choice of nodes holds all actors.
     """
     if not need.totals:
-        yield {}
+        yield None
         return
     group = _group(need)
     try:
@@ -148,9 +153,16 @@ def reserved(need: Need) -> Iterator[dict[str, Any]]:
                 f"no room for {_words(need.totals)} at once within {RESERVING + need.wait:g} s: other work takes it, or the "
                 "nodes are too small for the actors; wait for the others, lower actors.*.number, or add nodes"
             )
-        yield {"scheduling_strategy": PlacementGroupSchedulingStrategy(group, placement_group_capture_child_tasks=True)}
+        yield group
     finally:
         remove_placement_group(group)
+
+
+def inside(group: PlacementGroup | None) -> dict[str, Any]:
+    """Ray's options for an actor that takes none of it itself and starts the others: they live in the reserved places."""
+    if group is None:
+        return {}
+    return {"scheduling_strategy": PlacementGroupSchedulingStrategy(group, placement_group_capture_child_tasks=True)}
 
 
 def _need(pools: Sequence[PoolConfig], wait: float) -> Need:

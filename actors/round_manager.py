@@ -14,7 +14,7 @@ from actors.failure import POLL
 from actors.host import RayHost
 from actors.measures import Event, Measures
 from actors.pool import Pool, Work
-from actors.resources import need_of_run, reserved
+from actors.resources import inside, need_of_run, reserved
 from crowd_sim.config import RunConfig
 from crowd_sim.crowd.population import Population
 from crowd_sim.errors import StorageError
@@ -155,5 +155,5 @@ def run_on_ray(
         RayTaskError: an error in the code that ran, with its traceback.
         StorageError: a checkpoint cannot be written.
     """
-    with reserved(need_of_run(config.actors)) as places:
-        return _Supervisor(config, population, progress, record, name, places).outcome()
+    with reserved(need_of_run(config.actors)) as group:
+        return _Supervisor(config, population, progress, record, name, inside(group)).outcome()

@@ -15,18 +15,20 @@ from rich.table import Table
 from actors.cluster import connected
 from actors.host import RayHost
 from actors.llm import RayLearners
-from actors.resources import need_of_run
+from actors.measures import Measures
+from actors.resources import need_of_llm_run, reserved
 from crowd_sim.config import RunConfig
 from crowd_sim.crowd.contributions import Contributions
 from crowd_sim.learners.lora import shared_learner
 from crowd_sim.llm.checkpoints import FolderMemo
-from crowd_sim.llm.experiment import LlmOutcome, check, simulate_llm
+from crowd_sim.llm.experiment import LlmOutcome, Memo, Stage, check, simulate_llm
 from crowd_sim.llm.people import learner_spec, load_contributions
 from crowd_sim.llm.run_folder import llm_fingerprint, open_llm_run, write_llm_run
 from crowd_sim.llm.services import Learners
 from crowd_sim.llm.tables import model_names, models_table
 from crowd_sim.progress import Progress, quiet
 from crowd_sim.results.folder import write_json
+from crowd_sim.results.record import Record
 from crowd_sim.services import Host, InProcess
 from crowd_sim.valuation import CachedGame, Game, ShapleyResult
 from experiments.progress import shown
@@ -57,13 +59,14 @@ def run_llm(config: RunConfig, name: str, out: Path | None, ray_address: str | N
 
     Raises:
         InputError: texts, model or folder that cannot be used.
-        ClusterError: no cluster, or one that is too small.
+        ClusterError: no cluster, or one that is too small, or that fails more often than allowed.
+        StorageError: the folder cannot be written any more.
     """
     contributions = load_contributions(config)
     folder = out or Path("runs") / f"{name}-{llm_fingerprint(config, contributions)[:8]}"
     start = time.perf_counter()
-    with _hosted(config, ray_address) as (learners, host), shown(console) as progress:
-        outcome = play(config, contributions, folder, learners, host, progress)
+    with _hosted(config, ray_address, folder.name) as (learners, host, measures), shown(console) as progress:
+        outcome = play(config, contributions, folder, learners, host, progress, measures)
     seconds = time.perf_counter() - start
     if diverged := sum(record.n_diverged for record in outcome.rounds):
         total = sum(len(record.candidate_scores) for record in outcome.rounds)
@@ -81,35 +84,84 @@ def play(
     learners: Learners,
     host: Host,
     progress: Progress = quiet,
+    measures: Measures | None = None,
 ) -> LlmOutcome:
     """Simulate a configuration's runs, going on from what the folder holds, and write their tables and adapters.
 
+    Args:
+        config: with a section `llm`.
+        contributions: of its crowd.
+        folder: of the run.
+        learners: who tunes and judges.
+        host: of the evaluators.
+        progress: told how far it is.
+        measures: of the actors that learners and host are on, if they are.
+
     Raises:
-        InputError: texts that are too long, or a folder that cannot be used.
+        InputError: texts that are too long, or a folder that cannot be used, or in which another process is at work.
     """
     facts = check(config, contributions, learners)  # what cannot be done is refused before a folder is made
     print_of = open_llm_run(folder, config, contributions, facts.weights)
-    memo = FolderMemo(folder / "checkpoints")
-    outcome = simulate_llm(config, contributions, learners, _valuer(host, folder, print_of), progress, memo)
-    write_llm_run(folder, outcome, print_of)
-    if config.lora.merged_model:
-        for run, adapter in enumerate(outcome.models):
-            shared_learner(learner_spec(config)).save_merged(folder / "merged" / f"run-{run}", adapter)
-    write_report(folder)
+    with Record(folder, print_of, config.runs * contributions.n_workers) as record:
+
+        def both(stage: str, done: int, total: int, note: str = "", /) -> None:
+            progress(stage, done, total, note)
+            record.progress(stage, done, total, note)
+
+        memo = _recorded(FolderMemo(folder / "checkpoints"), record, measures, contributions.n_workers)
+        try:
+            outcome = simulate_llm(config, contributions, learners, _valuer(host, folder, print_of), both, memo)
+        finally:
+            _tell_failures(record, measures)
+        write_llm_run(folder, outcome, print_of)
+        if config.lora.merged_model:
+            for run, adapter in enumerate(outcome.models):
+                shared_learner(learner_spec(config)).save_merged(folder / "merged" / f"run-{run}", adapter)
+        write_report(folder)
     return outcome
 
 
+def _recorded(memo: Memo, record: Record, measures: Measures | None, n_workers: int) -> Memo:
+    """A memo whose stages are noted in the run's log and status, and their actors' failures with them."""
+
+    def stage(name: str, make: Callable[[], Stage]) -> Stage:
+        began = time.perf_counter()
+        made = False
+
+        def making() -> Stage:
+            nonlocal made
+            made = True
+            return make()
+
+        left = memo(name, making)
+        _tell_failures(record, measures)
+        _, is_round, number = name.rpartition("-round-")
+        record.kept(name, int(number) if is_round else 0, time.perf_counter() - began if made else None)
+        if measures is not None and is_round and made:
+            measures.played(1, n_workers)
+        return left
+
+    return stage
+
+
+def _tell_failures(record: Record, measures: Measures | None) -> None:
+    if measures is not None:
+        for event in measures.take_events():
+            record.tell(event.name, at=event.time, **event.details)
+        record.failed(measures.failures)
+
+
 @contextmanager
-def _hosted(config: RunConfig, ray_address: str | None) -> Iterator[tuple[Learners, Host]]:
+def _hosted(config: RunConfig, ray_address: str | None, name: str) -> Iterator[tuple[Learners, Host, Measures | None]]:
     spec = learner_spec(config)
     if ray_address == IN_PROCESS:
-        yield shared_learner(spec), InProcess()
+        yield shared_learner(spec), InProcess(), None
         return
-    with (
-        connected(ray_address, need_of_run(config.actors)),
-        closing(RayLearners(spec, config.actors)) as learners,
-    ):
-        yield learners, RayHost(config.actors)
+    need = need_of_llm_run(config.actors)
+    with connected(ray_address, need), reserved(need) as group:
+        measures = Measures(name)
+        with closing(RayLearners(spec, config.actors, measures, group)) as learners:
+            yield learners, RayHost(config.actors, measures, group), measures
 
 
 def _valuer(host: Host, folder: Path, print_of: str) -> Callable[..., ShapleyResult]:

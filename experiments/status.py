@@ -39,7 +39,7 @@ def _of_run(folder: Path) -> Iterator[str]:
     if status.resumed_from is not None:
         yield f"resumed from round {status.resumed_from:,}"
     if status.checkpoint is not None:
-        yield f"last checkpoint: round {status.checkpoint:,}"
+        yield f"last checkpoint: {_checkpoint(status.checkpoint)}"
     if status.failures:
         yield "failed and replaced: " + _counts(status.failures)
     if status.error:
@@ -88,7 +88,11 @@ def _ago(then: float) -> str:
 
 
 def _start(status: Status) -> str:
-    return "the start" if status.checkpoint is None else f"round {status.checkpoint:,}"
+    return "the start" if status.checkpoint is None else _checkpoint(status.checkpoint)
+
+
+def _checkpoint(kept: int | str) -> str:
+    return f"stage {kept}" if isinstance(kept, str) else f"round {kept:,}"
 
 
 def _counts(failures: dict[str, int]) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import ray
 
-from actors.resources import Need, check_capacity, fitting, need_of_run, place_of, reserved
+from actors.resources import Need, check_capacity, fitting, inside, need_of_llm_run, need_of_run, place_of, reserved
 from crowd_sim.config import ActorsConfig, PoolConfig, SweepWorkers
 from crowd_sim.errors import ClusterError
 from tests.bad_input.command import SWEEP
@@ -139,15 +139,20 @@ def test_every_actor_of_a_run_has_its_own_place_in_what_is_reserved():
 
     two = {"number": 2, "cpus": 0.25}
     # two small actors would fit into one large place
-    for trainers, free in ((PoolConfig(), {2, 3}), (PoolConfig(cpus=0.0), {2})):
+    for trainers, free in ((PoolConfig(), {0, 1}), (PoolConfig(cpus=0.0), {0})):
         actors = ActorsConfig(crowd=PoolConfig(**two), trainers=trainers, evaluators=PoolConfig(number=2))
-        with reserved(need_of_run(actors)) as options:
-            manager = Manager.options(**options).remote()
+        with reserved(need_of_run(actors)) as group:
+            manager = Manager.options(**inside(group)).remote()
             last = (("evaluators", 1), ("crowd", 1), ("crowd", 0))
             ray.get(manager.start.remote(actors, *last), timeout=120)
             assert free_places() == free
             ray.get(manager.start.remote(actors, ("trainers", 0)), timeout=120)
             ray.kill(manager)
+    # a run without shards starts its actors itself, and they live in what it has reserved
+    with reserved(need_of_llm_run(actors)) as group:
+        started = [Worker.options(**place_of(actors, "evaluators", 1, group)).remote()]
+        ray.get([worker.__ray_ready__.remote() for worker in started], timeout=120)
+        assert free_places() == {0}
 
 
 @pytest.mark.usefixtures("local_ray")

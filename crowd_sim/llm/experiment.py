@@ -93,7 +93,7 @@ def simulate_llm(
         simulation = _Run(config, contributions, judge, learners, run, memo)
         for stage in simulation.stages():
             reports.append(stage)
-            progress("stages", len(reports), total)
+            progress("stages", len(reports), total, f"run {run}: {stage.name.replace('_', ' ')}")
         rounds += simulation.rounds
         models.append(simulation.model)
         points.append(simulation.state.points[0])

@@ -31,7 +31,7 @@ class Status:
         stage, done, total, note: what is being done, how much of it is done, how much there is, what else there is to know.
         started, updated: seconds since the epoch.
         resumed_from: the round this process went on from, if any.
-        checkpoint: the last round whose state is kept, if any.
+        checkpoint: the last round whose state is kept, if any; of runs that are kept in stages, the last stage.
         rounds_per_second, workers_per_second: of this process, on average so far.
         failures: actors that failed and were replaced, by kind.
         pid, host: of the process.
@@ -48,7 +48,7 @@ class Status:
     host: str
     note: str = ""
     resumed_from: int | None = None
-    checkpoint: int | None = None
+    checkpoint: int | str | None = None
     rounds_per_second: float = 0.0
     workers_per_second: float = 0.0
     failures: dict[str, int] = field(default_factory=dict)
@@ -100,6 +100,14 @@ class Record:
         """
         self._checkpoints.write(checkpoint)
         self._status.checkpoint = checkpoint.round
+
+    def kept(self, stage: str, in_round: int, seconds: float | None) -> None:
+        """A run that is kept in stages has left one, or (`seconds` None) found one that it had left before."""
+        self._status.checkpoint, self._round = stage, in_round
+        if seconds is None:
+            self.tell("found", stage=stage)
+        else:
+            self.tell("checkpoint", stage=stage, seconds=round(seconds, 3))
 
     def tell(self, event: str, *, at: float | None = None, **details: Any) -> None:
         """Add a line to the log, with run and round."""

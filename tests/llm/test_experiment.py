@@ -15,6 +15,7 @@ from crowd_sim.learners.lora import LoraLearner, shared_learner
 from crowd_sim.llm.checkpoints import FolderMemo
 from crowd_sim.llm.originality import copied, distinct
 from experiments.llm_running import run_llm
+from experiments.status import status_lines
 from tests.bad_input.command import IN_PROCESS
 from tests.llm.small import config
 
@@ -25,7 +26,7 @@ def run(setup, out: Path):
     return run_llm(setup, "small", out, IN_PROCESS[1], Console(quiet=True))
 
 
-TIMED = ("models.parquet", "timing.json", "report.html")
+TIMED = ("models.parquet", "timing.json", "report.html", "status.json", "log.jsonl")
 
 
 def tables(folder: Path) -> dict[str, bytes]:
@@ -234,3 +235,40 @@ def test_a_folder_is_not_gone_on_with_under_other_weights(parts, tmp_path, which
     run(setup, tmp_path / "run")  # the same files at another time are the same weights
     shared_learner.cache_clear()
     assert tables(tmp_path / "run") == before
+
+
+def events(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def test_status_and_log_tell_of_the_stages(whole, tmp_path, monkeypatch):
+    setup, _ = whole
+    folder = tmp_path / "run"
+    usual = FolderMemo.__call__
+
+    def stopping(self, name, make):
+        if name == "run-0-round-2":
+            with pytest.raises(InputError, match="must be a folder in which nobody is at work"):
+                run(setup, folder)
+            raise Stopped
+        return usual(self, name, make)
+
+    monkeypatch.setattr(FolderMemo, "__call__", stopping)
+    with pytest.raises(Stopped):
+        run(setup, folder)
+    monkeypatch.undo()
+    state, stage, *rest = status_lines(folder)
+    assert state == f"{folder}: failed"
+    assert stage.startswith(f"stages: 4 of {STAGES}, run 0: round 1, ")
+    assert rest == [
+        "last checkpoint: stage run-0-round-1",
+        "Stopped:",
+        f"`crowd-sim run --resume {folder}` goes on from stage run-0-round-1",
+    ]
+    run(setup, folder)
+    assert next(iter(status_lines(folder))) == f"{folder}: finished"
+    told = events(folder)
+    names = [event["event"] for event in told]
+    first, then = ["checkpoint"] * 4, ["found"] * 4 + ["checkpoint"] * (STAGES - 4)
+    assert names == ["started", *first, "failed", "started", *then, "finished"]
+    assert [event["round"] for event in told if event.get("stage") == "run-1-round-2"] == [2]
