@@ -28,6 +28,7 @@ class Keeping:
         self._earlier, self._keep, self._tell = earlier, keep, tell
         self._cadence = Cadence(config)
         self._kept = 0
+        self._has_played = False
 
     def last(self, rules: Rules) -> Course | None:
         """See `crowd_sim.simulation.Saving`."""
@@ -44,6 +45,9 @@ class Keeping:
 
     def after_round(self, course: Course) -> None:
         """See `crowd_sim.simulation.Saving`."""
+        if not self._has_played:  # how long a start, or going on, has taken
+            self._has_played = True
+            self._tell("first round", round=course.state.round)
         if self._cadence.is_due(course.state.round, course.rules.rounds):
             self._write(course)
 

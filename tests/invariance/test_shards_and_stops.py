@@ -83,7 +83,7 @@ def test_stopped_in_process_and_resumed_on_ray(expected, tmp_path):
         write_run(tmp_path, run_on_ray(setup, people, record=record), people, print_of)
         assert [checkpoint.round for checkpoint in record.checkpoints()][:1] == [12]
     assert digest(tables(tmp_path)) == digest(expected["behaviour"])
-    assert events[:1] == [("resumed", 6)]
+    assert events[:2] == [("resumed", 6), ("first round", 7)]
 
 
 def _first(setup, last):
