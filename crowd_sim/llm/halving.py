@@ -24,8 +24,8 @@ class Survival:
 
     Attributes:
         adapters: as they were when they left, or at the end.
-        scores, errors: means of their last outputs' scores and standard errors; each score below those of all who stayed
-            longer. NaN where tuning diverged.
+        scores, errors: means of their last outputs' scores and standard errors. NaN where tuning diverged.
+        standing: what selection ranks them by: their scores, but each below those of all who stayed longer.
         tokens: trained by each.
         tokens_generated: by all.
     """
@@ -33,6 +33,7 @@ class Survival:
     adapters: list[Adapter]
     scores: list[float]
     errors: list[float]
+    standing: list[float]
     tokens: list[int]
     tokens_generated: int
 
@@ -73,11 +74,12 @@ def halving(
             ordered = sorted(alive, key=lambda k: -scores[k])
             alive = sorted(ordered[: (len(ordered) + 1) // 2])
             left.append([k for k in ordered if k not in alive])
+    standing = list(scores)
     lowest = min((scores[k] for k in alive), default=inf)
     for k in (k for gone in reversed(left) for k in gone):  # from the last who left to the first
         # below and not level with it: of equal scores the first group's would be ranked higher
-        scores[k] = lowest = min(scores[k], nextafter(lowest, -inf))
-    return Survival(adapters, scores, errors, tokens, generated)
+        standing[k] = lowest = min(scores[k], nextafter(lowest, -inf))
+    return Survival(adapters, scores, errors, standing, tokens, generated)
 
 
 def _of_part(key: Key, part: int) -> Key:

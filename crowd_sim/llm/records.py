@@ -40,8 +40,8 @@ class Round:
         run, round: the replicate; the round, from 1.
         assignment: the group of every worker, −1 for those who have left.
         model_score: mean score of the old model's selection outputs; model_score_se: its standard error.
-        candidate_scores, candidate_scores_se: of the K candidates; with halving of their last outputs, an eliminated
-            one's score below that of any who outlived it. NaN where tuning diverged: such a candidate cannot win.
+        candidate_scores, candidate_scores_se: of the K candidates; with halving of their last outputs, so that one that left
+            early may have a higher score than those ranked above it. NaN where tuning diverged: such a candidate cannot win.
         candidate_tokens: response tokens trained by each.
         merged_score: of the merged candidate, where there was one.
         merge_weights: by which the candidates were merged, where they were.

@@ -121,18 +121,19 @@ def play(
     if config.lora.selection == "halving":
         (old,) = judged([model], [keys[n_groups]])
         survived = halving(learners, model, groups, keys[:n_groups], config.lora.epochs, judge, judged)
-        adapters, scores, errors = survived.adapters, survived.scores, survived.errors
+        adapters, scores, errors, standing = survived.adapters, survived.scores, survived.errors, survived.standing
         trained, generated = survived.tokens, survived.tokens_generated + old.n_tokens
     else:
         tuned = learners.tune([Tuning(model, group, key) for group, key in zip(groups, keys, strict=False)])
         adapters, trained = [t.adapter for t in tuned], [t.n_tokens for t in tuned]
         *candidates, old = judged([*adapters, model], keys[: n_groups + 1])
         scores, errors = _means(judge, candidates)
+        standing = scores
         generated = old.n_tokens + sum(candidate.n_tokens for candidate in candidates)
     (model_score,), (model_error,) = _means(judge, [old])
     selection = select(
         np.array([model_score if config.lora.incumbent else -inf]),
-        np.array([scores]),
+        np.array([standing]),
         np.array([config.tournament.mistake_probability]),
         draws,
     )

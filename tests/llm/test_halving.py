@@ -36,7 +36,7 @@ def test_the_better_half_goes_on_from_where_it_was():
     assert [job.key.number % 2**16 for job in learners.jobs] == [0, 1, 2, 3, 1, 3]
     assert len({job.key for job in learners.jobs}) == 6  # another order in every part
     assert [float(a["m.lora_A"][0, 0]) for a in survived.adapters] == [5, 4, 3, 0.5]
-    ranking = sorted(range(4), key=lambda k: -survived.scores[k])
+    ranking = sorted(range(4), key=lambda k: -survived.standing[k])
     assert ranking == [3, 1, 2, 0]
     assert survived.scores[1] == -4
     assert survived.scores[3] == -0.5
@@ -46,15 +46,16 @@ def test_the_better_half_goes_on_from_where_it_was():
 def test_who_left_is_ranked_below_all_who_stayed_longer():
     # the two who stayed get much worse than the one who left, and the one who left has the lowest number
     survived, _ = played(3, [3, 1, 2, 8, 8], [2] * 3)
-    ranking = np.argsort(-np.array(survived.scores), kind="stable").tolist()
+    ranking = np.argsort(-np.array(survived.standing), kind="stable").tolist()
     assert ranking == [1, 2, 0]
-    assert survived.scores[0] < survived.scores[1]
-    np.testing.assert_allclose(survived.scores, -8)
+    assert survived.standing[0] < survived.standing[1]
+    np.testing.assert_allclose(survived.standing, -8)
+    assert survived.scores == [-3, -8, -8]  # as measured
 
 
 def test_those_who_left_together_keep_their_order():
     survived, _ = played(4, [3, 2.5, 2, 1, 9, 9], [1] * 4)
-    assert np.argsort(-np.array(survived.scores), kind="stable").tolist() == [2, 3, 1, 0]
+    assert np.argsort(-np.array(survived.standing), kind="stable").tolist() == [2, 3, 1, 0]
 
 
 @pytest.mark.parametrize("n_groups", [2, 3, 4, 5, 8, 13])
