@@ -22,7 +22,9 @@ from crowd_sim.errors import InputError
 from crowd_sim.learners.lora import LearnerSpec, shared_learner
 from crowd_sim.llm.people import learner_spec, load_contributions
 from crowd_sim.llm.remembering import Remembering
+from crowd_sim.llm.run_folder import llm_fingerprint
 from crowd_sim.loading import load_content
+from crowd_sim.results.folder import open_folder
 from crowd_sim.services import InProcess
 from experiments.llm_running import play
 
@@ -82,7 +84,7 @@ def cells_of(content: dict[str, Any], emotions: Sequence[str] | None, seeds: int
     """All cells of a configuration, every emotion of a seed before the next seed: a part of the table is a table.
 
     Raises:
-        InputError: an emotion that is not in the file, or a configuration that cannot be.
+        InputError: an emotion that is not in the file, a configuration that cannot be, or a cell of another one in the folder.
     """
     path = content.get("crowd", {}).get("path")
     there = [n.emotion for n in read_neighbourhoods(find_neighbourhoods(Path(path) if path else None))]
@@ -90,8 +92,14 @@ def cells_of(content: dict[str, Any], emotions: Sequence[str] | None, seeds: int
         if emotion not in there:
             raise InputError("--emotions", emotion, f"must be among {', '.join(there)}")
     cells = [Cell(content, emotion, seed, root) for seed in range(seeds) for emotion in emotions or there]
-    for variant in VARIANTS:
-        load_contributions(cells[0].config(variant))
+    for cell in cells:
+        for variant in VARIANTS:
+            folder = cell.folder(variant)
+            if cell is cells[0] or (folder / "config.yaml").exists():
+                config = cell.config(variant)
+                print_of = llm_fingerprint(config, load_contributions(config))
+                if folder.exists():
+                    open_folder(folder, print_of)
     return cells
 
 

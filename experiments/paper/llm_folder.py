@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from crowd_sim.errors import InputError
+from crowd_sim.results.folder import read_config
 from experiments.report.tables import read_summary, read_table
 
 VARIANTS = ("tournament", "merging", "halving")
@@ -33,6 +35,11 @@ REDUCTIONS = (
 
 SHARES = ("distinct", "copied")
 """Of a model's outputs: columns of models.parquet."""
+
+_OWN = re.compile(
+    r"seed|crowd\.(target|path)|llm\.(phi\.model|merged_model)|fingerprint|weights|(versions|actors)(\..*)?"
+)
+"""Fields of config.yaml in which the cells of a table may differ; where Φ lies is one, as its name and weights are compared."""
 
 FINAL = "round_3"
 """The model that a variant is judged by: the paper plays three rounds."""
@@ -62,9 +69,10 @@ def read_cells(root: Path) -> Cells:
     is its own where its folder has one.
 
     Raises:
-        InputError: no finished cell, a cell without a model that is asked for, or cells under different Φ or weights.
+        InputError: no finished cell, a cell without a model that is asked for, or cells under different Φ, weights or settings.
     """
     rows, unfinished, phis, weights = [], [], set(), set()
+    settings: dict[str, tuple[Path, dict[str, str]]] = {}
     for folder in sorted(root.glob("*/seed-*"), key=_emotion_and_seed):
         cells = [folder / variant for variant in VARIANTS]
         if not all((cell / "summary.json").is_file() for cell in cells):
@@ -73,6 +81,8 @@ def read_cells(root: Path) -> Cells:
         learners = [read_summary(cell, "distance").get("learner", {}) for cell in cells]
         phis |= {str(learner.get("phi")) for learner in learners}
         weights |= {learner["weights"] for learner in learners if "weights" in learner}
+        for variant, cell in zip(VARIANTS, cells, strict=True):
+            _check_settings(cell, *settings.setdefault(variant, (cell, _settings(cell))))
         rows.append({"emotion": folder.parent.name, "seed": folder.name.removeprefix("seed-"), **_row(cells)})
     if not rows:
         raise InputError(
@@ -84,6 +94,20 @@ def read_cells(root: Path) -> Cells:
         allowed = "its cells must all be of one base model and one Φ: the files of one have changed from cell to cell"
         raise InputError("folder", root, allowed)
     return Cells(pd.DataFrame(rows), tuple(unfinished), phis.pop())
+
+
+def _settings(cell: Path) -> dict[str, str]:
+    """What all cells of a variant share, by dotted name."""
+    flat = {str(name): str(value) for name, value in pd.json_normalize(read_config(cell)).iloc[0].items()}
+    return {name: value for name, value in flat.items() if not _OWN.fullmatch(name)}
+
+
+def _check_settings(cell: Path, first: Path, wanted: dict[str, str]) -> None:
+    found = _settings(cell)
+    for field in sorted(wanted.keys() | found.keys()):
+        if found.get(field) != wanted.get(field):
+            allowed = f"must be that of {first}, {wanted.get(field)}: a table is of cells of one configuration"
+            raise InputError(f"{cell / 'config.yaml'}: {field}", found.get(field), allowed)
 
 
 def _emotion_and_seed(folder: Path) -> tuple[str, int, str]:

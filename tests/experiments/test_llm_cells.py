@@ -130,6 +130,11 @@ def test_the_command_runs_its_cells_in_processes_and_refuses_in_a_line(cell, tmp
     monkeypatch.setattr(sys, "argv", ["llm_cells", *options])
     llm_cells.main()
     assert capsys.readouterr().out == "1 of 1: love, seed 0\n"
+    monkeypatch.setattr(sys, "argv", ["llm_cells", *options, "llm.epochs=2"])
+    with pytest.raises(SystemExit) as ended:
+        llm_cells.main()
+    assert ended.value.code == 2
+    check_line(capsys.readouterr().err, ("llm_cells: ", "this one holds results of another configuration"))
     monkeypatch.setattr(sys, "argv", ["llm_cells", *options, "llm.rank=0"])
     with pytest.raises(SystemExit) as ended:
         llm_cells.main()

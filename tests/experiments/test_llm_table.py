@@ -16,8 +16,10 @@ from experiments.paper.llm_table import best_variant, by_emotion, markdown, over
 EMOTIONS = ("neutral", "love", "anger")
 
 
-def write_cell(folder, distances, phi="distilled:head", finished=True, weights="w"):
+def write_cell(folder, distances, phi="distilled:head", finished=True, weights="w", epochs=3):
     folder.mkdir(parents=True)
+    seed = folder.parent.name.removeprefix("seed-")
+    (folder / "config.yaml").write_text(f"seed: {seed}\ncrowd: {{target: {folder}}}\nllm: {{epochs: {epochs}}}\n")
     models = pd.DataFrame({"run": 0, "model": list(distances), "distance": list(distances.values())})
     models = models.assign(distinct=1 - models["distance"] / 10, copied=models["distance"] / 10)
     models.to_parquet(folder / "models.parquet")
@@ -173,6 +175,14 @@ def test_the_command_writes_the_files_and_says_whether_it_is_enough(best, status
     assert Image.open(out / "llm_bars.png").width == 1420
 
 
+def two_cells(root, variant, **changed):
+    """A complete cell, and one of another emotion whose variant was made otherwise."""
+    write_cell(root / "anger/seed-0/tournament", distances(0.5))
+    write_cell(root / "anger/seed-0/merging", distances(0.5))
+    write_halving(root / "anger/seed-0")
+    write_cell(root / "love/seed-0" / variant, distances(0.5), **changed)
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -183,6 +193,10 @@ def test_the_command_writes_the_files_and_says_whether_it_is_enough(best, status
         ),
         (lambda root: write_cell(root / "love/seed-0/tournament", distances(0.5), phi="other"), "by one Φ"),
         (lambda root: write_cell(root / "love/seed-0/tournament", distances(0.5), weights="v"), "one base model"),
+        (
+            lambda root: two_cells(root, "tournament", epochs=2),
+            "llm.epochs = '2': must be that of .*anger.*, 3: a table is",
+        ),
     ],
 )
 def test_refuses_what_is_no_result(change, said, tmp_path):
