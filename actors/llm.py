@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import ray
 from numpy.typing import NDArray
+from ray.exceptions import RayError
 from ray.util.placement_group import PlacementGroup
 
+from actors.failure import POLL
 from actors.measures import Measures
 from actors.pool import Pool, Work
 from actors.resources import place_of
@@ -17,7 +20,7 @@ from crowd_sim.crowd.contributions import Contributions, Example
 from crowd_sim.crowd.folding import cut
 from crowd_sim.learners.adapters import Adapter
 from crowd_sim.learners.generation import TOGETHER
-from crowd_sim.learners.lora import Facts, Judged, Judging, LearnerSpec, Tuning, shared_learner
+from crowd_sim.learners.lora import Facts, Judged, Judging, LearnerSpec, LoraLearner, Tuning, shared_learner
 from crowd_sim.learners.tuning import Key, Tuned
 
 if TYPE_CHECKING:  # importing the configuration costs an actor a second of its start
@@ -25,20 +28,28 @@ if TYPE_CHECKING:  # importing the configuration costs an actor a second of its 
 
 
 class LoraTrainer:
-    """A host of `crowd_sim.learners.lora.LoraLearner`, loaded with the first call."""
+    """A host of `crowd_sim.learners.lora.LoraLearner`, loaded with the first call; a thread of its own answers `passes`."""
 
     def __init__(self, spec: LearnerSpec) -> None:
         self._spec = spec
+        self._learner: LoraLearner | None = None
 
     def call(self, method: str, *arguments: Any) -> Any:
         """One of the learner's methods."""
-        return getattr(shared_learner(self._spec), method)(*arguments)
+        self._learner = shared_learner(self._spec)
+        return getattr(self._learner, method)(*arguments)
+
+    @ray.method(concurrency_group="signs of life")
+    def passes(self) -> int:
+        """Passes of the model so far."""
+        return self._learner.passes if self._learner else 0
 
 
 class RayLearners:
     """See `crowd_sim.llm.services.Learners`: candidates are dealt to the trainers in consecutive parts.
 
-    A trainer keeps nothing between calls, so what fails is replaced and its call repeated, with the same result.
+    A trainer keeps nothing between calls, so what fails is replaced and its call repeated, with the same result. Tuning may
+    take hours: a trainer counts as hung when its model has made no pass for as long as the deadline.
     """
 
     def __init__(
@@ -48,12 +59,16 @@ class RayLearners:
         measures: Measures | None = None,
         group: PlacementGroup | None = None,
     ) -> None:
-        host = ray.remote(LoraTrainer)
+        host = ray.remote(concurrency_groups={"signs of life": 1})(LoraTrainer)  # type: ignore[call-overload] - as Ray documents
 
         def make(trainer: int) -> Any:
             return host.options(**place_of(actors, "trainers", trainer, group)).remote(spec)
 
-        self.pool = Pool("trainer", make, actors.trainers.number, actors.failures, measures or Measures(""))
+        self._passes = [0] * actors.trainers.number
+        self._asked: dict[int, Any] = {}
+        self.pool = Pool(
+            "trainer", make, actors.trainers.number, actors.failures, measures or Measures(""), self._listen
+        )
 
     def facts(self, contributions: Contributions, prompts: Sequence[str]) -> Facts:
         """See `Learners`."""
@@ -88,6 +103,20 @@ class RayLearners:
     def close(self) -> None:
         """Give the trainers' resources back."""
         self.pool.close()
+
+    def _listen(self) -> None:
+        """Ask all trainers for their passes; those who have made some since are alive."""
+        for member, actor in enumerate(self.pool.actors):
+            if member not in self._asked:
+                self._asked[member] = actor.passes.remote()
+            asked = self._asked[member]
+            if not ray.wait([asked], timeout=0)[0]:
+                continue
+            del self._asked[member]
+            with suppress(RayError):  # one that died is the pool's affair
+                if (passes := ray.get(asked, timeout=POLL)) != self._passes[member]:
+                    self._passes[member] = passes
+                    self.pool.is_alive(member)
 
     def _one(self, method: str, *arguments: Any) -> Any:
         (answer,) = self.pool.gather([Work(0, "call", (method, *arguments), method)])

@@ -131,6 +131,11 @@ def shared_learner(spec: LearnerSpec) -> LoraLearner:
 class LoraLearner:
     """Tunes and judges candidates. Calls leave nothing behind: each is a function of its arguments alone.
 
+    Attributes:
+        base: the model.
+        stack: its adapters.
+        passes: of the model so far, a sign of life in calls that take long.
+
     Raises:
         InputError: the model, Φ or the packages they need are not there.
     """
@@ -141,6 +146,8 @@ class LoraLearner:
         if spec.max_tokens > self.base.context:
             raise InputError("llm.max_tokens", spec.max_tokens, f"must be at most the context, {self.base.context}")
         self.stack = AdapterStack(self.base, spec.lora)
+        self.passes = 0
+        self.base.model.register_forward_hook(self._passed)
         try:
             self._phi: Phi = load_phi(spec.phi_kind, spec.phi_model, self.base.device.type)
         except InputError as error:
@@ -207,6 +214,9 @@ class LoraLearner:
             Judged(made[k].texts, self.embed(made[k].texts), made[k].n_tokens) if k in made else self._nowhere(job)
             for k, job in enumerate(jobs)
         ]
+
+    def _passed(self, *_: object) -> None:
+        self.passes += 1
 
     def _nowhere(self, job: Judging) -> Judged:
         n_outputs = len(job.prompts)

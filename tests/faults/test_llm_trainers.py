@@ -1,0 +1,60 @@
+"""Trainers of language models: a call may take longer than the deadline, as long as the model is at work."""
+
+import os
+import signal
+import threading
+import time
+from contextlib import closing
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="needs the extra llm")
+pytest.importorskip("peft", reason="needs the extra llm")
+
+from actors.llm import RayLearners
+from actors.measures import Measures
+from crowd_sim.config import ActorsConfig, FailureConfig, PoolConfig
+from crowd_sim.learners.lora import Tuning
+from crowd_sim.learners.tuning import Key
+from crowd_sim.llm.people import learner_spec, load_contributions
+from experiments.bench.processes import family
+from tests.llm.small import config, make_parts
+
+pytestmark = pytest.mark.usefixtures("local_ray")
+
+DEADLINE = 3.0
+
+
+def trainer() -> int:
+    (pid,) = (pid for pid, title in family(os.getpid()).items() if title.startswith("ray::LoraTrainer"))
+    return pid
+
+
+def test_a_long_call_is_no_hang_and_a_trainer_that_stands_still_is(tmp_path, monkeypatch):
+    setup = config(make_parts(tmp_path))
+    examples = load_contributions(setup).in_turn()
+    measures = Measures("test")
+    one = ActorsConfig(trainers=PoolConfig(number=1, cpus=0.1))
+    with closing(RayLearners(learner_spec(setup), one, measures)) as learners:
+        start = learners.initial(0, 0)
+
+        def tuned(n_tokens: int):
+            began = time.monotonic()
+            (done,) = learners.tune([Tuning(start, examples, Key(0, 0, 1, 0), n_tokens)])
+            return done, time.monotonic() - began
+
+        tuned(1_000)  # loads the model
+        _, seconds = tuned(4_000)
+        long = int(4_000 * 3 * DEADLINE / seconds)
+        monkeypatch.setattr(learners.pool, "_limits", FailureConfig(deadline=DEADLINE))
+        expected, seconds = tuned(long)
+        assert seconds > DEADLINE
+        assert measures.failures == {}
+
+        monkeypatch.setattr(learners.pool, "_limits", FailureConfig(deadline=4 * DEADLINE))  # the next one loads anew
+        stop = threading.Timer(DEADLINE / 2, lambda: os.kill(trainer(), signal.SIGSTOP))
+        stop.start()
+        found, _ = tuned(long)
+        assert measures.failures == {"hang": 1}
+        assert all(np.array_equal(found.adapter[name], expected.adapter[name]) for name in expected.adapter)
