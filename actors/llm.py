@@ -59,7 +59,7 @@ class RayLearners:
         measures: Measures | None = None,
         group: PlacementGroup | None = None,
     ) -> None:
-        host = ray.remote(concurrency_groups={"signs of life": 1})(LoraTrainer)  # type: ignore[call-overload] - as Ray documents
+        host = ray.remote(concurrency_groups={"signs of life": 1})(LoraTrainer)  # type: ignore[call-overload]
 
         def make(trainer: int) -> Any:
             return host.options(**place_of(actors, "trainers", trainer, group)).remote(spec)

@@ -27,7 +27,7 @@ KINDS = list(_KINDS)
 
 def config(kind, n_actors=1, **changes):
     """Two runs of 60 workers in 8 chunks, 12 rounds; `changes` by dotted names with __ for the dot."""
-    pools = {"crowd": n_actors, "trainers": min(n_actors, 2), "evaluators": min(n_actors, 2)}
+    pools = dict.fromkeys(("crowd", "trainers", "evaluators"), n_actors)
     content = {
         "seed": 3,
         "runs": 2,

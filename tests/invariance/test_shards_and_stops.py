@@ -43,9 +43,8 @@ def test_one_to_five_shards(kind, number, expected, tmp_path):
 
 
 @pytest.mark.usefixtures("local_ray")
-@pytest.mark.parametrize(
-    ("kind", "number"), [("vector", 2), ("vector", 4), ("valued", 1), ("valued", 4), ("behaviour", 1), ("behaviour", 2)]
-)
+@pytest.mark.parametrize("number", [1, 2, 4])
+@pytest.mark.parametrize("kind", KINDS)
 def test_actors(kind, number, expected, tmp_path):
     setup = config(kind, number)
     assert written(run_on_ray(setup, load_people(setup.crowd)), tmp_path) == expected[kind]
@@ -70,20 +69,21 @@ def test_stopped_and_resumed_at_every_third_round(kind, expected, tmp_path):
 
 
 @pytest.mark.usefixtures("local_ray")
-def test_stopped_in_process_and_resumed_on_ray(expected, tmp_path):
+@pytest.mark.parametrize("stopped", [3, 6, 9])
+def test_stopped_in_process_and_resumed_on_ray(expected, tmp_path, stopped):
     """By way of the folder, as the command line does it."""
     setup = config("behaviour", 2, actors__checkpoints__rounds=3)
     people = load_people(setup.crowd)
     print_of = open_run(tmp_path, setup, people)
     with Record(tmp_path, print_of, 120) as record:
-        for checkpoint in _first(setup, 6):
+        for checkpoint in _first(setup, stopped):
             record.keep(checkpoint)
         events = []
         record.tell = lambda event, **details: events.append((event, details.get("round")))
         write_run(tmp_path, run_on_ray(setup, people, record=record), people, print_of)
         assert [checkpoint.round for checkpoint in record.checkpoints()][:1] == [12]
     assert digest(tables(tmp_path)) == digest(expected["behaviour"])
-    assert events[:2] == [("resumed", 6), ("first round", 7)]
+    assert events[:2] == [("resumed", stopped), ("first round", stopped + 1)]
 
 
 def _first(setup, last):
