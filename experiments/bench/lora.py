@@ -5,268 +5,257 @@ tokens from each, all ways on the same cores, and prints seconds, tokens per sec
 neighbourhoods (environment's CROWD_SIM_DATA). The plain ways: batches of eight, each example with its prompt, padded; then
 `generate` with sampling. `peft` is a lean loop around peft; `trl` (`pip install trl`) is TRL's SFTTrainer with its own
 defaults, which recompute activations (gradient checkpointing), in the same number format as the others and its setting up
-not counted. `--device cuda --candidates 3 8 16` does the same on a GPU.
+not counted. Each way is measured in a process of its own, after a few steps that do not count. Neither Ray nor, without
+`--plain trl`, TRL need be there.
+
+On a GPU: `--device cuda --model smollm2-135m random-llama-1b --candidates 3 8 16 --peak-tflops P --out FILE.csv`, P being the
+peak of the card in dense bfloat16. Then the share of it that tuning came to is shown, too: over the peak, the operations
+4 (adapted weights · tokens seen + output layer's weights · tokens predicted) per second. These are 2 per weight and token
+forward and 2 backward, none for gradients of frozen weights. Seen are a packed row's tokens, or in the plain ways the examples
+with their prompts, without padding. `experiments.bench.lora_task.tuning_flops` has the sources.
 """
 
 from __future__ import annotations
 
 import argparse
-import multiprocessing
-import resource
+import sys
 import tempfile
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
 from crowd_sim.crowd.goemotions import read_neighbours
-from crowd_sim.learners.adapters import AdapterStack, LoraSpec
-from crowd_sim.learners.base import Base, load_base
-from crowd_sim.learners.generation import GenerateJob, Sampling, generate
-from crowd_sim.learners.packing import Tokens
-from crowd_sim.learners.tuning import Key, Training, TuneJob, batches, tune
+from crowd_sim.errors import InputError, StorageError
+from crowd_sim.learners.adapters import AdapterStack
+from crowd_sim.learners.base import PACKAGED
+from crowd_sim.learners.generation import GenerateJob, generate
+from crowd_sim.learners.hub import require
+from crowd_sim.learners.packing import pack
+from crowd_sim.learners.tuning import Key, Tuned, TuneJob, batches, parts, tune
 from crowd_sim.random import Purpose
+from crowd_sim.results.folder import write_text
+from experiments.bench.lora_task import (
+    EXAMPLES,
+    OUTPUTS,
+    RANDOM,
+    SAMPLING,
+    SPEC,
+    TRAINING,
+    Measured,
+    Task,
+    apart,
+    loadable,
+    prepare,
+)
+from experiments.bench.plain_lora import PLAIN, plain
 
-TEMPLATE = "<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n"
-EXAMPLES, OUTPUTS = 33, 50
-SPEC, TRAINING, SAMPLING = LoraSpec(), Training(epochs=3, batch_size=8), Sampling(32, 0.7)
+OURS = "crowd-sim"
+
+WANTED = {("cpu", 3): 4, ("cuda", 8): 3}
+"""How many times faster than a plain way is wanted, by device and K."""
+
+_VERSIONS = ("torch", "transformers", "peft")
 
 
 @dataclass(frozen=True)
-class Task:
-    """What both ways do: the model, where, and how many candidates."""
+class Comparison:
+    """All ways of one task.
+
+    Attributes:
+        model: its name, as it was asked for.
+        task: what was done.
+        ways: figures by name, crowd-sim's last.
+    """
 
     model: str
-    device: str
-    dtype: str
-    threads: int
-    candidates: int
+    task: Task
+    ways: dict[str, Measured]
 
+    def times_faster(self, way: str) -> float:
+        """How many times as long as crowd-sim a way took, tuning and generating."""
+        return self.ways[way].seconds / self.ways[OURS].seconds
 
-@dataclass(frozen=True)
-class Measured:
-    """Seconds of tuning and generating, tokens of each, and the most memory ever held, in bytes."""
-
-    tuning: float
-    generating: float
-    trained: int
-    generated: int
-    memory: int
-
-
-Tuned = tuple[Any, float]
-"""A peft model, tuned, and the seconds that took."""
+    @property
+    def wanted(self) -> int | None:
+        """What that should come to for each plain way; None where nothing is wanted."""
+        return WANTED.get((self.task.device, self.task.candidates))
 
 
 def ours(task: Task) -> Measured:
     """All candidates together."""
-    base, jobs = _prepared(task)
+    prepared = prepare(task)
+    base, examples = prepared.base, prepared.jobs
     stack = AdapterStack(base, SPEC)
     start = stack.initial(0, 0)
-    began = time.perf_counter()
-    tuned = tune(base, stack, [TuneJob(start, examples, Key(0, 0, 1, k)) for k, examples in enumerate(jobs)], TRAINING)
-    _wait(base.device)
-    between = time.perf_counter()
-    prompts = (jobs[0][0].prompt,) * OUTPUTS
-    wanted = [GenerateJob(t.adapter, prompts, Key(0, 0, 1, k), Purpose.SELECTION_OUTPUTS) for k, t in enumerate(tuned)]
-    outputs = generate(base, stack, wanted, SAMPLING)
-    _wait(base.device)
-    trained, generated = sum(t.n_tokens for t in tuned), sum(o.n_tokens for o in outputs)
-    return Measured(between - began, time.perf_counter() - between, trained, generated, _peak(task))
-
-
-def plain(task: Task, tune_one: Callable[[Base, TuneJob], Tuned]) -> Measured:
-    """One candidate after another."""
-    import torch
-
-    base, jobs = _prepared(task)
-    tuning = generating = 0.0
-    trained = generated = 0
-    for k, examples in enumerate(jobs):
-        model, seconds = tune_one(base, TuneJob({}, examples, Key(0, 0, 1, k)))
-        tuning += seconds
-        trained += TRAINING.epochs * sum(example.n_trained for example in examples)
-        began = time.perf_counter()
-        prompts = torch.tensor([examples[0].prompt] * OUTPUTS, device=base.device)
-        with torch.no_grad():
-            rows = model.generate(
-                input_ids=prompts,
-                attention_mask=torch.ones_like(prompts),
-                max_new_tokens=SAMPLING.max_new_tokens,
-                do_sample=True,
-                temperature=SAMPLING.temperature,
-                top_k=0,
-                pad_token_id=base.tokenizer.eos_token_id,
-            )
-        _wait(base.device)
-        generating += time.perf_counter() - began
-        model.unload()
-        new = rows[:, prompts.shape[1] :]
-        # an output's tokens: up to its end, which is also what pads it
-        ended = (new == base.tokenizer.eos_token_id).cumsum(dim=1) - (new == base.tokenizer.eos_token_id).int()
-        generated += int((ended == 0).sum())
-    return Measured(tuning, generating, trained, generated, _peak(task))
-
-
-def by_peft(base: Base, job: TuneJob) -> Tuned:
-    """A lean loop of one's own."""
-    import torch
-
-    model = _adapted(base)
-    weights = [w for w in model.parameters() if w.requires_grad]
-    optimiser = torch.optim.AdamW(weights, lr=TRAINING.learning_rate, weight_decay=0.0)
-    began = time.perf_counter()
-    for batch in batches(job, TRAINING):
-        _padded_loss(model, batch).backward()
-        torch.nn.utils.clip_grad_norm_(weights, TRAINING.max_grad_norm)
-        optimiser.step()
-        optimiser.zero_grad()
-    _wait(base.device)
-    return model, time.perf_counter() - began
-
-
-def by_trl(base: Base, job: TuneJob) -> Tuned:
-    """TRL's SFTTrainer."""
-    import torch
-    from datasets import Dataset
-    from trl import SFTConfig, SFTTrainer
-
-    rows = [
-        {
-            "input_ids": [*example.prompt, *example.response],
-            "completion_mask": [0] * len(example.prompt) + [1] * example.n_trained,
-        }
-        for example in job.examples
-    ]
-    model = _adapted(base)
-    with tempfile.TemporaryDirectory() as folder:
-        settings = SFTConfig(
-            output_dir=folder,
-            num_train_epochs=TRAINING.epochs,
-            per_device_train_batch_size=TRAINING.batch_size,
-            learning_rate=TRAINING.learning_rate,
-            max_grad_norm=TRAINING.max_grad_norm,
-            bf16=base.dtype == torch.bfloat16,
-            use_cpu=base.device.type == "cpu",
-            save_strategy="no",
-            logging_strategy="no",
-            report_to="none",
-            disable_tqdm=True,
-        )
-        trainer = SFTTrainer(model, settings, train_dataset=Dataset.from_list(rows), processing_class=base.tokenizer)
-        began = time.perf_counter()
-        trainer.train()
-        _wait(base.device)
-        seconds = time.perf_counter() - began
-    model.gradient_checkpointing_disable()
-    model.eval()
-    return model, seconds
-
-
-PLAIN = {"peft": by_peft, "trl": by_trl}
-
-
-def _adapted(base: Base) -> Any:
-    import peft
-
-    config = peft.LoraConfig(
-        r=SPEC.rank, lora_alpha=int(SPEC.alpha), target_modules="all-linear", task_type="CAUSAL_LM"
+    jobs = [TuneJob(start, own, Key(0, 0, 1, k)) for k, own in enumerate(examples)]
+    prompts = (examples[0][0].prompt,) * OUTPUTS
+    warm = tune(base, stack, [TuneJob(start, prepared.few, Key(0, 0, 0, 0))], TRAINING)
+    generate(base, stack, [_wanted(warm[0], prompts[:1], Key(0, 0, 0, 0))], SAMPLING)
+    began = prepared.clock()
+    tuned = tune(base, stack, jobs, TRAINING)
+    between = prepared.clock()
+    outputs = generate(
+        base, stack, [_wanted(t, prompts, job.key) for t, job in zip(tuned, jobs, strict=True)], SAMPLING
     )
-    return peft.get_peft_model(base.model, config)
+    ended = prepared.clock()
+    seen = sum(len(pack(part).ids) for job in jobs for batch in batches(job, TRAINING) for part in parts(batch))
+    trained, generated = sum(t.n_tokens for t in tuned), sum(o.n_tokens for o in outputs)
+    return prepared.measured(between - began, ended - between, seen, trained, generated)
 
 
-def _padded_loss(model: Any, batch: list[Tokens]) -> Any:
-    import torch
+def compare(model: str, task: Task, plain_ways: Sequence[str]) -> Comparison:
+    """Do a task in all ways, each in a process of its own.
 
-    device = model.device
-    width = max(len(e.prompt) + e.n_trained for e in batch)
-    ids = torch.zeros((len(batch), width), dtype=torch.int64)
-    mask, labels = torch.zeros_like(ids), torch.full_like(ids, -100)
-    for row, example in enumerate(batch):
-        tokens = torch.tensor([*example.prompt, *example.response])
-        ids[row, : len(tokens)] = tokens
-        mask[row, : len(tokens)] = 1
-        labels[row, len(example.prompt) : len(tokens)] = tokens[len(example.prompt) :]
-    return model(input_ids=ids.to(device), attention_mask=mask.to(device), labels=labels.to(device)).loss
+    Raises:
+        InputError: a model or device that cannot be used.
+    """
+    ways = {f"plain {name}": apart(plain, task, PLAIN[name]) for name in plain_ways}
+    return Comparison(model, task, {**ways, OURS: apart(ours, task)})
 
 
-def _prepared(task: Task) -> tuple[Base, list[tuple[Tokens, ...]]]:
-    base = load_base(task.model, task.device, task.dtype, task.threads)  # type: ignore[arg-type]
-    tokenizer = base.tokenizer
-    prompt = tuple(tokenizer(TEMPLATE.format("write a reddit comment."), add_special_tokens=False)["input_ids"])
-    texts = [e.response for e in read_neighbours(None, "admiration", 1).in_turn()]
-    rows = [(*tokenizer(text, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id) for text in texts]
-    examples = [Tokens(prompt, row, len(row)) for row in rows]
-    jobs = [
-        tuple(examples[(k * EXAMPLES + i) % len(examples)] for i in range(EXAMPLES)) for k in range(task.candidates)
-    ]
-    return base, jobs
+def rows(comparison: Comparison, peak_tflops: float | None) -> Iterator[dict[str, Any]]:
+    """The result file's rows, one per way; without a peak, without its share."""
+    task, wanted = comparison.task, comparison.wanted
+    for way, measured in comparison.ways.items():
+        figures = asdict(measured)
+        yield {
+            "model": comparison.model,
+            "parameters": figures["parameters"],
+            "device": task.device,
+            "hardware": figures["hardware"],
+            "dtype": figures["dtype"],
+            "threads": task.threads,
+            "candidates": task.candidates,
+            "way": way,
+            "tuning_seconds": measured.tuning,
+            "trained_tokens": measured.trained,
+            "trained_tokens_per_second": measured.trained / measured.tuning,
+            "generating_seconds": measured.generating,
+            "generated_tokens": measured.generated,
+            "generated_tokens_per_second": measured.generated / measured.generating,
+            "total_seconds": measured.seconds,
+            "crowd_sim_times_faster": comparison.times_faster(way),
+            "wanted": "" if way == OURS or wanted is None else wanted,
+            "peak_memory_bytes": measured.memory,
+            "tuning_flops": measured.flops,
+            **({"peak_tflops": peak_tflops, "peak_share": measured.peak_share(peak_tflops)} if peak_tflops else {}),
+            **{name: version(name) for name in _VERSIONS},
+        }
 
 
-def _wait(device: Any) -> None:
-    if device.type == "cuda":
-        import torch
+def table(comparison: Comparison, peak_tflops: float | None) -> Table:
+    """The ways side by side; without a peak, without its share."""
+    task = comparison.task
+    heads = ["", "tuning s", "tokens/s", "generating s", "tokens/s", "total s", "peak GiB"]
+    shown = Table(
+        title=f"{comparison.model} ({comparison.ways[OURS].parameters:,} parameters): {task.candidates} candidates × "
+        f"{EXAMPLES} examples × {TRAINING.epochs} epochs, {OUTPUTS} outputs each"
+    )
+    for head in [*heads, "tuning % of peak"] if peak_tflops else heads:
+        shown.add_column(head, justify="right")
+    for way, m in comparison.ways.items():
+        figures = [
+            f"{m.tuning:.1f}",
+            f"{m.trained / m.tuning:.0f}",
+            f"{m.generating:.1f}",
+            f"{m.generated / m.generating:.0f}",
+            f"{m.seconds:.1f}",
+            f"{m.memory / 2**30:.2f}",
+        ]
+        shown.add_row(way, *figures, *([f"{100 * m.peak_share(peak_tflops):.2f}"] if peak_tflops else []))
+    return shown
 
-        torch.cuda.synchronize()
+
+def verdicts(comparison: Comparison) -> Iterator[str]:
+    """A line per plain way: how much faster crowd-sim is, and whether that is what is wanted."""
+    for way in comparison.ways:
+        if way == OURS:
+            continue
+        times, wanted = comparison.times_faster(way), comparison.wanted
+        bar = "" if wanted is None else f", wanted {wanted} ({'met' if times >= wanted else 'MISSED'})"
+        yield f"{comparison.task.candidates} candidates: {times:.2f} times faster than {way}{bar}"
 
 
-def _peak(task: Task) -> int:
-    if task.device == "cuda":
-        import torch
+def benchmark(arguments: argparse.Namespace, texts: tuple[str, ...], console: Console) -> None:
+    """Compare, print, and write what there is by now after each comparison.
 
-        return int(torch.cuda.max_memory_allocated())
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    Args:
+        arguments: of `options`.
+        texts: that the candidates learn from.
+        console: where it is printed.
+
+    Raises:
+        InputError: an option that cannot be used.
+        StorageError: the result file cannot be written.
+    """
+    _check(arguments)
+    written: list[dict[str, Any]] = []
+    for model in arguments.model:
+        with loadable(model) as loaded:
+            for candidates in arguments.candidates:
+                task = Task(loaded, arguments.device, arguments.dtype, arguments.threads, candidates, texts)
+                comparison = compare(model, task, arguments.plain)
+                console.print(table(comparison, arguments.peak_tflops))
+                for line in verdicts(comparison):
+                    console.print(line)
+                if arguments.out:
+                    written.extend(rows(comparison, arguments.peak_tflops))
+                    write_text(arguments.out, pd.DataFrame(written).to_csv(index=False, float_format="%.6g"))
 
 
-def apart(way: Callable[..., Measured], *arguments: Any) -> Measured:
-    """Measure in a process of its own, whose memory is its own."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(way, arguments)
-
-
-def main() -> None:
-    """Print all ways side by side."""
+def options() -> argparse.ArgumentParser:
+    """The command's options."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="smollm2-135m")
+    parser.add_argument(
+        "--model", nargs="+", default=[PACKAGED], help=f"{PACKAGED}, {RANDOM}, a folder, or an id of the hub"
+    )
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--dtype", choices=["auto", "float32", "bfloat16"], default="auto")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--candidates", type=int, nargs="+", default=[3])
     parser.add_argument("--plain", choices=list(PLAIN), nargs="+", default=["peft"])
-    arguments = parser.parse_args()
-    console = Console(width=128)
-    for candidates in arguments.candidates:
-        task = Task(arguments.model, arguments.device, arguments.dtype, arguments.threads, candidates)
-        results = {f"plain {name}": apart(plain, task, PLAIN[name]) for name in arguments.plain}
-        results["crowd-sim"] = apart(ours, task)
-        table = Table(
-            title=f"{candidates} candidates × {EXAMPLES} examples × {TRAINING.epochs} epochs, {OUTPUTS} outputs each"
-        )
-        for column in ("", "tuning s", "tokens/s", "generating s", "tokens/s", "total s", "peak GiB"):
-            table.add_column(column, justify="right")
-        for name, m in results.items():
-            table.add_row(
-                name,
-                f"{m.tuning:.1f}",
-                f"{m.trained / m.tuning:.0f}",
-                f"{m.generating:.1f}",
-                f"{m.generated / m.generating:.0f}",
-                f"{_seconds(m):.1f}",
-                f"{m.memory / 2**30:.2f}",
-            )
-        console.print(table)
-        *others, mine = results.items()
-        for name, measured in others:
-            console.print(
-                f"{candidates} candidates: {_seconds(measured) / _seconds(mine[1]):.2f} times faster than {name}"
-            )
+    parser.add_argument("--peak-tflops", type=float, help="the hardware's peak, in 10¹² operations per second")
+    parser.add_argument("--out", type=Path, help="a CSV file: a row per model, K and way")
+    return parser
 
 
-def _seconds(measured: Measured) -> float:
-    return measured.tuning + measured.generating
+def _wanted(tuned: Tuned, prompts: tuple[tuple[int, ...], ...], key: Key) -> GenerateJob:
+    return GenerateJob(tuned.adapter, prompts, key, Purpose.SELECTION_OUTPUTS)
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    if min(arguments.candidates) < 1:
+        raise InputError("--candidates", min(arguments.candidates), "must be at least 1")
+    if arguments.peak_tflops is not None and not arguments.peak_tflops > 0:
+        raise InputError("--peak-tflops", arguments.peak_tflops, "must be above 0")
+    if "trl" in arguments.plain:
+        require("trl", "--plain", "trl", "pip install trl")
+    if arguments.out:  # a long measurement should not be lost to a name
+        try:
+            arguments.out.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=arguments.out.parent):
+                pass
+        except OSError as error:
+            raise InputError("--out", arguments.out, f"must be a file that can be written ({error.strerror})") from None
+        if arguments.out.is_dir():
+            raise InputError("--out", arguments.out, "must be a file, not a folder")
+
+
+def main() -> None:
+    """Print all ways side by side."""
+    arguments = options().parse_args()
+    try:
+        texts = tuple(example.response for example in read_neighbours(None, "admiration", 1).in_turn())
+        benchmark(arguments, texts, Console(width=128))
+    except (InputError, StorageError) as error:
+        print(f"lora: {error}", file=sys.stderr)
+        sys.exit(2)
 
 
 if __name__ == "__main__":
