@@ -114,9 +114,6 @@ def play(
         finally:
             _tell_failures(record, measures)
         write_llm_run(folder, outcome, print_of)
-        if config.lora.merged_model:
-            for run, adapter in enumerate(outcome.models):
-                shared_learner(learner_spec(config)).save_merged(folder / "merged" / f"run-{run}", adapter)
         write_report(folder)
     return outcome
 
