@@ -41,14 +41,15 @@ def test_a_merged_model_is_no_other_result_and_older_folders_stay_known():
     assert plain["llm"]["merged_model"] is False  # as it stands in the fingerprints of folders that are there
 
 
-CONFIGS = sorted(Path("experiments/configs").glob("llm_*.yaml"))
+ROOT = Path(__file__).parents[2]
+CONFIGS = sorted((ROOT / "experiments" / "configs").glob("llm_*.yaml"))
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_the_configurations_that_come_with_the_project_are_some(path):
     config = load_config(path)
     assert config.llm is not None
-    published = set(Path("experiments/paper/published_llm.csv").read_text().replace("\n", ",").split(","))
+    published = set((ROOT / "experiments" / "paper" / "published_llm.csv").read_text().replace("\n", ",").split(","))
     for target in re.findall(r"crowd\.target=(\w+)", path.read_text(encoding="utf-8")):
         assert target in published  # those that the neighbourhoods are published for
 
