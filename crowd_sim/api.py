@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from crowd_sim.config import RunConfig
+from crowd_sim.errors import InputError
 from crowd_sim.loading import load_config, load_people
 from crowd_sim.people import check_people
 from crowd_sim.results.run_folder import open_run, write_run
@@ -18,8 +19,15 @@ def run(config: RunConfig, out: str | Path | None = None) -> Outcome:
     """Simulate and value a configuration's runs in this process; where `out` is given, write its run folder there.
 
     Raises:
-        InputError: people that cannot be read or are too few, or a folder that cannot be written or holds something else.
+        InputError: a configuration with a section `llm`, people that cannot be read or are too few, or a folder that cannot
+            be written or holds something else.
     """
+    if config.llm is not None:
+        allowed = (
+            "must be left out of what crowd_sim.run simulates; for language models there is `crowd-sim run`, in Python "
+            "experiments.llm_running.run_llm"
+        )
+        raise InputError("llm", None, allowed)
     population = load_people(config.crowd)
     check_people(config, population)
     print_of = open_run(Path(out), config, population) if out is not None else None

@@ -274,12 +274,15 @@ class RunConfig(Strict):
         return self.llm
 
     def determinants(self) -> dict[str, Any]:
-        """What results depend on: everything but the actors."""
+        """What results depend on: everything but the actors and whether a merged model is written."""
         # what a field says by its default, or has nothing to say of, must not change the fingerprints of older folders
         unsaid = {"behaviour"} if self.crowd.behaviour == CrowdConfig.model_fields["behaviour"].default else set()
         if self.llm is None:
             return self.model_dump(mode="json", exclude={"actors": True, "llm": True, "crowd": unsaid | {"target"}})
-        return self.model_dump(mode="json", exclude={"actors": True, "crowd": unsaid})
+        content = self.model_dump(mode="json", exclude={"actors": True, "crowd": unsaid})
+        # what is written besides changes no result; as if it were not asked for, and not left out: older folders have it
+        content["llm"]["merged_model"] = False
+        return content
 
 
 def _check_points(config: RunConfig) -> None:

@@ -60,7 +60,10 @@ def run(
         Path | None, typer.Option("--resume", help="A run's folder: its own configuration is gone on with.")
     ] = None,
     accept_changes: Annotated[
-        bool, typer.Option("--accept-changes", help="Go on from the last checkpoint with a changed configuration.")
+        bool,
+        typer.Option(
+            "--accept-changes", help="Go on from the last checkpoint with a changed configuration; not of an LLM run."
+        ),
     ] = False,
 ) -> None:
     """Simulate a configuration's runs and value their workers; given again, a run goes on from its last checkpoint.
@@ -86,6 +89,11 @@ def run(
     config = load_config(configuration, overrides or [])
     console = Console()
     if config.llm is not None:
+        if accept_changes:
+            allowed = (
+                "must be left out with a section llm: an LLM run goes on with the configuration that it was begun with"
+            )
+            raise InputError("--accept-changes", None, allowed)
         from experiments.llm_running import llm_table, run_llm
 
         tuned = run_llm(config, configuration.stem, out, ray_address, console)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -84,10 +85,13 @@ def read_labels(path: Path) -> tuple[str, ...]:
 
 
 def _check_folder(out: Path) -> None:
+    # not made yet: what is refused later should leave nothing behind
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        foreign = any(out.iterdir()) and not (out / DESCRIPTION).exists()
+        foreign = out.exists() and any(out.iterdir()) and not (out / DESCRIPTION).exists()
+        place = next(path for path in (out, *out.absolute().parents) if path.exists())
     except OSError as error:
         raise InputError("--out", out, f"a folder that can be written is needed ({error.strerror})") from error
+    if not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
+        raise InputError("--out", out, f"a folder that can be written is needed (not in {place})")
     if foreign:
         raise InputError("--out", out, f"a new or empty folder, or one with a {DESCRIPTION}")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -34,7 +35,7 @@ from crowd_sim.valuation import CachedGame, Game, ShapleyResult
 from experiments.progress import shown
 from experiments.report import write_report
 from experiments.report.llm_numbers import distance_words
-from experiments.report.words import model_words
+from experiments.report.words import phi_words, short_model_words
 from experiments.running import IN_PROCESS
 
 
@@ -114,9 +115,6 @@ def play(
         finally:
             _tell_failures(record, measures)
         write_llm_run(folder, outcome, print_of)
-        if config.lora.merged_model:
-            for run, adapter in enumerate(outcome.models):
-                shared_learner(learner_spec(config)).save_merged(folder / "merged" / f"run-{run}", adapter)
         write_report(folder)
     return outcome
 
@@ -179,14 +177,19 @@ def llm_table(finished: FinishedLlm) -> Table:
     """The models of a run in a few lines: mean distance of fresh outputs over all runs, and what they took."""
     outcome = finished.outcome
     models = models_table(outcome)
-    table = Table(title=f"distance to {outcome.config.crowd.target}, Φ = {outcome.facts.phi}")
-    table.add_column("model", no_wrap=True)
-    for column in ("distance ± s.e.", "distinct", "copied", "trained tokens", "generated tokens", "seconds"):
-        table.add_column(column, justify="right", no_wrap=column.startswith("distance"))
+    table = Table(
+        title=f"distance to {_target_words(outcome.config)}, Φ = {phi_words(outcome.facts.phi)}",
+        caption="trained and generated: tokens",
+        box=box.SIMPLE_HEAD,  # millions of tokens and minutes of seconds are to fit into 80 columns
+        collapse_padding=True,
+        pad_edge=False,
+    )
+    for column in ("model", "distance ± s.e.", "distinct", "copied", "trained", "generated", "s"):
+        table.add_column(column, justify="left" if column == "model" else "right", no_wrap=True)
     for name in model_names(outcome):
         own = models[models["model"] == name]
         table.add_row(
-            model_words(name),
+            short_model_words(name),
             distance_words(own),
             *(f"{own[share].mean():.0%}" for share in ("distinct", "copied")),
             f"{own['tokens_trained'].mean():,.0f}",
@@ -194,3 +197,8 @@ def llm_table(finished: FinishedLlm) -> Table:
             f"{own['seconds'].mean():.1f}",
         )
     return table
+
+
+def _target_words(config: RunConfig) -> str:
+    target = str(config.crowd.target)
+    return Path(target).name if config.crowd.source == "feedback" else target

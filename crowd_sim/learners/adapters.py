@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from crowd_sim.errors import InputError
 from crowd_sim.learners.base import Base
 from crowd_sim.learners.gradients import adapted_linear
+from crowd_sim.learners.weights import only_errors
 from crowd_sim.random import Purpose, generator
 from crowd_sim.results.folder import write_json
 
@@ -64,7 +65,6 @@ class AdapterStack:
             self._modules[name] = module
         self._all: list[list[Any]] = []
         self._device = base.device
-        self._model = base.model
 
     def initial(self, seed: int, run: int) -> Adapter:
         """An adapter that changes nothing yet: A uniform within ±1/√in, as peft draws it, and B = 0."""
@@ -94,22 +94,6 @@ class AdapterStack:
     def use(self, candidates: Sequence[int]) -> None:
         """Let the model answer through these of the adapters, in this order."""
         self._set([self._all[k] for k in candidates])
-
-    def save_merged(self, folder: Path, adapter: Adapter) -> None:
-        """Write the model with an adapter added to its weights, in the layout of `transformers`."""
-        import torch
-
-        state = {name.replace(".frozen.", "."): w for name, w in self._model.state_dict().items()}
-        for name in self._modules:
-            a, b = (torch.tensor(adapter[f"{name}.lora_{part}"], device=self._device).double() for part in "AB")
-            weights = state[f"{name}.weight"]
-            scale = self.spec.alpha / self.spec.rank
-            state[f"{name}.weight"] = (weights.double() + scale * (b @ a)).to(weights.dtype)
-        # not through our modules, whose names a plain model has not
-        plain = type(self._model)(self._model.config)
-        plain.load_state_dict(state)
-        plain.generation_config = self._model.generation_config
-        plain.to(self._model.dtype).save_pretrained(folder)
 
     def copy(self, k: int) -> list[Any]:
         """Let the model answer through a copy of one adapter, with gradients of its own; the copy's tensors."""
@@ -180,6 +164,27 @@ def save_adapter(folder: Path, adapter: Adapter, spec: LoraSpec, base_name: str)
         str(folder / "adapter_model.safetensors"),
         metadata={"format": "pt"},
     )
+
+
+def save_merged(folder: Path, adapter: Adapter, spec: LoraSpec, base: Base) -> None:
+    """Write a base model with an adapter added to its weights, and its tokenizer, as `transformers` loads them.
+
+    Args:
+        folder: for the files.
+        adapter: of `spec`.
+        spec: the adapter's shape.
+        base: on the CPU, and not that of an `AdapterStack`, whose modules have other names; it stays as it was.
+    """
+    import torch
+
+    state = dict(base.model.state_dict())
+    for name in (name.removesuffix(".lora_A") for name in adapter if name.endswith(".lora_A")):
+        a, b = (torch.tensor(adapter[f"{name}.lora_{part}"]).double() for part in "AB")
+        weights = state[f"{name}.weight"]
+        state[f"{name}.weight"] = (weights.double() + spec.alpha / spec.rank * (b @ a)).to(weights.dtype)
+    with only_errors():
+        base.model.save_pretrained(folder, state_dict=state)
+        base.tokenizer.save_pretrained(folder)
 
 
 def load_adapter(folder: Path) -> Adapter:

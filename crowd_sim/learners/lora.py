@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -240,11 +239,6 @@ class LoraLearner:
         # whoever hosts this may have changed it since
         torch, _ = require_llm("llm.model")
         torch.set_num_threads(self._spec.threads)
-
-    def save_merged(self, folder: Path, adapter: Adapter) -> None:
-        """Write the base model with an adapter merged into it, and the tokenizer, as `transformers` loads them."""
-        self.stack.save_merged(folder, adapter)
-        self.base.tokenizer.save_pretrained(folder)
 
     def tokens(self, example: Example) -> tuple[Tokens, bool]:
         """An example in tokens, and whether its response was cut to `max_tokens`."""

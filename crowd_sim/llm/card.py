@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from crowd_sim.learners.base import PACKAGED
-from crowd_sim.llm.experiment import LlmOutcome
+import re
 
-_IDS = {PACKAGED: "HuggingFaceTB/SmolLM2-135M-Instruct"}
+import yaml
+
+from crowd_sim.learners.base import public_name
+from crowd_sim.llm.experiment import LlmOutcome
 
 
 def model_card(outcome: LlmOutcome, run: int, fingerprint: str) -> str:
@@ -14,11 +16,10 @@ def model_card(outcome: LlmOutcome, run: int, fingerprint: str) -> str:
     llm, tournament = config.lora, config.tournament
     n_examples = sum(len(own) for own in contributions.examples)
     reports = [report for report in outcome.reports if report.run == run]
+    front = {"base_model": public_name(llm.model), "library_name": "peft", "tags": ["lora", "crowd-sim"]}
     lines = [
         "---",
-        f"base_model: {_IDS.get(llm.model, llm.model)}",
-        "library_name: peft",
-        "tags: [lora, crowd-sim]",
+        yaml.safe_dump(front, sort_keys=False, allow_unicode=True).rstrip("\n"),
         "---",
         "",
         "# A LoRA adapter tuned by a simulated crowd",
@@ -29,8 +30,9 @@ def model_card(outcome: LlmOutcome, run: int, fingerprint: str) -> str:
         f"`{fingerprint[:12]}`.",
         "",
         f"LoRA of rank {llm.rank}, alpha {llm.alpha:g}; {llm.epochs} epochs, {llm.batch_size} examples per step, AdamW at "
-        f"{llm.learning_rate:g}; {outcome.facts.dtype} on {outcome.facts.device}. The prompt template it was tuned with: "
-        f"`{llm.prompt_template or 'the chat template of the base model'}`.",
+        f"{llm.learning_rate:g}; {outcome.facts.dtype} on {outcome.facts.device}.",
+        "",
+        *_template(llm.prompt_template),
         "",
         f"Distance of {len(reports[0].texts)} fresh outputs to the target under Φ = {outcome.facts.phi}:",
         "",
@@ -45,6 +47,20 @@ def model_card(outcome: LlmOutcome, run: int, fingerprint: str) -> str:
         if r.run == run
     ]
     return "\n".join([*lines, ""])
+
+
+def _template(template: str | None) -> list[str]:
+    if template is None:
+        return ["It was tuned with the chat template of the base model."]
+    fence = "`" * max(3, *(len(run) + 1 for run in re.findall("`+", template)), 0)
+    ending = "; its last line ends in a line break" if template.endswith("\n") else ""
+    return [
+        f"The prompt template that it was tuned with{ending}:",
+        "",
+        f"{fence}text",
+        template.removesuffix("\n"),
+        fence,
+    ]
 
 
 def _winner(winner: int, n_groups: int) -> str:

@@ -30,6 +30,9 @@ def check_llm(config: RunConfig) -> None:
     if crowd.target is None:
         wanted = {"goemotions": "an emotion", "feedback": "a file of texts", "example_feedback": "a style"}
         raise InputError("crowd.target", None, f"must be given: {wanted[crowd.source]}, where outputs should lead")
+    if crowd.source == "example_feedback" and crowd.path is not None:
+        allowed = "must be left out with crowd.source=example_feedback, which comes with the project"
+        raise InputError("crowd.path", crowd.path, allowed)
     if crowd.behaviour != "honest":
         allowed = "must be left out with a section llm: workers contribute the texts of their source"
         raise InputError("crowd.behaviour", crowd.behaviour, allowed)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import cast
 
 from crowd_sim.config import RunConfig
 from crowd_sim.crowd.contributions import Contributions
 from crowd_sim.errors import InputError
-from crowd_sim.learners.adapters import save_adapter
+from crowd_sim.learners.adapters import save_adapter, save_merged
+from crowd_sim.learners.base import DType, load_base, public_name
 from crowd_sim.llm.card import model_card
 from crowd_sim.llm.experiment import LlmOutcome
 from crowd_sim.llm.people import learner_spec
@@ -49,7 +51,11 @@ def open_llm_run(folder: Path, config: RunConfig, contributions: Contributions, 
 
 
 def write_llm_run(folder: Path, outcome: LlmOutcome, print_of: str) -> None:
-    """Write the tables and the adapters, and last the summary, whose presence says that the run is complete."""
+    """Write the tables and the adapters, and last the summary, whose presence says that the run is complete.
+
+    Raises:
+        InputError: the base model, needed here for `llm.merged_model`, cannot be loaded.
+    """
     for name, table in (
         ("rounds", rounds_table),
         ("candidates", candidates_table),
@@ -61,6 +67,16 @@ def write_llm_run(folder: Path, outcome: LlmOutcome, print_of: str) -> None:
     spec = learner_spec(outcome.config)
     for run, adapter in enumerate(outcome.models):
         own = folder / "adapter" / f"run-{run}"
-        save_adapter(own, adapter, spec.lora, spec.model)
+        save_adapter(own, adapter, spec.lora, public_name(spec.model))
         write_text(own / "README.md", model_card(outcome, run, print_of))
+    if outcome.config.lora.merged_model:
+        _write_merged(folder / "merged", outcome)
     write_json(folder / "summary.json", summary(outcome, print_of))
+
+
+def _write_merged(folder: Path, outcome: LlmOutcome) -> None:
+    # loaded anew: the learner's model may be a trainer's, on a device that is not here
+    spec = learner_spec(outcome.config)
+    base = load_base(spec.model, "cpu", cast("DType", outcome.facts.dtype), spec.threads)
+    for run, adapter in enumerate(outcome.models):
+        save_merged(folder / f"run-{run}", adapter, spec.lora, base)

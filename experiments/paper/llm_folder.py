@@ -41,9 +41,6 @@ _OWN = re.compile(
 )
 """Fields of config.yaml in which the cells of a table may differ; where Φ lies is one, as its name and weights are compared."""
 
-FINAL = "round_3"
-"""The model that a variant is judged by: the paper plays three rounds."""
-
 
 @dataclass(frozen=True, eq=False)
 class Cells:
@@ -119,7 +116,7 @@ def _row(cells: list[Path]) -> dict[str, float]:
     models = [_models(cell) for cell in cells]
     found = {name: _of(models[0], name, cells[0]) for name in BASELINES}
     for variant, own, cell in zip(VARIANTS, models, cells, strict=True):
-        found[variant] = _of(own, FINAL, cell)
+        found[variant] = _of(own, _final(own), cell)
         for baseline in OWN.get(variant, ()):
             found[f"{baseline}_of_{variant}"] = _of(own, baseline, cell)
     row = {name: model["distance"] for name, model in found.items()}
@@ -129,6 +126,12 @@ def _row(cells: list[Path]) -> dict[str, float]:
         if LARGEST in OWN.get(variant, ()):
             row[f"{variant}_{LARGEST}_of_{variant}"] = _nearer(row[variant], own[LARGEST])
     return row | {f"{name}_{share}": 100 * model[share] for name, model in found.items() for share in SHARES}
+
+
+def _final(models: dict[str, dict[str, float]]) -> str:
+    """The model that a variant is judged by: its last round's."""
+    rounds = [int(number) for name in models if (number := name.removeprefix("round_")).isdecimal()]
+    return f"round_{max(rounds, default=1)}"
 
 
 def _nearer(distance: float, other: dict[str, float]) -> float:

@@ -25,7 +25,7 @@ from crowd_sim.results.folder import write_text
 from experiments.paper.llm_bars import bars_by_emotion
 from experiments.paper.llm_folder import EQUAL, LARGEST, MODELS, OWN, REDUCTIONS, SHARES, VARIANTS, Cells, read_cells
 from experiments.report.style import png, write_atomically
-from experiments.report.words import minus, model_words
+from experiments.report.words import minus, model_words, phi_words
 
 WANTED = 28.5
 """The paper's mean reduction in percent over its 28 emotions; 22 of them are published one by one."""
@@ -88,9 +88,7 @@ def markdown(table: pd.DataFrame, means: pd.DataFrame, best: str, phi: str) -> I
     yield f"| **mean over emotions** | {table['seeds'].sum()} | {' | '.join(averages)} |"
     yield ""
     yield "Mean distance of fresh outputs, then over seeds. % nearer: 100 (1 − distance / the other's), mean of the seeds' own."
-    kind, _, place = phi.partition(":")
-    where = Path(place).name if Path(place).is_absolute() else place  # a folder elsewhere tells a reader nothing
-    yield f"Φ = {kind}:{where}. Published: under the paper's Φ, {PAPER_PHI}; distances under different Φ do not compare."
+    yield f"Φ = {phi_words(phi)}. Published: under the paper's Φ, {PAPER_PHI}; distances under different Φ do not compare."
     yield ""
     yield "| mean | over cells, taken for independent | over emotions, each a cluster | % distinct | % copied |"
     yield "| --- | ---: | ---: | ---: | ---: |"

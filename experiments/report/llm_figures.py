@@ -16,7 +16,7 @@ from crowd_sim.llm.tables import in_order
 from experiments.report.captions import MOST_RUNS
 from experiments.report.run_figures import against_values
 from experiments.report.style import COLUMN_WIDTH, INK, MUTED, PAGE_WIDTH, PALETTE, RULE, new_figure, styled
-from experiments.report.words import model_words, plain
+from experiments.report.words import plain, short_model_words
 
 _BLUE, _ORANGE, _GREEN = PALETTE[:3]
 _MOST_NAMES = 30
@@ -50,7 +50,7 @@ def distance_by_model(outputs: pd.DataFrame) -> Figure:
     for box, ours in zip(boxes["boxes"], tournament, strict=True):
         box.set_facecolor(_BLUE if ours else RULE)
         box.set_alpha(0.6)
-    names = [model_words(model).replace(" examples", "").replace("single, equal", "equal") for model in models]
+    names = [short_model_words(model) for model in models]
     if len(models) > 10:
         axes.set_xticks(range(len(models)), names, rotation=40, ha="right", rotation_mode="anchor")
     else:
@@ -86,7 +86,7 @@ def scores_by_round(rounds: pd.DataFrame, candidates: pd.DataFrame) -> Figure:
     for empty in grid.flat[len(runs) :]:
         empty.set_axis_off()
         grid[0, -1].tick_params(labelbottom=True)  # the panel above it is the last of its column
-    grid[0, 0].xaxis.set_major_locator(MaxNLocator(integer=True))
+    grid[0, 0].xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     grid[0, 0].set_xlim(rounds["round"].min() - 0.5, rounds["round"].max() + 0.5)
     figure.supxlabel("Round")
     figure.supylabel("Score in selection (higher is better)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 FIELD_WORDS = {
@@ -78,6 +79,17 @@ def model_words(model: str) -> str:
     if kind == "single":
         return f"single, {rest} examples" if rest.isdigit() else f"single, {rest.replace('_', ' ')}"
     return model.replace("_", " ")
+
+
+def short_model_words(model: str) -> str:
+    """The same where room is scarce: `single_33` as "single, 33"."""
+    return model_words(model).replace(" examples", "").replace("single, equal", "equal")
+
+
+def phi_words(phi: str) -> str:
+    """The name of a Φ, without the place of its folder: where that was tells a reader nothing."""
+    kind, _, place = phi.partition(":")
+    return f"{kind}:{Path(place).name}" if Path(place).is_absolute() else phi
 
 
 def plain(text: object, longest: int) -> str:

@@ -78,7 +78,10 @@ NOWHERE = Path("parts")
         (["crowd.path=null"], ("crowd.path", "must be given: a JSONL or Parquet file")),
         (["crowd.source=goemotions", "crowd.target=null"], ("crowd.target", "must be given: an emotion")),
         (["crowd.source=goemotions", "crowd.target=joy", "crowd.path=null"], ("crowd.path", "neighbourhoods.parquet")),
-        (["crowd.source=example_feedback", "crowd.target=rude"], ("crowd.target = 'rude'", "one of warm, terse")),
+        (
+            ["crowd.source=example_feedback", "crowd.path=null", "crowd.target=rude"],
+            ("crowd.target = 'rude'", "one of warm, terse"),
+        ),
         (["tournament.step=0.2"], ("tournament.step = 0.2", "left out with a section llm")),
         (["crowd.behaviour=numpy:sort"], ("crowd.behaviour = 'numpy:sort'", "left out with a section llm")),
         (["tournament.reward=marginal"], ("tournament.reward = 'marginal'", "must be rank, or llm.drop_used false")),
@@ -91,6 +94,11 @@ NOWHERE = Path("parts")
             ["crowd.n_workers=10", "tournament.n_groups=4", "tournament.grouping=interleaved", "tournament.rounds=4"],
             ("tournament.rounds = 4", "round 4 would have 2 workers for 4 groups"),
         ),
+        (
+            ["crowd.source=example_feedback", "crowd.target=warm"],
+            ("crowd.path = 'parts/feedback.jsonl'", "left out with crowd.source=example_feedback"),
+        ),
+        (["--accept-changes"], ("--accept-changes", "must be left out with a section llm")),
         (["llm.selection=halving"], ("tournament.n_groups = 2", "at least 3 with llm.selection=halving")),
         (["valuation.method=auto"], ("valuation.method = 'auto'", "must be one of none, exact, permutation")),
         (["valuation.method=closed_form"], ("valuation.method = 'closed_form'", "must be one of none, exact")),

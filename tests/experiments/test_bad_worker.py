@@ -70,7 +70,7 @@ def test_one_worker_contributes_word_salad_and_the_others_their_comments(file):
         ({"crowd.target": "joy"}, "crowd.target = 'joy': one of admiration, fear"),
         ({"crowd.n_workers": 10, "valuation.method": "none"}, "crowd.n_workers = 10: must be at most 9: there are 29"),
         (
-            {"crowd.source": "example_feedback", "crowd.target": "warm"},
+            {"crowd.source": "example_feedback", "crowd.path": "null", "crowd.target": "warm"},
             "crowd.source = 'example_feedback': must be goemot",
         ),
         ({"runs": 2}, "runs = 2: must be 1"),

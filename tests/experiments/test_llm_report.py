@@ -1,6 +1,7 @@
 """The figures and the page of an LLM run's folder, from small tables made here."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from experiments.report.html import write_report
 from experiments.report.llm_figures import distance_by_model, scores_by_round, workers_in_a_row
 from experiments.report.llm_numbers import reduction
 from experiments.report.tables import kind_of
-from experiments.report.words import model_words, plain
+from experiments.report.words import model_words, phi_words, plain, short_model_words
 from tests.experiments.llm_folder import (
     models,
     models_table,
@@ -75,6 +76,16 @@ def test_of_many_runs_the_first_six_have_a_panel(n_runs, panels):
     assert sum(axes.axison for axes in figure.axes) == panels
 
 
+@pytest.mark.parametrize("n_rounds", [1, 2, 12])
+def test_rounds_are_whole_numbers(n_rounds):
+    rounds, candidates = round_tables(outputs_table(n_rounds=n_rounds), n_rounds)
+    (axes,) = scores_by_round(rounds, candidates).axes
+    low, high = axes.get_xlim()
+    ticks = [tick for tick in axes.get_xticks() if low <= tick <= high]
+    assert ticks
+    assert all(tick in range(1, n_rounds + 1) for tick in ticks)
+
+
 def test_merged_is_in_the_legend_only_where_there_was_one():
     rounds, candidates = round_tables(outputs_table())
     assert "merged" in [text.get_text() for text in scores_by_round(rounds, candidates).legends[0].texts]
@@ -129,6 +140,11 @@ def test_one_runs_error_is_that_of_its_outputs_and_none_where_they_are_the_same(
 def test_words():
     names = ["base", "single, 33 examples", "single, equal tokens", "round 2"]
     assert [model_words(name) for name in ("base", "single_33", "single_equal_tokens", "round_2")] == names
+    short = ["base", "single, 33", "equal tokens", "round 2"]
+    assert [short_model_words(name) for name in ("base", "single_33", "single_equal_tokens", "round_2")] == short
+    assert [phi_words(phi) for phi in ("distilled:/a/head", "distilled:a/head", "classifier")] == [
+        *("distilled:head", "distilled:a/head", "classifier"),
+    ]
     assert plain("a\n b\u202ec" + "d" * 9, 8) == "a b\ufffdcdd…"
 
 
@@ -169,6 +185,14 @@ def test_the_page_of_one_run_holds_the_numbers(tmp_path):
     assert names == ["distance_by_model", *values, "scores_by_round", "workers_in_a_row"]
     assert sum(tag == "img" for tag, _ in page.tags) == len(names)
     assert page_of(folder) == text
+
+
+def test_wide_tables_stand_in_boxes_that_scroll(tmp_path):
+    text = page_of(write_llm_run(tmp_path / "run"))
+    for name, label in (("broad", "All models"), ("scroll", "All rounds")):
+        box = f'<div class="{name}" tabindex="0" role="region" aria-label="{label}">\n<table>'
+        assert box in text
+        assert re.search(rf"^\.{name} {{[^}}]*overflow(-x)?: auto", text, re.MULTILINE)
 
 
 def test_outputs_stand_side_by_side_as_they_came(tmp_path):

@@ -152,6 +152,23 @@ def test_bars_show_the_single_model_of_equal_tokens_that_the_variant_is_held_aga
         assert [bar.get_height() for bar in upper.patches[3:6]] == pytest.approx([equal] * 3)
 
 
+def test_bars_say_whose_steps_the_single_model_of_equal_tokens_has(cells):
+    table = by_emotion(read_cells(cells).table)
+    for best, steps in (("merging", ""), ("halving", ", in steps of halving")):
+        upper, lower = bars_by_emotion(table, best).axes
+        said = [text.get_text() for axes in (upper, lower) for text in axes.get_legend().get_texts()]
+        assert {"single, 100 examples", f"single, equal tokens{steps}", f"against equal tokens{steps}"} <= set(said)
+
+
+def test_a_variant_is_judged_by_its_last_round_however_many_there_are(tmp_path):
+    for number, name in enumerate(("tournament", "merging")):
+        found = distances(0.0) | {"round_2": 0.5 + number / 10, "round_10": 0.3 + number / 10}
+        write_cell(tmp_path / "love/seed-0" / name, {model: d for model, d in found.items() if model != "round_3"})
+    write_cell(tmp_path / "love/seed-0/halving", {"single_100": 1.0, "single_equal_tokens": 1.0, "round_2": 0.2})
+    row = read_cells(tmp_path).table.iloc[0]
+    assert [row[name] for name in ("tournament", "merging", "halving")] == pytest.approx([0.3, 0.4, 0.2])
+
+
 @pytest.mark.parametrize(("best", "status"), [(0.4, 0), (0.7, 1)])
 def test_the_command_writes_the_files_and_says_whether_it_is_enough(best, status, tmp_path, monkeypatch, capsys):
     for seed in range(2):
@@ -190,6 +207,10 @@ def two_cells(root, variant, **changed):
         (
             lambda root: write_cell(root / "love/seed-0/tournament", {"base": 1.0, "round_3": 1.0}),
             "single_33.*is missing",
+        ),
+        (
+            lambda root: write_cell(root / "love/seed-0/tournament", dict.fromkeys(BASELINES, 1.0)),
+            "round_1.*is missing",
         ),
         (lambda root: write_cell(root / "love/seed-0/tournament", distances(0.5), phi="other"), "by one Φ"),
         (lambda root: write_cell(root / "love/seed-0/tournament", distances(0.5), weights="v"), "one base model"),

@@ -103,6 +103,13 @@ def test_texts_to_be_judged_are_not_fitted_to(given, made, tmp_path):
         refuse_fitted(load_phi("distilled", str(tmp_path / "all")), judged)
 
 
+def test_an_encoder_of_a_relative_place_is_found_from_elsewhere(given, tmp_path, monkeypatch):
+    monkeypatch.chdir(given)
+    run(given, tmp_path / "phi", encoder="encoder")
+    monkeypatch.chdir(tmp_path)
+    assert load_phi("distilled", str(tmp_path / "phi"))(["a"]).shape == (1, 2)
+
+
 def test_a_text_and_its_double_are_left_out_together():
     draws = np.random.default_rng(0)
     features = np.repeat(draws.normal(size=(100, 100)), 2, axis=0)
@@ -153,6 +160,8 @@ def change(folder, **values):
 @pytest.mark.parametrize(
     ("rows", "options", "says"),
     [
+        ([{"text": "a", "scores": [0.1, float("nan")]}], {}, "scored.jsonl:1: scores must be a list of numbers"),
+        ([{"text": "a", "scores": [0.1, 0.2]}], {"--out": "scored.jsonl/phi"}, "a folder that can be written"),
         ([{"text": "a"}], {}, "scored.jsonl:1: key 'scores' is missing"),
         ([{"text": "a", "scores": [0.1, 2]}], {}, "scored.jsonl:1: scores must be a list of numbers from 0 to 1"),
         ([{"text": "a", "scores": [0.1, 0.2]}, {"text": "b", "scores": [1]}], {}, "scored.jsonl:2: scores must be 2"),
@@ -182,6 +191,7 @@ def test_bad_input_of_the_command_is_one_line(given, tmp_path, monkeypatch, caps
     own |= {"--encoder": str(given / "encoder")}
     assert call(["data", "distill", *(word for pair in own.items() for word in pair)]) == 2
     check_line(capsys.readouterr().err, (says,))
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_command_prints_the_quality(given, tmp_path, capsys):

@@ -1,4 +1,11 @@
+import re
+from pathlib import Path
+
+import pytest
+
+from crowd_sim import load_config, run
 from crowd_sim.config import RunConfig
+from crowd_sim.errors import InputError
 from crowd_sim.results.folder import fingerprint
 
 
@@ -22,3 +29,36 @@ def test_results_of_texts_depend_on_all_but_the_actors():
     assert of(actors={"trainers": {"number": 3}}) == first
     assert of(crowd={"source": "example_feedback", "target": "terse", "n_workers": 8}) != first
     assert of(llm={"generation": {"temperature": 0.5}}) != first
+
+
+def test_a_merged_model_is_no_other_result_and_older_folders_stay_known():
+    crowd = {"source": "example_feedback", "target": "warm", "n_workers": 8}
+    content = {"crowd": crowd, "tournament": {"rounds": 1}, "valuation": {"method": "none"}}
+    plain, merged = (
+        RunConfig.parse(content | {"llm": {"merged_model": wanted}}).determinants() for wanted in (False, True)
+    )
+    assert plain == merged
+    assert plain["llm"]["merged_model"] is False  # as it stands in the fingerprints of folders that are there
+
+
+ROOT = Path(__file__).parents[2]
+CONFIGS = sorted((ROOT / "experiments" / "configs").glob("llm_*.yaml"))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_the_configurations_that_come_with_the_project_are_some(path):
+    config = load_config(path)
+    assert config.llm is not None
+    published = set((ROOT / "experiments" / "paper" / "published_llm.csv").read_text().replace("\n", ",").split(","))
+    for target in re.findall(r"crowd\.target=(\w+)", path.read_text(encoding="utf-8")):
+        assert target in published  # those that the neighbourhoods are published for
+
+
+def test_there_are_such_configurations():
+    assert len(CONFIGS) >= 3
+
+
+def test_the_python_face_says_what_there_is_for_language_models(tmp_path):
+    with pytest.raises(InputError, match=r"^llm: .*`crowd-sim run`.* experiments\.llm_running\.run_llm$"):
+        run(load_config(CONFIGS[-1]), tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -1,7 +1,9 @@
 """A whole run: stopped and gone on with, damaged and repaired, and what its baselines cost."""
 
+import io
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,7 @@ from crowd_sim.errors import InputError
 from crowd_sim.learners.lora import LoraLearner, shared_learner
 from crowd_sim.llm.checkpoints import FolderMemo
 from crowd_sim.llm.originality import copied, distinct
-from experiments.llm_running import run_llm
+from experiments.llm_running import llm_table, run_llm
 from experiments.status import status_lines
 from tests.bad_input.command import IN_PROCESS
 from tests.llm.small import config
@@ -176,6 +178,36 @@ def test_the_final_adapter_generates_with_plain_peft_what_was_reported(parts, tm
             ids = torch.tensor([tokenizer(TEMPLATE.replace("{prompt}", prompt))["input_ids"]])
             out = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=8)
             assert tokenizer.decode(out[0, ids.shape[1] :], skip_special_tokens=True) == text
+
+
+def test_a_finished_run_writes_its_merged_model_when_asked_later(whole, tmp_path, monkeypatch, capfd):
+    setup, finished = whole
+    folder = tmp_path / "run"
+    shutil.copytree(finished.folder, folder)
+    monkeypatch.setattr(LoraLearner, "tune", lambda *_: pytest.fail("nothing is to be tuned again"))
+    run(setup.model_copy(update={"llm": setup.lora.model_copy(update={"merged_model": True})}), folder)
+    merged = {f"merged/run-{number}/model.safetensors" for number in range(2)}
+    after = tables(folder)
+    assert merged <= after.keys()
+    kept = {name for name in tables(finished.folder) if name != "config.yaml"}
+    assert all(after[name] == tables(finished.folder)[name] for name in kept)
+    assert capfd.readouterr().err == ""
+
+
+def test_its_table_fits_80_columns(whole):
+    _, finished = whole
+    reports = [
+        replace(r, tokens_trained=1_234_567, tokens_generated=123_456, seconds=1234.5) for r in finished.outcome.reports
+    ]
+    console = Console(width=80, file=io.StringIO())
+    console.print(llm_table(replace(finished, outcome=replace(finished.outcome, reports=tuple(reports)))))
+    text = console.file.getvalue()
+    assert "…" not in text
+    title = next(line for line in text.splitlines() if line.strip())
+    assert title.strip() == "distance to target.txt, Φ = embedding:phi"
+    assert "1,234,567" in text
+    for head in ("distance ± s.e.", "distinct", "copied", "trained", "generated"):
+        assert head in text
 
 
 @pytest.mark.parametrize("selection", ["best", "merge", "halving"])
