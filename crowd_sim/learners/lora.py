@@ -20,6 +20,7 @@ from crowd_sim.learners.generation import GenerateJob, Sampling, generate
 from crowd_sim.learners.hub import digest
 from crowd_sim.learners.packing import Tokens
 from crowd_sim.learners.phi import Phi, load_phi
+from crowd_sim.learners.prompts import plain_ids, prompt_ids
 from crowd_sim.learners.tuning import Key, Training, Tuned, TuneJob, tune
 from crowd_sim.random import Purpose
 
@@ -30,7 +31,7 @@ class LearnerSpec:
 
     Attributes:
         model, device, dtype, threads: see `load_base`.
-        prompt_template: a text with `{prompt}`; None: the model's chat template.
+        prompt_template: see `crowd_sim.learners.prompts.prompt_ids`.
         lora, training, sampling: how adapters look, are tuned, and draw outputs.
         max_tokens: of an example, prompt and response.
         cut: whether longer responses are cut rather than refused.
@@ -239,7 +240,7 @@ class LoraLearner:
     def tokens(self, example: Example) -> tuple[Tokens, bool]:
         """An example in tokens, and whether its response was cut to `max_tokens`."""
         prompt = self._prompt(example.prompt)
-        response = (*self._ids(example.response), self.base.tokenizer.eos_token_id)
+        response = (*plain_ids(self.base.tokenizer, example.response), self.base.tokenizer.eos_token_id)
         room = self._spec.max_tokens - len(prompt)
         total = len(prompt) + len(response)
         if total > self._spec.max_tokens and (room < 1 or not self._spec.cut):
@@ -250,20 +251,7 @@ class LoraLearner:
         return Tokens(prompt, response, len(response)), total > self._spec.max_tokens
 
     def _prompt(self, prompt: str) -> tuple[int, ...]:
-        tokenizer = self.base.tokenizer
-        if self._spec.prompt_template is not None:
-            text = self._spec.prompt_template.replace("{prompt}", prompt)
-        elif tokenizer.chat_template:
-            turn = [{"role": "user", "content": prompt}]
-            text = tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=False)
-        else:
-            raise InputError("llm.prompt_template", None, "must be given: the model has no chat template")
-        if not (ids := self._ids(text)):
-            raise InputError("prompt", prompt, "must have at least one token; the model's tokenizer makes none of it")
-        return ids
-
-    def _ids(self, text: str) -> tuple[int, ...]:
-        return tuple(self.base.tokenizer(text, add_special_tokens=False)["input_ids"])
+        return prompt_ids(self.base.tokenizer, self._spec.prompt_template, prompt)
 
 
 def _is_finite(adapter: Adapter) -> bool:
