@@ -20,6 +20,7 @@ from crowd_sim.learners.generation import GenerateJob, Sampling, generate
 from crowd_sim.learners.hub import digest
 from crowd_sim.learners.packing import Tokens
 from crowd_sim.learners.phi import Phi, load_phi
+from crowd_sim.learners.probe import check_architecture, window
 from crowd_sim.learners.prompts import plain_ids, prompt_ids
 from crowd_sim.learners.tuning import Key, Training, Tuned, TuneJob, tune
 from crowd_sim.random import Purpose
@@ -133,7 +134,8 @@ class LoraLearner:
     """Tunes and judges candidates. Calls leave nothing behind: each is a function of its arguments alone.
 
     Raises:
-        InputError: the model, Φ or the packages they need are not there.
+        InputError: the model, Φ or the packages they need are not there; a model of an architecture that cannot be tuned here,
+            or that looks at fewer than `max_tokens`.
     """
 
     def __init__(self, spec: LearnerSpec) -> None:
@@ -141,7 +143,12 @@ class LoraLearner:
         self.base: Base = load_base(spec.model, spec.device, spec.dtype, spec.threads)
         if spec.max_tokens > self.base.context:
             raise InputError("llm.max_tokens", spec.max_tokens, f"must be at most the context, {self.base.context}")
+        seen = window(self.base)
+        if seen is not None and spec.max_tokens > seen:
+            allowed = f"must be at most the window of the model's sliding attention, {seen}"
+            raise InputError("llm.max_tokens", spec.max_tokens, allowed)
         self.stack = AdapterStack(self.base, spec.lora)
+        check_architecture(self.base, self.stack)
         try:
             self._phi: Phi = load_phi(spec.phi_kind, spec.phi_model, self.base.device.type)
         except InputError as error:
