@@ -111,6 +111,7 @@ class Facts:
         phi: the name of Φ.
         n_dimensions: d.
         n_cut: examples whose response was cut to `max_tokens`.
+        n_cut_targets: target texts that were cut: to what Φ reads, or to `max_tokens` as responses of validation.
         n_parameters: trained per adapter.
         weights: of base and Φ, see `crowd_sim.learners.hub.digest`.
     """
@@ -120,6 +121,7 @@ class Facts:
     phi: str
     n_dimensions: int
     n_cut: int
+    n_cut_targets: int
     n_parameters: int
     weights: str
 
@@ -154,15 +156,26 @@ class LoraLearner:
         except InputError as error:
             raise _of_phi(error) from None
 
-    def facts(self, contributions: Contributions, prompts: Sequence[str]) -> Facts:
+    def facts(self, contributions: Contributions, prompts: Sequence[str], validation: Sequence[Example]) -> Facts:
         """Check all examples and the prompts that outputs will be drawn for, and say what there is to say.
 
+        Args:
+            contributions: of the workers that take part.
+            prompts: that outputs will be drawn for.
+            validation: the target's texts as responses, in their order; empty where nothing is validated.
+
         Raises:
-            InputError: an example of too many tokens, where such are refused, or whose prompt alone has too many; a prompt
-                that leaves no room in the context for `max_new_tokens`, or of no tokens; a Φ fitted to texts it would judge.
+            InputError: an example or a target's text of too many tokens, where such are refused, or an example whose prompt
+                alone has too many; a prompt that leaves no room in the context for `max_new_tokens`, or of no tokens; a Φ
+                fitted to texts it would judge.
         """
-        examples = contributions.in_turn()
-        n_cut = sum(self.tokens(example)[1] for example in examples)
+        n_cut = sum(
+            self._is_cut(example, f" of worker {worker}")
+            for worker, own in zip(contributions.ids, contributions.examples, strict=True)
+            for example in own
+        )
+        cut_targets = self._cut_by_phi(contributions.target_texts)
+        cut_targets |= {row for row, example in enumerate(validation) if self._is_cut(example, " of the validation")}
         room = self.base.context - self._spec.sampling.max_new_tokens
         for prompt in prompts:
             if (n := len(self._prompt(prompt))) > room:
@@ -171,7 +184,8 @@ class LoraLearner:
                 )
                 raise InputError("prompt", prompt, allowed)
         try:
-            refuse_fitted(self._phi, [*(example.response for example in examples), *contributions.target_texts])
+            responses = [example.response for example in contributions.in_turn()]
+            refuse_fitted(self._phi, [*responses, *contributions.target_texts])
         except InputError as error:
             raise _of_phi(error) from None
         weights = self.stack.initial(0, 0)
@@ -181,6 +195,7 @@ class LoraLearner:
             phi=self._phi.name,
             n_dimensions=self._phi.n_dimensions,
             n_cut=n_cut,
+            n_cut_targets=len(cut_targets),
             n_parameters=sum(part.size for part in weights.values()),
             weights=digest([self.base.folder, *self._phi.folders]),
         )
@@ -250,15 +265,42 @@ class LoraLearner:
         response = (*plain_ids(self.base.tokenizer, example.response), self.base.tokenizer.eos_token_id)
         room = self._spec.max_tokens - len(prompt)
         total = len(prompt) + len(response)
-        if total > self._spec.max_tokens and (room < 1 or not self._spec.cut):
-            shown = example.response if len(example.response) <= 60 else example.response[:57] + "…"
+        if room < 1:
+            allowed = f"has {len(prompt)} tokens: no room for a response in llm.max_tokens, {self._spec.max_tokens}"
+            raise InputError("prompt of the example", _shown(example.prompt), allowed)
+        if total > self._spec.max_tokens and not self._spec.cut:
             allowed = f"has {total} tokens with its prompt; at most llm.max_tokens, {self._spec.max_tokens}"
-            raise InputError("example", shown, f"{allowed}; llm.long_texts=cut cuts responses")
+            raise InputError("example", _shown(example.response), f"{allowed}; llm.long_texts=cut cuts responses")
         response = response[:room]
         return Tokens(prompt, response, len(response)), total > self._spec.max_tokens
 
+    def _is_cut(self, example: Example, whose: str) -> bool:
+        """Whether an example's response is cut; errors say whose it is."""
+        try:
+            return self.tokens(example)[1]
+        except InputError as error:
+            field = error.field + whose if error.field.endswith("example") else error.field
+            raise InputError(field, error.value, error.allowed) from None
+
+    def _cut_by_phi(self, texts: Sequence[str]) -> set[int]:
+        """Rows of the texts that Φ reads the beginning of."""
+        batcher = self._phi.batcher
+        lengths = batcher.lengths(texts)
+        rows = {row for row, length in enumerate(lengths) if length > batcher.max_length}
+        if rows and not self._spec.cut:
+            first = min(rows)
+            allowed = (
+                f"has {lengths[first]} tokens; at most {batcher.max_length}, which Φ reads; llm.long_texts=cut cuts it"
+            )
+            raise InputError("target text", _shown(texts[first]), allowed)
+        return rows
+
     def _prompt(self, prompt: str) -> tuple[int, ...]:
         return prompt_ids(self.base.tokenizer, self._spec.prompt_template, prompt)
+
+
+def _shown(text: str) -> str:
+    return text if len(text) <= 60 else text[:57] + "…"
 
 
 def _is_finite(adapter: Adapter) -> bool:
