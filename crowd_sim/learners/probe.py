@@ -63,9 +63,8 @@ def check_architecture(base: Base, stack: AdapterStack) -> None:
 def _complaint(base: Base, stack: AdapterStack) -> str | None:
     import torch
 
-    if "local" in getattr(
-        base.model.config, "attention_layers", ()
-    ):  # as GPT-Neo's; too wide for an example as short as these
+    # as GPT-Neo's, too wide to show in examples as short as these
+    if "local" in getattr(base.model.config, "attention_layers", ()):
         return "its local attention counts places in the row"
     vocabulary = base.model.get_input_embeddings().num_embeddings
     ids = tuple(int(i) for i in np.linspace(0, vocabulary - 1, _PROMPT + _RESPONSE + 2)[1:-1])
@@ -77,10 +76,7 @@ def _complaint(base: Base, stack: AdapterStack) -> str | None:
     tolerance = _TOLERANCES[str(base.dtype)]
 
     stack.put([busy], trainable=True)
-    packed = losses_of(base, [pack(examples)]).sum()
-    packed.backward()
-    if not all(weights.grad is not None and weights.grad.isfinite().all() for weights in stack.weights(0)):
-        return "adapters have no finite gradients"
+    packed = losses_of(base, [pack(examples)])[0]
     stack.put([busy], trainable=False)
     logits = _plain(base, [example.prompt + example.response for example in examples])
     predicted = logits[:, _PROMPT - 1 : -1]
