@@ -70,9 +70,9 @@ class RayLearners:
             "trainer", make, actors.trainers.number, actors.failures, measures or Measures(""), self._listen
         )
 
-    def facts(self, contributions: Contributions, prompts: Sequence[str]) -> Facts:
+    def facts(self, contributions: Contributions, prompts: Sequence[str], validation: Sequence[Example]) -> Facts:
         """See `Learners`."""
-        return self._one("facts", contributions, list(prompts))
+        return self._one("facts", contributions, list(prompts), list(validation))
 
     def count(self, groups: Sequence[Sequence[Example]]) -> list[int]:
         """See `Learners`."""

@@ -70,8 +70,17 @@ class Batcher:
             torch.set_num_threads(n_threads)  # threads that start later take the last number set by anyone
         return out
 
+    def lengths(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text, with those that `max_length` leaves out."""
+        if not texts:
+            return []
+        found = self.tokenizer(list(texts), padding=False, split_special_tokens=True, verbose=False)["input_ids"]
+        return [len(ids) for ids in found]
+
     def _tokens(self, texts: Sequence[str]) -> list[list[int]]:
-        found = self.tokenizer(list(texts), truncation=True, max_length=self.max_length, padding=False)["input_ids"]
+        # control tokens that a text spells out are text
+        cut = {"truncation": True, "max_length": self.max_length}
+        found = self.tokenizer(list(texts), padding=False, split_special_tokens=True, **cut)["input_ids"]
         # a tokenizer that adds no token of its own leaves nothing of an empty text
         return [ids or [self.tokenizer.pad_token_id] for ids in found]
 

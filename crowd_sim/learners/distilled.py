@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowd_sim.errors import InputError
+from crowd_sim.learners.batching import Batcher
 from crowd_sim.learners.embedding import Embedding, load_embedding, mean
 from crowd_sim.learners.hub import require
 
@@ -58,6 +59,11 @@ class Distilled:
         """Number of labels."""
         return len(self.labels)
 
+    @property
+    def batcher(self) -> Batcher:
+        """The encoder's."""
+        return self.encoder.batcher
+
     def __call__(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Probabilities float64[m, n_labels]: the mean of the heads'."""
 
@@ -66,7 +72,7 @@ class Distilled:
             heads = zip(*(self.tensors[key] for key in list(SHAPES)[2:]), strict=True)
             return sum(logits(x, *head).double().sigmoid() for head in heads) / len(self.tensors["out.bias"])
 
-        return self.encoder.batcher(texts, probabilities, self.n_dimensions)
+        return self.batcher(texts, probabilities, self.n_dimensions)
 
 
 def refuse_fitted(phi: object, texts: Iterable[str]) -> None:

@@ -179,6 +179,17 @@ def _prefill(base: Base, jobs: Sequence[GenerateJob], width: int) -> _State:
     return _State(out.past_key_values, flat_mask[index], positions[index, -1], out.logits[index, -1])
 
 
+def next_logits(base: Base, stack: AdapterStack, jobs: Sequence[GenerateJob], token: int) -> Any:
+    """Logits behind the first prompt of every job, and behind one more token: float32[K, 2, V], through the cache."""
+    import torch
+
+    stack.put([job.adapter for job in jobs], trainable=False)
+    with torch.no_grad():
+        state = _prefill(base, jobs, 1)
+        then = state.advance(base, torch.full((len(jobs),), token, device=base.device))
+        return torch.stack([state.logits, then.logits], dim=1).float()
+
+
 def _sample(logits: Any, draws: NDArray[np.float64], temperature: float) -> Any:
     """The next token of every row: the inverse of the distribution function at its draw."""
     import torch

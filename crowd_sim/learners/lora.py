@@ -19,6 +19,8 @@ from crowd_sim.learners.generation import GenerateJob, Sampling, generate
 from crowd_sim.learners.hub import digest
 from crowd_sim.learners.packing import Tokens
 from crowd_sim.learners.phi import Phi, load_phi
+from crowd_sim.learners.probe import check_architecture, window
+from crowd_sim.learners.prompts import plain_ids, prompt_ids
 from crowd_sim.learners.tuning import Key, Training, Tuned, TuneJob, tune
 from crowd_sim.random import Purpose
 
@@ -29,7 +31,7 @@ class LearnerSpec:
 
     Attributes:
         model, device, dtype, threads: see `load_base`.
-        prompt_template: a text with `{prompt}`; None: the model's chat template.
+        prompt_template: see `crowd_sim.learners.prompts.prompt_ids`.
         lora, training, sampling: how adapters look, are tuned, and draw outputs.
         max_tokens: of an example, prompt and response.
         cut: whether longer responses are cut rather than refused.
@@ -108,6 +110,7 @@ class Facts:
         phi: the name of Φ.
         n_dimensions: d.
         n_cut: examples whose response was cut to `max_tokens`.
+        n_cut_targets: target texts that were cut: to what Φ reads, or to `max_tokens` as responses of validation.
         n_parameters: trained per adapter.
         weights: of base and Φ, see `crowd_sim.learners.hub.digest`.
     """
@@ -117,6 +120,7 @@ class Facts:
     phi: str
     n_dimensions: int
     n_cut: int
+    n_cut_targets: int
     n_parameters: int
     weights: str
 
@@ -136,7 +140,8 @@ class LoraLearner:
         passes: of the model so far, a sign of life in calls that take long.
 
     Raises:
-        InputError: the model, Φ or the packages they need are not there.
+        InputError: the model, Φ or the packages they need are not there; a model of an architecture that cannot be tuned here,
+            or that looks at fewer than `max_tokens`.
     """
 
     def __init__(self, spec: LearnerSpec) -> None:
@@ -144,7 +149,12 @@ class LoraLearner:
         self.base: Base = load_base(spec.model, spec.device, spec.dtype, spec.threads)
         if spec.max_tokens > self.base.context:
             raise InputError("llm.max_tokens", spec.max_tokens, f"must be at most the context, {self.base.context}")
+        seen = window(self.base)
+        if seen is not None and spec.max_tokens > seen:
+            allowed = f"must be at most the window of the model's sliding attention, {seen}"
+            raise InputError("llm.max_tokens", spec.max_tokens, allowed)
         self.stack = AdapterStack(self.base, spec.lora)
+        check_architecture(self.base, self.stack)
         self.passes = 0
         self.base.model.register_forward_hook(self._passed)
         try:
@@ -152,15 +162,26 @@ class LoraLearner:
         except InputError as error:
             raise _of_phi(error) from None
 
-    def facts(self, contributions: Contributions, prompts: Sequence[str]) -> Facts:
+    def facts(self, contributions: Contributions, prompts: Sequence[str], validation: Sequence[Example]) -> Facts:
         """Check all examples and the prompts that outputs will be drawn for, and say what there is to say.
 
+        Args:
+            contributions: of the workers that take part.
+            prompts: that outputs will be drawn for.
+            validation: the target's texts as responses, in their order; empty where nothing is validated.
+
         Raises:
-            InputError: an example of too many tokens, where such are refused, or whose prompt alone has too many; a prompt
-                that leaves no room in the context for `max_new_tokens`, or of no tokens; a Φ fitted to texts it would judge.
+            InputError: an example or a target's text of too many tokens, where such are refused, or an example whose prompt
+                alone has too many; a prompt that leaves no room in the context for `max_new_tokens`, or of no tokens; a Φ
+                fitted to texts it would judge.
         """
-        examples = contributions.in_turn()
-        n_cut = sum(self.tokens(example)[1] for example in examples)
+        n_cut = sum(
+            self._is_cut(example, f" of worker {worker}")
+            for worker, own in zip(contributions.ids, contributions.examples, strict=True)
+            for example in own
+        )
+        cut_targets = self._cut_by_phi(contributions.target_texts)
+        cut_targets |= {row for row, example in enumerate(validation) if self._is_cut(example, " of the validation")}
         room = self.base.context - self._spec.sampling.max_new_tokens
         for prompt in prompts:
             if (n := len(self._prompt(prompt))) > room:
@@ -169,7 +190,8 @@ class LoraLearner:
                 )
                 raise InputError("prompt", prompt, allowed)
         try:
-            refuse_fitted(self._phi, [*(example.response for example in examples), *contributions.target_texts])
+            responses = [example.response for example in contributions.in_turn()]
+            refuse_fitted(self._phi, [*responses, *contributions.target_texts])
         except InputError as error:
             raise _of_phi(error) from None
         weights = self.stack.initial(0, 0)
@@ -179,6 +201,7 @@ class LoraLearner:
             phi=self._phi.name,
             n_dimensions=self._phi.n_dimensions,
             n_cut=n_cut,
+            n_cut_targets=len(cut_targets),
             n_parameters=sum(part.size for part in weights.values()),
             weights=digest([self.base.folder, *self._phi.folders]),
         )
@@ -243,31 +266,45 @@ class LoraLearner:
     def tokens(self, example: Example) -> tuple[Tokens, bool]:
         """An example in tokens, and whether its response was cut to `max_tokens`."""
         prompt = self._prompt(example.prompt)
-        response = (*self._ids(example.response), self.base.tokenizer.eos_token_id)
+        response = (*plain_ids(self.base.tokenizer, example.response), self.base.tokenizer.eos_token_id)
         room = self._spec.max_tokens - len(prompt)
         total = len(prompt) + len(response)
-        if total > self._spec.max_tokens and (room < 1 or not self._spec.cut):
-            shown = example.response if len(example.response) <= 60 else example.response[:57] + "…"
+        if room < 1:
+            allowed = f"has {len(prompt)} tokens: no room for a response in llm.max_tokens, {self._spec.max_tokens}"
+            raise InputError("prompt of the example", _shown(example.prompt), allowed)
+        if total > self._spec.max_tokens and not self._spec.cut:
             allowed = f"has {total} tokens with its prompt; at most llm.max_tokens, {self._spec.max_tokens}"
-            raise InputError("example", shown, f"{allowed}; llm.long_texts=cut cuts responses")
+            raise InputError("example", _shown(example.response), f"{allowed}; llm.long_texts=cut cuts responses")
         response = response[:room]
         return Tokens(prompt, response, len(response)), total > self._spec.max_tokens
 
-    def _prompt(self, prompt: str) -> tuple[int, ...]:
-        tokenizer = self.base.tokenizer
-        if self._spec.prompt_template is not None:
-            text = self._spec.prompt_template.replace("{prompt}", prompt)
-        elif tokenizer.chat_template:
-            turn = [{"role": "user", "content": prompt}]
-            text = tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=False)
-        else:
-            raise InputError("llm.prompt_template", None, "must be given: the model has no chat template")
-        if not (ids := self._ids(text)):
-            raise InputError("prompt", prompt, "must have at least one token; the model's tokenizer makes none of it")
-        return ids
+    def _is_cut(self, example: Example, whose: str) -> bool:
+        """Whether an example's response is cut; errors say whose it is."""
+        try:
+            return self.tokens(example)[1]
+        except InputError as error:
+            field = error.field + whose if error.field.endswith("example") else error.field
+            raise InputError(field, error.value, error.allowed) from None
 
-    def _ids(self, text: str) -> tuple[int, ...]:
-        return tuple(self.base.tokenizer(text, add_special_tokens=False)["input_ids"])
+    def _cut_by_phi(self, texts: Sequence[str]) -> set[int]:
+        """Rows of the texts that Φ reads the beginning of."""
+        batcher = self._phi.batcher
+        lengths = batcher.lengths(texts)
+        rows = {row for row, length in enumerate(lengths) if length > batcher.max_length}
+        if rows and not self._spec.cut:
+            first = min(rows)
+            allowed = (
+                f"has {lengths[first]} tokens; at most {batcher.max_length}, which Φ reads; llm.long_texts=cut cuts it"
+            )
+            raise InputError("target text", _shown(texts[first]), allowed)
+        return rows
+
+    def _prompt(self, prompt: str) -> tuple[int, ...]:
+        return prompt_ids(self.base.tokenizer, self._spec.prompt_template, prompt)
+
+
+def _shown(text: str) -> str:
+    return text if len(text) <= 60 else text[:57] + "…"
 
 
 def _is_finite(adapter: Adapter) -> bool:

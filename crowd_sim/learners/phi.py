@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowd_sim.errors import InputError
+from crowd_sim.learners.batching import Batcher
 
 CLASSIFIER = "SamLowe/roberta-base-go_emotions"
 """The paper's Φ: 28 probabilities, one for each emotion."""
@@ -38,6 +39,10 @@ class Phi(Protocol):
     @property
     def n_dimensions(self) -> int:
         """D."""
+
+    @property
+    def batcher(self) -> Batcher:
+        """How its texts become tokens, and how many of them it reads."""
 
     def __call__(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Vectors float64[m, d] of m texts; a text may be empty, and so may the list."""

@@ -21,6 +21,10 @@ Texts = Annotated[tuple[str, ...], BeforeValidator(_tuple)]
 Sizes = Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_tuple)]
 
 
+COLDEST = 1e-3
+"""The lowest temperature above 0: logits divided by one much lower overflow."""
+
+
 class PhiConfig(Strict):
     """Φ: what maps an output to a vector."""
 
@@ -47,7 +51,16 @@ class GenerationConfig(Strict):
         None, description="prompts of the report's outputs, in turn; absent: those of the crowd's examples"
     )
     max_new_tokens: int = Field(32, ge=1, le=100_000, description="tokens per output at most")
-    temperature: float = Field(0.7, ge=0, le=100, description="of the draws; 0 takes the likeliest token")
+    temperature: float = Field(
+        0.7, ge=0, le=100, description=f"of the draws, at least {COLDEST:g}; or 0, which takes the likeliest token"
+    )
+
+    @field_validator("temperature")
+    @classmethod
+    def _warm(cls, value: float) -> float:
+        if 0 < value < COLDEST:
+            raise ValueError(f"must be 0, which takes the likeliest token, or at least {COLDEST:g}")
+        return value
 
     @field_validator("selection_prompts", "report_prompts")
     @classmethod
@@ -67,7 +80,8 @@ class LlmConfig(Strict):
     )
     prompt_template: str | None = Field(
         None,
-        description="a text with `{prompt}`, the beginning of every example; absent: the model's own chat template",
+        description="a text with `{prompt}`, the beginning of every example; absent: the model's own chat template (one that "
+        "asks for the date is told 26 July 2024)",
     )
     rank: int = Field(8, ge=1, le=4096, description="r of the LoRA adapters")
     alpha: float = Field(16.0, gt=0, description="the adapters' product is scaled by alpha / rank")
@@ -79,10 +93,15 @@ class LlmConfig(Strict):
     learning_rate: float = Field(1e-3, gt=0, le=10, description="of AdamW, constant")
     max_grad_norm: float = Field(1.0, gt=0, description="an adapter's gradient is scaled down to this norm")
     max_tokens: int = Field(
-        512, ge=4, description="tokens of an example, prompt and response; at most the model's context"
+        512,
+        ge=4,
+        description="tokens of an example, prompt and response; at most the model's context, and the window of its sliding "
+        "attention where it has one",
     )
     long_texts: Literal["refuse", "cut"] = Field(
-        "refuse", description="what happens to an example of more tokens: the run is refused, or the response cut"
+        "refuse",
+        description="what happens to an example of more tokens, or a target's text of more than Φ reads: the run is refused, "
+        "or the response or the text cut, and counted",
     )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="`auto`: a GPU where there is one")
     dtype: Literal["auto", "float32", "bfloat16"] = Field(

@@ -110,10 +110,9 @@ def check(config: RunConfig, contributions: Contributions, learners: Learners) -
         InputError: a text or a prompt that the learner cannot take, or that its Φ was fitted to.
     """
     prompts = tuple(dict.fromkeys(prompt for own in prompts_of(config, contributions) for prompt in own))
-    facts = learners.facts(contributions, prompts)
-    if config.valuation.method != "none":
-        learners.count([contributions.validation()])  # first-order values look at the target's texts, too
-    return facts
+    # first-order values look at the target's texts, too
+    validation = contributions.validation() if config.valuation.method != "none" else ()
+    return learners.facts(contributions, prompts, validation)
 
 
 class _Run:

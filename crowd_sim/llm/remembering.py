@@ -23,9 +23,9 @@ class Remembering:
         self._learners = learners
         self._done: dict[str, Any] = {}
 
-    def facts(self, contributions: Contributions, prompts: Sequence[str]) -> Facts:
+    def facts(self, contributions: Contributions, prompts: Sequence[str], validation: Sequence[Example]) -> Facts:
         """See `Learners`."""
-        return self._learners.facts(contributions, prompts)
+        return self._learners.facts(contributions, prompts, validation)
 
     def count(self, groups: Sequence[Sequence[Example]]) -> list[int]:
         """See `Learners`."""

@@ -17,8 +17,8 @@ from crowd_sim.learners.tuning import Key, Tuned
 class Learners(Protocol):
     """Tune and judge candidates; answers stand in the order of the jobs, and do not depend on where a job is done."""
 
-    def facts(self, contributions: Contributions, prompts: Sequence[str]) -> Facts:
-        """Check the crowd's texts and the prompts that outputs will be drawn for; what there is to record."""
+    def facts(self, contributions: Contributions, prompts: Sequence[str], validation: Sequence[Example]) -> Facts:
+        """Check the crowd's texts, the prompts that outputs will be drawn for and the validation; what there is to record."""
 
     def count(self, groups: Sequence[Sequence[Example]]) -> list[int]:
         """Response tokens of each group's examples, those that one epoch trains."""

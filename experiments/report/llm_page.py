@@ -49,6 +49,7 @@ _FACTS = {
     "dtype": "Computed in",
     "n_parameters": "Parameters per adapter",
     "n_cut": "Examples cut",
+    "n_cut_targets": "Target texts cut",
 }
 
 

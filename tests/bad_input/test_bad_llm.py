@@ -11,9 +11,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from crowd_sim.learners.lora import LoraLearner
 from crowd_sim.llm.config import GenerationConfig, LlmConfig, PhiConfig
+from crowd_sim.llm.experiment import check
+from crowd_sim.llm.people import learner_spec, load_contributions
 from tests.bad_input.command import CONFIGURATION, IN_PROCESS, call, check_line, snapshot
-from tests.llm.small import content, make_parts
+from tests.llm.small import config, content, make_parts
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +75,10 @@ NOWHERE = Path("parts")
             ("selection_prompts = []", "must be a list of prompts, none of them"),
         ),
         (["llm.generation.report_prompts=['a',' ']"], ("report_prompts", "must be a list of prompts, none of them")),
+        (
+            ["llm.generation.temperature=1e-40"],
+            ("llm.generation.temperature = 1e-40", "must be 0, which takes the likeliest token, or at least 0.001"),
+        ),
         (["llm.generation.report_outputs=1"], ("llm.generation.report_outputs = 1", "or equal to 2")),
         (["crowd.source=synthetic"], ("crowd.source = 'synthetic'", "one of goemotions, feedback, example_feedback")),
         (["crowd.target=null"], ("crowd.target", "must be given: a file of texts")),
@@ -223,14 +230,27 @@ def test_target_texts_are_refused(refused):
         (["llm.target_modules=[q_proj,nope]"], ("llm.target_modules = 'nope'", "among the model's: down_proj")),
         (["llm.prompt_template=null"], ("llm.prompt_template", "must be given: the model has no chat template")),
         (["llm.max_tokens=500"], ("llm.max_tokens = 500", "must be at most the context, 128")),
-        (["llm.max_tokens=12"], ("example = ", "has 14 tokens with its prompt", "llm.long_texts=cut cuts responses")),
-        (["llm.max_tokens=8", "llm.long_texts=cut"], ("example = ", "at most llm.max_tokens, 8")),
+        (
+            ["llm.max_tokens=12"],
+            ("example of worker w0 = 'sun 0'", "has 14 tokens with its prompt", "llm.long_texts=cut cuts responses"),
+        ),
+        (
+            ["llm.max_tokens=8", "llm.long_texts=cut"],
+            (
+                "prompt of the example of worker w0 = 'day 0?'",
+                "has 8 tokens: no room for a response in llm.max_tokens, 8",
+            ),
+        ),
+        (
+            ["llm.max_tokens=8"],
+            ("prompt of the example of worker w0 = ", "no room for a response in llm.max_tokens, 8"),
+        ),
         (["llm.single_sizes=[1000]"], ("llm.single_sizes = 1000", "must be at most 12, all examples of the crowd")),
         (["llm.generation.max_new_tokens=121"], ("prompt = 'day 0?'", "has 8 tokens; at most 7, the model's context")),
         (["llm.generation.report_prompts=[" + "a" * 130 + "]"], ("prompt = 'aaa", "has 132 tokens; at most 123")),
         (
             ["valuation.method=exact", "llm.max_tokens=25"],
-            ("example = 'sun and rain all day long'", "has 34 tokens with"),
+            ("example of the validation = 'sun and rain all day long'", "has 34 tokens with"),
         ),
     ],
 )
@@ -324,6 +344,43 @@ def test_long_texts_are_cut_and_counted_where_wanted(parts, tmp_path):
     too_long = sum(2 + len(e["prompt"]) + len(e["response"]) + 1 > 12 for e in examples)
     learner = json.loads((tmp_path / "out" / "summary.json").read_text())["learner"]
     assert 0 < learner["n_cut"] == too_long
+    assert learner["n_cut_targets"] == 0  # nothing is validated, and Φ reads all of them
+
+
+def short_sighted(parts: Path, folder: Path, n_tokens: int) -> Path:
+    """The same Φ, which reads only so many tokens of a text."""
+    shutil.copytree(parts / "phi", folder)
+    (folder / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": n_tokens}))
+    return folder
+
+
+def test_a_target_text_of_which_phi_reads_a_part_is_refused(refused, parts):
+    short_sighted(parts, Path("near"), 9)
+    says = (
+        "target text = 'sun and rain all day long'",
+        "has 25 tokens; at most 9, which Φ reads",
+        "llm.long_texts=cut",
+    )
+    refused(parts, "llm.phi.model=near", says=says)
+
+
+@pytest.mark.parametrize(
+    ("n_tokens", "method", "max_tokens", "n_cut"),
+    [
+        (25, "none", 40, 0),
+        (9, "none", 40, 1),
+        (8, "none", 40, 2),
+        (25, "none", 25, 0),
+        (25, "exact", 25, 1),  # as a response of the validation
+        (9, "exact", 25, 1),  # by both the same
+    ],
+)
+def test_target_texts_that_are_cut_are_counted_once(parts, tmp_path, n_tokens, method, max_tokens, n_cut):
+    phi = {"kind": "embedding", "model": str(short_sighted(parts, tmp_path / "near", n_tokens))}
+    llm = {"long_texts": "cut", "max_tokens": max_tokens, "phi": phi}
+    setup = config(parts, llm=llm, valuation={"method": method})
+    facts = check(setup, load_contributions(setup), LoraLearner(learner_spec(setup)))
+    assert facts.n_cut_targets == n_cut
 
 
 def test_values_of_a_finished_run_are_refused_with_a_hint(parts, tmp_path, capsys):

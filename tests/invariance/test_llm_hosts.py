@@ -85,7 +85,7 @@ def test_one_trainer_changes_no_bit_and_refuses_in_one_line(setup, calm):
         check_same(outcome(setup, learners, InProcess()), calm)
         long = Contributions(("w",), ((Example("p", "x" * 99),),), ("t",))
         with pytest.raises(InputError) as refused:
-            learners.facts(long, ["p"])
+            learners.facts(long, ["p"], ())
     assert "has 103 tokens with its prompt; at most llm.max_tokens, 40" in str(refused.value)
 
 

@@ -13,6 +13,7 @@ from crowd_sim.learners.adapters import AdapterStack, LoraSpec, save_adapter
 from crowd_sim.learners.base import load_base
 from crowd_sim.learners.generation import GenerateJob, Sampling, _sample, generate
 from crowd_sim.learners.tuning import Key
+from crowd_sim.llm.config import COLDEST
 from crowd_sim.random import Purpose
 from tests.learners.busy import busy_adapter
 from tests.learners.tiny_llm import make_tiny_llm, tiny_tokens
@@ -178,6 +179,14 @@ def first_tokens(base, stack, own: GenerateJob, temperature: float) -> np.ndarra
         patch.setattr(module, "_sample", watched)
         generate(base, stack, [own], Sampling(1, temperature))
     return seen[0]
+
+
+def test_the_lowest_temperature_takes_the_likeliest_token():
+    import torch
+
+    logits = torch.tensor([[-300.0, 299.0, 300.0, 0.0]]).repeat(3, 1)
+    draws = np.array([0.0, 0.5, 1 - 1e-16])
+    assert _sample(logits, draws, COLDEST).tolist() == _sample(logits, draws, 0).tolist() == [2, 2, 2]
 
 
 def test_no_draw_takes_a_token_that_cannot_be():

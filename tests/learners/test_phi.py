@@ -104,6 +104,19 @@ def test_no_texts_and_texts_without_tokens(tmp_path, encoder):
     assert np.isfinite(bare([""])).all()
 
 
+def test_control_tokens_in_a_text_are_text(encoder):
+    phi = load_phi("embedding", str(encoder))
+    # the tokenizer knows no letter of it: five unknown ones
+    np.testing.assert_array_equal(phi(["a[PAD]b"]), phi(["a#####b"]))
+
+
+def test_a_text_is_as_long_as_its_tokens_also_those_that_are_left_out(encoder):
+    batcher = load_phi("embedding", str(encoder)).batcher
+    assert batcher.lengths(["", "abc", "a" * 100, "[PAD]"]) == [2, 5, 102, 7]
+    assert batcher.lengths([]) == []
+    assert batcher.max_length == 40
+
+
 def test_a_plain_transformer_is_pooled_by_its_mean(tmp_path):
     save_tokenizer(save_model(tmp_path))
     found = load_phi("embedding", str(tmp_path))(["hello"])

@@ -121,3 +121,18 @@ def test_every_epoch_has_an_order_of_its_own():
     other = [e for batch in batches(replace(job, key=Key(1, 2, 3, 5)), Training(epochs=1)) for e in batch]
     assert other != seen[:20]
     assert generator(1, 2, Purpose.EXAMPLES, 3, 4 << 32).permutation(20).tolist() == [own.index(e) for e in seen[:20]]
+
+
+def test_with_a_sliding_window_examples_that_fit_into_it_lose_what_they_lose_in_plain_peft(tmp_path):
+    folder = make_tiny_llm(tmp_path / "model", "mistral", sliding_window=20)
+    base = load_base(str(folder), "cpu", "float32")
+    stack = AdapterStack(base, SPEC)
+    start = busy_adapter(stack, 0)
+    plain = plain_model(folder, start, SPEC, tmp_path)
+    own = examples(8, 2)
+    assert max(len(example.prompt) + example.n_trained for example in own) <= 20 < len(pack(own).ids)
+    longer = Tokens(PROMPTS[0], tuple(range(30, 60)), 30)  # why it is refused
+    for row, equal in ((own, True), ([longer], False)):
+        stack.put([start], trainable=False)
+        off = abs(losses_of(base, [pack(row)])[0].item() - plain_loss(plain, row).item())
+        assert (off < 1e-5) == equal

@@ -7,7 +7,12 @@ import pytest
 TEMPLATE = "<q>{prompt}<a>"
 
 
-def make_tiny_llm(folder: Path, kind: str = "llama") -> Path:
+NAMES = {"llama": "Llama", "qwen2": "Qwen2", "mistral": "Mistral", "bloom": "Bloom", "mamba": "Mamba", "mpt": "Mpt"}
+"""Of the classes in transformers."""
+
+
+def make_tiny_llm(folder: Path, kind: str = "llama", **settings: object) -> Path:
+    """A model of one of the kinds in `NAMES`; `settings` are of its configuration."""
     torch = pytest.importorskip("torch", reason="needs the extra llm")
     transformers = pytest.importorskip("transformers", reason="needs the extra llm")
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
@@ -31,14 +36,10 @@ def make_tiny_llm(folder: Path, kind: str = "llama") -> Path:
         "eos_token_id": 0,
         "pad_token_id": 0,
     }
-    of_kind = {
-        "llama": (transformers.LlamaConfig, transformers.LlamaForCausalLM),
-        "qwen2": (transformers.Qwen2Config, transformers.Qwen2ForCausalLM),
-    }
-    make_config, make_model = of_kind[kind]
+    make_config, make_model = (getattr(transformers, f"{NAMES[kind]}{part}") for part in ("Config", "ForCausalLM"))
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = make_model(make_config(**sizes))
+        model = make_model(make_config(**sizes, **settings))
         with torch.no_grad():  # at its own scale a model as small as this says the same whatever it reads
             for weights in model.parameters():
                 weights.mul_(4.0 if weights.ndim > 1 else 1.0)
