@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 from crowd_sim.config import RunConfig
@@ -18,12 +19,13 @@ def run(config: RunConfig, out: str | Path | None = None) -> Outcome:
     """Simulate and value a configuration's runs in this process; where `out` is given, write its run folder there.
 
     Raises:
-        InputError: people that cannot be read or are too few, or a folder that cannot be written or holds something else.
+        InputError: people that cannot be read or are too few, or a folder that cannot be written, holds something else, or in
+            which another process is at work.
     """
     population = load_people(config.crowd)
     check_people(config, population)
-    print_of = open_run(Path(out), config, population) if out is not None else None
-    (outcome,) = simulate([config], population, InProcess())
-    if out is not None and print_of is not None:
-        write_run(Path(out), outcome, population, print_of)
+    with open_run(Path(out), config, population) if out is not None else nullcontext() as print_of:
+        (outcome,) = simulate([config], population, InProcess())
+        if out is not None and print_of is not None:
+            write_run(Path(out), outcome, population, print_of)
     return outcome
