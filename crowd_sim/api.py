@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 from crowd_sim.config import RunConfig
@@ -20,7 +21,7 @@ def run(config: RunConfig, out: str | Path | None = None) -> Outcome:
 
     Raises:
         InputError: a configuration with a section `llm`, people that cannot be read or are too few, or a folder that cannot
-            be written or holds something else.
+            be written, holds something else, or in which another process is at work.
     """
     if config.llm is not None:
         allowed = (
@@ -30,8 +31,8 @@ def run(config: RunConfig, out: str | Path | None = None) -> Outcome:
         raise InputError("llm", None, allowed)
     population = load_people(config.crowd)
     check_people(config, population)
-    print_of = open_run(Path(out), config, population) if out is not None else None
-    (outcome,) = simulate([config], population, InProcess())
-    if out is not None and print_of is not None:
-        write_run(Path(out), outcome, population, print_of)
+    with open_run(Path(out), config, population) if out is not None else nullcontext() as print_of:
+        (outcome,) = simulate([config], population, InProcess())
+        if out is not None and print_of is not None:
+            write_run(Path(out), outcome, population, print_of)
     return outcome

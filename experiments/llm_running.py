@@ -102,8 +102,8 @@ def play(
         InputError: texts that are too long, or a folder that cannot be used, or in which another process is at work.
     """
     facts = check(config, contributions, learners)  # what cannot be done is refused before a folder is made
-    print_of = open_llm_run(folder, config, contributions, facts.weights)
-    with Record(folder, print_of, config.runs * contributions.n_workers) as record:
+    opened = open_llm_run(folder, config, contributions, facts.weights)
+    with opened as print_of, Record(folder, print_of, config.runs * contributions.n_workers) as record:
 
         def both(stage: str, done: int, total: int, note: str = "", /) -> None:
             progress(stage, done, total, note)

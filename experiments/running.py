@@ -66,8 +66,8 @@ def run(
     population = load_people(config.crowd)
     check_people(config, population)
     folder = out or Path("runs") / f"{name}-{fingerprint(config.determinants(), population)[:8]}"
-    print_of = open_run(folder, config, population, accept_changes)
-    with Record(folder, print_of, config.runs * config.crowd.n_workers) as record:
+    workers = config.runs * config.crowd.n_workers
+    with open_run(folder, config, population, accept_changes) as print_of, Record(folder, print_of, workers) as record:
         start = time.perf_counter()
         outcome = _simulate(config, population, ray_address, console, record, folder.name)
         write_run(folder, outcome, population, print_of)

@@ -20,8 +20,15 @@ def status_lines(folder: Path) -> Iterator[str]:
     """What there is to say of a run or a sweep, from its folder alone.
 
     Raises:
-        InputError: none has ever been started there.
+        InputError: none has ever been started there, or the folder cannot be read.
     """
+    for name in ("config.yaml", "status.json"):
+        try:
+            (folder / name).open().close()
+        except FileNotFoundError:
+            pass
+        except PermissionError as error:
+            raise InputError("folder", str(folder), f"must be a folder that you can read ({error.strerror})") from None
     lists = None
     with suppress(InputError):
         lists = read_config(folder).get("sweep")

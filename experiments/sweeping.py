@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -23,9 +24,10 @@ from actors.sweep import run_batches_on_ray
 from crowd_sim.errors import InputError
 from crowd_sim.loading import load_content, load_people, people_key
 from crowd_sim.people import check_people
+from crowd_sim.results.at_work import alone
 from crowd_sim.results.folder import fingerprint, open_folder, read_config, write_config, write_json
 from crowd_sim.results.sweep_folder import Standing, SweepFolder
-from crowd_sim.results.sweep_record import SweepRecord
+from crowd_sim.results.sweep_record import SweepRecord, lock_of
 from crowd_sim.sweep import Sweep
 from crowd_sim.sweep_batch import BatchResult, run_batch
 from crowd_sim.sweep_cut import WHOLE, Shard, batches, in_order
@@ -85,10 +87,20 @@ def sweep(
         raise InputError("--shard", f"{shard.number}/{shard.of}", f"the sweep has {plan.n_points:,} points only")
     print_of = _fingerprint(plan)
     folder = out or Path("runs") / f"{name}-{print_of[:8]}"
-    open_folder(folder, print_of)
-    write_config(folder, {**plan.first.model_dump(mode="json"), "sweep": _nested(plan)}, print_of)
     files = SweepFolder(folder, plan)
-    standing = files.standing()
+    with alone(lock_of(folder, shard), partial(open_folder, folder, print_of)):
+        write_config(folder, {**plan.first.model_dump(mode="json"), "sweep": _nested(plan)}, print_of)
+        made_before = files.made()
+        _run_rest(plan, files, shard, retry_failed, ray_address, console)
+        return _finish(files, made_before)
+
+
+def _run_rest(
+    plan: Sweep, files: SweepFolder, shard: Shard, retry_failed: bool, ray_address: str | None, console: Console
+) -> None:
+    """Run what is left of a shard."""
+    with files.turn():
+        standing = files.standing()
     mine = np.zeros(plan.n_points, dtype=bool)
     for numbers in in_order(plan, shard):
         mine[numbers] = True
@@ -101,10 +113,9 @@ def sweep(
         start = time.perf_counter()
         cut = batches(plan, plan.first.actors.sweep.max_runs, shard, settled.copy())
         share = int(mine.sum())
-        with SweepRecord(folder, shard, share, share - todo) as record, _stoppable():
+        with SweepRecord(files.folder, shard, share, share - todo) as record, _stoppable():
             _run(plan, cut, files, standing, ray_address, console, record)
-        write_json(folder / "timing.json", {"seconds": time.perf_counter() - start, "points": todo})
-    return _finish(folder, files, standing)
+        write_json(files.folder / "timing.json", {"seconds": time.perf_counter() - start, "points": todo})
 
 
 def merge(out: Path, shards: Sequence[Path]) -> Swept:
@@ -125,9 +136,10 @@ def merge(out: Path, shards: Sequence[Path]) -> Swept:
     open_folder(out, print_of)
     write_config(out, {**plan.first.model_dump(mode="json"), "sweep": _nested(plan)}, print_of)
     files = SweepFolder(out, plan)
+    made_before = files.made()
     for folder in shards:
         files.take_parts_of(folder)
-    return _finish(out, files, files.standing())
+    return _finish(files, made_before)
 
 
 def _run(
@@ -143,8 +155,7 @@ def _run(
     with shown(console) as progress:
         for results, losses in _results(plan, cut, files, ray_address):
             files.write(results, standing)
-            failed = sum(len(result.failures) for result in results)
-            status = record.progress(sum(len(result.points) for result in results), failed, losses)
+            status = record.progress(results, losses)
             note = f"{status.failed:,} failed" if status.failed else ""
             progress("points", status.points - status.left, status.points, note)
 
@@ -164,18 +175,26 @@ def _results(
                 yield results, measures.failures
 
 
-def _finish(folder: Path, files: SweepFolder, standing: Standing) -> Swept:
-    """Make the tables, figures and the report where no point is left."""
-    done, failed = int(standing.done.sum()), int(standing.failed.sum())
-    first = None
-    if done + failed == len(standing.done):
-        files.compact(standing)
-        first = files.first_failure() if failed else None
-        if done:
-            from experiments.report import write_report
+def _finish(files: SweepFolder, made_before: str) -> Swept:
+    """Make the tables, figures and the report where no point is left; `made_before`: what `files.made` said at the start.
 
-            write_report(folder)
-    return Swept(folder, len(standing.done), done, failed, first)
+    Shards may end together: they look one after the other, so that the last one sees all points, and of several that do the
+    first one makes the tables.
+    """
+    with files.turn():
+        standing = files.standing()
+        done, failed = int(standing.done.sum()), int(standing.failed.sum())
+        first = None
+        if done + failed == len(standing.done):
+            if not files.made_since(made_before):
+                files.compact(standing)
+                if done:
+                    from experiments.report import write_report
+
+                    write_report(files.folder)
+                files.note_made()
+            first = files.first_failure() if failed else None
+    return Swept(files.folder, len(standing.done), done, failed, first)
 
 
 @contextmanager

@@ -48,7 +48,8 @@ def config(kind, n_actors=1, **changes):
 def written(outcome, folder: Path):
     """The run folder's tables and summary."""
     people = load_people(outcome.config.crowd)
-    write_run(folder, outcome, people, open_run(folder, outcome.config, people))
+    with open_run(folder, outcome.config, people) as print_of:
+        write_run(folder, outcome, people, print_of)
     return tables(folder)
 
 

@@ -1,15 +1,20 @@
 """What the house ships for clusters is what Ray, a shell and Kubernetes would read."""
 
 import copy
+import re
+import shlex
 import subprocess
 from pathlib import Path
 
 import pytest
+import typer
 import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
 from crowd_sim.config import RunConfig
 from crowd_sim.loading import load_content
+from crowd_sim.sweep import Sweep
+from experiments.cli import app
 
 ROOT = Path(__file__).parents[1]
 CLUSTERS = ("cluster.yaml", "cluster-onprem.yaml")
@@ -67,3 +72,50 @@ def test_the_rayjob_names_an_entrypoint_and_resources_that_its_workers_have():
     ]
     assert offered == [{"cpu_node": 1}, {"gpu_node": 1}]
     assert "cpu_node" in spec["entrypoint"]
+
+
+def commands(text):
+    """The `crowd-sim` commands in a shell script, each as its words."""
+    lines = text.replace("\\\n", " ").splitlines()
+    words = [shlex.split(line, comments=True) for line in lines if re.search(r"\bcrowd-sim (run|sweep) ", line)]
+    return [found[found.index("crowd-sim") + 1 :] for found in words if "crowd-sim" in found]
+
+
+def shipped():
+    yield "rayjob.yaml", read("experiments/deploy/rayjob.yaml")["spec"]["entrypoint"]
+    for path in sorted((ROOT / "experiments" / "deploy").glob("*.slurm")):
+        yield path.name, path.read_text(encoding="utf-8")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    elsewhere = readme.partition("## Large sweeps")[2].partition("## How it is built")[0]
+    yield "README.md", "\n".join(re.findall(r"^```sh\n(.*?)^```", elsewhere, flags=re.MULTILINE | re.DOTALL))
+
+
+SHIPPED = [(name, words) for name, text in shipped() for words in commands(text)]
+
+
+def test_commands_are_found_everywhere():
+    assert {name for name, _ in SHIPPED} == {"rayjob.yaml", "shards.slurm", "sweep.slurm", "README.md"}
+    assert len(SHIPPED) >= 3 + 5
+
+
+@pytest.mark.parametrize(("name", "words"), SHIPPED, ids=[f"{name}: {' '.join(words)}" for name, words in SHIPPED])
+def test_the_commands_that_are_shipped_are_understood(name, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    group = typer.main.get_command(app)
+    command = group.commands[words[0]]
+    given = command.make_context(words[0], words[1:]).params
+    path = given["configuration"]
+    if path is None or not path.exists():  # one of the reader's own
+        path = tmp_path / "own.yaml"
+        path.write_text("sweep: {seed: [1, 2]}\n" if words[0] == "sweep" else "seed: 1\n")
+    content = load_content(path, list(given["overrides"] or []))
+    (Sweep if words[0] == "sweep" else RunConfig).parse(content)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "experiments" / "deploy").glob("*.slurm")), ids=lambda path: path.name)
+def test_slurm_signals_what_runs_the_command(path):
+    """Without B: Slurm signals what srun has started, with it the batch shell, and so what that execs, alone."""
+    script = path.read_text(encoding="utf-8")
+    in_a_step = re.search(r"^srun ", script, flags=re.MULTILINE) is not None
+    assert in_a_step != (re.search(r"^exec crowd-sim ", script, flags=re.MULTILINE) is not None)
+    assert ("#SBATCH --signal=TERM@60\n" if in_a_step else "#SBATCH --signal=B:TERM@60\n") in script

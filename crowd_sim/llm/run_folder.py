@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -15,6 +18,7 @@ from crowd_sim.llm.card import model_card
 from crowd_sim.llm.experiment import LlmOutcome
 from crowd_sim.llm.people import learner_spec
 from crowd_sim.llm.tables import candidates_table, models_table, outputs_table, rounds_table, summary, workers_table
+from crowd_sim.results.at_work import RUN, alone
 from crowd_sim.results.folder import (
     fingerprint,
     open_folder,
@@ -31,23 +35,32 @@ def llm_fingerprint(config: RunConfig, contributions: Contributions) -> str:
     return fingerprint({**config.determinants(), "contributions": asdict(contributions)})
 
 
-def open_llm_run(folder: Path, config: RunConfig, contributions: Contributions, weights: str) -> str:
+@contextmanager
+def open_llm_run(folder: Path, config: RunConfig, contributions: Contributions, weights: str) -> Iterator[str]:
     """Make the folder (or take one that the same configuration has made) and write config.yaml; the run's fingerprint.
+
+    While the context lasts the folder is nobody else's. One that is refused stays as it was.
 
     A model's folder may hold other weights tomorrow. Stages and utilities made with them must not be mixed with those that are
     here, so their digest (`crowd_sim.learners.lora.Facts`) is written, too; a folder without one is taken for what it says.
 
     Raises:
-        InputError: the folder cannot be written, holds something else, or what other weights have made.
+        InputError: the folder cannot be written, holds something else, or what other weights have made; or another process is
+            at work in it.
+        StorageError: config.yaml cannot be written.
     """
     print_of = llm_fingerprint(config, contributions)
+    with alone(folder / RUN, partial(_check, folder, print_of, weights)):
+        write_config(folder, {**config.model_dump(mode="json"), "weights": weights}, print_of)
+        yield print_of
+
+
+def _check(folder: Path, print_of: str, weights: str) -> None:
     open_folder(folder, print_of)
     found = read_config(folder).get("weights") if (folder / "config.yaml").exists() else None
     if found not in (None, weights):
         allowed = "must be another folder: the files of llm.model or llm.phi.model have changed since this one was made"
         raise InputError("--out", str(folder), allowed)
-    write_config(folder, {**config.model_dump(mode="json"), "weights": weights}, print_of)
-    return print_of
 
 
 def write_llm_run(folder: Path, outcome: LlmOutcome, print_of: str) -> None:

@@ -3,21 +3,46 @@
 from __future__ import annotations
 
 import fcntl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 from crowd_sim.errors import InputError
 
+RUN = "run.lock"
+"""The lock of a run's folder."""
 
-def lock(path: Path) -> IO[str]:
-    """Lock a file; closing it, and the end of the process, give it free.
+T = TypeVar("T")
+
+
+@contextmanager
+def alone(path: Path, check: Callable[[], T]) -> Iterator[T]:
+    """Hold a folder's lock; what `check` makes of the folder while nobody else may change it.
+
+    It is asked before, too: where it raises, the folder is left as it was, without a lock.
 
     Raises:
         InputError: another process has locked it.
     """
-    file = path.open("a")
+    check()
+    with lock(path):
+        yield check()
+
+
+def lock(path: Path, *, wait: bool = False) -> IO[str]:
+    """Lock a file; closing it, and the end of the process, give it free.
+
+    Raises:
+        InputError: another process has locked it, and we do not wait; or it cannot be written.
+    """
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        file = path.open("a")
+    except OSError as error:  # another user's
+        allowed = f"must be a folder that can be written ({error.strerror})"
+        raise InputError("--out", str(path.parent), allowed) from None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except OSError:
         file.close()
         allowed = "must be a folder in which nobody is at work: see `crowd-sim status`"
@@ -26,10 +51,14 @@ def lock(path: Path) -> IO[str]:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether a process has locked the file."""
-    with path.open("a") as file:
+    """Whether a process has locked the file, which may be another user's."""
+    try:
+        file = path.open()
+    except FileNotFoundError:
+        return False
+    with file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # NFS has an exclusive one for writers only
         except OSError:
             return True
     return False

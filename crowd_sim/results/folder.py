@@ -7,7 +7,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ from crowd_sim.errors import InputError, StorageError
 if TYPE_CHECKING:  # importing it costs half a second, and a run's tables are its last work
     import pandas as pd
 
-_TEMPORARY = re.compile(r"\..+\.[0-9]+\.part")
+_LEFT_EARLY = re.compile(r"\..+\.[0-9]+\.part|(run|status-[0-9]+-of-[0-9]+)\.lock")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # s3://…, as pathlib leaves it
 _VERSIONS = ("crowd-sim", "numpy", "scipy", "numba", "pandas", "pyarrow")
 
@@ -56,7 +56,7 @@ def open_folder(folder: Path, print_of: str) -> None:
     found = None
     if (folder / "config.yaml").exists():
         found = read_config(folder).get("fingerprint")
-    elif all(_TEMPORARY.fullmatch(path.name) for path in folder.iterdir()):
+    elif all(_LEFT_EARLY.fullmatch(path.name) for path in folder.iterdir()):
         return  # new, or left by a process that was killed before it had written anything
     if found is None:
         raise InputError("--out", str(folder), "must be a new or empty folder, or one this configuration has made")
@@ -121,6 +121,20 @@ def read_table(path: Path) -> pd.DataFrame | None:
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write JSON; NaN is refused, as JSON has none."""
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def append_lines(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
+    """Add JSON lines to a log; it is opened anew each time, so that a full disk shows here and not when it is closed.
+
+    Raises:
+        StorageError: they cannot be written.
+    """
+    content = "".join(json.dumps(line, default=str) + "\n" for line in lines)
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(content)
+    except OSError as error:
+        raise StorageError(path, error.strerror or str(error)) from error
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,4 +1,4 @@
-"""What a run folder tells of its run while it lives and after: `status.json`, `log.jsonl`, and a lock that dies with it."""
+"""What a run folder tells of its run while it lives and after: `status.json`, `log.jsonl`."""
 
 from __future__ import annotations
 
@@ -7,18 +7,17 @@ import os
 import socket
 import time
 from collections import Counter
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import Any, Self
 
 from crowd_sim.errors import InputError, StorageError
-from crowd_sim.results.at_work import ending, is_locked, lock
+from crowd_sim.results.at_work import RUN, ending, is_locked
 from crowd_sim.results.checkpoints import Checkpoint, Checkpoints
-from crowd_sim.results.folder import write_json
+from crowd_sim.results.folder import append_lines, read_config, write_json
 
-_STATUS, _LOG, _LOCK = "status.json", "log.jsonl", "run.lock"
+_STATUS, _LOG = "status.json", "log.jsonl"
 _SECONDS_BETWEEN_WRITES = 1.0
 
 
@@ -56,10 +55,10 @@ class Status:
 
 
 class Record:
-    """Keeps the record of a run as long as its context lasts.
+    """Keeps the record of a run as long as its context lasts, in a folder that `open_run` has opened.
 
     Raises:
-        InputError: another process is running in the folder.
+        StorageError: it cannot be written; of an error in the context it takes nothing away.
     """
 
     def __init__(self, folder: Path, print_of: str, workers_per_round: int) -> None:
@@ -72,8 +71,6 @@ class Record:
         self._round, self._first = 0, (now, 0)
 
     def __enter__(self) -> Self:
-        self._lock = lock(self._folder / _LOCK)
-        self._log: IO[str] = (self._folder / _LOG).open("a", encoding="utf-8")
         self.tell("started", pid=os.getpid())
         self._write()
         return self
@@ -82,14 +79,15 @@ class Record:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._status.state, self._status.error = ending(error)
-        with suppress(StorageError, OSError):  # the first error is what counts; this one may have the same reason
+        try:
             self.tell(self._status.state, error=self._status.error)
             self._write()
-        self._log.close()
-        self._lock.close()
+        except StorageError:
+            if error is None:  # the first error is what counts; this one may have the same reason
+                raise
 
     def checkpoints(self) -> tuple[Checkpoint, ...]:
-        """The states that can be read, the latest first."""
+        """The states that can be read, the latest first; others are set aside."""
         return tuple(self._checkpoints.read())
 
     def keep(self, checkpoint: Checkpoint) -> None:
@@ -110,11 +108,16 @@ class Record:
             self.tell("checkpoint", stage=stage, seconds=round(seconds, 3))
 
     def tell(self, event: str, *, at: float | None = None, **details: Any) -> None:
-        """Add a line to the log, with run and round."""
+        """Add a line to the log, with run and round.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
         now = time.time() if at is None else at
         line = {"time": round(now, 3), "run": self._folder.name, "round": self._round, "event": event, **details}
-        self._log.write(json.dumps(line, default=str) + "\n")
-        self._log.flush()
+        append_lines(self._folder / _LOG, [line])
+        if event == "checkpoint unusable":  # found where the state was unpacked, maybe on another machine
+            self._checkpoints.set_aside(int(details["round"]))
         if event == "resumed":
             self._status.resumed_from = self._status.checkpoint = self._round = int(details["round"])
             self._first = (time.time(), self._round)
@@ -142,16 +145,31 @@ class Record:
 
 
 def read_status(folder: Path) -> Status:
-    """How far the run in a folder is; `state` is `dead` where the process ended without a word.
+    """How far the run in a folder is; `state` is `dead` where the process ended without a word. Nothing there is changed.
+
+    `checkpoint` of a run that is over is what lies in the folder: the last word may have been written before it.
 
     Raises:
         InputError: no run has ever been started in this folder.
     """
     try:
         status = Status(**json.loads((folder / _STATUS).read_text(encoding="utf-8")))
-        if status.state == "running" and not is_locked(folder / _LOCK):
+        if status.state == "running" and not is_locked(folder / RUN):
             status.state = "dead"
+        if status.state != "running":
+            status.checkpoint = _kept_in(folder)
     except (OSError, ValueError, TypeError):
         allowed = f"must be a folder in which a run has been started: it has no {_STATUS} that can be read"
         raise InputError("folder", str(folder), allowed) from None
     return status
+
+
+def _kept_in(folder: Path) -> int | str | None:
+    """What a run would go on from."""
+    if stages := list((folder / "checkpoints").glob("*.safetensors")):
+        return max(stages, key=lambda path: path.stat().st_mtime_ns).stem
+    try:
+        last = Checkpoints(folder, str(read_config(folder).get("fingerprint"))).last()
+    except InputError:  # nor could it go on then
+        return None
+    return last.round if last else None

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import io
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from crowd_sim.errors import StorageError
+from crowd_sim.results.at_work import lock
 from crowd_sim.results.folder import replace_file, write_bytes, write_table
 from crowd_sim.sweep import Sweep, as_cell
 from crowd_sim.sweep_batch import BatchResult
@@ -29,6 +32,8 @@ Kind = Literal["points", "failures", "workers"]
 
 _BLOCK = 1 << 18
 """Points whose rows are in memory at a time, and rows of a row group."""
+
+_TURN = "tables.lock"
 
 MOST_POINTS_WITH_WORKERS = 2_000
 """Larger sweeps keep no workers: their table would outgrow the points'."""
@@ -107,6 +112,32 @@ class SweepFolder:
             self._write_part("points", self._with_fields(numbers, {"point": pa.array(numbers), **metrics}))
             standing.done[numbers] = True
 
+    def turn(self) -> IO[str]:
+        """A context in which nobody else reads all parts or makes tables of them; waits for it."""
+        return lock(self.folder / _TURN, wait=True)
+
+    def made(self) -> str:
+        """A word that is another one whenever tables and report have been made; empty before that."""
+        path = self.folder / _TURN
+        return path.read_text(encoding="utf-8") if path.exists() else ""
+
+    def made_since(self, before: str) -> bool:
+        """Whether tables of just these parts have been made since `made` was this."""
+        now = self.made()
+        return now != before and now.startswith(self._all_parts())
+
+    def note_made(self) -> None:
+        """Tables and report have been made of the parts that there are.
+
+        Raises:
+            StorageError: that cannot be written.
+        """
+        path = self.folder / _TURN
+        try:
+            path.write_text(f"{self._all_parts()} {uuid.uuid4().hex}", encoding="utf-8")  # in place: a lock is on it
+        except OSError as error:
+            raise StorageError(path, error.strerror or str(error)) from error
+
     def take_parts_of(self, other: Path) -> None:
         """Copy the parts of another folder of the same sweep."""
         for source in sorted((other / "parts").glob("*/*.parquet")):
@@ -179,6 +210,11 @@ class SweepFolder:
         content = buffer.getvalue()
         first = table["point"][0].as_py()
         write_bytes(self.folder / "parts" / kind / f"{first:09d}-{_digest(content)}.parquet", content)
+
+    def _all_parts(self) -> str:
+        """A digest of which parts there are: the same tables are made of the same ones."""
+        paths = (self.folder / "parts").glob("*/*.parquet")
+        return _digest("\n".join(sorted(f"{path.parent.name}/{path.name}" for path in paths)).encode())
 
     def _parts(self, kind: Kind) -> Iterator[pa.Table]:
         for path in sorted((self.folder / "parts" / kind).glob("*.parquet")):

@@ -1,4 +1,4 @@
-"""What a sweep's folder tells of the commands at work in it: a status each, as shards may share a folder, and a lock each."""
+"""What a sweep's folder tells of the commands at work in it: a status, a log and a lock each, as shards may share a folder."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ import os
 import socket
 import time
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from crowd_sim.errors import StorageError
-from crowd_sim.results.at_work import ending, is_locked, lock
-from crowd_sim.results.folder import write_json
+from crowd_sim.results.at_work import ending, is_locked
+from crowd_sim.results.folder import append_lines, write_json
+from crowd_sim.sweep_batch import BatchResult
 from crowd_sim.sweep_cut import Shard
 
 _SECONDS_BETWEEN_WRITES = 1.0
@@ -61,22 +63,30 @@ class SweepStatus:
         return (self.done + self.failed) / max(self.updated - self.started, 1e-9)
 
 
+def lock_of(folder: Path, shard: Shard) -> Path:
+    """What who is at work on a shard has locked."""
+    return folder / f"status-{shard.number}-of-{shard.of}.lock"
+
+
 class SweepRecord:
-    """Keeps a command's status as long as its context lasts.
+    """Keeps a command's status and log as long as its context lasts, in which `lock_of` is its own.
 
     Raises:
-        InputError: another process is at work on the same shard in the folder.
+        StorageError: they cannot be written; of an error in the context it takes nothing away.
     """
 
     def __init__(self, folder: Path, shard: Shard, points: int, there: int) -> None:
-        self._path = folder / f"status-{shard.number}-of-{shard.of}.json"
+        self._folder = folder
+        self._path = lock_of(folder, shard).with_suffix(".json")
+        self._log = folder / f"log-{shard.number}-of-{shard.of}.jsonl"
         now, host = time.time(), socket.gethostname()
         name = f"{shard.number}/{shard.of}"
         self._status = SweepStatus(name, "running", points, there, 0, 0, now, now, os.getpid(), host)
         self._written = 0.0
 
     def __enter__(self) -> Self:
-        self._lock = lock(self._path.with_suffix(".lock"))
+        status = self._status
+        self._tell(("started", {"pid": status.pid, "points": status.points, "there": status.there}))
         self._write()
         return self
 
@@ -84,19 +94,34 @@ class SweepRecord:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._status.state, self._status.error = ending(error)
-        with suppress(StorageError):  # the first error is what counts; this one may have the same reason
+        try:
+            self._tell((self._status.state, {"error": self._status.error}))
             self._write()
-        self._lock.close()
+        except StorageError:
+            if error is None:  # the first error is what counts; this one may have the same reason
+                raise
 
-    def progress(self, done: int, failed: int, losses: Counter[str]) -> SweepStatus:
-        """So many more points have, or have not, come to a result; so many batches were lost so far, by kind."""
-        self._status.done += done
-        self._status.failed += failed
+    def progress(self, results: Sequence[BatchResult], losses: Counter[str]) -> SweepStatus:
+        """More batches have come to a result; so many were lost so far, by kind."""
+        failures = [failure for result in results for failure in result.failures]
+        lost = [kind for kind, n in losses.items() for _ in range(n - self._status.losses.get(kind, 0))]
+        self._status.done += sum(len(result.points) for result in results)
+        self._status.failed += len(failures)
         self._status.losses = dict(losses)
+        self._tell(
+            *(("batch lost", {"failure": kind}) for kind in lost),
+            *(("point failed", {"point": failure.point, "error": failure.error}) for failure in failures),
+        )
         if time.monotonic() - self._written >= _SECONDS_BETWEEN_WRITES:
             self._write()
             self._written = time.monotonic()
         return self._status
+
+    def _tell(self, *events: tuple[str, dict[str, Any]]) -> None:
+        status, now = self._status, round(time.time(), 3)
+        common = {"time": now, "run": self._folder.name, "shard": status.shard, "done": status.done}
+        if events:
+            append_lines(self._log, [{**common, "event": event, **details} for event, details in events])
 
     def _write(self) -> None:
         self._status.updated = time.time()

@@ -12,6 +12,7 @@ from actors.measures import Measures
 from actors.round_manager import run_on_ray
 from crowd_sim.errors import StrategyError
 from crowd_sim.loading import load_people
+from crowd_sim.results.checkpoints import Checkpoint, Checkpoints
 from crowd_sim.results.record import Record, read_status
 from crowd_sim.results.run_folder import open_run, write_run
 from crowd_sim.results.saving import Keeping
@@ -134,8 +135,7 @@ def test_a_shard_that_hangs(expected, tmp_path, monkeypatch):
 
 def run(folder, setup, play=run_on_ray):
     people = load_people(setup.crowd)
-    print_of = open_run(folder, setup, people)
-    with Record(folder, print_of, 120) as record:
+    with open_run(folder, setup, people) as print_of, Record(folder, print_of, 120) as record:
         write_run(folder, play(setup, people, record=record), people, print_of)
     return tables(folder)
 
@@ -153,6 +153,15 @@ def test_a_manager_that_dies_is_built_of_the_checkpoint(expected, tmp_path):
     assert log.count('"event": "actor failed", "pool": "round manager"') == 1
     assert log.count('"event": "resumed"') <= 1  # it was told of the rounds before, or had died too early to tell
     assert read_status(tmp_path).failures == {"death": 1}
+
+
+def test_a_checkpoint_that_the_manager_cannot_use_is_set_aside_where_the_folder_is(expected, tmp_path):
+    with open_run(tmp_path, setup(), load_people(setup().crowd)) as print_of:
+        Checkpoints(tmp_path, print_of).write(Checkpoint(11, b"of another version"))
+    assert run(tmp_path, setup()) == expected
+    names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert "round-00000011.unusable" in names
+    assert names[-1] == "round-00000012.checkpoint"
 
 
 @pytest.mark.parametrize(

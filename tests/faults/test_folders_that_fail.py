@@ -1,19 +1,29 @@
 """Drivers that die and disks that fail: the run goes on from its folder, with the same result."""
 
 import errno
+import fcntl
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import yaml
 
-from crowd_sim.results.record import read_status
+import crowd_sim
+from crowd_sim.errors import InputError, StorageError
+from crowd_sim.results.at_work import RUN, lock
+from crowd_sim.results.checkpoints import Checkpoint, Checkpoints
+from crowd_sim.results.folder import read_config
+from crowd_sim.results.record import Record, read_status
+from crowd_sim.results.saving import Keeping
 from experiments.bench.processes import family
-from tests.bad_input.command import IN_PROCESS, call
+from experiments.cli import main
+from tests.bad_input.command import IN_PROCESS, call, check_line, snapshot
 from tests.runs import KINDS, config, digest, simulated, tables, written
 
 ROOT = Path(__file__).parents[2]
@@ -166,6 +176,146 @@ def test_changes_are_refused_unless_told(folder, capsys):
     assert call(["run", "--resume", "out", *IN_PROCESS]) == 0
     assert call(arguments("tournament.rounds=15", *IN_PROCESS)) == 0
     assert call(arguments(*IN_PROCESS)) == 2
+
+
+def test_a_refused_command_changes_nothing_in_the_folder_of_a_run_that_is_alive(folder, capsys):
+    assert call(arguments(*IN_PROCESS)) == 0
+    before = snapshot(folder / "out")
+    with lock(folder / "out" / RUN):
+        for more in (["tournament.rounds=15", "--accept-changes"], ["actors.crowd.number=1"]):
+            assert call(["run", "--resume", "out", *more, *IN_PROCESS]) == 2
+            check_line(capsys.readouterr().err, ["must be a folder in which nobody is at work"])
+        with pytest.raises(InputError, match="nobody is at work"):
+            crowd_sim.run(crowd_sim.load_config("out/config.yaml", ["actors.crowd.number=1"]), "out")
+    assert snapshot(folder / "out") == before
+
+
+def test_a_folder_of_something_else_gets_no_lock(folder, capsys):
+    Path("other").mkdir()
+    Path("other", "config.yaml").write_text("fingerprint: abc\n")
+    before = snapshot(folder)
+    assert call(arguments(*IN_PROCESS, out="other")) == 2
+    assert "results of another configuration" in capsys.readouterr().err
+    assert snapshot(folder) == before
+    Path("left").mkdir()
+    Path("left", RUN).touch()  # by a process that was killed before it had written anything else
+    assert call(arguments(*IN_PROCESS, out="left")) == 0
+
+
+def unusable(folder, round_number, print_of=None):
+    """A whole checkpoint whose content is another version's, or one of another fingerprint."""
+    print_of = print_of or read_config(folder / "out")["fingerprint"]
+    Checkpoints(folder / "out", print_of).write(Checkpoint(round_number, b"of another version"))
+    return f"round-{round_number:08d}.unusable"
+
+
+def test_checkpoints_that_cannot_be_used_are_set_aside_and_new_ones_kept(folder, expected):
+    assert call(arguments(*IN_PROCESS)) == 0
+    aside = sorted([unusable(folder, 12), unusable(folder, 11, "another"), unusable(folder, 10)])
+    Path("out", "summary.json").unlink()
+    after_round, seen = Keeping.after_round, []
+
+    def killed(self, course):
+        after_round(self, course)
+        seen.append((course.state.round, checkpoints(folder)))
+        if course.state.round == 7:
+            raise ZeroDivisionError
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Keeping, "after_round", killed)
+        patch.setattr(Keeping, "stopped", lambda *_: None)
+        with pytest.raises(ZeroDivisionError):
+            main(["run", "--resume", "out", *IN_PROCESS])
+    assert seen[0] == (1, aside)
+    assert checkpoints(folder) == ["round-00000004.checkpoint", "round-00000006.checkpoint", *aside]
+    assert call(["run", "--resume", "out", *IN_PROCESS]) == 0
+    assert read_status(folder / "out").resumed_from == 6
+    assert tables(folder / "out") == expected
+    log = [json.loads(line) for line in Path("out", "log.jsonl").read_text().splitlines()]
+    assert [line["round"] for line in log if line["event"] == "checkpoint unusable"] == [12, 10]
+
+
+def test_a_checkpoint_costs_no_later_one(tmp_path):
+    """Also where nobody has heard yet that the later ones are unusable, as a manager on Ray died before it could tell."""
+    kept = Checkpoints(tmp_path, "print")
+    for round_number in (28, 30, 2, 4, 6):
+        kept.write(Checkpoint(round_number, b""))
+    names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert names == [f"round-{round_number:08d}.checkpoint" for round_number in (4, 6, 28, 30)]
+
+
+def test_status_of_a_dead_run_looks_where_it_goes_on(folder, capsys):
+    assert call(arguments(*IN_PROCESS)) == 0
+    said = Path("out", "status.json")
+    # the last word was written long before it died, and the last checkpoint is damaged
+    said.write_text(json.dumps({**json.loads(said.read_text()), "state": "running", "checkpoint": 4}))
+    flip(folder / "out" / "checkpoints" / checkpoints(folder)[-1])
+    before = snapshot(folder)
+    capsys.readouterr()
+    assert call(["status", "out"]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert "last checkpoint: round 10" in told
+    assert told[-1] == "`crowd-sim run --resume out` goes on from round 10"
+    assert snapshot(folder) == before
+    assert call(["run", "--resume", "out", *IN_PROCESS]) == 0
+    assert read_status(folder / "out").resumed_from == 10
+
+
+def test_status_of_a_run_of_another_user(folder, monkeypatch, capsys):
+    """Whose files may be read, but not written."""
+    assert call(arguments(*IN_PROCESS)) == 0
+    said = Path("out", "status.json")
+    said.write_text(said.read_text().replace('"finished"', '"running"'))
+    usual, readable = Path.open, ["out/run.lock", "out/status.json", "out/config.yaml"]
+
+    def as_another_user(path, mode="r", *args, **options):
+        if set(mode) & set("wax+") or (str(path).startswith("out/") and str(path) not in readable):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return usual(path, mode, *args, **options)
+
+    monkeypatch.setattr(Path, "open", as_another_user)
+    with lock_as_owner(usual):
+        assert call(["status", "out"]) == 0
+        assert "out: running, process " in capsys.readouterr().out
+    assert call(["status", "out"]) == 0
+    assert "out: dead: process " in capsys.readouterr().out
+    readable.clear()
+    assert call(["status", "out"]) == 2
+    check_line(capsys.readouterr().err, ["must be a folder that you can read (Permission denied)"])
+
+
+@contextmanager
+def lock_as_owner(usual):
+    with usual(Path("out", RUN), "a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+
+
+def test_a_log_that_cannot_be_written_stops_the_run_in_one_line(folder, capsys):
+    Path("out").mkdir()
+    assert call(arguments(*IN_PROCESS)) == 0
+    Path("out", "log.jsonl").unlink()
+    Path("out", "log.jsonl").symlink_to("/dev/full")
+    capsys.readouterr()
+    assert call(arguments(*IN_PROCESS)) == 1
+    check_line(capsys.readouterr().err, ["crowd-sim: out/log.jsonl cannot be written (No space left on device)"])
+
+
+def test_a_log_that_cannot_be_written_hides_no_error(tmp_path):
+    log = tmp_path / "log.jsonl"
+
+    def full(error=None):
+        log.unlink(missing_ok=True)
+        with Record(tmp_path, "print", 1):
+            log.unlink()
+            log.symlink_to("/dev/full")
+            if error:
+                raise error
+
+    with pytest.raises(StorageError, match=r"log.jsonl cannot be written \(No space left"):
+        full()
+    with pytest.raises(ValueError, match="the first"):
+        full(ValueError("the first"))
 
 
 def test_status_of_what_is_no_run(folder, capsys):

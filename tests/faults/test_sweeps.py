@@ -2,6 +2,7 @@
 
 import errno
 import io
+import json
 import os
 import re
 from collections import Counter
@@ -15,7 +16,8 @@ from rich.console import Console
 from actors.measures import Measures
 from crowd_sim.errors import InputError, StorageError
 from crowd_sim.results import folder as files
-from crowd_sim.results.sweep_record import SweepRecord
+from crowd_sim.results.at_work import is_locked, lock
+from crowd_sim.results.sweep_record import SweepRecord, lock_of
 from crowd_sim.sweep import Sweep
 from experiments import sweeping
 from experiments.running import IN_PROCESS
@@ -251,7 +253,7 @@ def test_the_status_of_a_folder_that_shards_share(tmp_path, script):
     assert sum(map(int, counts.groups())) == 8
     assert said[1] == "shard 1/4:"
     assert said[2].startswith("finished, ")
-    with SweepRecord(tmp_path / "s", sweeping.WHOLE, 16, 8):
+    with lock(lock_of(tmp_path / "s", sweeping.WHOLE)), SweepRecord(tmp_path / "s", sweeping.WHOLE, 16, 8):
         assert list(status_lines(tmp_path / "s"))[1].startswith(f"running, process {os.getpid()}")
         with pytest.raises(InputError, match="in which nobody is at work"):
             sweep(tmp_path / "s", address=IN_PROCESS)
@@ -278,3 +280,117 @@ def test_partial_results_can_be_read_while_a_sweep_runs(tmp_path, script, monkey
     monkeypatch.setattr(sweeping.SweepFolder, "write", watched)
     sweep(tmp_path / "s", address=IN_PROCESS)
     assert seen == [4, 8, 12, 16]
+
+
+def test_shards_that_end_together_make_the_tables_once(tmp_path, script, whole, monkeypatch):
+    """The second one begins and ends when the first one has done its points and not yet looked who else is through."""
+    expected = whole(CONTENT)
+    first, second = (sweeping.Shard(number, 2) for number in (1, 2))
+    run, left, drawn, turns = sweeping._run, [], [], []
+
+    def inside(*args):
+        run(*args)
+        monkeypatch.setattr(sweeping, "_run", run)
+        left.append(sweep(tmp_path / "s", address=IN_PROCESS, shard=second)[0].left)
+
+    monkeypatch.setattr(sweeping, "_run", inside)
+    monkeypatch.setattr("experiments.report.write_report", drawn.append)
+    assert sweep(tmp_path / "s", address=IN_PROCESS, shard=first)[0].left == 0
+    assert left == [0]
+    assert drawn == [tmp_path / "s"]  # the second one has seen all points, the first one that it was done
+    assert tables_of(tmp_path / "s") == expected
+    # whoever comes later may want them anew
+    assert sweep(tmp_path / "s", address=IN_PROCESS, shard=first)[0].done == 16
+    assert len(drawn) == 2
+
+    turn = sweeping.SweepFolder.turn
+
+    def watched(self):
+        context = turn(self)
+        turns.append(is_locked(tmp_path / "s" / "tables.lock"))
+        return context
+
+    monkeypatch.setattr(sweeping.SweepFolder, "turn", watched)
+    sweep(tmp_path / "s", address=IN_PROCESS, shard=second)
+    assert turns == [True, True]  # when it looks what is there, and when it ends
+
+
+def test_points_that_came_since_are_in_the_tables(tmp_path, script, monkeypatch):
+    """Tables that another command has made meanwhile count only if they are made of all that is there now."""
+    script.add("always-raise-9")
+    sweep(tmp_path / "s", address=IN_PROCESS)
+    script.clear()
+    run = sweeping._run
+
+    def inside(*args):
+        monkeypatch.setattr(sweeping, "_run", run)
+        sweep(tmp_path / "s", address=IN_PROCESS, shard=sweeping.Shard(1, 2))  # all points tried: makes tables
+        run(*args)
+
+    monkeypatch.setattr(sweeping, "_run", inside)
+    assert sweep(tmp_path / "s", address=IN_PROCESS, retry_failed=True)[0].done == 16
+    assert len(pd.read_parquet(tmp_path / "s" / "points.parquet")) == 16
+
+
+def test_a_refused_command_leaves_the_configuration_as_it_was(tmp_path, script):
+    sweep(tmp_path / "s", ONE_BATCH, IN_PROCESS)
+    before = (tmp_path / "s" / "config.yaml").read_bytes()
+    others = {**ONE_BATCH, "actors": {"sweep": {"max_runs": 1}}}
+    with lock(lock_of(tmp_path / "s", sweeping.WHOLE)), pytest.raises(InputError, match="nobody is at work"):
+        sweep(tmp_path / "s", others, IN_PROCESS)
+    assert (tmp_path / "s" / "config.yaml").read_bytes() == before
+
+
+def log_of(folder, name="log-1-of-1.jsonl"):
+    return [json.loads(line) for line in (folder / name).read_text().splitlines()]
+
+
+def test_the_log_of_a_sweep(tmp_path, script):
+    script.add("always-raise-9")
+    for number in (1, 2):
+        sweep(tmp_path / "s", address=IN_PROCESS, shard=sweeping.Shard(number, 2))
+    logs = [log_of(tmp_path / "s", f"log-{number}-of-2.jsonl") for number in (1, 2)]
+    for number, log in enumerate(logs, 1):
+        assert {(line["run"], line["shard"]) for line in log} == {("s", f"{number}/2")}
+        assert [line["event"] for line in (log[0], log[-1])] == ["started", "finished"]
+        assert (log[0]["points"], log[0]["there"]) == (8, 0)
+    failed = [line for log in logs for line in log[1:-1]]
+    assert {line["event"] for line in failed} == {"point failed"}
+    assert [line["error"] for line in failed] == ["ZeroDivisionError: a bug of the user's own"] * 4
+    assert sum(log[-1]["done"] for log in logs) == 12
+
+
+def test_the_log_of_a_sweep_tells_of_losses_and_why_it_ended(tmp_path):
+    def stopped(error):
+        with SweepRecord(tmp_path, sweeping.WHOLE, 16, 8) as record:
+            record.progress([], Counter(death=1))
+            record.progress([], Counter(death=2, node=1))
+            raise error
+
+    for error in (KeyboardInterrupt(), ValueError("no")):
+        with pytest.raises(type(error)):
+            stopped(error)
+    log = [(line["event"], line.get("failure"), line.get("error")) for line in log_of(tmp_path)]
+    lost = [("batch lost", kind, None) for kind in ("death", "death", "node")]
+    begun = ("started", None, None)
+    assert log == [begun, *lost, ("interrupted", None, None), begun, *lost, ("failed", None, "ValueError: no")]
+
+
+def test_a_log_that_cannot_be_written_is_told_of_in_one_line_and_hides_nothing(tmp_path):
+    log = tmp_path / "log-1-of-1.jsonl"
+
+    def full(error=None):
+        log.unlink(missing_ok=True)
+        with SweepRecord(tmp_path, sweeping.WHOLE, 16, 8):
+            log.unlink()
+            log.symlink_to("/dev/full")
+            if error:
+                raise error
+
+    says = r"log-1-of-1.jsonl cannot be written \(No space left"
+    with pytest.raises(StorageError, match=says):
+        full()
+    with pytest.raises(StorageError, match=says), SweepRecord(tmp_path, sweeping.WHOLE, 16, 8):
+        pass
+    with pytest.raises(ValueError, match="the first"):
+        full(ValueError("the first"))

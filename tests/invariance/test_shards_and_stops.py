@@ -74,8 +74,7 @@ def test_stopped_in_process_and_resumed_on_ray(expected, tmp_path, stopped):
     """By way of the folder, as the command line does it."""
     setup = config("behaviour", 2, actors__checkpoints__rounds=3)
     people = load_people(setup.crowd)
-    print_of = open_run(tmp_path, setup, people)
-    with Record(tmp_path, print_of, 120) as record:
+    with open_run(tmp_path, setup, people) as print_of, Record(tmp_path, print_of, 120) as record:
         for checkpoint in _first(setup, stopped):
             record.keep(checkpoint)
         events = []

@@ -280,8 +280,11 @@ def test_status_and_log_tell_of_the_stages(whole, tmp_path, monkeypatch):
 
     def stopping(self, name, make):
         if name == "run-0-round-2":
+            before = (folder / "config.yaml").read_bytes()
+            other = setup.model_copy(update={"actors": setup.actors.model_copy(update={"wait": 1.0})})
             with pytest.raises(InputError, match="must be a folder in which nobody is at work"):
-                run(setup, folder)
+                run(other, folder)
+            assert (folder / "config.yaml").read_bytes() == before
             raise Stopped
         return usual(self, name, make)
 
