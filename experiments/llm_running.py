@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from actors.measures import Measures
 from actors.resources import need_of_llm_run, reserved
 from crowd_sim.config import RunConfig
 from crowd_sim.crowd.contributions import Contributions
+from crowd_sim.errors import StorageError
 from crowd_sim.learners.lora import shared_learner
 from crowd_sim.llm.checkpoints import FolderMemo
 from crowd_sim.llm.experiment import LlmOutcome, Memo, Stage, check, simulate_llm
@@ -112,8 +113,11 @@ def play(
         memo = _recorded(FolderMemo(folder / "checkpoints"), record, measures, contributions.n_workers)
         try:
             outcome = simulate_llm(config, contributions, learners, _valuer(host, folder, print_of), both, memo)
-        finally:
-            _tell_failures(record, measures)
+        except BaseException:
+            with suppress(StorageError):  # why it stopped is what counts, and may be just that
+                _tell_failures(record, measures)
+            raise
+        _tell_failures(record, measures)
         write_llm_run(folder, outcome, print_of)
         write_report(folder)
     return outcome
