@@ -150,7 +150,7 @@ def run_on_ray(
 
     Raises:
         InputError: the population is too small.
-        StrategyError: a behaviour of one's own raised.
+        StrategyError: a strategy of one's own raised.
         ClusterError: no room for the actors, or more has failed than may.
         RayTaskError: an error in the code that ran, with its traceback.
         StorageError: a checkpoint cannot be written.

@@ -60,7 +60,7 @@ def run(
     Raises:
         InputError: people or folder that cannot be used.
         ClusterError: no cluster, or one that is too small, or that fails more often than allowed.
-        StrategyError: a behaviour of one's own raised.
+        StrategyError: a strategy of one's own raised.
         StorageError: the folder cannot be written any more.
     """
     population = load_people(config.crowd)

@@ -27,6 +27,7 @@ def setup(**changes):
     common = {
         "crowd__behaviour": "tests.faults.trouble:lazy",
         "tournament__grouping": "tests.faults.trouble:grouping",
+        "tournament__reward": "tests.faults.trouble:reward",
         "actors__checkpoints__rounds": 3,
         "actors__trainers__number": 1,
         "actors__evaluators__number": 1,
@@ -160,6 +161,7 @@ def test_a_manager_that_dies_is_built_of_the_checkpoint(expected, tmp_path):
     [
         ("exit", 2, QuarantinedError, "round 8 of crowd shard 0 is quarantined: crowd shard died at it 2 times"),
         ("raise", 1, StrategyError, r"trouble:lazy' failed \(run 0, round 8\): ZeroDivisionError"),
+        ("reward", 1, StrategyError, r"^tournament.reward = '.*trouble:reward' failed \(round 8\): ZeroDivisionError"),
     ],
 )
 def test_what_cannot_be_made_good_is_named_and_the_run_can_go_on(kind, times, error, says, expected, tmp_path):
@@ -167,8 +169,9 @@ def test_what_cannot_be_made_good_is_named_and_the_run_can_go_on(kind, times, er
     trouble.plan(kind, 8, times)
     with pytest.raises(error, match=says) as caught:
         run(tmp_path, one_shard)
-    if kind == "raise":
-        assert "in lazy" in caught.value.trace
+    if error is StrategyError:
+        assert "in lazy" in caught.value.trace or "in reward" in caught.value.trace
+        assert read_status(tmp_path).error.startswith(f"StrategyError: {str(caught.value)[:80]}")
     check_goes_on(tmp_path, one_shard, expected)
 
 

@@ -169,7 +169,8 @@ def test_a_users_bug_fails_its_points_and_no_other(tmp_path, script, whole, addr
     assert "4 failed" in said
     failures = pd.read_parquet(tmp_path / "s" / "failures.parquet")
     assert failures[["seed", "crowd.n_workers", "attempts"]].to_numpy().tolist() == [[seed, 9, 1] for seed in range(4)]
-    assert set(failures["error"]) == {"ZeroDivisionError: a bug of the user's own"}
+    place = "tournament.grouping = 'tests.faults.callbacks:grouping' failed (round 1)"
+    assert set(failures["error"]) == {f'StrategyError: {place}: ZeroDivisionError("a bug of the user\'s own")'}
     assert failures["traceback"].str.contains("callbacks.py").all()
     assert swept.first_failure["error"] == failures["error"][0]
 
