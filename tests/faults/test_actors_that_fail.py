@@ -1,6 +1,7 @@
 """Actors that fail by a script: each failure is made good exactly once, and the result is the same."""
 
-from contextlib import contextmanager
+import time
+from contextlib import closing, contextmanager
 from functools import partial
 
 import pytest
@@ -9,7 +10,9 @@ import ray
 from actors.failure import QuarantinedError
 from actors.host import RayHost
 from actors.measures import Measures
-from actors.round_manager import run_on_ray
+from actors.pool import Pool, Work
+from actors.round_manager import _Supervisor, run_on_ray
+from crowd_sim.config import FailureConfig
 from crowd_sim.errors import StrategyError
 from crowd_sim.loading import load_people
 from crowd_sim.results.record import Record, read_status
@@ -154,6 +157,43 @@ def test_a_manager_that_dies_is_built_of_the_checkpoint(expected, tmp_path):
     assert log.count('"event": "actor failed", "pool": "round manager"') == 1
     assert log.count('"event": "resumed"') <= 1  # it was told of the rounds before, or had died too early to tell
     assert read_status(tmp_path).failures == {"death": 1}
+
+
+def test_a_manager_that_hangs_is_built_of_the_checkpoint(expected, tmp_path, monkeypatch):
+    trouble.plan("stuck", 8)
+    look, looks = _Supervisor._look, 0
+
+    def looked(self, *patience):
+        nonlocal looks
+        looks += not trouble.left() and not self._measures.failures
+        assert looks < 20, "it answers questions for ever"
+        look(self, *patience)
+
+    # its deadline passes from look to look, of which the first may bring news
+    monkeypatch.setattr(_Supervisor, "_look", looked)
+    monkeypatch.setattr("actors.pool.time", Clock(lambda: looks))
+    assert run(tmp_path, setup()) == expected
+    assert read_status(tmp_path).failures == {"hang": 1}
+    assert trouble.left() == []
+
+
+def test_who_waits_for_an_actor_lives(tmp_path):
+    @ray.remote(num_cpus=0)
+    class Slow:
+        def work(self):
+            while not (tmp_path / "over").exists():
+                time.sleep(0.01)
+
+    measures, signs = Measures("test"), []
+
+    def meanwhile():
+        signs.append(measures.signs)
+        if len(signs) == 3:
+            (tmp_path / "over").touch()
+
+    with closing(Pool("slow", lambda _: Slow.remote(), 1, FailureConfig(), measures, meanwhile)) as pool:
+        pool.gather([Work(0, "work", (), "a long call")])
+    assert signs == sorted(set(signs))
 
 
 @pytest.mark.parametrize(
