@@ -66,7 +66,9 @@ class RoundManager:
     def news(self) -> News:
         """What there is to tell since the last call."""
         checkpoint, self._checkpoint = self._checkpoint, None
-        return News(self._stage, self._measures.take_events(), self._measures.failures, checkpoint, self._measures.signs)
+        return News(
+            self._stage, self._measures.take_events(), self._measures.failures, checkpoint, self._measures.signs
+        )
 
     def _keep(self, checkpoint: Checkpoint) -> None:
         # the folder is where the driver is; an older one that it has not fetched is of no more use

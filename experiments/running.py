@@ -25,6 +25,7 @@ from crowd_sim.results.saving import Keeping
 from crowd_sim.services import InProcess
 from crowd_sim.simulation import Outcome, simulate
 from experiments.progress import shown
+from experiments.stopping import stoppable
 
 IN_PROCESS = "none"
 """The value of --ray-address that means: without Ray."""
@@ -67,7 +68,7 @@ def run(
     check_people(config, population)
     folder = out or Path("runs") / f"{name}-{fingerprint(config.determinants(), population)[:8]}"
     print_of = open_run(folder, config, population, accept_changes)
-    with Record(folder, print_of, config.runs * config.crowd.n_workers) as record:
+    with Record(folder, print_of, config.runs * config.crowd.n_workers) as record, stoppable():
         start = time.perf_counter()
         outcome = _simulate(config, population, ray_address, console, record, folder.name)
         write_run(folder, outcome, population, print_of)
