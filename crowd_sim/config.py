@@ -176,6 +176,9 @@ def _device(value: float) -> float:
     return _divisible(value)
 
 
+_DEVICES = {"neuron_cores", "TPU", "NPU", "HPU", "RBLN", "FURIOSA", "TTNPU", "MBLT"}
+"""Those that Ray counts like GPUs."""
+
 _Amount = Annotated[float, AfterValidator(_divisible)]
 _Devices = Annotated[float, AfterValidator(_device)]
 
@@ -183,6 +186,11 @@ _Devices = Annotated[float, AfterValidator(_device)]
 def _custom(value: dict[str, float]) -> dict[str, float]:
     if {"CPU", "GPU", "memory"} & set(value):
         raise ValueError("must name resources of the cluster's own; CPUs and GPUs have fields of their own")
+    for name in _DEVICES & set(value):
+        try:
+            _device(value[name])
+        except ValueError as error:
+            raise ValueError(f"{name} {error}") from None
     return value
 
 

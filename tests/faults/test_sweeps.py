@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import ray
 from rich.console import Console
 
 from actors.measures import Measures
-from crowd_sim.errors import InputError, StorageError
+from crowd_sim.errors import ClusterError, InputError, StorageError
 from crowd_sim.results import folder as files
 from crowd_sim.results.sweep_record import SweepRecord
 from crowd_sim.sweep import Sweep
@@ -81,6 +82,30 @@ def no_drawing(monkeypatch):
 
 def tables_of(folder):
     return {path.name: path.read_bytes() for path in folder.glob("*.parquet")}
+
+
+@pytest.mark.usefixtures("on_ray")
+def test_a_sweep_for_which_there_is_no_room_says_so_and_gives_up(tmp_path, monkeypatch, capsys):
+    @ray.remote(num_cpus=2)
+    class Other:
+        pass
+
+    other = Other.remote()
+    ray.get(other.__ray_ready__.remote(), timeout=100)
+    monkeypatch.setattr("actors.sweep._POLL", 0.1)
+    monkeypatch.setattr("actors.sweep.SECONDS_BETWEEN_LINES", 0.0)
+    # not the scripted grouping: what has been sent here may still run when others write their script
+    impatient = {
+        **CONTENT,
+        "tournament": {"rounds": 1, "n_groups": 2},
+        "actors": {**CONTENT["actors"], "failures": {"start": 0.5}, "wait": 0.5},
+    }
+    free = r"a batch needs 1 CPUs, and 0 CPUs are free"
+    says = rf"no batch could begin within 1 s \(actors.failures.start and actors.wait\): {free}.*; wait for the others"
+    with pytest.raises(ClusterError, match=says):
+        sweep(tmp_path / "s", impatient)
+    assert re.match(rf"waiting for the cluster, [01] s left: {free}", capsys.readouterr().err)
+    ray.kill(other)
 
 
 @pytest.mark.usefixtures("on_ray")
