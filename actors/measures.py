@@ -31,7 +31,12 @@ class Event:
 
 
 class Measures:
-    """The measures of one run or sweep, all tagged with its name; events pile up until someone takes them."""
+    """The measures of one run or sweep, all tagged with its name; events pile up until someone takes them.
+
+    Attributes:
+        failures: of actors and batches so far, by kind.
+        signs: of life of whoever uses the pools: grows as long as answers come, or are waited for within deadlines.
+    """
 
     def __init__(self, run: str) -> None:
         self._tags = {"run": run}
@@ -44,6 +49,7 @@ class Measures:
         self._retries = RayCounter("crowd_sim_retries", "Calls repeated after a failure.", keys)
         self._recovery = Histogram("crowd_sim_recovery_seconds", "From a failure to the new actor.", _SECONDS, keys)
         self.failures: Counter[str] = Counter()
+        self.signs = 0
         self._events: list[Event] = []
 
     def played(self, rounds: int, workers: int) -> None:
@@ -56,6 +62,10 @@ class Measures:
         for counter, number in ((self._points, points), (self._given_up, failed)):
             if number:  # Ray refuses to add nothing
                 counter.inc(number, self._tags)
+
+    def lives(self) -> None:
+        """Whoever uses the pools does not hang: it watches over its own deadlines."""
+        self.signs += 1
 
     def queued(self, pool: str, calls: int) -> None:
         """So many calls are in flight."""

@@ -81,7 +81,7 @@ class Pool:
 
     def submit(self, work: Work) -> Ticket:
         """Send work; `answer` waits for it."""
-        self._flying += 1
+        self._count(1)
         return self._sent(work)
 
     def answer(self, ticket: Ticket) -> Any:
@@ -100,7 +100,7 @@ class Pool:
                 ticket = self._sent(ticket.work)
             else:
                 break
-        self._flying -= 1
+        self._count(-1)
         member = ticket.work.member
         self._answered[member] = time.monotonic()
         self._budget.answered(member, ticket.work.name)
@@ -109,7 +109,6 @@ class Pool:
     def gather(self, works: Sequence[Work]) -> list[Any]:
         """The answers to all, in their order."""
         tickets = [self.submit(work) for work in works]
-        self._measures.queued(self._kind, self._flying)
         return [self.answer(ticket) for ticket in tickets]
 
     def is_alive(self, member: int) -> None:
@@ -124,6 +123,12 @@ class Pool:
         """Give the actors' resources back."""
         for actor in self.actors:
             ray.kill(actor)
+        self._measures.queued(self._kind, 0)
+
+    def _count(self, calls: int) -> None:
+        self._flying += calls
+        self._measures.queued(self._kind, self._flying)
+        self._measures.lives()
 
     def _sent(self, work: Work) -> Ticket:
         actor, since = self.actors[work.member], time.monotonic()
@@ -137,6 +142,7 @@ class Pool:
             try:
                 return ray.get(ticket.ref, timeout=POLL)
             except GetTimeoutError:
+                self._measures.lives()
                 if self._meanwhile:
                     self._meanwhile()
                 if not is_ready and self._is_ready(member):
@@ -182,6 +188,7 @@ class Pool:
             try:
                 ray.get(self._ready[member], timeout=POLL)
             except GetTimeoutError:
+                self._measures.lives()
                 continue
             except RayError as error:
                 failure = failure_of(error)

@@ -20,7 +20,9 @@ if TYPE_CHECKING:  # importing the configuration costs an actor a second of its 
     from crowd_sim.config import ActorsConfig, PoolConfig, SweepWorkers
 
 _POLL = 1.0
-_SECONDS_BETWEEN_LINES = 10.0
+
+SECONDS_BETWEEN_LINES = 10.0
+"""Between two that tell of waiting."""
 
 RESERVING = 30.0
 """Seconds, besides `actors.wait`, that others on the cluster have to make room."""
@@ -38,10 +40,12 @@ class Need:
     Attributes:
         actors: amounts of resources by Ray's names, one entry per actor.
         wait: seconds that a growing cluster has to come to hold them.
+        streams: whether tasks answer more than once, for which the cluster must be joined itself.
     """
 
     actors: tuple[Mapping[str, float], ...]
     wait: float = 0.0
+    streams: bool = False
 
     @property
     def totals(self) -> dict[str, float]:
@@ -100,12 +104,19 @@ def need_of_evaluators(actors: ActorsConfig) -> Need:
 
 def need_of_sweep(actors: ActorsConfig) -> Need:
     """At least one batch at a time."""
-    return Need((_amounts(actors.sweep),), actors.wait)
+    return Need((_amounts(actors.sweep),), actors.wait, streams=True)
 
 
 def fitting(pool: SweepWorkers) -> int:
     """How many of a pool's tasks the cluster's nodes can run at a time."""
     return sum(_fits(node, _amounts(pool)) for node in _nodes())
+
+
+def lack_of_room(pool: SweepWorkers) -> str:
+    """What a pool's task needs of the cluster, and what is free."""
+    free, amounts = ray.available_resources(), _amounts(pool)
+    there = {name: free.get(name, 0.0) for name in amounts}
+    return f"a batch needs {_words(amounts)}, and {_words(there)} are free, which batches about to begin may hold"
 
 
 def check_capacity(need: Need) -> None:
@@ -124,7 +135,7 @@ def check_capacity(need: Need) -> None:
                 raise ClusterError(f"{lacking}{waited}: lower actors.*.number or what each actor takes, or add nodes")
             if group is None:
                 group = _group(need)  # a demand that the cluster's autoscaler sees
-            if now - said >= _SECONDS_BETWEEN_LINES:
+            if now - said >= SECONDS_BETWEEN_LINES:
                 said = now
                 print(f"waiting for the cluster, {deadline - now:.0f} s left: {lacking}", file=sys.stderr, flush=True)
             time.sleep(min(_POLL, max(deadline - now, 0.0)))

@@ -37,12 +37,14 @@ class News:
         events: for the log, since the last news.
         failures: actors of the run that failed so far, by kind.
         checkpoint: the latest one that has not been handed over.
+        signs: of life, see `Measures`: answering is none, as that is another thread's.
     """
 
     stage: tuple[str, int, int, str]
     events: list[Event]
     failures: Counter[str]
     checkpoint: Checkpoint | None
+    signs: int
 
 
 class RoundManager:
@@ -64,7 +66,9 @@ class RoundManager:
     def news(self) -> News:
         """What there is to tell since the last call."""
         checkpoint, self._checkpoint = self._checkpoint, None
-        return News(self._stage, self._measures.take_events(), self._measures.failures, checkpoint)
+        return News(
+            self._stage, self._measures.take_events(), self._measures.failures, checkpoint, self._measures.signs
+        )
 
     def _keep(self, checkpoint: Checkpoint) -> None:
         # the folder is where the driver is; an older one that it has not fetched is of no more use
@@ -72,6 +76,7 @@ class RoundManager:
 
     def _report(self, stage: str, done: int, total: int, note: str = "", /) -> None:
         self._stage = (stage, done, total, note)
+        self._measures.lives()
         if stage == "rounds":
             self._measures.played(1, self._config.runs * self._config.crowd.n_workers)
 
@@ -92,6 +97,7 @@ class _Supervisor:
         self._config, self._population, self._progress, self._record = config, population, progress, record
         self._name = name
         self._measures = Measures(name)  # of the manager's own deaths
+        self._signs: int | None = None
         self._pool = Pool("round manager", self._make, 1, config.actors.failures, self._measures, self._look)
 
     def outcome(self) -> Outcome:
@@ -116,7 +122,9 @@ class _Supervisor:
             news = ray.get(self._pool.actors[0].news.remote(), timeout=patience)
         except RayError:
             return
-        self._pool.is_alive(0)
+        if news.signs != self._signs:
+            self._signs = news.signs
+            self._pool.is_alive(0)
         self._progress(*news.stage)
         if not self._record:
             return
@@ -150,7 +158,7 @@ def run_on_ray(
 
     Raises:
         InputError: the population is too small.
-        StrategyError: a behaviour of one's own raised.
+        StrategyError: a strategy of one's own raised.
         ClusterError: no room for the actors, or more has failed than may.
         RayTaskError: an error in the code that ran, with its traceback.
         StorageError: a checkpoint cannot be written.

@@ -8,6 +8,7 @@ runs again elsewhere.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -29,8 +30,8 @@ from ray.exceptions import (
 from actors.failure import PATIENCE, QUARANTINE
 from actors.failure import Failure as Kind
 from actors.measures import Measures
-from actors.resources import fitting, options_of
-from crowd_sim.config import CrowdConfig, FailureConfig
+from actors.resources import SECONDS_BETWEEN_LINES, fitting, lack_of_room, options_of
+from crowd_sim.config import CrowdConfig, FailureConfig, SweepWorkers
 from crowd_sim.crowd.population import Population
 from crowd_sim.errors import ClusterError, InputError
 from crowd_sim.loading import people_key
@@ -68,9 +69,11 @@ def run_batches_on_ray(
     Raises:
         InputError: if that is what the code that ran raised outside of any point.
         RayTaskError: an error in it, with its traceback.
-        ClusterError: no batch finished for `PATIENCE` seconds and no node could run one, or a batch lost its node too often.
+        ClusterError: no batch finished for `PATIENCE` seconds and no node could run one, or none has begun within
+            `actors.failures.start` and `actors.wait` while none ran, or a batch lost its node too often.
     """
     pool, limits = plan.first.actors.sweep, plan.first.actors.failures
+    room = _Room(pool, limits.start + plan.first.actors.wait)
     task = ray.remote(_run).options(**options_of(pool), max_retries=0, num_returns="streaming")
     held_plan, held_people = ray.put(plan), _Held(people)
     again: deque[_Work] = deque()
@@ -91,6 +94,7 @@ def run_batches_on_ray(
             ready, _ = ray.wait(list(running), num_returns=len(running), timeout=0)
         elif time.monotonic() - last_arrival > PATIENCE and not fitting(pool):
             raise ClusterError(f"no batch finished for {PATIENCE:.0f} s, and the cluster has no node left for one")
+        room.look(bool(ready) or any(work.since is not None for work in running.values()))
         overdue = [stream for stream in _overdue(running, limits) if stream not in ready]
         outcomes = [(stream, _answer(stream, running[stream], limits, measures)) for stream in ready]
         outcomes += [(stream, _stop(stream, running[stream], limits, measures)) for stream in overdue]
@@ -123,6 +127,36 @@ def _patience(running: dict[Any, _Work], limits: FailureConfig) -> float:
 def _overdue(running: dict[Any, _Work], limits: FailureConfig) -> list[Any]:
     now = time.monotonic()
     return [stream for stream, work in running.items() if work.since is not None and now - work.since > limits.deadline]
+
+
+class _Room:
+    """Whether the cluster has room for a batch: says that it has none, and gives up in the end."""
+
+    def __init__(self, pool: SweepWorkers, patience: float) -> None:
+        self._pool, self._patience = pool, patience
+        self._since = self._said = time.monotonic()
+
+    def look(self, has_room: bool) -> None:
+        """Told, whenever somebody looks, whether a batch runs, or has run just now.
+
+        Raises:
+            ClusterError: there has been none for too long.
+        """
+        now = time.monotonic()
+        if has_room:
+            self._since = self._said = now
+            return
+        left = self._since + self._patience - now
+        if left <= 0:
+            raise ClusterError(
+                f"no batch could begin within {self._patience:g} s (actors.failures.start and actors.wait): "
+                f"{lack_of_room(self._pool)}; wait for the others, lower actors.sweep.*, or add nodes"
+            )
+        if now - self._said >= SECONDS_BETWEEN_LINES:
+            self._said = now
+            print(
+                f"waiting for the cluster, {left:.0f} s left: {lack_of_room(self._pool)}", file=sys.stderr, flush=True
+            )
 
 
 class _Held:

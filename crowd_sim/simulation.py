@@ -84,7 +84,7 @@ def simulate(
 
     Raises:
         InputError: the population is too small for a configuration.
-        StrategyError: a behaviour of one's own raised.
+        StrategyError: a strategy of one's own raised.
     """
     plan = plan_games(configs, population)
     # a BLAS that splits its sums over threads would make the bits depend on the machine

@@ -9,6 +9,7 @@ from crowd_sim.crowd.behaviours import BEHAVIOURS
 from crowd_sim.crowd.loaders import SOURCES
 from crowd_sim.errors import InputError
 from crowd_sim.named import load_named
+from crowd_sim.own import answerable
 from crowd_sim.scores import SCORES
 from crowd_sim.tournament.grouping import GROUPINGS
 from crowd_sim.tournament.rewards import REWARDS
@@ -37,7 +38,7 @@ def check_strategy(kind: str, name: str) -> str:
 
 
 def strategy(kind: str, name: str) -> Callable[..., Any]:
-    """The strategy itself.
+    """The strategy itself; one's own through what checks it, see `crowd_sim.own`.
 
     Raises:
         InputError: nothing of that name and kind can be loaded.
@@ -46,4 +47,4 @@ def strategy(kind: str, name: str) -> Callable[..., Any]:
         check_strategy(kind, name)
     except ValueError as error:
         raise InputError(kind, name, str(error)) from None
-    return load_named(name) if ":" in name else STRATEGIES[kind][name]
+    return answerable(kind, name, load_named(name)) if ":" in name else STRATEGIES[kind][name]

@@ -38,6 +38,7 @@ from experiments.report import write_report
 from experiments.report.llm_numbers import distance_words
 from experiments.report.words import phi_words, short_model_words
 from experiments.running import IN_PROCESS
+from experiments.stopping import stoppable
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,11 @@ def run_llm(config: RunConfig, name: str, out: Path | None, ray_address: str | N
     contributions = load_contributions(config)
     folder = out or Path("runs") / f"{name}-{llm_fingerprint(config, contributions)[:8]}"
     start = time.perf_counter()
-    with _hosted(config, ray_address, folder.name) as (learners, host, measures), shown(console) as progress:
+    with (
+        stoppable(),
+        _hosted(config, ray_address, folder.name) as (learners, host, measures),
+        shown(console) as progress,
+    ):
         outcome = play(config, contributions, folder, learners, host, progress, measures)
     seconds = time.perf_counter() - start
     if diverged := sum(record.n_diverged for record in outcome.rounds):

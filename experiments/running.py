@@ -25,6 +25,7 @@ from crowd_sim.results.saving import Keeping
 from crowd_sim.services import InProcess
 from crowd_sim.simulation import Outcome, simulate
 from experiments.progress import shown
+from experiments.stopping import stoppable
 
 IN_PROCESS = "none"
 """The value of --ray-address that means: without Ray."""
@@ -60,14 +61,15 @@ def run(
     Raises:
         InputError: people or folder that cannot be used.
         ClusterError: no cluster, or one that is too small, or that fails more often than allowed.
-        StrategyError: a behaviour of one's own raised.
+        StrategyError: a strategy of one's own raised.
         StorageError: the folder cannot be written any more.
     """
     population = load_people(config.crowd)
     check_people(config, population)
     folder = out or Path("runs") / f"{name}-{fingerprint(config.determinants(), population)[:8]}"
     workers = config.runs * config.crowd.n_workers
-    with open_run(folder, config, population, accept_changes) as print_of, Record(folder, print_of, workers) as record:
+    opened = open_run(folder, config, population, accept_changes)
+    with opened as print_of, Record(folder, print_of, workers) as record, stoppable():
         start = time.perf_counter()
         outcome = _simulate(config, population, ray_address, console, record, folder.name)
         write_run(folder, outcome, population, print_of)

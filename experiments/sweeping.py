@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +30,7 @@ from crowd_sim.sweep_batch import BatchResult, run_batch
 from crowd_sim.sweep_cut import WHOLE, Shard, batches, in_order
 from experiments.progress import shown
 from experiments.running import IN_PROCESS
+from experiments.stopping import stoppable
 
 
 @dataclass(frozen=True)
@@ -113,7 +111,7 @@ def _run_rest(
         start = time.perf_counter()
         cut = batches(plan, plan.first.actors.sweep.max_runs, shard, settled.copy())
         share = int(mine.sum())
-        with SweepRecord(files.folder, shard, share, share - todo) as record, _stoppable():
+        with SweepRecord(files.folder, shard, share, share - todo) as record, stoppable():
             _run(plan, cut, files, standing, ray_address, console, record)
         write_json(files.folder / "timing.json", {"seconds": time.perf_counter() - start, "points": todo})
 
@@ -169,7 +167,7 @@ def _results(
             people = load_people(plan.points[int(numbers[0])].config.crowd)
             yield [run_batch(plan, numbers, people, files.with_workers)], Counter()
     else:
-        with connected(ray_address, need_of_sweep(plan.first.actors)), _stoppable():  # Ray takes the signal for itself
+        with connected(ray_address, need_of_sweep(plan.first.actors)):
             measures = Measures(files.folder.name)
             for results in run_batches_on_ray(plan, cut, load_people, files.with_workers, measures):
                 yield results, measures.failures
@@ -195,23 +193,6 @@ def _finish(files: SweepFolder, made_before: str) -> Swept:
                 files.note_made()
             first = files.first_failure() if failed else None
     return Swept(files.folder, len(standing.done), done, failed, first)
-
-
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    """SIGTERM, with which batch schedulers and clusters end a process, ends a sweep as Ctrl-C does."""
-
-    def stop(*_: object) -> NoReturn:
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _fingerprint(plan: Sweep) -> str:

@@ -32,6 +32,7 @@ from experiments.progress import shown
 from experiments.report.style import png, write_atomically
 from experiments.report.value_figure import values_with_errors
 from experiments.running import IN_PROCESS
+from experiments.stopping import stoppable
 
 _SHOWN = 5
 """Workers at the top and at the bottom of the printed table."""
@@ -155,7 +156,7 @@ def value(
         InputError: a method or budget that does not fit the game.
         ClusterError: no cluster, or one that is too small.
     """
-    with ExitStack() as stack:
+    with stoppable(), ExitStack() as stack:
         host: Host = InProcess()
         if ray_address != IN_PROCESS:
             actors = ActorsConfig()

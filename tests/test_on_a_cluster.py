@@ -12,7 +12,18 @@ from pathlib import Path
 import pytest
 import ray
 
-from actors.resources import Need, check_capacity, fitting, inside, need_of_llm_run, need_of_run, place_of, reserved
+from actors.cluster import connected
+from actors.resources import (
+    Need,
+    check_capacity,
+    fitting,
+    inside,
+    need_of_llm_run,
+    need_of_run,
+    need_of_sweep,
+    place_of,
+    reserved,
+)
 from crowd_sim.config import ActorsConfig, PoolConfig, SweepWorkers
 from crowd_sim.errors import ClusterError
 from tests.bad_input.command import SWEEP
@@ -116,6 +127,44 @@ def test_a_cluster_that_does_not_grow_is_waited_for_and_then_refused(cluster, tm
     lacking = "the configuration's actors need 0.01 gpu_node at once, the cluster has 0"
     assert waiting == f"waiting for the cluster, 2 s left: {lacking}"
     assert last.startswith(f"crowd-sim: {lacking} (waited 2 s, actors.wait): lower actors")
+
+
+@pytest.mark.parametrize(
+    "other", [{"RAY_AUTH_TOKEN_PATH": "wrong"}, {"RAY_AUTH_TOKEN_PATH": "absent"}, {"RAY_AUTH_MODE": "disabled"}]
+)
+def test_a_token_that_the_cluster_does_not_take_is_told_of_in_one_line(cluster, tmp_path, other):
+    address, _, environment = cluster
+    (tmp_path / "wrong").write_text("fedcba9876543210" * 4)
+    (tmp_path / "sweep.yaml").write_text(SWEEP)
+    command = [sys.executable, "-m", "experiments.cli", "sweep", "sweep.yaml", "--ray-address", address]
+    refused = call({**environment, **other}, tmp_path, *command)
+    assert refused.returncode == 1
+    (line,) = refused.stderr.splitlines()
+    assert line.startswith(f"crowd-sim: the Ray cluster at {address} does not take this process's token")
+    assert "RAY_AUTH_MODE=token" in line
+    assert "RAY_AUTH_TOKEN_PATH" in line
+
+
+def test_what_listens_and_is_not_ray_is_told_of(monkeypatch):
+    monkeypatch.setattr("actors.cluster._GREETING_SECONDS", 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        says = f"no Ray cluster at {address}: what listens there has not answered as Ray within 1 s"
+        with pytest.raises(ClusterError, match=says), connected(address, Need(())):
+            pass
+
+
+def test_a_sweep_is_not_run_over_ray_client():
+    with (
+        pytest.raises(ClusterError, match=r"no sweep over ray://127.0.0.1:10001: .* give host:port"),
+        connected("ray://127.0.0.1:10001", need_of_sweep(ActorsConfig())),
+    ):
+        pass
+    with (
+        pytest.raises(ClusterError, match=r"an address is auto or host:port$"),
+        connected("x", need_of_sweep(ActorsConfig())),
+    ):
+        pass
 
 
 @pytest.mark.usefixtures("local_ray")

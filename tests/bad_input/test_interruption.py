@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from crowd_sim.results.record import read_status
 from tests.bad_input.command import CONFIGURATION, IN_PROCESS, SWEEP, call, snapshot
 
 TABLES = ("points.parquet", "workers_sample.parquet")
@@ -116,16 +117,20 @@ def test_output_that_cannot_be_shown_fails_nothing(tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-def test_ctrl_c_ends_a_process_in_one_line(tmp_path):
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_run_in_one_line_with_its_last_checkpoint(tmp_path, how):
     (tmp_path / "c.yaml").write_text(CONFIGURATION)
     command = [sys.executable, "-m", "experiments.cli", "run", "c.yaml", "tournament.rounds=1000000", "--out", "out"]
     running = subprocess.Popen([*command, *IN_PROCESS], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     patience = time.monotonic() + 60
-    while not (tmp_path / "out" / "config.yaml").exists() and time.monotonic() < patience:
+    while not list((tmp_path / "out").glob("checkpoints/*")) and time.monotonic() < patience:
         time.sleep(0.05)
-    running.send_signal(signal.SIGINT)
+    running.send_signal(how)
     _, stderr = running.communicate(timeout=60)
     assert running.returncode == 130
     assert stderr.strip().splitlines() == [
         "crowd-sim: interrupted; what is done is kept: the same command goes on where it stopped"
     ]
+    status = read_status(tmp_path / "out")
+    assert status.state == "interrupted"
+    assert status.checkpoint is not None

@@ -1,6 +1,7 @@
 """Actors that fail by a script: each failure is made good exactly once, and the result is the same."""
 
-from contextlib import contextmanager
+import time
+from contextlib import closing, contextmanager
 from functools import partial
 
 import pytest
@@ -9,7 +10,9 @@ import ray
 from actors.failure import QuarantinedError
 from actors.host import RayHost
 from actors.measures import Measures
-from actors.round_manager import run_on_ray
+from actors.pool import Pool, Work
+from actors.round_manager import _Supervisor, run_on_ray
+from crowd_sim.config import FailureConfig
 from crowd_sim.errors import StrategyError
 from crowd_sim.loading import load_people
 from crowd_sim.results.checkpoints import Checkpoint, Checkpoints
@@ -28,6 +31,7 @@ def setup(**changes):
     common = {
         "crowd__behaviour": "tests.faults.trouble:lazy",
         "tournament__grouping": "tests.faults.trouble:grouping",
+        "tournament__reward": "tests.faults.trouble:reward",
         "actors__checkpoints__rounds": 3,
         "actors__trainers__number": 1,
         "actors__evaluators__number": 1,
@@ -164,11 +168,49 @@ def test_a_checkpoint_that_the_manager_cannot_use_is_set_aside_where_the_folder_
     assert names[-1] == "round-00000012.checkpoint"
 
 
+def test_a_manager_that_hangs_is_built_of_the_checkpoint(expected, tmp_path, monkeypatch):
+    trouble.plan("stuck", 8)
+    look, looks = _Supervisor._look, 0
+
+    def looked(self, *patience):
+        nonlocal looks
+        looks += not trouble.left() and not self._measures.failures
+        assert looks < 20, "it answers questions for ever"
+        look(self, *patience)
+
+    # its deadline passes from look to look, of which the first may bring news
+    monkeypatch.setattr(_Supervisor, "_look", looked)
+    monkeypatch.setattr("actors.pool.time", Clock(lambda: looks))
+    assert run(tmp_path, setup()) == expected
+    assert read_status(tmp_path).failures == {"hang": 1}
+    assert trouble.left() == []
+
+
+def test_who_waits_for_an_actor_lives(tmp_path):
+    @ray.remote(num_cpus=0)
+    class Slow:
+        def work(self):
+            while not (tmp_path / "over").exists():
+                time.sleep(0.01)
+
+    measures, signs = Measures("test"), []
+
+    def meanwhile():
+        signs.append(measures.signs)
+        if len(signs) == 3:
+            (tmp_path / "over").touch()
+
+    with closing(Pool("slow", lambda _: Slow.remote(), 1, FailureConfig(), measures, meanwhile)) as pool:
+        pool.gather([Work(0, "work", (), "a long call")])
+    assert signs == sorted(set(signs))
+
+
 @pytest.mark.parametrize(
     ("kind", "times", "error", "says"),
     [
         ("exit", 2, QuarantinedError, "round 8 of crowd shard 0 is quarantined: crowd shard died at it 2 times"),
         ("raise", 1, StrategyError, r"trouble:lazy' failed \(run 0, round 8\): ZeroDivisionError"),
+        ("reward", 1, StrategyError, r"^tournament.reward = '.*trouble:reward' failed \(round 8\): ZeroDivisionError"),
     ],
 )
 def test_what_cannot_be_made_good_is_named_and_the_run_can_go_on(kind, times, error, says, expected, tmp_path):
@@ -176,8 +218,9 @@ def test_what_cannot_be_made_good_is_named_and_the_run_can_go_on(kind, times, er
     trouble.plan(kind, 8, times)
     with pytest.raises(error, match=says) as caught:
         run(tmp_path, one_shard)
-    if kind == "raise":
-        assert "in lazy" in caught.value.trace
+    if error is StrategyError:
+        assert "in lazy" in caught.value.trace or "in reward" in caught.value.trace
+        assert read_status(tmp_path).error.startswith(f"StrategyError: {str(caught.value)[:80]}")
     check_goes_on(tmp_path, one_shard, expected)
 
 

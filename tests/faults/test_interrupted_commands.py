@@ -16,6 +16,7 @@ import pytest
 from rich.console import Console
 
 from crowd_sim.loading import load_content
+from crowd_sim.results.record import read_status
 from crowd_sim.sweep import Sweep
 from experiments import sweeping
 from experiments.status import status_lines
@@ -113,6 +114,48 @@ def test_a_stopped_command_leaves_no_process_and_goes_on(command, tmp_path, how,
     assert said[1].startswith("finished, ")
     sweep(tmp_path / "whole")
     assert tables(tmp_path / "out") == tables(tmp_path / "whole")
+
+
+RUN = """\
+crowd: {n_workers: 8, behaviour: "tests.faults.trouble:slow"}
+tournament: {rounds: 1000000, n_groups: 2}
+valuation: {method: none}
+actors: {checkpoints: {rounds: 2}}
+"""
+
+
+# some of Ray's processes are there while it starts; eight as it connects to them; all when rounds are played
+@pytest.mark.parametrize(
+    ("how", "moment"), [(signal.SIGINT, 4), (signal.SIGTERM, 8), (signal.SIGTERM, "checkpoints/*")]
+)
+def test_a_stopped_run_on_ray_leaves_no_process(command, tmp_path, how, moment):
+    command, _ = command
+    (tmp_path / "run.yaml").write_text(RUN)
+    running = start({**command, "args": [*command["args"][:3], "run", "run.yaml", "--out", "out"]})
+
+    def has_come():
+        return (
+            len(descendants(running.pid)) >= moment
+            if isinstance(moment, int)
+            else list((tmp_path / "out").glob(moment))
+        )
+
+    patience = time.monotonic() + 100
+    while not has_come():
+        assert running.poll() is None, running.communicate()
+        assert time.monotonic() < patience
+        time.sleep(0.02)
+    children = descendants(running.pid)
+    running.send_signal(how)
+    while running.poll() is None:  # those that it has still to start, too
+        children |= descendants(running.pid)
+        time.sleep(0.02)
+    _, stderr = running.communicate(timeout=60)
+    assert running.returncode == 130
+    (line,) = stderr.splitlines()
+    assert line == "crowd-sim: interrupted; what is done is kept: the same command goes on where it stopped"
+    assert gone(children, seconds=60)
+    assert read_status(tmp_path / "out").state == "interrupted"
 
 
 ON_A_CLUSTER = """

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import ray
 from rich.console import Console
 
 from actors.measures import Measures
-from crowd_sim.errors import InputError, StorageError
+from crowd_sim.errors import ClusterError, InputError, StorageError
 from crowd_sim.results import folder as files
 from crowd_sim.results.at_work import is_locked, lock
 from crowd_sim.results.sweep_record import SweepRecord, lock_of
@@ -83,6 +84,30 @@ def no_drawing(monkeypatch):
 
 def tables_of(folder):
     return {path.name: path.read_bytes() for path in folder.glob("*.parquet")}
+
+
+@pytest.mark.usefixtures("on_ray")
+def test_a_sweep_for_which_there_is_no_room_says_so_and_gives_up(tmp_path, monkeypatch, capsys):
+    @ray.remote(num_cpus=2)
+    class Other:
+        pass
+
+    other = Other.remote()
+    ray.get(other.__ray_ready__.remote(), timeout=100)
+    monkeypatch.setattr("actors.sweep._POLL", 0.1)
+    monkeypatch.setattr("actors.sweep.SECONDS_BETWEEN_LINES", 0.0)
+    # not the scripted grouping: what has been sent here may still run when others write their script
+    impatient = {
+        **CONTENT,
+        "tournament": {"rounds": 1, "n_groups": 2},
+        "actors": {**CONTENT["actors"], "failures": {"start": 0.5}, "wait": 0.5},
+    }
+    free = r"a batch needs 1 CPUs, and 0 CPUs are free"
+    says = rf"no batch could begin within 1 s \(actors.failures.start and actors.wait\): {free}.*; wait for the others"
+    with pytest.raises(ClusterError, match=says):
+        sweep(tmp_path / "s", impatient)
+    assert re.match(rf"waiting for the cluster, [01] s left: {free}", capsys.readouterr().err)
+    ray.kill(other)
 
 
 @pytest.mark.usefixtures("on_ray")
@@ -171,7 +196,8 @@ def test_a_users_bug_fails_its_points_and_no_other(tmp_path, script, whole, addr
     assert "4 failed" in said
     failures = pd.read_parquet(tmp_path / "s" / "failures.parquet")
     assert failures[["seed", "crowd.n_workers", "attempts"]].to_numpy().tolist() == [[seed, 9, 1] for seed in range(4)]
-    assert set(failures["error"]) == {"ZeroDivisionError: a bug of the user's own"}
+    place = "tournament.grouping = 'tests.faults.callbacks:grouping' failed (round 1)"
+    assert set(failures["error"]) == {f'StrategyError: {place}: ZeroDivisionError("a bug of the user\'s own")'}
     assert failures["traceback"].str.contains("callbacks.py").all()
     assert swept.first_failure["error"] == failures["error"][0]
 

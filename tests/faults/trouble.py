@@ -11,6 +11,7 @@ import numpy as np
 
 from crowd_sim.crowd.behaviours import per_shard
 from crowd_sim.tournament import grouping as groupings
+from crowd_sim.tournament import rewards
 
 
 def plan(kind, round_number, times=1):
@@ -75,4 +76,13 @@ def grouping(points, n_groups, draws, rounds):
     """Random, in the manager's process."""
     if "CROWD_SIM_TROUBLE" in os.environ and _met("manager", draws.round):
         os._exit(1)
+    if "CROWD_SIM_TROUBLE" in os.environ and _met("stuck", draws.round):
+        time.sleep(1000)
     return groupings.random(points, n_groups, draws, rounds)
+
+
+def reward(points, memory, played):
+    """By rank, in the manager's process."""
+    if "CROWD_SIM_TROUBLE" in os.environ and _met("reward", played.round):
+        raise ZeroDivisionError("planned")
+    return rewards.rank(points, memory, played)
