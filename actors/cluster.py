@@ -111,6 +111,9 @@ def _signals_held() -> Iterator[None]:
 @contextmanager
 def _left_alone(module: Any, name: str, instead: Any) -> Iterator[None]:
     """One of the two ways in which Ray takes SIGTERM for itself as it starts: to exit at once, and to abort."""
+    if not hasattr(module, name):  # neither is public: another version of Ray may have other ways
+        yield
+        return
     own = getattr(module, name)
     setattr(module, name, instead)
     try:
