@@ -16,6 +16,14 @@ def family(pid: int) -> dict[int, str]:
     return found
 
 
+def is_alive(pid: int) -> bool:
+    """Whether there is such a process, other than one that only waits for its parent to notice its end."""
+    try:
+        return (Path(f"/proc/{pid}") / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def _parent(process: Path) -> int:
     try:  # the name, in brackets, may hold anything; the state and then the parent follow it
         return int((process / "stat").read_text().rpartition(")")[2].split()[1])

@@ -1,8 +1,10 @@
 """How soon a run plays: `python -m experiments.bench.starting`. Seconds from a command's start, Ray's own included.
 
 - start: of the quickstart, until its first round is over;
-- resume: of the same with 1,000 rounds, killed with SIGKILL when more than half are played and given again, until the next
-  round is over; and how much longer that took than a start.
+- resume: of the same with 1,000 rounds, killed with SIGKILL when more than half are played and given again when the killed
+  one's processes have ended, until the next round is over; and how much longer that took than a start;
+- at once: the same, given again right after the kill, while Ray's processes of the killed one are still at work: they need a
+  while to notice, and the machine's cores.
 
 Times are those of the run's log. Each figure is the median of `--times` commands, with the fastest and the slowest.
 """
@@ -20,6 +22,7 @@ from pathlib import Path
 from statistics import median
 
 from crowd_sim.results.record import read_status
+from experiments.bench.processes import family, is_alive
 
 _CONFIGURATION = Path(__file__).parents[1] / "configs" / "quickstart.yaml"
 _LONG = ("tournament.rounds=1000", "actors.checkpoints.seconds=0.2")
@@ -34,8 +37,8 @@ def first_round(arguments: Sequence[str], folder: Path) -> float:
     return next(at for at in played if at > began) - began
 
 
-def killed_late(folder: Path) -> int:
-    """Play a long run to its 500th round, or some more, and kill it; the last round whose state is kept."""
+def killed_late(folder: Path) -> set[int]:
+    """Play a long run to its 500th round, or some more, and kill it; the processes that it had started."""
     with subprocess.Popen(_command(_LONG, folder), stdout=subprocess.DEVNULL) as running:  # noqa: S603 - our own command
         kept = 0
         while kept < 500:
@@ -44,8 +47,18 @@ def killed_late(folder: Path) -> int:
                 raise RuntimeError(f"the run ended with status {running.returncode} before it could be killed")
             if (folder / "status.json").exists():
                 kept = int(read_status(folder).checkpoint or 0)
+        started = set(family(running.pid))
         running.kill()
-    return kept
+    return started
+
+
+def await_end(processes: set[int]) -> None:
+    """Wait until none of these processes is there, two minutes at most."""
+    deadline = time.monotonic() + 120
+    while any(map(is_alive, processes)):
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"of the processes {sorted(processes)} some do not end")
+        time.sleep(0.2)
 
 
 def main() -> None:
@@ -53,15 +66,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--times", type=int, default=5)
     times = parser.parse_args().times
+    seconds: dict[str, list[float]] = {"start": [], "resume": [], "resume at once": []}
     with tempfile.TemporaryDirectory() as name:
-        starts, resumes = [], []
         for turn in range(times):  # in turns, as other work on the machine comes and goes
-            starts.append(first_round((), Path(name, f"start-{turn}")))
-            killed_late(folder := Path(name, f"resume-{turn}"))
-            resumes.append(first_round(_LONG, folder))
-    for what, seconds in (("start", starts), ("resume", resumes)):
-        print(f"{what}: {median(seconds):.1f} s ({min(seconds):.1f} to {max(seconds):.1f})")
-    print(f"resume less start: {median(resumes) - median(starts):+.1f} s")
+            seconds["start"].append(first_round((), Path(name, f"start-{turn}")))
+            killed: set[int] = set()
+            for what in ("resume at once", "resume"):
+                folder = Path(name, f"{what}-{turn}")
+                killed |= killed_late(folder)
+                if what == "resume":
+                    await_end(killed)
+                seconds[what].append(first_round(_LONG, folder))
+    for what, own in seconds.items():
+        print(f"{what}: {median(own):.1f} s ({min(own):.1f} to {max(own):.1f})")
+    print(f"resume less start: {median(seconds['resume']) - median(seconds['start']):+.1f} s")
 
 
 def _command(arguments: Sequence[str], folder: Path) -> list[str]:
