@@ -50,21 +50,21 @@ class Call:
         round: its number, from 1.
         models: float64[B, d], from which the round starts.
         assignment: int64[B, m], each worker's group; of a smaller type where it travels.
-        weights: float64[B, m], each worker's weight.
+        weights: float64[B, m], each worker's weight; uint16 where it travels and that loses nothing.
         n_groups: K.
     """
 
     round: int
     models: NDArray[np.float64]
     assignment: NDArray[np.integer]
-    weights: NDArray[np.float64]
+    weights: NDArray[np.float64 | np.uint16]
     n_groups: int
 
     def of(self, members: slice) -> Call:
-        """The call for some of the workers."""
+        """The call for some of the workers, as small as it gets without a loss: sending it costs more than anything in it."""
         kind = np.min_scalar_type(self.n_groups - 1)
-        assignment = self.assignment[:, members].astype(kind)
-        return Call(self.round, self.models, assignment, self.weights[:, members], self.n_groups)
+        assignment, weights = self.assignment[:, members].astype(kind), _narrowed(self.weights[:, members])
+        return Call(self.round, self.models, assignment, weights, self.n_groups)
 
 
 @dataclass(frozen=True)
@@ -97,15 +97,14 @@ class Shard:
         """
         chunks = count_chunks(self.rows.shape[1], self.place.chunk_size)
         sums = np.zeros((len(self.rows), chunks, call.n_groups, self.vectors.shape[1] + 1))
-        assignment = call.assignment.astype(np.int64, copy=False)
         if self.key.behaviour == HONEST:
-            _chunk_sums(self.vectors, self.rows, assignment, call.weights, self.place.chunk_size, sums)
+            _chunk_sums(self.vectors, self.rows, call.assignment, call.weights, self.place.chunk_size, sums)
         else:
             everyone = np.arange(self.rows.shape[1])[None]
             for b in range(len(self.rows)):
                 given = contributions(self.key.behaviour, self._members(b, call))
                 one = slice(b, b + 1)
-                _chunk_sums(given, everyone, assignment[one], call.weights[one], self.place.chunk_size, sums[one])
+                _chunk_sums(given, everyone, call.assignment[one], call.weights[one], self.place.chunk_size, sums[one])
         return fold_shard(sums, self.place.first_chunk, self.place.n_chunks)
 
     def _members(self, b: int, call: Call) -> Members:
@@ -149,12 +148,33 @@ def count_chunks(n_workers: int, chunk_size: int) -> int:
     return -(-n_workers // chunk_size)
 
 
+def _narrowed(weights: NDArray[np.float64 | np.uint16]) -> NDArray[np.float64 | np.uint16]:
+    """Whole weights, which points that are sums of ranks give, as uint16; others as they are."""
+    narrow = np.empty(weights.shape, dtype=np.uint16)
+    return narrow if _narrow(weights, narrow) else weights
+
+
+@numba.njit(cache=True)
+def _narrow(weights: NDArray[np.float64 | np.uint16], out: NDArray[np.uint16]) -> bool:
+    for b in range(weights.shape[0]):
+        for i in range(weights.shape[1]):
+            weight = weights[b, i]
+            if not 0 <= weight <= np.iinfo(np.uint16).max:
+                return False
+            out[b, i] = np.uint16(weight)
+            if out[b, i] != weight:
+                return False
+    return True
+
+
 @numba.njit(cache=True)
 def _chunk_sums(
     vectors: NDArray[np.float64],
     rows: NDArray[np.int64],
-    assignment: NDArray[np.int64],
-    weights: NDArray[np.float64],
+    assignment: NDArray[
+        np.integer
+    ],  # compiled for each type that travels: to widen them first would cost what they save
+    weights: NDArray[np.float64 | np.uint16],
     chunk_size: int,
     sums: NDArray[np.float64],
 ) -> None:
@@ -162,7 +182,7 @@ def _chunk_sums(
     for b in range(rows.shape[0]):
         for i in range(rows.shape[1]):
             total = sums[b, i // chunk_size, assignment[b, i]]
-            weight = weights[b, i]
+            weight = np.float64(weights[b, i])
             row = rows[b, i]
             for j in range(d):
                 total[j] += weight * vectors[row, j]
