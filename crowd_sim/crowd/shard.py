@@ -171,13 +171,12 @@ def _narrow(weights: NDArray[np.float64 | np.uint16], out: NDArray[np.uint16]) -
 def _chunk_sums(
     vectors: NDArray[np.float64],
     rows: NDArray[np.int64],
-    assignment: NDArray[
-        np.integer
-    ],  # compiled for each type that travels: to widen them first would cost what they save
+    assignment: NDArray[np.integer],
     weights: NDArray[np.float64 | np.uint16],
     chunk_size: int,
     sums: NDArray[np.float64],
 ) -> None:
+    # compiled for each type that travels: to widen them first would cost what they save
     d = vectors.shape[1]
     for b in range(rows.shape[0]):
         for i in range(rows.shape[1]):

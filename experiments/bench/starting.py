@@ -1,7 +1,7 @@
 """How soon a run plays: `python -m experiments.bench.starting`. Seconds from a command's start, Ray's own included.
 
 - start: of the quickstart, until its first round is over;
-- resume: of the same with 1,000 rounds, killed with SIGKILL when more than half are played and given again when the killed
+- resume: of the same with 1,000 rounds, killed with SIGKILL when some hundreds are played and given again when the killed
   one's processes have ended, until the next round is over; and how much longer that took than a start;
 - at once: the same, given again right after the kill, while Ray's processes of the killed one are still at work: they need a
   while to notice, and the machine's cores.
@@ -38,10 +38,10 @@ def first_round(arguments: Sequence[str], folder: Path) -> float:
 
 
 def killed_late(folder: Path) -> set[int]:
-    """Play a long run to its 500th round, or some more, and kill it; the processes that it had started."""
+    """Play a long run to its 300th round, or some hundreds more, and kill it; the processes that it had started."""
     with subprocess.Popen(_command(_LONG, folder), stdout=subprocess.DEVNULL) as running:  # noqa: S603 - our own command
         kept = 0
-        while kept < 500:
+        while kept < 300:  # the status is a second old, in which hundreds are played
             time.sleep(0.05)
             if running.poll() is not None:
                 raise RuntimeError(f"the run ended with status {running.returncode} before it could be killed")

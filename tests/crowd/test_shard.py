@@ -45,6 +45,36 @@ def test_the_sums_are_sums():
             np.testing.assert_allclose(ours[b, k, -1], weights[b, inside].sum(), rtol=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("weight", "small"),
+    [
+        (0.0, True),
+        (9.0, True),
+        (65535.0, True),
+        (65536.0, False),
+        (0.5, False),
+        (-1.0, False),
+        (np.nan, False),
+        (np.inf, False),
+    ],
+)
+def test_weights_travel_small_where_that_loses_nothing(weight, small):
+    vectors, rows, assignment, weights = crowd(50)
+    weights = np.rint(weights % 999)
+    weights[1, 40] = weight
+    call = Call(1, np.zeros((3, 5)), assignment, weights, 3)
+    part = call.of(slice(7, 50))
+    assert part.assignment.dtype == np.uint8
+    assert part.weights.dtype == (np.uint16 if small else np.float64)
+    np.testing.assert_array_equal(part.weights, weights[:, 7:])
+    key = Key("honest", *np.zeros((2, 3), dtype=np.uint64))
+    shard = Shard(vectors, np.arange(len(vectors)), rows, Place(16, 0, 4), key)
+    travelled, here = shard.group_sums(call.of(slice(None))), shard.group_sums(call)
+    assert {at: value.tobytes() for at, value in travelled.items()} == {
+        at: value.tobytes() for at, value in here.items()
+    }
+
+
 def test_a_run_has_the_same_bits_alone_and_in_a_batch():
     vectors, rows, assignment, weights = crowd(50)
     whole = sums(vectors, rows, assignment, weights, 16, 1)
