@@ -3,8 +3,8 @@
 - start: seconds from the command's start, Ray's included, until its first batch is on disk;
 - points/s: 100,000 trivial points (ten workers, two rounds, nothing valued), over the whole command with its tables and report;
 - memory: the same in 10,000 batches; growth of the driver's resident memory between 20 % and the last percent of the points;
-- two workers: seconds of batches with one place for them over seconds with two, the best of two each, on one Ray that is up;
-  and the same of two bare processes that share the batches, which is what the machine's cores allow.
+- two workers: seconds of batches with one place for them over seconds with two, the best of two each, on one Ray that is up and
+  workers that have started; and the same of two bare processes that share the batches, which is what the machine's cores allow.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ WORK: dict[str, Any] = {
     "actors": {"sweep": {"max_runs": 40}},
     "sweep": {"seed": list(range(160)), "tournament": {"n_groups": [2, 3, 4, 5]}},
 }
-"""160 batches of an eighth of a second or more: their way to the workers and back, and a worker's start, count for little."""
+"""160 batches of a tenth of a second or more: their way to the workers and back counts for little."""
 
 
 @dataclass
@@ -128,21 +128,26 @@ def two_workers() -> float:
     from actors.measures import Measures
     from actors.sweep import run_batches_on_ray
 
+    def seconds(cpus: float) -> float:
+        plan = Sweep.parse({**WORK, "actors": {"sweep": {**WORK["actors"]["sweep"], "cpus": cpus}}})
+        start = time.perf_counter()
+        done = 0
+        for results in run_batches_on_ray(
+            plan, batches(plan, plan.first.actors.sweep.max_runs), load_people, False, Measures("sweep_speed")
+        ):
+            done += sum(len(result.points) for result in results)
+        if done != plan.n_points:
+            raise RuntimeError(f"{done} of {plan.n_points} points have a result")
+        return time.perf_counter() - start
+
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     try:
-        seconds: dict[float, list[float]] = {1.0: [], 2.0: []}
-        for cpus in (1.0, 2.0) * 3:  # in turns, as other work on the machine comes and goes
-            plan = Sweep.parse({**WORK, "actors": {"sweep": {**WORK["actors"]["sweep"], "cpus": cpus}}})
-            start = time.perf_counter()
-            done = 0
-            for results in run_batches_on_ray(
-                plan, batches(plan, plan.first.actors.sweep.max_runs), load_people, False, Measures("sweep_speed")
-            ):
-                done += sum(len(result.points) for result in results)
-            if done != plan.n_points:
-                raise RuntimeError(f"{done} of {plan.n_points} points have a result")
-            seconds[cpus].append(time.perf_counter() - start)
-        return min(seconds[2.0][1:]) / min(seconds[1.0][1:])  # the first of each only warms up
+        one, two = [], []
+        for _ in range(2):  # in turns, as other work on the machine comes and goes
+            one.append(seconds(2.0))
+            seconds(1.0)  # starts a second worker, which Ray ends when it has been idle
+            two.append(seconds(1.0))
+        return min(one) / min(two)
     finally:
         ray.shutdown()
 
