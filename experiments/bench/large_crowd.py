@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import ray
 from threadpoolctl import threadpool_limits
@@ -63,9 +64,12 @@ def play(config: RunConfig, people: Population, host: Host) -> tuple[list[float]
     return clock.seconds(), outcome.history.points.tobytes()
 
 
-@ray.remote(num_cpus=0)
-def _play_on_ray(config: RunConfig, people: Population) -> tuple[list[float], bytes]:
-    return play(config, people, RayHost(config.actors))  # where a run's manager is, too: in a process of the cluster
+class Manager:
+    """Plays where a run's `RoundManager` does: in a process of the cluster, beside a thread that answers questions."""
+
+    def play(self, config: RunConfig, people: Population) -> tuple[list[float], bytes]:
+        """See the function of this name."""
+        return play(config, people, RayHost(config.actors))
 
 
 def compare(overrides: Sequence[str], turns: int) -> None:
@@ -76,10 +80,12 @@ def compare(overrides: Sequence[str], turns: int) -> None:
     on_ray: list[float] = []
     points = set()
     with connected(None, need_of_run(config.actors)), threadpool_limits(1):
+        host = ray.remote(Manager).options(num_cpus=0, max_concurrency=2)
         for _ in range(turns):
+            manager: Any = host.remote()
             for seconds, (found, bits) in (
                 (alone, play(config, people, InProcess())),
-                (on_ray, ray.get(_play_on_ray.remote(config, people), timeout=3600)),
+                (on_ray, ray.get(manager.play.remote(config, people), timeout=3600)),
             ):
                 seconds.extend(found)
                 points.add(bits)

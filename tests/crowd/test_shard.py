@@ -49,6 +49,7 @@ def test_the_sums_are_sums():
     ("weight", "small"),
     [
         (0.0, True),
+        (-0.0, True),
         (9.0, True),
         (65535.0, True),
         (65536.0, False),
