@@ -12,7 +12,7 @@ from actors.measures import Measures
 from actors.pool import Pool, Work
 from actors.resources import place_of
 from crowd_sim.crowd.folding import Subtrees, fold_shards
-from crowd_sim.crowd.shard import Call, Origin
+from crowd_sim.crowd.shard import Call, Origin, Request
 
 if TYPE_CHECKING:  # importing the configuration costs an actor a second of its start
     from crowd_sim.config import ActorsConfig
@@ -46,12 +46,12 @@ class RayCrowd:
 
         self.pool = Pool("crowd shard", make, len(shards), actors.failures, measures)
 
-    def group_sums(self, call: Call) -> NDArray[np.float64]:
-        """See `crowd_sim.services.Crowd`."""
-        works = [
-            Work(shard, "group_sums", (call.of(members),), f"round {call.round} of crowd shard {shard}")
+    def group_sums(self, request: Request) -> NDArray[np.float64]:
+        """See `crowd_sim.services.Crowd`. The first shards are at work while the groups of the next are dealt."""
+        works = (
+            Work(shard, "group_sums", (request.of(members),), f"round {request.round} of crowd shard {shard}")
             for shard, members in enumerate(self._members)
-        ]
+        )
         return fold_shards(self.pool.gather(works), self._n_chunks)
 
     def close(self) -> None:

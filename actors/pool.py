@@ -7,7 +7,7 @@ calls, whatever the order in which they arrive.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -106,8 +106,8 @@ class Pool:
         self._budget.answered(member, ticket.work.name)
         return value
 
-    def gather(self, works: Sequence[Work]) -> list[Any]:
-        """The answers to all, in their order."""
+    def gather(self, works: Iterable[Work]) -> list[Any]:
+        """The answers to all, in their order; each is sent before the next is asked for."""
         tickets = [self.submit(work) for work in works]
         return [self.answer(ticket) for ticket in tickets]
 

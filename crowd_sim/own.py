@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from crowd_sim.crowd.groups import Groups
 from crowd_sim.errors import InputError, StrategyError
 from crowd_sim.tournament.draws import Draws
 from crowd_sim.tournament.played import Played
@@ -33,10 +34,12 @@ def answerable(kind: str, name: str, function: _Function) -> _Function:
 
 def _grouping(
     name: str, function: _Function, points: NDArray[np.float64], n_groups: int, draws: Draws, rounds: int
-) -> NDArray[np.int64]:
+) -> Groups:
     where = f"round {draws.round}"
     given = _called("grouping", name, where, function, points, n_groups, draws, rounds)
     must = f"must return for every worker its group, integers 0 to {n_groups - 1} of shape {points.shape}"
+    if isinstance(given, Groups):  # of a built-in one, which it called
+        given = given.of_everyone()
     found = _array(given)
     if found is None or found.dtype.kind not in "iu":
         raise _refused("grouping", name, where, _described(given), must)
@@ -45,7 +48,7 @@ def _grouping(
     low, high = int(found.min()), int(found.max())
     if low < 0 or high >= n_groups:
         raise _refused("grouping", name, where, f"the group {low if low < 0 else high}", must)
-    return found.astype(np.int64, copy=False)
+    return Groups(found.astype(np.int64, copy=False))
 
 
 def _score(name: str, function: _Function, x: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -78,7 +78,7 @@ def _fill(
     round_index: np.uint64,
     purpose: np.uint64,
     chunk: np.uint64,
-    out: NDArray[np.uint64],
+    out: NDArray[np.float64],
 ) -> None:
     n = out.shape[1]
     for b in range(out.shape[0]):
@@ -86,24 +86,19 @@ def _fill(
             # numpy counts up before it draws, so its first block has number 1
             words = philox(seeds[b], runs[b], np.uint64(block + 1), round_index, purpose, chunk)
             for j in range(min(4, n - 4 * block)):
-                out[b, 4 * block + j] = words[j]
-
-
-def bits(
-    seeds: NDArray[np.uint64], runs: NDArray[np.uint64], round_index: int, purpose: Purpose, n: int, chunk: int = 0
-) -> NDArray[np.uint64]:
-    """`n` 64-bit words for every run of a batch: uint64[B, n] for ``seeds`` uint64[B] and ``runs`` uint64[B]."""
-    out = np.empty((len(seeds), n), dtype=np.uint64)
-    _fill(seeds, runs, np.uint64(round_index), np.uint64(purpose), np.uint64(chunk), out)
-    return out
+                out[b, 4 * block + j] = np.float64(words[j] >> _MANTISSA_SHIFT) * 2.0**-53
 
 
 def uniforms(
     seeds: NDArray[np.uint64], runs: NDArray[np.uint64], round_index: int, purpose: Purpose, n: int, chunk: int = 0
 ) -> NDArray[np.float64]:
-    """`n` numbers in [0, 1) for every run of a batch: float64[B, n], the top 53 bits of each word."""
-    words = bits(seeds, runs, round_index, purpose, n, chunk)
-    return (words >> _MANTISSA_SHIFT).astype(np.float64) * 2.0**-53
+    """`n` numbers in [0, 1) for every run of a batch: float64[B, n], the top 53 bits of each 64-bit word.
+
+    `seeds` and `runs`: uint64[B].
+    """
+    out = np.empty((len(seeds), n))
+    _fill(seeds, runs, np.uint64(round_index), np.uint64(purpose), np.uint64(chunk), out)
+    return out
 
 
 @numba.njit(cache=True)

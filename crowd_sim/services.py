@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from crowd_sim.crowd.employed import Employed
 from crowd_sim.crowd.folding import fold_shards
-from crowd_sim.crowd.shard import Call, Place, Shard
+from crowd_sim.crowd.shard import Place, Request, Shard
 from crowd_sim.learners import vector
 from crowd_sim.valuation.evaluation import Chunk, in_process
 from crowd_sim.valuation.games import Game
@@ -25,7 +25,7 @@ from crowd_sim.valuation.games import Game
 class Crowd(Protocol):
     """The workers of B runs."""
 
-    def group_sums(self, call: Call) -> NDArray[np.float64]:
+    def group_sums(self, request: Request) -> NDArray[np.float64]:
         """Weighted sums of the members' contributions and, in the last column, of their weights: float64[B, K, d + 1]."""
 
 
@@ -64,9 +64,9 @@ class LocalCrowd:
 
     shard: Shard
 
-    def group_sums(self, call: Call) -> NDArray[np.float64]:
+    def group_sums(self, request: Request) -> NDArray[np.float64]:
         """See `Crowd`."""
-        return fold_shards([self.shard.group_sums(call)], self.shard.place.n_chunks)
+        return fold_shards([self.shard.group_sums(request.of_everyone())], self.shard.place.n_chunks)
 
 
 class LocalTrainers:

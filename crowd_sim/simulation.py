@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from crowd_sim.config import RunConfig
 from crowd_sim.crowd.employed import Employed
+from crowd_sim.crowd.groups import Groups
 from crowd_sim.crowd.population import Population
 from crowd_sim.crowd.shard import Key
 from crowd_sim.history import Course, History
@@ -134,10 +135,11 @@ def _grouping(names: Sequence[str], repeats: Sequence[int]) -> Grouping:
     """The grouping of a batch whose runs are grouped in different ways."""
     parts: list[tuple[Grouping, slice]] = [(strategy("grouping", n), runs) for n, runs in _parts(names, repeats)]
 
-    def grouping(points: NDArray[np.float64], n_groups: int, draws: Draws, rounds: int) -> NDArray[np.int64]:
-        return np.concatenate([part(points[runs], n_groups, draws.of(runs), rounds) for part, runs in parts])
+    def grouping(points: NDArray[np.float64], n_groups: int, draws: Draws, rounds: int) -> Groups:
+        found = [part(points[runs], n_groups, draws.of(runs), rounds).of_everyone() for part, runs in parts]
+        return Groups(np.concatenate(found))
 
-    return grouping
+    return parts[0][0] if len(parts) == 1 else grouping
 
 
 def _score(names: Sequence[str], repeats: Sequence[int]) -> Score:

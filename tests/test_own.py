@@ -6,9 +6,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from crowd_sim.crowd.groups import Groups
 from crowd_sim.errors import InputError, StrategyError
 from crowd_sim.strategies import strategy
 from crowd_sim.tournament.draws import Draws
+from crowd_sim.tournament.grouping import random
 from tests.bad_input.command import CONFIGURATION, IN_PROCESS, SWEEP, call, check_line
 
 K, POINTS = 3, np.ones((2, 4))
@@ -87,8 +89,10 @@ def test_what_is_raised_is_told_with_its_place_and_traceback(kind, where):
 
 
 def test_what_is_right_is_taken():
-    assert called("grouping", GROUPS.astype(np.uint8)).dtype == np.int64
-    assert called("grouping", GROUPS.tolist()).tolist() == GROUPS.tolist()
+    assert called("grouping", GROUPS.astype(np.uint8)).of_everyone().dtype == np.int64
+    for given in (GROUPS.tolist(), Groups(GROUPS)):
+        assert called("grouping", given).of_everyone().tolist() == GROUPS.tolist()
+    assert called("grouping", random).of_everyone().tolist() == random(POINTS, K, DRAWS, 10).of_everyone().tolist()
     assert called("score", np.ones((2, K), dtype=np.float32)).tolist() == [[1.0] * K] * 2
     points, memory = called("reward", [POINTS + 1, "remembered"])
     assert (points.tolist(), memory) == ((POINTS + 1).tolist(), "remembered")
@@ -103,14 +107,14 @@ def test_outputs_of_a_model_that_has_diverged_have_no_score():
 def test_strategies_of_ones_own_travel():
     MINE["given"] = GROUPS
     again = pickle.loads(pickle.dumps(strategy("grouping", "tests.test_own:answer")))
-    assert again(*ARGUMENTS["grouping"]).tolist() == GROUPS.tolist()
+    assert again(*ARGUMENTS["grouping"]).of_everyone().tolist() == GROUPS.tolist()
 
 
 MODULE = """
 import numpy as np
 from crowd_sim.tournament import grouping as g
 def off_by_one(points, n_groups, draws, rounds):
-    return g.random(points, n_groups, draws, rounds) + 1
+    return g.random(points, n_groups, draws, rounds).of_everyone() + 1
 def raising(*_):
     raise ValueError("mine")
 """

@@ -61,7 +61,8 @@ def by_hand(config, run):
     distances = [np.linalg.norm(model - target)]
     for t in range(1, config.tournament.rounds + 1):
         draws = Draws(*keys, t)
-        groups = GROUPINGS[config.tournament.grouping](np.array([points]), k, draws, config.tournament.rounds)[0]
+        grouping = GROUPINGS[config.tournament.grouping]
+        (groups,) = grouping(np.array([points]), k, draws, config.tournament.rounds).of_everyone()
         candidates = []
         for group in range(k):
             members = [i for i in range(len(workers)) if groups[i] == group]

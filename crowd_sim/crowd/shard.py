@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from crowd_sim.crowd.behaviours import HONEST, Members, contributions
 from crowd_sim.crowd.folding import Subtrees, fold_shard
+from crowd_sim.crowd.groups import Groups
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Key:
 
 @dataclass(frozen=True)
 class Call:
-    """What a round asks of the crowd, or of a shard, for B runs.
+    """What a round asks of a shard, for B runs.
 
     Attributes:
         round: its number, from 1.
@@ -60,10 +61,31 @@ class Call:
     weights: NDArray[np.float64 | np.uint16]
     n_groups: int
 
+
+@dataclass(frozen=True)
+class Request:
+    """What a round asks of the whole crowd, for B runs.
+
+    Attributes:
+        round, models, n_groups: as a `Call`'s.
+        groups: of every worker.
+        weights: float64[B, n], every worker's weight.
+    """
+
+    round: int
+    models: NDArray[np.float64]
+    groups: Groups
+    weights: NDArray[np.float64]
+    n_groups: int
+
+    def of_everyone(self) -> Call:
+        """The call for all workers."""
+        return Call(self.round, self.models, self.groups.of_everyone(), self.weights, self.n_groups)
+
     def of(self, members: slice) -> Call:
         """The call for some of the workers, as small as it gets without a loss: sending it costs more than anything in it."""
         kind = np.min_scalar_type(self.n_groups - 1)
-        assignment, weights = self.assignment[:, members].astype(kind), _narrowed(self.weights[:, members])
+        assignment, weights = self.groups.of(members).astype(kind), _narrowed(self.weights[:, members])
         return Call(self.round, self.models, assignment, weights, self.n_groups)
 
 
@@ -148,14 +170,14 @@ def count_chunks(n_workers: int, chunk_size: int) -> int:
     return -(-n_workers // chunk_size)
 
 
-def _narrowed(weights: NDArray[np.float64 | np.uint16]) -> NDArray[np.float64 | np.uint16]:
+def _narrowed(weights: NDArray[np.float64]) -> NDArray[np.float64 | np.uint16]:
     """Whole weights, which points that are sums of ranks give, as uint16; others as they are."""
     narrow = np.empty(weights.shape, dtype=np.uint16)
     return narrow if _narrow(weights, narrow) else weights
 
 
 @numba.njit(cache=True)
-def _narrow(weights: NDArray[np.float64 | np.uint16], out: NDArray[np.uint16]) -> bool:
+def _narrow(weights: NDArray[np.float64], out: NDArray[np.uint16]) -> bool:
     for b in range(weights.shape[0]):
         for i in range(weights.shape[1]):
             weight = weights[b, i]

@@ -107,7 +107,8 @@ def play(
     draws = Draws(np.array([config.seed], dtype=np.uint64), np.array([run], dtype=np.uint64), number)
     grouping = strategy("grouping", config.tournament.grouping)
     assignment = np.full(len(state.active), -1)
-    assignment[state.active] = grouping(state.points[:, state.active], n_groups, draws, config.tournament.rounds)[0]
+    dealt = grouping(state.points[:, state.active], n_groups, draws, config.tournament.rounds)
+    assignment[state.active] = dealt.of_everyone()[0]
     groups = [_examples(contributions, assignment == k) for k in range(n_groups)]
     keys = [Key(config.seed, run, number, k) for k in range(n_groups + 2)]
 

@@ -1,7 +1,7 @@
 """Groupings: who tunes together in a round. Source: Crowd-SFT (arXiv 2506.04063), section on grouping.
 
 A grouping takes points float64[B, n], the number of groups K, the round's `Draws` and the number of rounds, and returns
-for every run the group of every worker: int64[B, n] with values 0..K−1.
+for every run the group of every worker: `Groups` of int64[B, n] with values 0..K−1.
 """
 
 from __future__ import annotations
@@ -12,22 +12,26 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from crowd_sim.crowd.groups import Groups
 from crowd_sim.random import Purpose
 from crowd_sim.tournament.draws import Draws
 
-Grouping = Callable[[NDArray[np.float64], int, Draws, int], NDArray[np.int64]]
+Grouping = Callable[[NDArray[np.float64], int, Draws, int], Groups]
 
 # epsilon_greedy never explores less often than this
 _MINIMUM_EXPLORATION = 0.4
 
+# bounds that are compared with faster one by one than by halves, whose branches nobody can foresee
+_FEW = 16
 
-def random(points: NDArray[np.float64], n_groups: int, draws: Draws, rounds: int) -> NDArray[np.int64]:
+
+def random(points: NDArray[np.float64], n_groups: int, draws: Draws, rounds: int) -> Groups:
     """A random permutation cut into K parts, sizes as equal as possible, the first ones larger."""
     del rounds
     return _cut(draws.uniforms(Purpose.GROUPING, points.shape[1]), n_groups)
 
 
-def epsilon_greedy(points: NDArray[np.float64], n_groups: int, draws: Draws, rounds: int) -> NDArray[np.int64]:
+def epsilon_greedy(points: NDArray[np.float64], n_groups: int, draws: Draws, rounds: int) -> Groups:
     """With probability max(0.4, 1 − t/R) random, else ordered by points, ascending, and cut; t = 0 in the first round.
 
     Workers with equal points keep their order.
@@ -38,7 +42,7 @@ def epsilon_greedy(points: NDArray[np.float64], n_groups: int, draws: Draws, rou
     return _cut(np.where(explore, draws.uniforms(Purpose.GROUPING, points.shape[1]), points), n_groups)
 
 
-def interleaved(points: NDArray[np.float64], n_groups: int, draws: Draws, rounds: int) -> NDArray[np.int64]:
+def interleaved(points: NDArray[np.float64], n_groups: int, draws: Draws, rounds: int) -> Groups:
     """Ordered by points, cut into a lower half of ⌊n/2⌋ and an upper half, each shuffled and dealt round-robin.
 
     Both halves are dealt from the first group on, so with K > ⌈n/2⌉ the last groups stay empty.
@@ -46,7 +50,7 @@ def interleaved(points: NDArray[np.float64], n_groups: int, draws: Draws, rounds
     del rounds
     assignment = np.empty(points.shape, dtype=np.int64)
     _deal_halves(_order(points), draws.uniforms(Purpose.GROUPING, points.shape[1]), n_groups, assignment)
-    return assignment
+    return Groups(assignment)
 
 
 def _order(points: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -86,47 +90,71 @@ def _deal_halves(order: NDArray[np.int64], keys: NDArray[np.float64], n_groups: 
                 out[b, order[b, low + shuffled[i]]] = i % n_groups
 
 
-def _cut(keys: NDArray[np.float64], n_groups: int) -> NDArray[np.int64]:
+def _cut(keys: NDArray[np.float64], n_groups: int) -> Groups:
     """The group of every worker when each row, ordered by keys (equal ones as they stand), is cut into K parts."""
     n = keys.shape[1]
     size, larger = divmod(n, n_groups)
     stops = np.cumsum(size + (np.arange(n_groups) < larger))
     # to know the first key of each part is enough: a whole order would take several times as long
     firsts = stops[:-1]
-    bounds = np.partition(keys, firsts, axis=1)[:, firsts]
-    assignment = np.empty(keys.shape, dtype=np.int64)
-    _deal(keys, bounds, stops, assignment)
-    return assignment
+    parts = np.partition(keys, firsts, axis=1)
+    bounds = parts[:, firsts]
+    below = np.empty(bounds.shape, dtype=np.int64)
+    _count_below(parts, firsts, below)
+    seen, dealt = np.zeros(bounds.shape, dtype=np.int64), np.empty(keys.shape, dtype=np.int64)
+
+    def deal(start: int, stop: int) -> None:
+        _deal(keys, bounds, below, stops, start, stop, seen, dealt)
+
+    return Groups(dealt, deal)
+
+
+@numba.njit(cache=True)
+def _count_below(parts: NDArray[np.float64], firsts: NDArray[np.int64], below: NDArray[np.int64]) -> None:
+    """below[b, k]: how many keys of row b are less than its bound k, the key at `firsts[k]`."""
+    for b in range(parts.shape[0]):
+        start = 0  # what comes before it is less than the bound
+        for k in range(len(firsts)):
+            bound = parts[b, firsts[k]]
+            if k > 0 and bound != parts[b, firsts[k - 1]]:
+                start = firsts[k - 1]
+            equal = 0
+            for i in range(start, firsts[k]):
+                equal += parts[b, i] == bound
+            below[b, k] = firsts[k] - equal
 
 
 @numba.njit(cache=True)
 def _deal(
-    keys: NDArray[np.float64], bounds: NDArray[np.float64], stops: NDArray[np.int64], out: NDArray[np.int64]
+    keys: NDArray[np.float64],
+    bounds: NDArray[np.float64],
+    below: NDArray[np.int64],
+    stops: NDArray[np.int64],
+    start: int,
+    stop: int,
+    seen: NDArray[np.int64],
+    out: NDArray[np.int64],
 ) -> None:
-    """out[b, i]: the part in which key i of row b comes; `bounds`: the first key of each part but the first."""
-    n_bounds = bounds.shape[1]
-    below, seen = np.empty(n_bounds + 1, dtype=np.int64), np.empty(n_bounds + 1, dtype=np.int64)
+    """out[b, i], from `start` to `stop`: the part in which key i of row b comes.
+
+    `bounds`: the first key of each part but the first; `below`: how many keys are less; `seen`: of how many that equal
+    it the part is known, counted on.
+    """
     for b in range(keys.shape[0]):
-        below[:] = 0
-        seen[:] = 0
-        for i in range(keys.shape[1]):
-            part = np.searchsorted(bounds[b], keys[b, i], side="right")
-            out[b, i] = part
-            below[part] += 1
-        for k in range(1, n_bounds):
-            below[k] += below[k - 1]  # now: how many keys are less than bound k
-        for i in range(keys.shape[1]):
-            part = out[b, i]
-            if part > 0 and keys[b, i] == bounds[b, part - 1]:
+        for i in range(start, stop):
+            key, part = keys[b, i], 0
+            if bounds.shape[1] <= _FEW:
+                for k in range(bounds.shape[1]):
+                    part += key >= bounds[b, k]
+            else:
+                part = np.searchsorted(bounds[b], key, side="right")
+            if part > 0 and key == bounds[b, part - 1]:
                 # the first of those that equal a bound may still belong to the parts before it
-                first = part - 1
-                while first > 0 and bounds[b, first - 1] == bounds[b, part - 1]:
-                    first -= 1
-                position = below[first] + seen[part]
-                seen[part] += 1
+                position = below[b, part - 1] + seen[b, part - 1]
+                seen[b, part - 1] += 1
                 while part > 0 and stops[part - 1] > position:
                     part -= 1
-                out[b, i] = part
+            out[b, i] = part
 
 
 GROUPINGS: dict[str, Grouping] = {"random": random, "epsilon_greedy": epsilon_greedy, "interleaved": interleaved}

@@ -7,6 +7,7 @@ weight the centroids.
 
 from __future__ import annotations
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,7 +25,19 @@ def rank(points: NDArray[np.float64], memory: None, played: Played) -> tuple[NDA
     selection = played.selection
     n_groups = selection.ranks.shape[1]
     earned = np.where(selection.accepted[:, None], n_groups - selection.ranks, 0)
-    return points + np.take_along_axis(earned, played.assignment, axis=1), memory
+    total = np.empty(points.shape)
+    _add(points, earned, played.assignment, total)
+    return total, memory
+
+
+@numba.njit(cache=True)
+def _add(
+    points: NDArray[np.float64], earned: NDArray[np.int64], assignment: NDArray[np.int64], out: NDArray[np.float64]
+) -> None:
+    # NumPy would take several passes, and memory for each
+    for b in range(points.shape[0]):
+        for i in range(points.shape[1]):
+            out[b, i] = points[b, i] + earned[b, assignment[b, i]]
 
 
 def marginal(

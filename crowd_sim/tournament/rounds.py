@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crowd_sim.crowd.shard import Call
+from crowd_sim.crowd.shard import Request
 from crowd_sim.random import Purpose
 from crowd_sim.scores import Score
 from crowd_sim.tournament.draws import Draws
@@ -17,7 +17,7 @@ from crowd_sim.tournament.grouping import Grouping
 from crowd_sim.tournament.rewards import Played, Reward
 from crowd_sim.tournament.selection import Selection, select
 
-Contributions = Callable[[Call], NDArray[np.float64]]
+Contributions = Callable[[Request], NDArray[np.float64]]
 """What the round asks → group sums float64[B, K, d + 1]."""
 
 Tuning = Callable[[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
@@ -78,10 +78,10 @@ def start(rules: Rules, n_workers: int) -> State:
 def play(rules: Rules, state: State, contributions: Contributions, tuning: Tuning) -> tuple[State, Selection]:
     """One round of every run: group, contribute, tune, score, select, reward."""
     draws = Draws(rules.seeds, rules.runs, state.round + 1)
-    assignment = rules.grouping(state.points, rules.n_groups, draws, rules.rounds)
+    groups = rules.grouping(state.points, rules.n_groups, draws, rules.rounds)
     weights = state.points**2
-    call = Call(draws.round, state.models, assignment, weights, rules.n_groups)
-    candidates = tuning(state.models, contributions(call), rules.step)
+    request = Request(draws.round, state.models, groups, weights, rules.n_groups)
+    candidates = tuning(state.models, contributions(request), rules.step)
     selection = select(
         rules.score(state.models, rules.targets),
         rules.score(candidates, rules.targets[:, None, :]),
@@ -90,6 +90,6 @@ def play(rules: Rules, state: State, contributions: Contributions, tuning: Tunin
     )
     rows = np.arange(len(state.models))
     models = np.where(selection.accepted[:, None], candidates[rows, selection.winner], state.models)
-    played = Played(draws.round, rules.rounds, rules.step, assignment, weights, selection)
+    played = Played(draws.round, rules.rounds, rules.step, groups.of_everyone(), weights, selection)
     points, memory = rules.reward(state.points, state.memory, played)
     return State(draws.round, models, points, memory), selection

@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crowd_sim.crowd.folding import cut, fold_shard, fold_shards
-from crowd_sim.crowd.shard import Call, Key, Place, Shard, count_chunks
+from crowd_sim.crowd.groups import Groups
+from crowd_sim.crowd.shard import Key, Place, Request, Shard, count_chunks
 
 
 def crowd(n, seed=0, n_runs=3, n_people=40, d=5, n_groups=3):
@@ -23,7 +24,7 @@ def sums(vectors, rows, assignment, weights, chunk_size, n_shards, n_groups=3):
         members = slice(first * chunk_size, stop * chunk_size)
         key = Key("honest", *np.zeros((2, len(rows)), dtype=np.uint64))
         shard = Shard(vectors, np.arange(len(vectors)), rows[:, members], Place(chunk_size, first, n_chunks), key)
-        whole = Call(1, np.zeros((len(rows), vectors.shape[1])), assignment, weights, n_groups)
+        whole = Request(1, np.zeros((len(rows), vectors.shape[1])), Groups(assignment), weights, n_groups)
         parts.append(shard.group_sums(whole.of(members)))
     return fold_shards(parts[::-1], n_chunks)  # whatever the order of arrival
 
@@ -63,14 +64,14 @@ def test_weights_travel_small_where_that_loses_nothing(weight, small):
     vectors, rows, assignment, weights = crowd(50)
     weights = np.rint(weights % 999)
     weights[1, 40] = weight
-    call = Call(1, np.zeros((3, 5)), assignment, weights, 3)
-    part = call.of(slice(7, 50))
+    request = Request(1, np.zeros((3, 5)), Groups(assignment), weights, 3)
+    part = request.of(slice(7, 50))
     assert part.assignment.dtype == np.uint8
     assert part.weights.dtype == (np.uint16 if small else np.float64)
     np.testing.assert_array_equal(part.weights, weights[:, 7:])
     key = Key("honest", *np.zeros((2, 3), dtype=np.uint64))
     shard = Shard(vectors, np.arange(len(vectors)), rows, Place(16, 0, 4), key)
-    travelled, here = shard.group_sums(call.of(slice(None))), shard.group_sums(call)
+    travelled, here = shard.group_sums(request.of(slice(0, 50))), shard.group_sums(request.of_everyone())
     assert {at: value.tobytes() for at, value in travelled.items()} == {
         at: value.tobytes() for at, value in here.items()
     }

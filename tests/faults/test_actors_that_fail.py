@@ -71,6 +71,7 @@ class Watched(RayHost):
             return ticket
 
         def gathered(works):
+            works = list(works)
             answers = gather(works)
             if (kind, "after", works[0].name) in self.kill:
                 ray.kill(pool.actors[works[0].member])

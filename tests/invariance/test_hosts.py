@@ -1,6 +1,9 @@
 """Same bits everywhere: in process, and on any number of actors of any kind."""
 
+import os
+import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,9 +11,11 @@ import pytest
 from actors.host import RayHost
 from actors.round_manager import run_on_ray
 from crowd_sim.config import ActorsConfig, ValuationConfig
+from crowd_sim.crowd.behaviours import per_shard
 from crowd_sim.crowd.employed import Employed
+from crowd_sim.crowd.groups import Groups
 from crowd_sim.crowd.population import Population
-from crowd_sim.crowd.shard import Call, Key
+from crowd_sim.crowd.shard import Key, Request
 from crowd_sim.loading import load_people
 from crowd_sim.progress import quiet
 from crowd_sim.services import InProcess
@@ -18,7 +23,15 @@ from crowd_sim.simulation import simulate
 from crowd_sim.valuation import AveragingGame, shapley
 from crowd_sim.valuation.lists import Lists
 from crowd_sim.valuing import GamePlan, GameSet, value_games
+from tests.faults.callbacks import VARIABLE
 from tests.runs import config as config_of
+
+
+@per_shard
+def beginning(members):
+    """Everyone's vector; that a shard has begun is left in a file."""
+    (Path(os.environ[VARIABLE]) / "began").touch()
+    return members.vectors
 
 
 @pytest.fixture(params=["in process", "1 actor", "3 actors"])
@@ -38,14 +51,37 @@ class TestEveryHost:
         vectors, rows = rng.normal(size=(30, 4)), rng.integers(30, size=(2, 21))
         assignment, weights = rng.integers(3, size=(2, 21)), rng.uniform(size=(2, 21))
         people = Population(vectors, [str(i) for i in range(30)], list("abcd"))
-        call = Call(1, np.zeros((2, 4)), assignment, weights, 3)
+        request = Request(1, np.zeros((2, 4)), Groups(assignment), weights, 3)
         with host.crowd(Employed(people, rows, 4, Key("honest", *np.zeros((2, 2), dtype=np.uint64)))) as crowd:
-            sums = crowd.group_sums(call)
-            again = crowd.group_sums(call)
+            sums = crowd.group_sums(request)
+            again = crowd.group_sums(request)
         assert sums.tobytes() == again.tobytes()
         one_hot = np.eye(3)[assignment] * weights[..., None]
         np.testing.assert_allclose(sums[..., :-1], np.einsum("bnk,bnd->bkd", one_hot, vectors[rows]), rtol=1e-12)
         np.testing.assert_allclose(sums[..., -1], one_hot.sum(axis=1), rtol=1e-12)
+
+    def test_a_shard_is_at_work_while_the_next_ones_groups_are_dealt(self, host, faults_folder):
+        vectors, began = np.random.default_rng(0).normal(size=(21, 4)), faults_folder / "began"
+        dealt, asked = np.zeros((1, 21), dtype=np.int64), []
+
+        def deal(start, stop):
+            asked.append((start, stop))
+            deadline = time.monotonic() + 60
+            while start and not began.exists():
+                assert time.monotonic() < deadline, "the first shard waits for groups that are not its own"
+                time.sleep(0.01)
+            dealt[:, start:stop] = np.arange(start, stop) % 3
+
+        people = Population(vectors, [str(i) for i in range(21)], list("abcd"))
+        key = Key("tests.invariance.test_hosts:beginning", *np.zeros((2, 1), dtype=np.uint64))
+        request = Request(1, np.zeros((1, 4)), Groups(dealt, deal), np.ones((1, 21)), 3)
+        try:
+            with host.crowd(Employed(people, np.arange(21)[None], 4, key)) as crowd:
+                sums = crowd.group_sums(request)
+        finally:
+            began.unlink(missing_ok=True)
+        assert [start for start, _ in asked] == [0, *(stop for _, stop in asked[:-1])]
+        np.testing.assert_allclose(sums[0, :, :-1], [vectors[k::3].sum(axis=0) for k in range(3)], rtol=1e-12)
 
     def test_trainers(self, host):
         models, sums = np.zeros((2, 3)), np.ones((2, 5, 4))

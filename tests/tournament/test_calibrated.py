@@ -133,7 +133,9 @@ def test_what_is_remembered_stays_bounded_and_survives_pickling(monkeypatch):
     sizes = []
     for number in range(1, 13):
         draws = Draws(np.zeros(1, dtype=np.uint64), np.zeros(1, dtype=np.uint64), number)
-        one = played(np.sin([[number, 2.0 * number, 3.0 * number]]), random(points, 3, draws, 12), number, 12)
+        one = played(
+            np.sin([[number, 2.0 * number, 3.0 * number]]), random(points, 3, draws, 12).of_everyone(), number, 12
+        )
         points, memory = calibrated(points, memory, one)
         memory = pickle.loads(pickle.dumps(memory))
         sizes.append(len(memory.rounds))
@@ -157,7 +159,8 @@ def test_scores_are_those_of_the_mixtures(n_rounds):
     n_runs, n, k, d = 3, 9, 4, 5
     vectors = np.random.default_rng(0).normal(size=(n_runs, n, d))
 
-    def contributions(call):
+    def contributions(request):
+        call = request.of_everyone()
         members = (call.assignment[:, None] == np.arange(call.n_groups)[:, None]) * call.weights[:, None]
         return np.concatenate([members @ vectors, members.sum(axis=2, keepdims=True)], axis=2)
 

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -17,7 +19,7 @@ def points(n, n_runs=4, seed=0):
 @pytest.mark.parametrize("name", GROUPINGS)
 @pytest.mark.parametrize(("n", "k"), [(10, 2), (10, 3), (11, 4), (100, 5), (7, 7), (5, 1)])
 def test_everyone_is_in_one_group(name, n, k):
-    assignment = GROUPINGS[name](points(n), k, draws(), 100)
+    assignment = GROUPINGS[name](points(n), k, draws(), 100).of_everyone()
     assert assignment.shape == (4, n)
     assert assignment.min() >= 0
     assert assignment.max() < k
@@ -25,12 +27,12 @@ def test_everyone_is_in_one_group(name, n, k):
 
 @pytest.mark.parametrize(("n", "sizes"), [(10, [4, 3, 3]), (11, [4, 4, 3]), (12, [4, 4, 4]), (3, [1, 1, 1])])
 def test_random_cuts_sizes_as_equal_as_possible_the_first_larger(n, sizes):
-    for row in random(points(n), 3, draws(), 100):
+    for row in random(points(n), 3, draws(), 100).of_everyone():
         assert np.bincount(row, minlength=3).tolist() == sizes
 
 
 def test_random_is_uniform_over_permutations():
-    rows = random(points(4, 6_000), 2, draws(6_000), 100)
+    rows = random(points(4, 6_000), 2, draws(6_000), 100).of_everyone()
     # worker 0 shares its group with each of the other three equally often
     together = [(rows[:, 0] == rows[:, j]).mean() for j in (1, 2, 3)]
     np.testing.assert_allclose(together, 1 / 3, atol=0.03)
@@ -39,20 +41,20 @@ def test_random_is_uniform_over_permutations():
 def test_epsilon_greedy_orders_by_points_ascending_and_cuts():
     late = draws(400, round_index=100)
     p = points(9, 400)
-    assignment = epsilon_greedy(p, 3, late, 100)
+    assignment = epsilon_greedy(p, 3, late, 100).of_everyone()
     explored = late.uniforms(Purpose.EXPLORE, 1)[:, 0] < 0.4
     assert 0.3 < explored.mean() < 0.5
     for b in np.flatnonzero(~explored):
         order = np.argsort(p[b], kind="stable")
         assert [assignment[b, i] for i in order] == [0, 0, 0, 1, 1, 1, 2, 2, 2]
-    same = random(p, 3, late, 100)
+    same = random(p, 3, late, 100).of_everyone()
     assert (assignment[explored] == same[explored]).all()
 
 
 @pytest.mark.parametrize(("round_index", "share"), [(1, 1.0), (31, 0.7), (61, 0.4), (100, 0.4)])
 def test_epsilon_falls_to_its_minimum(round_index, share):
     p = np.tile(np.arange(10.0), (2_000, 1))
-    assignment = epsilon_greedy(p, 2, draws(2_000, round_index), 100)
+    assignment = epsilon_greedy(p, 2, draws(2_000, round_index), 100).of_everyone()
     ordered = (assignment == np.repeat([0, 1], 5)).all(axis=1).mean()
     assert ordered == pytest.approx(1 - share, abs=0.04)
 
@@ -60,7 +62,7 @@ def test_epsilon_falls_to_its_minimum(round_index, share):
 def test_interleaved_deals_both_halves_round_robin():
     n, k = 11, 3
     p = points(n)
-    for b, row in enumerate(interleaved(p, k, draws(), 100)):
+    for b, row in enumerate(interleaved(p, k, draws(), 100).of_everyone()):
         order = np.argsort(p[b], kind="stable")
         assert sorted(row[order[: n // 2]]) == [0, 0, 1, 1, 2]
         assert sorted(row[order[n // 2 :]]) == [0, 0, 1, 1, 2, 2]
@@ -81,7 +83,7 @@ def test_interleaved_is_what_two_stable_sorts_say(kind, n):
 
     for made in (draws(), Coarse(np.zeros(4, dtype=np.uint64), np.arange(4, dtype=np.uint64), 1)):
         keys, order, half = made.uniforms(Purpose.GROUPING, n), np.argsort(p, axis=1, kind="stable"), n // 2
-        found = interleaved(p, 3, made, 100)
+        found = interleaved(p, 3, made, 100).of_everyone()
         for b in range(4):
             for low, high in ((0, half), (half, n)):
                 shuffled = order[b, low:high][np.argsort(keys[b, low:high], kind="stable")]
@@ -89,24 +91,29 @@ def test_interleaved_is_what_two_stable_sorts_say(kind, n):
 
 
 def test_interleaved_shuffles_the_halves():
-    rows = interleaved(np.ones((300, 10)), 5, draws(300), 100)
+    rows = interleaved(np.ones((300, 10)), 5, draws(300), 100).of_everyone()
     assert len({tuple(row) for row in rows}) > 250
 
 
 @pytest.mark.parametrize("name", GROUPINGS)
 def test_a_run_is_grouped_the_same_alone_and_in_a_batch(name):
     p = points(20)
-    whole = GROUPINGS[name](p, 3, draws(), 100)
+    whole = GROUPINGS[name](p, 3, draws(), 100).of_everyone()
     one = Draws(np.zeros(1, dtype=np.uint64), np.array([2], dtype=np.uint64), 1)
-    assert (GROUPINGS[name](p[2:3], 3, one, 100)[0] == whole[2]).all()
+    assert (GROUPINGS[name](p[2:3], 3, one, 100).of_everyone()[0] == whole[2]).all()
 
 
+@pytest.mark.parametrize("cuts", [[], [1], [40, 41], [0, 7, 50]])
 @pytest.mark.parametrize("distinct", [1, 3, 50])
-@pytest.mark.parametrize(("n", "n_groups"), [(1, 1), (7, 7), (24, 5), (100, 3)])
-def test_a_cut_is_that_of_the_whole_order_ties_in_their_own(n, n_groups, distinct):
+@pytest.mark.parametrize(("n", "n_groups"), [(1, 1), (7, 7), (24, 5), (100, 3), (100, 17), (100, 18)])
+def test_a_cut_is_that_of_the_whole_order_ties_in_their_own_however_it_is_asked_for(n, n_groups, distinct, cuts):
     keys = np.random.default_rng(n).integers(distinct, size=(6, n)).astype(np.float64)
     expected = np.empty(keys.shape, dtype=np.int64)
     for row, order in enumerate(np.argsort(keys, axis=1, kind="stable")):
         for group, part in enumerate(np.array_split(order, n_groups)):
             expected[row, part] = group
-    assert _cut(keys, n_groups).tolist() == expected.tolist()
+    groups = _cut(keys, n_groups)
+    bounds = [0, *(min(at, n) for at in cuts), n]
+    parts = [groups.of(slice(start, stop)) for start, stop in pairwise(bounds)]
+    assert np.concatenate(parts, axis=1).tolist() == expected.tolist()
+    assert groups.of_everyone().tolist() == expected.tolist()
