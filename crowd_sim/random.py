@@ -77,16 +77,17 @@ def _fill(
     runs: NDArray[np.uint64],
     round_index: np.uint64,
     purpose: np.uint64,
-    chunk: np.uint64,
+    chunks: NDArray[np.uint64],
     out: NDArray[np.float64],
 ) -> None:
+    """A stream a row."""
     n = out.shape[1]
-    for b in range(out.shape[0]):
+    for i in range(out.shape[0]):
         for block in range((n + 3) // 4):
             # numpy counts up before it draws, so its first block has number 1
-            words = philox(seeds[b], runs[b], np.uint64(block + 1), round_index, purpose, chunk)
+            words = philox(seeds[i], runs[i], np.uint64(block + 1), round_index, purpose, chunks[i])
             for j in range(min(4, n - 4 * block)):
-                out[b, 4 * block + j] = np.float64(words[j] >> _MANTISSA_SHIFT) * 2.0**-53
+                out[i, 4 * block + j] = np.float64(words[j] >> _MANTISSA_SHIFT) * 2.0**-53
 
 
 def uniforms(
@@ -96,34 +97,18 @@ def uniforms(
 
     `seeds` and `runs`: uint64[B].
     """
-    out = np.empty((len(seeds), n))
-    _fill(seeds, runs, np.uint64(round_index), np.uint64(purpose), np.uint64(chunk), out)
+    chunks, out = np.full(len(seeds), chunk, dtype=np.uint64), np.empty((len(seeds), n))
+    _fill(seeds, runs, np.uint64(round_index), np.uint64(purpose), chunks, out)
     return out
-
-
-@numba.njit(cache=True)
-def _fill_chunks(
-    seed: np.uint64,
-    run: np.uint64,
-    round_index: np.uint64,
-    purpose: np.uint64,
-    chunks: NDArray[np.int64],
-    out: NDArray[np.float64],
-) -> None:
-    n = out.shape[1]
-    for i in range(out.shape[0]):
-        for block in range((n + 3) // 4):
-            words = philox(seed, run, np.uint64(block + 1), round_index, purpose, np.uint64(chunks[i]))
-            for j in range(min(4, n - 4 * block)):
-                out[i, 4 * block + j] = np.float64(words[j] >> _MANTISSA_SHIFT) * 2.0**-53
 
 
 def uniforms_of_chunks(
     seed: int, run: int, round_index: int, purpose: Purpose, chunks: NDArray[np.int64], n: int
 ) -> NDArray[np.float64]:
     """`n` numbers in [0, 1) of each of a run's streams (chunk by chunk, int64[m]): float64[m, n]."""
+    seeds, runs = (np.full(len(chunks), key, dtype=np.uint64) for key in (seed, run))
     out = np.empty((len(chunks), n))
-    _fill_chunks(np.uint64(seed), np.uint64(run), np.uint64(round_index), np.uint64(purpose), chunks, out)
+    _fill(seeds, runs, np.uint64(round_index), np.uint64(purpose), chunks.astype(np.uint64), out)
     return out
 
 

@@ -7,11 +7,12 @@ SEEDS = np.array([0, 5, 2**63 - 1], dtype=np.uint64)
 RUNS = np.array([3, 4, 2**40], dtype=np.uint64)
 
 
-@pytest.mark.parametrize("n", [1, 3, 4, 5, 17])
-def test_uniforms_are_the_doubles_of_numpys_philox(n):
-    ours = uniforms(SEEDS, RUNS, 9, Purpose.GROUPING, n, chunk=2)
+@pytest.mark.parametrize("chunk", [0, 2])
+@pytest.mark.parametrize("n", [1, 3, 4, 5, 11, 17])
+def test_uniforms_are_the_doubles_of_numpys_philox(n, chunk):
+    ours = uniforms(SEEDS, RUNS, 9, Purpose.GROUPING, n, chunk)
     for b in range(3):
-        stream = generator(int(SEEDS[b]), int(RUNS[b]), Purpose.GROUPING, 9, chunk=2)
+        stream = generator(int(SEEDS[b]), int(RUNS[b]), Purpose.GROUPING, 9, chunk)
         assert ours[b].tolist() == stream.random(n).tolist()
 
 
