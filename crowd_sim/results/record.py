@@ -98,6 +98,7 @@ class Record:
         """
         self._checkpoints.write(checkpoint)
         self._status.checkpoint = checkpoint.round
+        self._round = max(self._round, checkpoint.round)  # whoever asks once a second may not hear of every round
 
     def kept(self, stage: str, in_round: int, seconds: float | None) -> None:
         """A run that is kept in stages has left one, or (`seconds` None) found one that it had left before."""

@@ -1,7 +1,9 @@
 import io
+import json
 
 from rich.console import Console
 
+from crowd_sim.results.checkpoints import Checkpoint
 from crowd_sim.results.record import Record
 from experiments import progress
 from experiments.progress import shown
@@ -31,3 +33,12 @@ def test_status_tells_what_progress_had_to_say(tmp_path):
     with Record(tmp_path, "print", 10) as record:
         record.progress("games", 1, 2, "error about 0.1")
     assert list(status_lines(tmp_path))[1].startswith("games: 1 of 2, error about 0.1, ")
+
+
+def test_the_last_line_of_the_log_has_the_round_that_was_kept_though_nobody_told_of_it(tmp_path):
+    with Record(tmp_path, "print", 10) as record:
+        record.progress("rounds", 86, 100)
+        record.progress("games", 1, 2)
+        record.keep(Checkpoint(100, b"state"))
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [(line["event"], line["round"]) for line in lines] == [("started", 0), ("finished", 100)]
