@@ -18,7 +18,7 @@ import ray
 from ray._private import ray_constants
 from ray._private import utils as ray_utils
 
-from actors.resources import Need, check_capacity
+from crowd_sim.actors.placement import Need, check_capacity
 from crowd_sim.errors import ClusterError
 
 _PROBE_SECONDS = 10.0

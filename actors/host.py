@@ -7,29 +7,29 @@ from contextlib import AbstractContextManager, closing
 
 from ray.util.placement_group import PlacementGroup
 
-from actors.crowd import RayCrowd
-from actors.measures import Measures
-from actors.shapley import RayEvaluators
-from actors.trainer import RayTrainers
+from crowd_sim.actors.crowd import RayCrowd
+from crowd_sim.actors.evaluator import RayEvaluators
+from crowd_sim.actors.run_metrics import RunMetrics
+from crowd_sim.actors.trainer import RayTrainers
 from crowd_sim.config import ActorsConfig
-from crowd_sim.crowd.employed import Employed
-from crowd_sim.services import Crowd, Evaluators, Trainers
+from crowd_sim.crowd.cohort import Cohort
+from crowd_sim.host import Crowd, Evaluators, Trainers
 from crowd_sim.valuation import Game
 
 
 class RayHost:
-    """See `crowd_sim.services.Host`. Ray must be initialised."""
+    """See `crowd_sim.host.Host`. Ray must be initialised."""
 
     def __init__(
-        self, actors: ActorsConfig, measures: Measures | None = None, group: PlacementGroup | None = None
+        self, actors: ActorsConfig, measures: RunMetrics | None = None, group: PlacementGroup | None = None
     ) -> None:
         """Evaluators live in `group`, or like all others in what the caller lives in."""
         self._actors, self._group = actors, group
-        self._measures = measures or Measures("")
+        self._measures = measures or RunMetrics("")
 
-    def crowd(self, employed: Employed) -> AbstractContextManager[Crowd]:
+    def crowd(self, cohort: Cohort) -> AbstractContextManager[Crowd]:
         """A crowd on `actors.crowd.number` shards, or fewer where there are fewer chunks."""
-        return closing(RayCrowd(employed, self._actors, self._measures))
+        return closing(RayCrowd(cohort, self._actors, self._measures))
 
     def trainers(self) -> AbstractContextManager[Trainers]:
         """Trainers on `actors.trainers.number` actors."""

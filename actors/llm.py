@@ -12,23 +12,23 @@ from numpy.typing import NDArray
 from ray.exceptions import RayError
 from ray.util.placement_group import PlacementGroup
 
-from actors.failure import POLL
-from actors.measures import Measures
-from actors.pool import Pool, Work
-from actors.resources import place_of
-from crowd_sim.crowd.contributions import Contributions, Example
-from crowd_sim.crowd.folding import cut
-from crowd_sim.learners.adapters import Adapter
-from crowd_sim.learners.generation import TOGETHER
-from crowd_sim.learners.lora import Facts, Judged, Judging, LearnerSpec, LoraLearner, Tuning, shared_learner
-from crowd_sim.learners.tuning import Key, Tuned
+from crowd_sim.actors.failure import POLL
+from crowd_sim.actors.placement import bundle_options
+from crowd_sim.actors.pool import Pool, Work
+from crowd_sim.actors.run_metrics import RunMetrics
+from crowd_sim.crowd.reduction import split_evenly
+from crowd_sim.crowd.texts import Contributions, Example
+from crowd_sim.models.adapters import Adapter
+from crowd_sim.models.generation import TOGETHER
+from crowd_sim.models.lora import Facts, Judged, Judging, LearnerSpec, LoraLearner, Tuning, shared_learner
+from crowd_sim.models.tuning import Key, Tuned
 
 if TYPE_CHECKING:  # importing the configuration costs an actor a second of its start
     from crowd_sim.config import ActorsConfig
 
 
 class LoraTrainer:
-    """A host of `crowd_sim.learners.lora.LoraLearner`, loaded with the first call; a thread of its own answers `passes`."""
+    """A host of `crowd_sim.models.lora.LoraLearner`, loaded with the first call; a thread of its own answers `passes`."""
 
     def __init__(self, spec: LearnerSpec) -> None:
         self._spec = spec
@@ -56,18 +56,18 @@ class RayLearners:
         self,
         spec: LearnerSpec,
         actors: ActorsConfig,
-        measures: Measures | None = None,
+        measures: RunMetrics | None = None,
         group: PlacementGroup | None = None,
     ) -> None:
         host = ray.remote(concurrency_groups={"signs of life": 1})(LoraTrainer)  # type: ignore[call-overload]
 
         def make(trainer: int) -> Any:
-            return host.options(**place_of(actors, "trainers", trainer, group)).remote(spec)
+            return host.options(**bundle_options(actors, "trainers", trainer, group)).remote(spec)
 
         self._passes = [0] * actors.trainers.number
         self._asked: dict[int, Any] = {}
         self.pool = Pool(
-            "trainer", make, actors.trainers.number, actors.failures, measures or Measures(""), self._listen
+            "trainer", make, actors.trainers.number, actors.failures, measures or RunMetrics(""), self._listen
         )
 
     def facts(self, contributions: Contributions, prompts: Sequence[str], validation: Sequence[Example]) -> Facts:
@@ -125,7 +125,7 @@ class RayLearners:
     def _dealt(self, method: str, jobs: Sequence[Any], size: int = 1) -> list[Any]:
         # in whole batches of `size`: those in one affect each other's last bits
         works = []
-        for trainer, (first, stop) in enumerate(cut(-(-len(jobs) // size), len(self.pool))):
+        for trainer, (first, stop) in enumerate(split_evenly(-(-len(jobs) // size), len(self.pool))):
             own = list(jobs[first * size : stop * size])
             name = f"{method} candidates {first * size} to {first * size + len(own) - 1}"
             works.append(Work(trainer, "call", (method, own), name))

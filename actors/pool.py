@@ -1,4 +1,4 @@
-"""A pool of actors of one kind: what fails is replaced, its work repeated, by the one policy of `actors.failure`.
+"""A pool of actors of one kind: what fails is replaced, its work repeated, by the one policy of `crowd_sim.actors.failure`.
 
 Actors hold nothing but what they were built of, so a new one is as good as the old. Answers are asked for in the order of the
 calls, whatever the order in which they arrive.
@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import ray
 from ray.exceptions import GetTimeoutError, RayError
 
-from actors.failure import POLL, Budget, Failure, failure_of, plain
-from actors.measures import Measures
+from crowd_sim.actors.failure import POLL, Budget, Failure, failure_of, plain
+from crowd_sim.actors.run_metrics import RunMetrics
 from crowd_sim.errors import ClusterError
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Work:
 
 
 @dataclass
-class Ticket:
+class PendingCall:
     """Work that has been sent: the answer to come, to whom it was sent, and since when it is waited for."""
 
     work: Work
@@ -60,12 +60,12 @@ class Pool:
         make: Callable[[int], Any],
         number: int,
         limits: FailureConfig,
-        measures: Measures,
-        meanwhile: Callable[[], None] | None = None,
+        measures: RunMetrics,
+        on_idle: Callable[[], None] | None = None,
     ) -> None:
-        """Start `make(i)` for every i; they get ready while the caller goes on, who is called `meanwhile` it waits."""
+        """Start `make(i)` for every i; they get ready while the caller goes on, who is called `on_idle` it waits."""
         self._kind, self._make, self._limits, self._measures = kind, make, limits, measures
-        self._meanwhile = meanwhile
+        self._meanwhile = on_idle
         self._budget = Budget(kind, limits)
         self._flying = 0
         self.actors: list[Any] = []
@@ -79,12 +79,12 @@ class Pool:
     def __len__(self) -> int:
         return len(self.actors)
 
-    def submit(self, work: Work) -> Ticket:
+    def submit(self, work: Work) -> PendingCall:
         """Send work; `answer` waits for it."""
         self._count(1)
         return self._sent(work)
 
-    def answer(self, ticket: Ticket) -> Any:
+    def answer(self, ticket: PendingCall) -> Any:
         """The answer, from whichever actor gives it.
 
         Raises:
@@ -130,11 +130,11 @@ class Pool:
         self._measures.queued(self._kind, self._flying)
         self._measures.lives()
 
-    def _sent(self, work: Work) -> Ticket:
+    def _sent(self, work: Work) -> PendingCall:
         actor, since = self.actors[work.member], time.monotonic()
-        return Ticket(work, getattr(actor, work.method).remote(*work.arguments), actor, since)
+        return PendingCall(work, getattr(actor, work.method).remote(*work.arguments), actor, since)
 
-    def _wait(self, ticket: Ticket) -> Any:
+    def _wait(self, ticket: PendingCall) -> Any:
         """The answer; looks up every `POLL` seconds, so that nobody waits for what cannot come."""
         member = ticket.work.member
         is_ready = self._answered[member] > 0.0  # it, or the one that has taken its place, had started
@@ -158,7 +158,7 @@ class Pool:
                     raise plain(error) from None
                 raise _Failed(failure, str(error)) from None
 
-    def _replace(self, ticket: Ticket, failed: _Failed) -> None:
+    def _replace(self, ticket: PendingCall, failed: _Failed) -> None:
         """Put a new actor in the place of one that failed, unless an earlier answer has shown it and it is done."""
         member = ticket.work.member
         if self.actors[member] is not ticket.actor:

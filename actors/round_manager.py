@@ -10,26 +10,26 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 
-from actors.failure import POLL
-from actors.host import RayHost
-from actors.measures import Event, Measures
-from actors.pool import Pool, Work
-from actors.resources import inside, need_of_run, reserved
+from crowd_sim.actors.failure import POLL
+from crowd_sim.actors.host import RayHost
+from crowd_sim.actors.placement import inside, required_by_run, reserved
+from crowd_sim.actors.pool import Pool, Work
+from crowd_sim.actors.run_metrics import Event, RunMetrics
 from crowd_sim.config import RunConfig
 from crowd_sim.crowd.population import Population
+from crowd_sim.engine import Outcome, simulate
 from crowd_sim.errors import StorageError
 from crowd_sim.progress import Progress, quiet
-from crowd_sim.results.checkpoints import Checkpoint
-from crowd_sim.results.record import Record
-from crowd_sim.results.saving import Keeping
-from crowd_sim.simulation import Outcome, simulate
+from crowd_sim.store.checkpoint import Checkpoint
+from crowd_sim.store.checkpointer import Checkpointer
+from crowd_sim.store.run_log import Record
 
 _LAST_WORDS = 15.0
 """Seconds for a manager to hand over its last checkpoint, on a busy machine."""
 
 
 @dataclass(frozen=True)
-class News:
+class Update:
     """How far a manager is.
 
     Attributes:
@@ -37,7 +37,7 @@ class News:
         events: for the log, since the last news.
         failures: actors of the run that failed so far, by kind.
         checkpoint: the latest one that has not been handed over.
-        signs: of life, see `Measures`: answering is none, as that is another thread's.
+        signs: of life, see `RunMetrics`: answering is none, as that is another thread's.
     """
 
     stage: tuple[str, int, int, str]
@@ -52,10 +52,10 @@ class RoundManager:
 
     def __init__(self, config: RunConfig, population: Population, name: str, earlier: tuple[Checkpoint, ...]) -> None:
         self._config, self._population = config, population
-        self._measures = Measures(name)
+        self._measures = RunMetrics(name)
         self._stage = ("start", 0, 1, "")
         self._checkpoint: Checkpoint | None = None
-        self._keeping = Keeping(earlier, config.actors.checkpoints, self._keep, self._measures.tell)
+        self._keeping = Checkpointer(earlier, config.actors.checkpoints, self._keep, self._measures.tell)
 
     def run(self) -> Outcome:
         """Simulate and value the configuration's runs, from the latest checkpoint on."""
@@ -63,10 +63,10 @@ class RoundManager:
         (outcome,) = simulate([self._config], self._population, host, self._report, self._keeping)
         return outcome
 
-    def news(self) -> News:
+    def news(self) -> Update:
         """What there is to tell since the last call."""
         checkpoint, self._checkpoint = self._checkpoint, None
-        return News(
+        return Update(
             self._stage, self._measures.take_events(), self._measures.failures, checkpoint, self._measures.signs
         )
 
@@ -96,7 +96,7 @@ class _Supervisor:
         self._places = places
         self._config, self._population, self._progress, self._record = config, population, progress, record
         self._name = name
-        self._measures = Measures(name)  # of the manager's own deaths
+        self._measures = RunMetrics(name)  # of the manager's own deaths
         self._signs: int | None = None
         self._pool = Pool("round manager", self._make, 1, config.actors.failures, self._measures, self._look)
 
@@ -163,5 +163,5 @@ def run_on_ray(
         RayTaskError: an error in the code that ran, with its traceback.
         StorageError: a checkpoint cannot be written.
     """
-    with reserved(need_of_run(config.actors)) as group:
+    with reserved(required_by_run(config.actors)) as group:
         return _Supervisor(config, population, progress, record, name, inside(group)).outcome()

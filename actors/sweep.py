@@ -27,16 +27,16 @@ from ray.exceptions import (
     WorkerCrashedError,
 )
 
-from actors.failure import PATIENCE, QUARANTINE
-from actors.failure import Failure as Kind
-from actors.measures import Measures
-from actors.resources import SECONDS_BETWEEN_LINES, fitting, lack_of_room, options_of
+from crowd_sim.actors.failure import PATIENCE, QUARANTINE
+from crowd_sim.actors.failure import Failure as Kind
+from crowd_sim.actors.placement import SECONDS_BETWEEN_LINES, fitting, lack_of_room, options_of
+from crowd_sim.actors.run_metrics import RunMetrics
 from crowd_sim.config import CrowdConfig, FailureConfig, SweepWorkers
 from crowd_sim.crowd.population import Population
 from crowd_sim.errors import ClusterError, InputError
-from crowd_sim.loading import people_key
-from crowd_sim.sweep import Sweep
-from crowd_sim.sweep_batch import BatchResult, Failure, run_batch
+from crowd_sim.participants import population_key
+from crowd_sim.sweep.batch import BatchResult, Failure, run_batch
+from crowd_sim.sweep.plan import Sweep
 
 _POLL = 5.0
 _AHEAD = 2
@@ -62,7 +62,7 @@ def run_batches_on_ray(
     batches: Iterator[NDArray[np.int64]],
     people: Callable[[CrowdConfig], Population],
     with_workers: bool,
-    measures: Measures,
+    measures: RunMetrics,
 ) -> Iterator[list[BatchResult]]:
     """Run batches on the cluster that Ray is connected to; results as they finish, those of the same moment together.
 
@@ -169,8 +169,8 @@ class _Held:
 
     def of(self, crowd: CrowdConfig) -> Any:
         """A reference to the people of a crowd."""
-        if people_key(crowd) != self._key:
-            self._key, self._ref = people_key(crowd), ray.put(self._people(crowd))
+        if population_key(crowd) != self._key:
+            self._key, self._ref = population_key(crowd), ray.put(self._people(crowd))
         return self._ref
 
 
@@ -181,7 +181,7 @@ def _next(again: deque[_Work], batches: Iterator[NDArray[np.int64]]) -> _Work | 
     return None if numbers is None else _Work(numbers)
 
 
-def _answer(stream: Any, work: _Work, limits: FailureConfig, measures: Measures) -> BatchResult | list[_Work] | None:
+def _answer(stream: Any, work: _Work, limits: FailureConfig, measures: RunMetrics) -> BatchResult | list[_Work] | None:
     """A batch's result, or what is to be done in its stead; None: it has begun."""
     try:
         return ray.get(next(stream), timeout=PATIENCE)
@@ -199,13 +199,13 @@ def _answer(stream: Any, work: _Work, limits: FailureConfig, measures: Measures)
         return _after(Kind.NODE, replace(work, losses=work.losses + 1), limits, measures)
 
 
-def _stop(stream: Any, work: _Work, limits: FailureConfig, measures: Measures) -> BatchResult | list[_Work]:
+def _stop(stream: Any, work: _Work, limits: FailureConfig, measures: RunMetrics) -> BatchResult | list[_Work]:
     """End a batch that hangs, with its process."""
     ray.cancel(stream, force=True)
     return _after(Kind.HANG, replace(work, hangs=work.hangs + 1), limits, measures)
 
 
-def _after(kind: Kind, work: _Work, limits: FailureConfig, measures: Measures) -> BatchResult | list[_Work]:
+def _after(kind: Kind, work: _Work, limits: FailureConfig, measures: RunMetrics) -> BatchResult | list[_Work]:
     """What becomes of a batch that has just failed in this way."""
     if len(work.numbers) == 1 and (work.deaths + work.hangs >= QUARANTINE or work.hangs > limits.hangs):
         return _named(int(work.numbers[0]), kind, work, limits)

@@ -6,12 +6,12 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from crowd_sim.config import RunConfig
+from crowd_sim.config.io import load_config
+from crowd_sim.engine import Outcome, simulate
 from crowd_sim.errors import InputError
-from crowd_sim.loading import load_config, load_people
-from crowd_sim.people import check_people
-from crowd_sim.results.run_folder import open_run, write_run
-from crowd_sim.services import InProcess
-from crowd_sim.simulation import Outcome, simulate
+from crowd_sim.host import InProcess
+from crowd_sim.participants import check_participants, load_population
+from crowd_sim.store.run_folder import open_run, write_run
 
 __all__ = ["Outcome", "RunConfig", "load_config", "run"]
 
@@ -26,11 +26,11 @@ def run(config: RunConfig, out: str | Path | None = None) -> Outcome:
     if config.llm is not None:
         allowed = (
             "must be left out of what crowd_sim.run simulates; for language models there is `crowd-sim run`, in Python "
-            "experiments.llm_running.run_llm"
+            "crowd_sim.cli.llm_run.run_llm"
         )
         raise InputError("llm", None, allowed)
-    population = load_people(config.crowd)
-    check_people(config, population)
+    population = load_population(config.crowd)
+    check_participants(config, population)
     with open_run(Path(out), config, population) if out is not None else nullcontext() as print_of:
         (outcome,) = simulate([config], population, InProcess())
         if out is not None and print_of is not None:

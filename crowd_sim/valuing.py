@@ -13,12 +13,12 @@ from functools import partial
 
 from crowd_sim.config import RunConfig, ValuationConfig
 from crowd_sim.crowd.population import Population
-from crowd_sim.people import people_of
+from crowd_sim.host import Evaluators
+from crowd_sim.participants import participants_of
 from crowd_sim.progress import Progress
-from crowd_sim.services import Evaluators
-from crowd_sim.strategies import strategy
+from crowd_sim.registry import strategy
 from crowd_sim.valuation import AveragingGame, ShapleyResult, shapley_many
-from crowd_sim.valuation.evaluation import ListEvaluate
+from crowd_sim.valuation.request import ListEvaluate
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def plan_games(configs: Sequence[RunConfig], population: Population) -> GamePlan
                 scores[config.tournament.score] = None
     people = {}
     for config in sorted(configs, key=lambda c: c.runs):  # the one with most runs has the others' people too
-        people[_key(config, 0)] = people_of([config], population)
+        people[_key(config, 0)] = participants_of([config], population)
     games: list[AveragingGame] = []
     sets: dict[_Key, GameSet] = {}
     for key, (config, scores) in wanted.items():

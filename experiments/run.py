@@ -2,7 +2,7 @@
 
 import sys
 
-from experiments.cli import main
+from crowd_sim.cli.app import main
 
 if __name__ == "__main__":
     main(["run", *sys.argv[1:]])

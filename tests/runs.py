@@ -4,10 +4,10 @@ import hashlib
 from pathlib import Path
 
 from crowd_sim.config import RunConfig
-from crowd_sim.loading import load_people
-from crowd_sim.results.run_folder import open_run, write_run
-from crowd_sim.services import InProcess
-from crowd_sim.simulation import simulate
+from crowd_sim.engine import simulate
+from crowd_sim.host import InProcess
+from crowd_sim.participants import load_population
+from crowd_sim.store.run_folder import open_run, write_run
 
 FILES = ("rounds.parquet", "workers.parquet", "runs.parquet", "summary.json")
 
@@ -47,7 +47,7 @@ def config(kind, n_actors=1, **changes):
 
 def written(outcome, folder: Path):
     """The run folder's tables and summary."""
-    people = load_people(outcome.config.crowd)
+    people = load_population(outcome.config.crowd)
     with open_run(folder, outcome.config, people) as print_of:
         write_run(folder, outcome, people, print_of)
     return tables(folder)
@@ -63,5 +63,5 @@ def digest(found):
 
 
 def simulated(setup, host=None, saving=None):
-    (outcome,) = simulate([setup], load_people(setup.crowd), host or InProcess(), saving=saving)
+    (outcome,) = simulate([setup], load_population(setup.crowd), host or InProcess(), saving=saving)
     return outcome

@@ -11,10 +11,10 @@ import typer
 import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
+from crowd_sim.cli.app import app
 from crowd_sim.config import RunConfig
-from crowd_sim.loading import load_content
-from crowd_sim.sweep import Sweep
-from experiments.cli import app
+from crowd_sim.config.io import load_content
+from crowd_sim.sweep.plan import Sweep
 
 ROOT = Path(__file__).parents[1]
 CLUSTERS = ("cluster.yaml", "cluster-onprem.yaml")

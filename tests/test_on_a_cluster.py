@@ -12,16 +12,16 @@ from pathlib import Path
 import pytest
 import ray
 
-from actors.cluster import connected
-from actors.resources import (
+from crowd_sim.actors.cluster import connected
+from crowd_sim.actors.placement import (
     Need,
+    bundle_options,
     check_capacity,
     fitting,
     inside,
-    need_of_llm_run,
-    need_of_run,
-    need_of_sweep,
-    place_of,
+    required_by_llm_run,
+    required_by_run,
+    required_by_sweep,
     reserved,
 )
 from crowd_sim.config import ActorsConfig, PoolConfig, SweepWorkers
@@ -91,7 +91,7 @@ def test_a_sweep_is_submitted_as_a_job(cluster, tmp_path):
     _, dashboard, environment = cluster
     (tmp_path / "sweep.yaml").write_text(SWEEP)
     sweep = ["sweep", str(tmp_path / "sweep.yaml"), "actors.sweep.resources={cpu_node: 0.5}", "actors.wait=60"]
-    crowd_sim = [sys.executable, "-m", "experiments.cli"]
+    crowd_sim = [sys.executable, "-m", "crowd_sim.cli.app"]
     job = [
         BIN / "ray",
         "job",
@@ -121,7 +121,7 @@ def test_a_cluster_that_does_not_grow_is_waited_for_and_then_refused(cluster, tm
     address, _, environment = cluster
     (tmp_path / "sweep.yaml").write_text(SWEEP)
     asked = ["actors.sweep.resources={gpu_node: 0.01}", "actors.wait=2", "--ray-address", address]
-    refused = call(environment, tmp_path, sys.executable, "-m", "experiments.cli", "sweep", "sweep.yaml", *asked)
+    refused = call(environment, tmp_path, sys.executable, "-m", "crowd_sim.cli.app", "sweep", "sweep.yaml", *asked)
     assert refused.returncode == 1
     waiting, last = (line for line in refused.stderr.splitlines() if "gpu_node" in line)
     lacking = "the configuration's actors need 0.01 gpu_node at once, the cluster has 0"
@@ -136,7 +136,7 @@ def test_a_token_that_the_cluster_does_not_take_is_told_of_in_one_line(cluster, 
     address, _, environment = cluster
     (tmp_path / "wrong").write_text("fedcba9876543210" * 4)
     (tmp_path / "sweep.yaml").write_text(SWEEP)
-    command = [sys.executable, "-m", "experiments.cli", "sweep", "sweep.yaml", "--ray-address", address]
+    command = [sys.executable, "-m", "crowd_sim.cli.app", "sweep", "sweep.yaml", "--ray-address", address]
     refused = call({**environment, **other}, tmp_path, *command)
     assert refused.returncode == 1
     (line,) = refused.stderr.splitlines()
@@ -146,7 +146,7 @@ def test_a_token_that_the_cluster_does_not_take_is_told_of_in_one_line(cluster, 
 
 
 def test_what_listens_and_is_not_ray_is_told_of(monkeypatch):
-    monkeypatch.setattr("actors.cluster._GREETING_SECONDS", 1.0)
+    monkeypatch.setattr("crowd_sim.actors.cluster._GREETING_SECONDS", 1.0)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"127.0.0.1:{silent.getsockname()[1]}"
         says = f"no Ray cluster at {address}: what listens there has not answered as Ray within 1 s"
@@ -157,12 +157,12 @@ def test_what_listens_and_is_not_ray_is_told_of(monkeypatch):
 def test_a_sweep_is_not_run_over_ray_client():
     with (
         pytest.raises(ClusterError, match=r"no sweep over ray://127.0.0.1:10001: .* give host:port"),
-        connected("ray://127.0.0.1:10001", need_of_sweep(ActorsConfig())),
+        connected("ray://127.0.0.1:10001", required_by_sweep(ActorsConfig())),
     ):
         pass
     with (
         pytest.raises(ClusterError, match=r"an address is auto or host:port$"),
-        connected("x", need_of_sweep(ActorsConfig())),
+        connected("x", required_by_sweep(ActorsConfig())),
     ):
         pass
 
@@ -172,7 +172,7 @@ def test_every_actor_of_a_run_has_its_own_place_in_what_is_reserved():
     @ray.remote(num_cpus=0)
     class Manager:
         def start(self, actors, *started):
-            self.started = [Worker.options(**place_of(actors, kind, member)).remote() for kind, member in started]
+            self.started = [Worker.options(**bundle_options(actors, kind, member)).remote() for kind, member in started]
             ray.get([worker.__ray_ready__.remote() for worker in self.started], timeout=100)
 
     @ray.remote
@@ -190,7 +190,7 @@ def test_every_actor_of_a_run_has_its_own_place_in_what_is_reserved():
     # two small actors would fit into one large place
     for trainers, free in ((PoolConfig(), {0, 1}), (PoolConfig(cpus=0.0), {0})):
         actors = ActorsConfig(crowd=PoolConfig(**two), trainers=trainers, evaluators=PoolConfig(number=2))
-        with reserved(need_of_run(actors)) as group:
+        with reserved(required_by_run(actors)) as group:
             manager = Manager.options(**inside(group)).remote()
             last = (("evaluators", 1), ("crowd", 1), ("crowd", 0))
             ray.get(manager.start.remote(actors, *last), timeout=120)
@@ -198,8 +198,8 @@ def test_every_actor_of_a_run_has_its_own_place_in_what_is_reserved():
             ray.get(manager.start.remote(actors, ("trainers", 0)), timeout=120)
             ray.kill(manager)
     # a run without shards starts its actors itself, and they live in what it has reserved
-    with reserved(need_of_llm_run(actors)) as group:
-        started = [Worker.options(**place_of(actors, "evaluators", 1, group)).remote()]
+    with reserved(required_by_llm_run(actors)) as group:
+        started = [Worker.options(**bundle_options(actors, "evaluators", 1, group)).remote()]
         ray.get([worker.__ray_ready__.remote() for worker in started], timeout=120)
         assert free_places() == {0}
 
@@ -208,13 +208,13 @@ def test_every_actor_of_a_run_has_its_own_place_in_what_is_reserved():
 def test_two_that_want_the_whole_cluster_do_not_wait_for_each_other_for_ever(monkeypatch):
     need = Need(({"CPU": 1.5},))
     with reserved(need), monkeypatch.context() as patched:
-        patched.setattr("actors.resources.RESERVING", 1.0)
+        patched.setattr("crowd_sim.actors.placement.RESERVING", 1.0)
         with pytest.raises(ClusterError, match=r"no room for 1.5 CPUs at once within 1 s"), reserved(need):
             pass
     with reserved(need):  # given back
         pass
     with reserved(
-        need_of_run(ActorsConfig(**{pool: PoolConfig(cpus=0.0) for pool in ("crowd", "trainers", "evaluators")}))
+        required_by_run(ActorsConfig(**{pool: PoolConfig(cpus=0.0) for pool in ("crowd", "trainers", "evaluators")}))
     ):
         pass
 
@@ -222,7 +222,7 @@ def test_two_that_want_the_whole_cluster_do_not_wait_for_each_other_for_ever(mon
 @pytest.mark.usefixtures("local_ray")
 def test_nodes_that_are_too_small_for_an_actor_are_named(monkeypatch):
     nodes = [{"CPU": 2.0}, {"CPU": 2.0, "GPU": 1.0}]
-    monkeypatch.setattr("actors.resources._nodes", lambda: nodes)
+    monkeypatch.setattr("crowd_sim.actors.placement._nodes", lambda: nodes)
     check_capacity(Need(({"CPU": 2.0, "GPU": 1.0}, {"CPU": 2.0})))
     with pytest.raises(ClusterError, match=r"an actor needs 3 CPUs, and no node has that"):
         check_capacity(Need(({"CPU": 3.0},)))

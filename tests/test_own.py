@@ -6,15 +6,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from crowd_sim.crowd.groups import Groups
 from crowd_sim.errors import InputError, StrategyError
-from crowd_sim.strategies import strategy
-from crowd_sim.tournament.draws import Draws
+from crowd_sim.registry import strategy
 from crowd_sim.tournament.grouping import random
+from crowd_sim.tournament.groups import Groups
+from crowd_sim.tournament.streams import RoundStreams
 from tests.bad_input.command import CONFIGURATION, IN_PROCESS, SWEEP, call, check_line
 
 K, POINTS = 3, np.ones((2, 4))
-DRAWS = Draws(np.zeros(2, dtype=np.uint64), np.arange(2, dtype=np.uint64), 5)
+DRAWS = RoundStreams(np.zeros(2, dtype=np.uint64), np.arange(2, dtype=np.uint64), 5)
 GROUPS = np.array([[0, 1, 2, 0], [2, 1, 0, 0]])
 X, TARGET = np.zeros((2, K, 6)), np.zeros((2, 1, 6))
 MINE = {}

@@ -5,14 +5,13 @@ import numpy as np
 import pytest
 
 from crowd_sim.config import RunConfig
-from crowd_sim.loading import load_people
-from crowd_sim.people import people_of
+from crowd_sim.engine import simulate
+from crowd_sim.host import InProcess
+from crowd_sim.participants import load_population, participants_of
 from crowd_sim.random import Purpose
-from crowd_sim.results.tables import rounds_table, summary, workers_table
-from crowd_sim.services import InProcess
-from crowd_sim.simulation import simulate
-from crowd_sim.tournament.draws import Draws
+from crowd_sim.store.tables import rounds_table, summary, workers_table
 from crowd_sim.tournament.grouping import GROUPINGS
+from crowd_sim.tournament.streams import RoundStreams
 
 
 def config(**changes):
@@ -32,11 +31,11 @@ def config(**changes):
 
 
 def simulated(*configs):
-    return simulate(configs, load_people(configs[0].crowd), InProcess())
+    return simulate(configs, load_population(configs[0].crowd), InProcess())
 
 
 def same(a, b):
-    people = load_people(a.config.crowd)
+    people = load_population(a.config.crowd)
     return (
         rounds_table(a).equals(rounds_table(b))
         and workers_table(a, people).equals(workers_table(b, people))
@@ -46,8 +45,8 @@ def same(a, b):
 
 def by_hand(config, run):
     """One run, one worker and group at a time, from the paper's description; only the draws are the simulator's."""
-    population = load_people(config.crowd)
-    (workers,), (target_row,) = (rows[run : run + 1] for rows in people_of([config], population))
+    population = load_population(config.crowd)
+    (workers,), (target_row,) = (rows[run : run + 1] for rows in participants_of([config], population))
     vectors, target = population.vectors[workers], population.vectors[target_row]
     k = config.tournament.n_groups
     keys = np.array([config.seed], dtype=np.uint64), np.array([run], dtype=np.uint64)
@@ -56,11 +55,11 @@ def by_hand(config, run):
         "l1": lambda x: -float(np.abs(x - target).sum()),
         "dot": lambda x: float(x @ target),
     }[config.tournament.score]
-    model = 5 * Draws(*keys, 0).uniforms(Purpose.INITIAL_MODEL, len(target))[0]
+    model = 5 * RoundStreams(*keys, 0).uniforms(Purpose.INITIAL_MODEL, len(target))[0]
     points = [1.0] * len(workers)
     distances = [np.linalg.norm(model - target)]
     for t in range(1, config.tournament.rounds + 1):
-        draws = Draws(*keys, t)
+        draws = RoundStreams(*keys, t)
         grouping = GROUPINGS[config.tournament.grouping]
         (groups,) = grouping(np.array([points]), k, draws, config.tournament.rounds).of_everyone()
         candidates = []
@@ -123,7 +122,7 @@ def test_without_values_there_are_no_correlations_with_them():
     (outcome,) = simulated(config(valuation__method="none"))
     assert outcome.values is None
     assert np.isnan(outcome.metrics["pearson_accurate"]).all()
-    assert "shapley" not in workers_table(outcome, load_people(outcome.config.crowd))
+    assert "shapley" not in workers_table(outcome, load_population(outcome.config.crowd))
     assert summary(outcome, "")["metrics"]["pearson_accurate"] == {"mean": None, "se": None, "n": 0}
 
 

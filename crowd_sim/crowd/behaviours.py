@@ -28,8 +28,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowd_sim.errors import InputError, StrategyError
-from crowd_sim.named import load_named
 from crowd_sim.random import Purpose, generator, uniforms_of_chunks
+from crowd_sim.user_defined import load_object
 
 Behaviour = Callable[[Any], NDArray[np.float64]]
 """`Worker` → float64[d], or, marked by `per_shard`, `Members` → float64[m, d]."""
@@ -110,7 +110,7 @@ def contributions(name: str, members: Members) -> NDArray[np.float64]:
         StrategyError: the behaviour raised; with its traceback.
         InputError: it returned something else than finite numbers in the right shape.
     """
-    behaviour = BEHAVIOURS[name] if name in BEHAVIOURS else load_named(name)
+    behaviour = BEHAVIOURS[name] if name in BEHAVIOURS else load_object(name)
     if not getattr(behaviour, "per_shard", False):
         return _one_by_one(name, behaviour, members)
     try:

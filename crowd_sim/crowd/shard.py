@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowd_sim.crowd.behaviours import HONEST, Members, contributions
-from crowd_sim.crowd.folding import Subtrees, fold_shard
-from crowd_sim.crowd.groups import Groups
+from crowd_sim.crowd.reduction import PartialSums, fold_shard
+from crowd_sim.tournament.request import ShardRequest
 
 
 @dataclass(frozen=True)
@@ -44,52 +44,6 @@ class Key:
 
 
 @dataclass(frozen=True)
-class Call:
-    """What a round asks of a shard, for B runs.
-
-    Attributes:
-        round: its number, from 1.
-        models: float64[B, d], from which the round starts.
-        assignment: int64[B, m], each worker's group; of a smaller type where it travels.
-        weights: float64[B, m], each worker's weight; uint16 where it travels and that loses nothing.
-        n_groups: K.
-    """
-
-    round: int
-    models: NDArray[np.float64]
-    assignment: NDArray[np.integer]
-    weights: NDArray[np.float64 | np.uint16]
-    n_groups: int
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a round asks of the whole crowd, for B runs.
-
-    Attributes:
-        round, models, n_groups: as a `Call`'s.
-        groups: of every worker.
-        weights: float64[B, n], every worker's weight.
-    """
-
-    round: int
-    models: NDArray[np.float64]
-    groups: Groups
-    weights: NDArray[np.float64]
-    n_groups: int
-
-    def of_everyone(self) -> Call:
-        """The call for all workers."""
-        return Call(self.round, self.models, self.groups.of_everyone(), self.weights, self.n_groups)
-
-    def of(self, members: slice) -> Call:
-        """The call for some of the workers, as small as it gets without a loss: sending it costs more than anything in it."""
-        kind = np.min_scalar_type(self.n_groups - 1)
-        assignment, weights = self.groups.of(members).astype(kind), _narrowed(self.weights[:, members])
-        return Call(self.round, self.models, assignment, weights, self.n_groups)
-
-
-@dataclass(frozen=True)
 class Shard:
     """The workers of some chunks, for B runs.
 
@@ -107,11 +61,11 @@ class Shard:
     place: Place
     key: Key
 
-    def group_sums(self, call: Call) -> Subtrees:
+    def group_sums(self, call: ShardRequest) -> PartialSums:
         """Per group the sum of weight × contribution and, in the last column, of the weights.
 
         Returns:
-            Subtrees of float64[B, K, d + 1]; `fold_shards` makes the whole crowd's sums of them.
+            PartialSums of float64[B, K, d + 1]; `fold_shards` makes the whole crowd's sums of them.
 
         Raises:
             StrategyError: the behaviour raised.
@@ -129,7 +83,7 @@ class Shard:
                 _chunk_sums(given, everyone, call.assignment[one], call.weights[one], self.place.chunk_size, sums[one])
         return fold_shard(sums, self.place.first_chunk, self.place.n_chunks)
 
-    def _members(self, b: int, call: Call) -> Members:
+    def _members(self, b: int, call: ShardRequest) -> Members:
         rows = self.rows[b]
         first = self.place.first_chunk * self.place.chunk_size
         vectors, model = self.vectors[rows], call.models[b].view()
@@ -146,7 +100,7 @@ class Shard:
 
 
 @dataclass(frozen=True)
-class Origin:
+class ShardSpec:
     """What a shard is built of, wherever it shall live: small where people are drawn by a key.
 
     Attributes:
@@ -168,25 +122,6 @@ class Origin:
 def count_chunks(n_workers: int, chunk_size: int) -> int:
     """Chunks of a crowd: ⌈n / chunk_size⌉."""
     return -(-n_workers // chunk_size)
-
-
-def _narrowed(weights: NDArray[np.float64]) -> NDArray[np.float64 | np.uint16]:
-    """Whole weights, which points that are sums of ranks give, as uint16; others as they are."""
-    narrow = np.empty(weights.shape, dtype=np.uint16)
-    return narrow if _narrow(weights, narrow) else weights
-
-
-@numba.njit(cache=True)
-def _narrow(weights: NDArray[np.float64], out: NDArray[np.uint16]) -> bool:
-    for b in range(weights.shape[0]):
-        for i in range(weights.shape[1]):
-            weight = weights[b, i]
-            if not 0 <= weight <= np.iinfo(np.uint16).max:
-                return False
-            out[b, i] = np.uint16(weight)
-            if out[b, i] != weight:
-                return False
-    return True
 
 
 @numba.njit(cache=True)

@@ -6,8 +6,8 @@ import re
 
 import yaml
 
-from crowd_sim.learners.base import public_name
 from crowd_sim.llm.experiment import LlmOutcome
+from crowd_sim.models.language_model import public_name
 
 
 def model_card(outcome: LlmOutcome, run: int, fingerprint: str) -> str:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from crowd_sim.learners.adapters import Adapter
+from crowd_sim.files import write_bytes
 from crowd_sim.llm.experiment import Stage
-from crowd_sim.results.folder import write_bytes
+from crowd_sim.models.adapters import Adapter
 
 
 @dataclass(frozen=True)

@@ -14,15 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowd_sim.config import RunConfig
-from crowd_sim.crowd.contributions import Contributions, Example
-from crowd_sim.learners.adapters import Adapter
-from crowd_sim.learners.lora import Facts, Tuning
-from crowd_sim.learners.tuning import Key
+from crowd_sim.crowd.texts import Contributions, Example
 from crowd_sim.llm.judging import Judge, make_judge, prompts_of
 from crowd_sim.llm.records import Report, Round
 from crowd_sim.llm.services import Learners
 from crowd_sim.llm.tournament import State, advance, play, report, start, tuned_alone
 from crowd_sim.llm.values import LlmValues, Valuer, value_runs
+from crowd_sim.models.adapters import Adapter
+from crowd_sim.models.lora import Facts, Tuning
+from crowd_sim.models.tuning import Key
 from crowd_sim.progress import Progress, quiet
 
 Stage = tuple[dict[str, Any], Adapter | None]

@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf, isfinite, nextafter
 
-from crowd_sim.crowd.contributions import Example
-from crowd_sim.learners.adapters import Adapter
-from crowd_sim.learners.lora import Judged, Tuning
-from crowd_sim.learners.tuning import Key
+from crowd_sim.crowd.texts import Example
 from crowd_sim.llm.judging import Judge, mean_and_se
 from crowd_sim.llm.services import Learners
+from crowd_sim.models.adapters import Adapter
+from crowd_sim.models.lora import Judged, Tuning
+from crowd_sim.models.tuning import Key
 
 
 @dataclass(frozen=True, eq=False)

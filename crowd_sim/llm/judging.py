@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowd_sim.config import RunConfig
-from crowd_sim.crowd.contributions import Contributions
+from crowd_sim.crowd.texts import Contributions
+from crowd_sim.registry import strategy
 from crowd_sim.scores import Score, l2
-from crowd_sim.strategies import strategy
 
 
 @dataclass(frozen=True, eq=False)

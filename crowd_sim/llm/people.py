@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from crowd_sim.config import RunConfig
-from crowd_sim.crowd.contributions import Contributions
-from crowd_sim.crowd.feedback import example_feedback, read_feedback
-from crowd_sim.crowd.goemotions import read_neighbours
+from crowd_sim.crowd.sources.feedback import example_feedback, read_feedback
+from crowd_sim.crowd.sources.goemotions import read_neighbours
+from crowd_sim.crowd.texts import Contributions
 from crowd_sim.errors import InputError
-from crowd_sim.learners.adapters import LoraSpec
-from crowd_sim.learners.generation import Sampling
-from crowd_sim.learners.lora import LearnerSpec
-from crowd_sim.learners.tuning import Training
+from crowd_sim.models.adapters import LoraSpec
+from crowd_sim.models.generation import Sampling
+from crowd_sim.models.lora import LearnerSpec
+from crowd_sim.models.tuning import Training
 
 
 def load_contributions(config: RunConfig) -> Contributions:

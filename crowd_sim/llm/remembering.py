@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crowd_sim.crowd.contributions import Contributions, Example
-from crowd_sim.learners.adapters import Adapter
-from crowd_sim.learners.lora import Facts, Judged, Judging, Tuning
-from crowd_sim.learners.tuning import Key, Tuned
+from crowd_sim.crowd.texts import Contributions, Example
 from crowd_sim.llm.services import Learners
+from crowd_sim.models.adapters import Adapter
+from crowd_sim.models.lora import Facts, Judged, Judging, Tuning
+from crowd_sim.models.tuning import Key, Tuned
 
 
-class Remembering:
+class CachedLearners:
     """See `crowd_sim.llm.services.Learners`: equal jobs are done once. It grows with every job: not for long lives."""
 
     def __init__(self, learners: Learners) -> None:

@@ -10,16 +10,9 @@ from pathlib import Path
 from typing import cast
 
 from crowd_sim.config import RunConfig
-from crowd_sim.crowd.contributions import Contributions
+from crowd_sim.crowd.texts import Contributions
 from crowd_sim.errors import InputError
-from crowd_sim.learners.adapters import save_adapter, save_merged
-from crowd_sim.learners.base import DType, load_base, public_name
-from crowd_sim.llm.card import model_card
-from crowd_sim.llm.experiment import LlmOutcome
-from crowd_sim.llm.people import learner_spec
-from crowd_sim.llm.tables import candidates_table, models_table, outputs_table, rounds_table, summary, workers_table
-from crowd_sim.results.at_work import RUN, alone
-from crowd_sim.results.folder import (
+from crowd_sim.files import (
     fingerprint,
     open_folder,
     read_config,
@@ -28,6 +21,13 @@ from crowd_sim.results.folder import (
     write_table,
     write_text,
 )
+from crowd_sim.llm.card import model_card
+from crowd_sim.llm.experiment import LlmOutcome
+from crowd_sim.llm.people import learner_spec
+from crowd_sim.llm.tables import candidates_table, models_table, outputs_table, rounds_table, summary, workers_table
+from crowd_sim.models.adapters import save_adapter, save_merged
+from crowd_sim.models.language_model import DType, load_base, public_name
+from crowd_sim.store.lock import RUN, alone
 
 
 def llm_fingerprint(config: RunConfig, contributions: Contributions) -> str:
@@ -42,7 +42,7 @@ def open_llm_run(folder: Path, config: RunConfig, contributions: Contributions, 
     While the context lasts the folder is nobody else's. One that is refused stays as it was.
 
     A model's folder may hold other weights tomorrow. Stages and utilities made with them must not be mixed with those that are
-    here, so their digest (`crowd_sim.learners.lora.Facts`) is written, too; a folder without one is taken for what it says.
+    here, so their digest (`crowd_sim.models.lora.Facts`) is written, too; a folder without one is taken for what it says.
 
     Raises:
         InputError: the folder cannot be written, holds something else, or what other weights have made; or another process is

@@ -8,10 +8,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from crowd_sim.crowd.contributions import Contributions, Example
-from crowd_sim.learners.adapters import Adapter
-from crowd_sim.learners.lora import Facts, Judged, Judging, Tuning
-from crowd_sim.learners.tuning import Key, Tuned
+from crowd_sim.crowd.texts import Contributions, Example
+from crowd_sim.models.adapters import Adapter
+from crowd_sim.models.lora import Facts, Judged, Judging, Tuning
+from crowd_sim.models.tuning import Key, Tuned
 
 
 class Learners(Protocol):

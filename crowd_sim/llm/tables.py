@@ -11,9 +11,9 @@ import pandas as pd
 
 from crowd_sim.llm.experiment import EQUAL_TOKENS, LlmOutcome
 from crowd_sim.llm.judging import mean_and_se
-from crowd_sim.llm.originality import copied, distinct
 from crowd_sim.llm.records import Report
 from crowd_sim.metrics import mean_and_error
+from crowd_sim.models.diversity import copied, distinct
 
 
 def rounds_table(outcome: LlmOutcome) -> pd.DataFrame:

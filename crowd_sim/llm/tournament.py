@@ -16,20 +16,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowd_sim.config import RunConfig
-from crowd_sim.crowd.contributions import Contributions, Example
-from crowd_sim.learners.adapters import Adapter
-from crowd_sim.learners.lora import Judged, Judging, Tuning
-from crowd_sim.learners.tuning import Key, Tuned
+from crowd_sim.crowd.texts import Contributions, Example
 from crowd_sim.llm.halving import halving
 from crowd_sim.llm.judging import Judge, mean_and_se
-from crowd_sim.llm.merging import merge
 from crowd_sim.llm.records import Report, Round
 from crowd_sim.llm.services import Learners
+from crowd_sim.models.adapters import Adapter
+from crowd_sim.models.lora import Judged, Judging, Tuning
+from crowd_sim.models.merging import merge
+from crowd_sim.models.tuning import Key, Tuned
 from crowd_sim.random import Purpose
-from crowd_sim.strategies import strategy
-from crowd_sim.tournament.draws import Draws
+from crowd_sim.registry import strategy
 from crowd_sim.tournament.played import Played
 from crowd_sim.tournament.selection import Selection, select
+from crowd_sim.tournament.streams import RoundStreams
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +104,7 @@ def play(
     """One round of one run: its record, and the model after it."""
     began = time.perf_counter()
     number, n_groups = state.round + 1, config.tournament.n_groups
-    draws = Draws(np.array([config.seed], dtype=np.uint64), np.array([run], dtype=np.uint64), number)
+    draws = RoundStreams(np.array([config.seed], dtype=np.uint64), np.array([run], dtype=np.uint64), number)
     grouping = strategy("grouping", config.tournament.grouping)
     assignment = np.full(len(state.active), -1)
     dealt = grouping(state.points[:, state.active], n_groups, draws, config.tournament.rounds)

@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowd_sim.config import RunConfig
-from crowd_sim.crowd.contributions import Contributions, Example
+from crowd_sim.crowd.texts import Contributions, Example
 from crowd_sim.errors import InputError
-from crowd_sim.learners.lora import Judging, LearnerSpec, Tuning, shared_learner
-from crowd_sim.learners.tuning import Key
 from crowd_sim.llm.judging import Judge
 from crowd_sim.llm.people import learner_spec
 from crowd_sim.llm.services import Learners
 from crowd_sim.metrics import pearson, spearman
+from crowd_sim.models.lora import Judging, LearnerSpec, Tuning, shared_learner
+from crowd_sim.models.tuning import Key
 from crowd_sim.progress import Progress
 from crowd_sim.random import Purpose
 from crowd_sim.valuation import Game, ShapleyResult
@@ -84,7 +84,7 @@ class LlmValues:
 
     Attributes:
         shapley, stderr: float64[B, n], of the retraining game, in units of the score.
-        first_order: float64[B, n], see `crowd_sim.learners.first_order`, in nats.
+        first_order: float64[B, n], see `crowd_sim.models.in_run_shapley`, in nats.
         method: the estimator.
         n_evaluations: coalitions tuned and judged, all runs together.
         correlations: float64[B] by name: points and first-order values against the Shapley values.

@@ -37,8 +37,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from crowd_sim.tournament.compositions import Rounds, compositions, remember, scores
 from crowd_sim.tournament.kernel_ridge import Fit, arc, fit_scores
+from crowd_sim.tournament.mixture_weights import Rounds, compositions, remember, scores
 from crowd_sim.tournament.played import Played
 
 SPREAD = 0.1

@@ -1,6 +1,6 @@
 """Groupings: who tunes together in a round. Source: Crowd-SFT (arXiv 2506.04063), section on grouping.
 
-A grouping takes points float64[B, n], the number of groups K, the round's `Draws` and the number of rounds, and returns
+A grouping takes points float64[B, n], the number of groups K, the round's `RoundStreams` and the number of rounds, and returns
 for every run the group of every worker: `Groups` of int64[B, n] with values 0..K−1.
 """
 
@@ -12,11 +12,11 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from crowd_sim.crowd.groups import Groups
 from crowd_sim.random import Purpose
-from crowd_sim.tournament.draws import Draws
+from crowd_sim.tournament.groups import Groups
+from crowd_sim.tournament.streams import RoundStreams
 
-Grouping = Callable[[NDArray[np.float64], int, Draws, int], Groups]
+Grouping = Callable[[NDArray[np.float64], int, RoundStreams, int], Groups]
 
 # epsilon_greedy never explores less often than this
 _MINIMUM_EXPLORATION = 0.4
@@ -25,13 +25,13 @@ _MINIMUM_EXPLORATION = 0.4
 _FEW = 16
 
 
-def random(points: NDArray[np.float64], n_groups: int, draws: Draws, rounds: int) -> Groups:
+def random(points: NDArray[np.float64], n_groups: int, draws: RoundStreams, rounds: int) -> Groups:
     """A random permutation cut into K parts, sizes as equal as possible, the first ones larger."""
     del rounds
     return _cut(draws.uniforms(Purpose.GROUPING, points.shape[1]), n_groups)
 
 
-def epsilon_greedy(points: NDArray[np.float64], n_groups: int, draws: Draws, rounds: int) -> Groups:
+def epsilon_greedy(points: NDArray[np.float64], n_groups: int, draws: RoundStreams, rounds: int) -> Groups:
     """With probability max(0.4, 1 − t/R) random, else ordered by points, ascending, and cut; t = 0 in the first round.
 
     Workers with equal points keep their order.
@@ -42,7 +42,7 @@ def epsilon_greedy(points: NDArray[np.float64], n_groups: int, draws: Draws, rou
     return _cut(np.where(explore, draws.uniforms(Purpose.GROUPING, points.shape[1]), points), n_groups)
 
 
-def interleaved(points: NDArray[np.float64], n_groups: int, draws: Draws, rounds: int) -> Groups:
+def interleaved(points: NDArray[np.float64], n_groups: int, draws: RoundStreams, rounds: int) -> Groups:
     """Ordered by points, cut into a lower half of ⌊n/2⌋ and an upper half, each shuffled and dealt round-robin.
 
     Both halves are dealt from the first group on, so with K > ⌈n/2⌉ the last groups stay empty.

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowd_sim.random import Purpose
-from crowd_sim.tournament.draws import Draws
+from crowd_sim.tournament.streams import RoundStreams
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def select(
     model_scores: NDArray[np.float64],
     candidate_scores: NDArray[np.float64],
     mistake_probability: NDArray[np.float64],
-    draws: Draws,
+    draws: RoundStreams,
 ) -> Selection:
     """Rank the candidates of a round (equal scores in order of group) and let the first one replace the model.
 

@@ -7,19 +7,19 @@ from collections.abc import Sequence
 import numpy as np
 
 from crowd_sim.errors import InputError
-from crowd_sim.valuation.checks import finite, integer
-from crowd_sim.valuation.evaluation import Estimator, Evaluate, Request
-from crowd_sim.valuation.exact import exact
+from crowd_sim.valuation.estimators.exact import exact
+from crowd_sim.valuation.estimators.kernel_shap.estimator import kernel_shap
+from crowd_sim.valuation.estimators.permutation import permutation
+from crowd_sim.valuation.estimators.stratified.estimator import fits as fits_stratified
+from crowd_sim.valuation.estimators.stratified.estimator import stratified
+from crowd_sim.valuation.estimators.surrogate.estimator import surrogate
 from crowd_sim.valuation.games import ClosedFormGame, Game
-from crowd_sim.valuation.kernel_shap import kernel_shap
-from crowd_sim.valuation.limits import automatic
-from crowd_sim.valuation.permutation import permutation
-from crowd_sim.valuation.progressive import progressive
+from crowd_sim.valuation.request import Estimator, Evaluate, Request
+from crowd_sim.valuation.requirements import automatic
 from crowd_sim.valuation.result import ShapleyResult
+from crowd_sim.valuation.staged import progressive
 from crowd_sim.valuation.stopping import Rule
-from crowd_sim.valuation.stratified import fits as fits_stratified
-from crowd_sim.valuation.stratified import stratified
-from crowd_sim.valuation.surrogate import surrogate
+from crowd_sim.valuation.validation import finite, integer
 
 _LARGEST_KEY = 2**64 - 1
 _BESIDES = {"kernel_shap": 2}  # evaluations that a method's budget does not count: both ends

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from crowd_sim.errors import InputError
 from crowd_sim.random import Purpose, generator
-from crowd_sim.valuation.checks import integer
-from crowd_sim.valuation.evaluation import Evaluate, Request, chunk_rows
-from crowd_sim.valuation.exact import MAX_PLAYERS, all_coalitions
+from crowd_sim.valuation.estimators.exact import MAX_PLAYERS, all_coalitions
 from crowd_sim.valuation.games import Game
+from crowd_sim.valuation.request import Evaluate, Request, chunk_rows
 from crowd_sim.valuation.result import ShapleyResult
-from crowd_sim.valuation.threads import one_thread
+from crowd_sim.valuation.single_threaded_blas import one_thread
+from crowd_sim.valuation.validation import integer
 
 _LARGEST_KEY = 2**64 - 1
 _MOST_REGRESSED = 1000  # players, whose normal equations are a matrix of that size

@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 
 from crowd_sim.errors import InputError
 from crowd_sim.valuation.games import Game
-from crowd_sim.valuation.memory import Memory, packed, packed_bytes
 from crowd_sim.valuation.pacing import paced
+from crowd_sim.valuation.utility_table import Memory, packed, packed_bytes
 
 _SECONDS_PER_WRITE = 0.1
 """The game is called with as many coalitions as take about this long, so that a crash loses no more."""

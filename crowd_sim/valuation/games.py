@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from crowd_sim import scores
 from crowd_sim.errors import InputError
 from crowd_sim.scores import SCORES, Score
-from crowd_sim.valuation.checks import finite
-from crowd_sim.valuation.closed_form import QuadraticOfMean
-from crowd_sim.valuation.lists import Lists
-from crowd_sim.valuation.means import coalition_means, list_means
+from crowd_sim.valuation.coalition_lists import Lists
+from crowd_sim.valuation.estimators.closed_form import QuadraticOfMean
+from crowd_sim.valuation.estimators.stratified.coalition_means import coalition_means, list_means
+from crowd_sim.valuation.validation import finite
 
 
 class Game(Protocol):

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from crowd_sim.valuation.checks import integer
-from crowd_sim.valuation.evaluation import Evaluate, Request, chunk_rows
 from crowd_sim.valuation.games import Game
+from crowd_sim.valuation.request import Evaluate, Request, chunk_rows
 from crowd_sim.valuation.result import ShapleyResult
+from crowd_sim.valuation.validation import integer
 
 
 def leave_one_out(game: Game, evaluate: Evaluate | None = None) -> ShapleyResult:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from crowd_sim.valuation.memory import Evaluated
+from crowd_sim.valuation.utility_table import Evaluated
 
 if TYPE_CHECKING:  # importing pandas costs an actor a part of a second of its start
     import pandas as pd

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowd_sim.errors import InputError
-from crowd_sim.valuation.checks import integer
 from crowd_sim.valuation.result import ShapleyResult
+from crowd_sim.valuation.validation import integer
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,12 +17,12 @@ import numpy as np
 import ray
 from numpy.typing import NDArray
 
-from actors.cluster import connected
-from actors.host import RayHost
-from actors.resources import need_of_run
+from crowd_sim.actors.cluster import connected
+from crowd_sim.actors.host import RayHost
+from crowd_sim.actors.placement import required_by_run
 from crowd_sim.config import RunConfig
 from crowd_sim.crowd.behaviours import Members, Worker, per_shard
-from crowd_sim.loading import load_people
+from crowd_sim.participants import load_population
 from experiments.bench.large_crowd import play
 
 _FLOWER = Path(__file__).with_name("flower.py")
@@ -46,7 +46,7 @@ def together(members: Members) -> NDArray[np.float64]:
 
 @ray.remote(num_cpus=0)
 def _play(config: RunConfig) -> list[float]:
-    return play(config, load_people(config.crowd), RayHost(config.actors))[0]
+    return play(config, load_population(config.crowd), RayHost(config.actors))[0]
 
 
 def _config(behaviour: str, n_workers: int, shards: int, rounds: int) -> RunConfig:
@@ -93,7 +93,7 @@ def main() -> None:
     parser.add_argument("--flower", type=Path, metavar="PYTHON", help="an interpreter that has `flwr[simulation]`")
     given = parser.parse_args()
     print("| what is called | workers/s, median | best |\n| --- | --: | --: |")
-    with connected(None, need_of_run(_config("plain", 100, given.shards, 2).actors)):
+    with connected(None, required_by_run(_config("plain", 100, given.shards, 2).actors)):
         for name, words in (
             ("plain", "a function, per worker"),
             ("drawing", "a function that draws a random number, per worker"),

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from crowd_sim.crowd.loaders import load_population
+from crowd_sim.crowd.sources.by_name import read_source
 from crowd_sim.errors import InputError
 from crowd_sim.valuation import AveragingGame, Game, ShapleyResult, shapley
 from experiments.bench.unanimity import KINDS, random_game
@@ -92,7 +92,7 @@ def main() -> None:
         parser.error(f"--games = {arguments.games}: must be at least 2")
     try:
         source = "movielens" if arguments.path else "synthetic"
-        people = load_population(source, arguments.path, 609, 0).vectors
+        people = read_source(source, arguments.path, 609, 0).vectors
     except InputError as error:
         print(f"coverage: {error}", file=sys.stderr)
         raise SystemExit(2) from None

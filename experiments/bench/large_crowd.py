@@ -20,19 +20,20 @@ from typing import Any
 import ray
 from threadpoolctl import threadpool_limits
 
-from actors.cluster import connected
-from actors.host import RayHost
-from actors.resources import need_of_run
+from crowd_sim.actors.cluster import connected
+from crowd_sim.actors.host import RayHost
+from crowd_sim.actors.placement import required_by_run
 from crowd_sim.config import RunConfig
+from crowd_sim.config.io import load_config
 from crowd_sim.crowd.population import Population
+from crowd_sim.engine import simulate
 from crowd_sim.errors import ClusterError, InputError
-from crowd_sim.history import Course
-from crowd_sim.loading import load_config, load_people
-from crowd_sim.services import Host, InProcess
-from crowd_sim.simulation import simulate
-from crowd_sim.tournament.rounds import Rules
+from crowd_sim.host import Host, InProcess
+from crowd_sim.participants import load_population
+from crowd_sim.tournament.log import Course
+from crowd_sim.tournament.round import Rules
 
-CONFIGURATION = Path(str(files("experiments") / "configs" / "large_crowd.yaml"))
+CONFIGURATION = Path(str(files("crowd_sim") / "configs" / "large_crowd.yaml"))
 
 
 class Clock:
@@ -42,15 +43,15 @@ class Clock:
         self.ends: list[float] = []
 
     def last(self, _rules: Rules) -> Course | None:
-        """See `crowd_sim.simulation.Saving`."""
+        """See `crowd_sim.engine.Saving`."""
         return None
 
     def after_round(self, _course: Course) -> None:
-        """See `crowd_sim.simulation.Saving`."""
+        """See `crowd_sim.engine.Saving`."""
         self.ends.append(time.perf_counter())
 
     def stopped(self, _course: Course) -> None:
-        """See `crowd_sim.simulation.Saving`."""
+        """See `crowd_sim.engine.Saving`."""
 
     def seconds(self) -> list[float]:
         """Seconds of each round but the first, which waits for shards to be built and code to be compiled."""
@@ -75,11 +76,11 @@ class Manager:
 def compare(overrides: Sequence[str], turns: int) -> None:
     """Print the table."""
     config = load_config(CONFIGURATION, overrides)
-    people = load_people(config.crowd)
+    people = load_population(config.crowd)
     alone: list[float] = []
     on_ray: list[float] = []
     points = set()
-    with connected(None, need_of_run(config.actors)), threadpool_limits(1):
+    with connected(None, required_by_run(config.actors)), threadpool_limits(1):
         host = ray.remote(Manager).options(num_cpus=0, max_concurrency=2)
         for _ in range(turns):
             manager: Any = host.remote()

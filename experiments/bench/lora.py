@@ -30,16 +30,16 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from crowd_sim.crowd.goemotions import read_neighbours
+from crowd_sim.crowd.sources.goemotions import read_neighbours
 from crowd_sim.errors import InputError, StorageError
-from crowd_sim.learners.adapters import AdapterStack
-from crowd_sim.learners.base import PACKAGED
-from crowd_sim.learners.generation import GenerateJob, generate
-from crowd_sim.learners.hub import require
-from crowd_sim.learners.packing import pack
-from crowd_sim.learners.tuning import Key, Tuned, TuneJob, batches, parts, tune
+from crowd_sim.files import write_text
+from crowd_sim.models.adapters import AdapterStack
+from crowd_sim.models.generation import GenerateJob, generate
+from crowd_sim.models.language_model import PACKAGED
+from crowd_sim.models.model_hub import require
+from crowd_sim.models.packing import pack
+from crowd_sim.models.tuning import Key, Tuned, TuneJob, batches, parts, tune
 from crowd_sim.random import Purpose
-from crowd_sim.results.folder import write_text
 from experiments.bench.lora_task import (
     EXAMPLES,
     OUTPUTS,

@@ -14,12 +14,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
-from crowd_sim.crowd.goemotions import PROMPT
-from crowd_sim.learners.adapters import LoraSpec, target_names
-from crowd_sim.learners.base import PACKAGED, Base, Device, DType, load_base
-from crowd_sim.learners.generation import Sampling
-from crowd_sim.learners.packing import Tokens
-from crowd_sim.learners.tuning import Training
+from crowd_sim.crowd.sources.goemotions import PROMPT
+from crowd_sim.models.adapters import LoraSpec, target_names
+from crowd_sim.models.generation import Sampling
+from crowd_sim.models.language_model import PACKAGED, Base, Device, DType, load_base
+from crowd_sim.models.packing import Tokens
+from crowd_sim.models.tuning import Training
 
 TEMPLATE = "<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n"
 EXAMPLES, OUTPUTS = 33, 50
@@ -176,7 +176,7 @@ def apart(work: Callable[..., T], *arguments: Any) -> T:
 
 @contextmanager
 def loadable(model: str) -> Iterator[str]:
-    """What `load_base` takes for a model: its name, or for `RANDOM` a folder that is there meanwhile."""
+    """What `load_base` takes for a model: its name, or for `RANDOM` a folder that is there on_idle."""
     if model != RANDOM:
         yield model
         return

@@ -6,8 +6,8 @@ import tempfile
 from collections.abc import Callable
 from typing import Any
 
-from crowd_sim.learners.packing import Tokens
-from crowd_sim.learners.tuning import Key, TuneJob, batches
+from crowd_sim.models.packing import Tokens
+from crowd_sim.models.tuning import Key, TuneJob, batches
 from experiments.bench.lora_task import OUTPUTS, SAMPLING, SPEC, TRAINING, Measured, Prepared, Task, prepare
 
 Tuned = tuple[Any, float]

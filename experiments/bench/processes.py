@@ -27,7 +27,7 @@ def is_alive(pid: int) -> bool:
 def _parent(process: Path) -> int:
     try:  # the name, in brackets, may hold anything; the state and then the parent follow it
         return int((process / "stat").read_text().rpartition(")")[2].split()[1])
-    except OSError:  # it has ended meanwhile
+    except OSError:  # it has ended on_idle
         return 0
 
 

@@ -24,11 +24,11 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
+from crowd_sim.cli.run import IN_PROCESS, run
 from crowd_sim.config import RunConfig
 from crowd_sim.crowd.behaviours import Members, per_shard
-from crowd_sim.results.record import read_status
+from crowd_sim.store.run_log import read_status
 from experiments.bench.processes import family
-from experiments.running import IN_PROCESS, run
 
 _ACTORS = ("RoundManager", "CrowdActor", "TrainerActor", "ShapleyEvaluator")
 _FILES = ("rounds.parquet", "workers.parquet", "runs.parquet", "summary.json")

@@ -28,10 +28,10 @@ from numpy.typing import NDArray
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
-from crowd_sim.loading import load_people
-from crowd_sim.sweep import Sweep
-from crowd_sim.sweep_batch import run_batch
-from crowd_sim.sweep_cut import batches
+from crowd_sim.participants import load_population
+from crowd_sim.sweep.batch import run_batch
+from crowd_sim.sweep.partition import batches
+from crowd_sim.sweep.plan import Sweep
 
 N_POINTS = 100_000
 
@@ -83,7 +83,7 @@ def watch(overrides: Sequence[str], folder: Path) -> Watched:
     command = [
         sys.executable,
         "-m",
-        "experiments.cli",
+        "crowd_sim.cli.app",
         "sweep",
         str(folder / "trivial.yaml"),
         *overrides,
@@ -125,15 +125,15 @@ def two_workers() -> float:
     """Seconds with one place for batches over seconds with two."""
     import ray
 
-    from actors.measures import Measures
-    from actors.sweep import run_batches_on_ray
+    from crowd_sim.actors.run_metrics import RunMetrics
+    from crowd_sim.actors.sweep import run_batches_on_ray
 
     def seconds(cpus: float) -> float:
         plan = Sweep.parse({**WORK, "actors": {"sweep": {**WORK["actors"]["sweep"], "cpus": cpus}}})
         start = time.perf_counter()
         done = 0
         for results in run_batches_on_ray(
-            plan, batches(plan, plan.first.actors.sweep.max_runs), load_people, False, Measures("sweep_speed")
+            plan, batches(plan, plan.first.actors.sweep.max_runs), load_population, False, RunMetrics("sweep_speed")
         ):
             done += sum(len(result.points) for result in results)
         if done != plan.n_points:
@@ -168,7 +168,7 @@ def two_processes() -> float:
 def _bare(numbers: NDArray[np.int64]) -> None:
     plan = Sweep.parse(WORK)
     with threadpool_limits(1):
-        run_batch(plan, numbers, load_people(plan.first.crowd), False)
+        run_batch(plan, numbers, load_population(plan.first.crowd), False)
 
 
 def main() -> None:

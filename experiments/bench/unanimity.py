@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowd_sim.valuation import shapley_many
-from crowd_sim.valuation.evaluation import Request
-from crowd_sim.valuation.surrogate import surrogate
+from crowd_sim.valuation.estimators.surrogate.estimator import surrogate
+from crowd_sim.valuation.request import Request
 
 N_PLAYERS = 16
 N_TERMS = 30

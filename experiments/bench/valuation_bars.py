@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from crowd_sim.crowd.loaders import load_population
+from crowd_sim.crowd.sources.by_name import read_source
 from crowd_sim.errors import InputError
 from crowd_sim.valuation import AveragingGame, shapley
 
@@ -55,7 +55,7 @@ def main() -> None:
         parser.error(f"--seeds = {arguments.seeds}: must be at least 1")
     try:
         source = "movielens" if arguments.path else "synthetic"
-        people = load_population(source, arguments.path, 609, 0).vectors
+        people = read_source(source, arguments.path, 609, 0).vectors
     except InputError as error:
         print(f"valuation_bars: {error}", file=sys.stderr)
         raise SystemExit(2) from None
@@ -90,7 +90,7 @@ def _table(people: NDArray[np.float64], seeds: int) -> None:
 
 @cache
 def _large() -> NDArray[np.float64]:
-    return load_population("synthetic", None, _LARGEST + 300, 1).vectors
+    return read_source("synthetic", None, _LARGEST + 300, 1).vectors
 
 
 def _games(people: NDArray[np.float64], n: int, score: str) -> list[AveragingGame]:

@@ -23,24 +23,24 @@ import pandas as pd
 from numpy.typing import NDArray
 from rich.console import Console
 
+from crowd_sim.cli.llm_run import play
+from crowd_sim.cli.progress import shown
 from crowd_sim.config import RunConfig
-from crowd_sim.crowd.contributions import Contributions, Example
-from crowd_sim.crowd.goemotions import PROMPT, find_neighbourhoods
-from crowd_sim.crowd.neighbourhoods import read_neighbourhoods
+from crowd_sim.config.io import load_content
+from crowd_sim.crowd.sources.goemotions import PROMPT, find_neighbourhoods
+from crowd_sim.crowd.sources.neighbourhoods import read_neighbourhoods
+from crowd_sim.crowd.texts import Contributions, Example
 from crowd_sim.errors import InputError
-from crowd_sim.learners.lora import shared_learner
+from crowd_sim.files import write_text
+from crowd_sim.host import InProcess
 from crowd_sim.llm.experiment import LlmOutcome
 from crowd_sim.llm.people import learner_spec, load_contributions
 from crowd_sim.llm.tournament import advance, start
-from crowd_sim.loading import load_content
+from crowd_sim.models.lora import shared_learner
 from crowd_sim.random import Purpose, generator
-from crowd_sim.results.folder import write_text
-from crowd_sim.services import InProcess
-from experiments.llm_running import play
 from experiments.paper.bad_worker_table import MEASURES, by_seed, enough, markdown
-from experiments.progress import shown
 
-CONFIGURATION = Path(str(files("experiments") / "configs" / "llm_bad_worker.yaml"))
+CONFIGURATION = Path(str(files("crowd_sim") / "configs" / "llm_bad_worker.yaml"))
 
 COMMENTS, WORDS = 3, 10
 """Comments of each worker; words of a comment at most: 64 models are tuned on them, one after another."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from crowd_sim.metrics import pearson
-from experiments.report.words import minus
+from crowd_sim.report.labels import minus
 
 SHARE_WANTED = 0.8
 """Of the seeds, in which the bad worker is to be last."""

@@ -17,18 +17,18 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
+from crowd_sim.cli.progress import shown
+from crowd_sim.config.io import load_content
+from crowd_sim.engine import simulate
 from crowd_sim.errors import InputError
-from crowd_sim.loading import load_content, load_people
-from crowd_sim.people import check_people
-from crowd_sim.results.tables import point_metrics
-from crowd_sim.services import InProcess
-from crowd_sim.simulation import simulate
-from crowd_sim.sweep import Sweep
-from crowd_sim.sweep_cut import batches
+from crowd_sim.host import InProcess
+from crowd_sim.participants import check_participants, load_population
+from crowd_sim.store.tables import point_metrics
+from crowd_sim.sweep.partition import batches
+from crowd_sim.sweep.plan import Sweep
 from experiments.paper.compare_vector import published
-from experiments.progress import shown
 
-SWEEP = Path(str(files("experiments") / "configs" / "calibrated_sweep.yaml"))
+SWEEP = Path(str(files("crowd_sim") / "configs" / "calibrated_sweep.yaml"))
 
 MEAN_WANTED = 0.95
 """Mean over all cells of the Spearman correlation of calibrated points with accurate values."""
@@ -52,7 +52,9 @@ def run(plan: Sweep, console: Console) -> pd.DataFrame:
     with shown(console) as progress:
         for batch in batches(plan, plan.first.actors.sweep.max_runs):
             points = [plan.points[number] for number in batch.tolist()]
-            outcomes = simulate([point.config for point in points], load_people(points[0].config.crowd), InProcess())
+            outcomes = simulate(
+                [point.config for point in points], load_population(points[0].config.crowd), InProcess()
+            )
             for point, outcome in zip(points, outcomes, strict=True):
                 rows.append({"point": point.index, **point.columns, **point_metrics(outcome)})
             progress("points", len(rows), plan.n_points)
@@ -123,7 +125,7 @@ def _check(plan: Sweep) -> None:
     for point in plan.points:
         if point.config.valuation.method == "none":
             raise InputError("valuation.method", "none", "must value the workers: ranks are compared with values")
-        check_people(point.config, load_people(point.config.crowd))
+        check_participants(point.config, load_population(point.config.crowd))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from crowd_sim.errors import InputError
-from experiments.report.tables import read_points
+from crowd_sim.report.tables import read_points
 
 LIMIT = 3.0
 """Standard errors of the difference within which a row counts as met."""

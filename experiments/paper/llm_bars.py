@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from crowd_sim.report.style import INK, PAGE_WIDTH, PALETTE, RULE, new_figure, styled
 from experiments.paper.llm_folder import EQUAL, LARGEST, OWN
-from experiments.report.style import INK, PAGE_WIDTH, PALETTE, RULE, new_figure, styled
 
 
 @styled

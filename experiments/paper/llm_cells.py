@@ -15,18 +15,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from crowd_sim.cli.llm_run import play
 from crowd_sim.config import RunConfig
-from crowd_sim.crowd.goemotions import find_neighbourhoods
-from crowd_sim.crowd.neighbourhoods import read_neighbourhoods
+from crowd_sim.config.io import load_content
+from crowd_sim.crowd.sources.goemotions import find_neighbourhoods
+from crowd_sim.crowd.sources.neighbourhoods import read_neighbourhoods
 from crowd_sim.errors import InputError
-from crowd_sim.learners.lora import LearnerSpec, shared_learner
+from crowd_sim.files import open_folder
+from crowd_sim.host import InProcess
 from crowd_sim.llm.people import learner_spec, load_contributions
-from crowd_sim.llm.remembering import Remembering
+from crowd_sim.llm.remembering import CachedLearners
 from crowd_sim.llm.run_folder import llm_fingerprint
-from crowd_sim.loading import load_content
-from crowd_sim.results.folder import open_folder
-from crowd_sim.services import InProcess
-from experiments.llm_running import play
+from crowd_sim.models.lora import LearnerSpec, shared_learner
 
 VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "tournament": {},
@@ -69,13 +69,13 @@ class Cell:
 
 def run_cell(cell: Cell) -> str:
     """Run the variants of a cell that are not finished; its name."""
-    done: dict[LearnerSpec, Remembering] = {}
+    done: dict[LearnerSpec, CachedLearners] = {}
     for variant in VARIANTS:
         if (cell.folder(variant) / "summary.json").exists():
             continue
         config = cell.config(variant)
         spec = learner_spec(config)
-        learners = done.setdefault(spec, Remembering(shared_learner(spec)))
+        learners = done.setdefault(spec, CachedLearners(shared_learner(spec)))
         play(config, load_contributions(config), cell.folder(variant), learners, InProcess())
     return f"{cell.emotion}, seed {cell.seed}"
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pandas as pd
 
 from crowd_sim.errors import InputError
-from crowd_sim.results.folder import read_config
-from experiments.report.tables import read_summary, read_table
+from crowd_sim.files import read_config
+from crowd_sim.report.tables import read_summary, read_table
 
 VARIANTS = ("tournament", "merging", "halving")
 """Variants of the tournament, by the name of their folders and of their columns."""

@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from crowd_sim.errors import InputError
-from crowd_sim.results.folder import write_text
+from crowd_sim.files import write_text
+from crowd_sim.report.labels import minus, model_words, phi_words
+from crowd_sim.report.style import png, write_atomically
 from experiments.paper.llm_bars import bars_by_emotion
 from experiments.paper.llm_folder import EQUAL, LARGEST, MODELS, OWN, REDUCTIONS, SHARES, VARIANTS, Cells, read_cells
-from experiments.report.style import png, write_atomically
-from experiments.report.words import minus, model_words, phi_words
 
 WANTED = 28.5
 """The paper's mean reduction in percent over its 28 emotions; 22 of them are published one by one."""

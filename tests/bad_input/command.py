@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.cli import main
+from crowd_sim.cli.app import main
 
 CONFIGURATION = """\
 seed: 0

@@ -1,5 +1,6 @@
 """Invariant 6: bad input is refused before anything starts, in one line, with exit status 2, and nothing is written."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -55,7 +56,10 @@ def refused(tmp_path, monkeypatch, capsys) -> Callable[..., None]:
             ("valuation.foo = [1]", "unknown key", "allowed here: method, budget, kernel_shap_budget"),
         ),
         ("actors.foo=1", ("actors.foo = 1", "unknown key", "allowed here: crowd, trainers, evaluators, sweep")),
-        ("actors.crowd.foo=1", ("actors.crowd.foo = 1", "unknown key", "allowed here: number, cpus, gpus")),
+        (
+            "actors.crowd.foo=1",
+            ("actors.crowd.foo = 1", "unknown key", "allowed here: number, cpus, gpus"),
+        ),
         (
             "actors.sweep.foo=1",
             ("actors.sweep.foo = 1", "unknown key", "allowed here: cpus, gpus, resources, max_runs"),
@@ -525,10 +529,10 @@ def test_a_report_of_a_foreign_folder_is_refused(refused, tmp_path):
     ("arguments", "says"),
     [
         (
-            ("experiments.cli", "run", "run.yaml", "tournament.rounds=-3"),
+            ("crowd_sim.cli.app", "run", "run.yaml", "tournament.rounds=-3"),
             ("crowd-sim: tournament.rounds = -3", AT_LEAST_1),
         ),
-        (("experiments.cli", "sweep", b"\xff.yaml"), ("crowd-sim: configuration = '\\udcff.yaml'", "cannot be read")),
+        (("crowd_sim.cli.app", "sweep", b"\xff.yaml"), ("crowd-sim: configuration = '\\udcff.yaml'", "cannot be read")),
         (
             ("experiments.paper.compare_vector", "nowhere"),
             ("compare_vector: folder = 'nowhere'", "must hold points.parquet"),
@@ -539,7 +543,11 @@ def test_a_process_is_refused(tmp_path, arguments, says):
     (tmp_path / "run.yaml").write_text(CONFIGURATION)
     before = snapshot(tmp_path)
     command = [sys.executable, "-m", *arguments]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+    # `experiments` is of the checkout: an installed package has none
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=120
+    )
     assert done.returncode == 2, done.stderr
     assert done.stdout == ""
     check_line(done.stderr, says)

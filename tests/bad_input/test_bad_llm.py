@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from crowd_sim.learners.lora import LoraLearner
-from crowd_sim.llm.config import GenerationConfig, LlmConfig, PhiConfig
+from crowd_sim.config.task import GenerationConfig, LlmConfig, PhiConfig
 from crowd_sim.llm.experiment import check
 from crowd_sim.llm.people import learner_spec, load_contributions
+from crowd_sim.models.lora import LoraLearner
 from tests.bad_input.command import CONFIGURATION, IN_PROCESS, call, check_line, snapshot
 from tests.llm.small import config, content, make_parts
 
@@ -409,7 +409,7 @@ def test_a_missing_package_is_one_line(parts, tmp_path, missing, overrides, inst
     code = (
         "import sys\n"
         f"sys.modules[{missing!r}] = None\n"  # an import of it fails as if it were not installed
-        "from experiments.cli import main\n"
+        "from crowd_sim.cli.app import main\n"
         f"main(['run', 'llm.yaml', '--out', 'out', {', '.join(map(repr, (*overrides, *IN_PROCESS)))}])\n"
     )
     path = os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from crowd_sim.results.record import read_status
+from crowd_sim.store.run_log import read_status
 from tests.bad_input.command import CONFIGURATION, IN_PROCESS, SWEEP, call, snapshot
 
 TABLES = ("points.parquet", "workers_sample.parquet")
@@ -47,13 +47,13 @@ def test_a_truncated_part_is_set_aside_and_done_again(sweep):
 
 def test_a_finished_sweep_is_not_computed_again(sweep, monkeypatch):
     whole = sweep("a:b")
-    monkeypatch.setattr("experiments.sweeping.run_batch", None)
+    monkeypatch.setattr("crowd_sim.cli.sweep.run_batch", None)
     assert sweep("a:b") == whole
 
 
 def test_an_interrupted_sweep_goes_on_where_it_stopped(sweep, monkeypatch, capsys):
     whole = sweep("whole")
-    from experiments import sweeping
+    from crowd_sim.cli import sweep as sweeping
 
     batches, run_batch = [], sweeping.run_batch
 
@@ -111,7 +111,7 @@ def test_people_are_read_again_where_their_file_has_changed(tmp_path, monkeypatc
 
 def test_output_that_cannot_be_shown_fails_nothing(tmp_path):
     (tmp_path / "c.yaml").write_text(CONFIGURATION)
-    command = [sys.executable, "-m", "experiments.cli", "run", "c.yaml", "--out", "out", *IN_PROCESS]
+    command = [sys.executable, "-m", "crowd_sim.cli.app", "run", "c.yaml", "--out", "out", *IN_PROCESS]
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
@@ -120,7 +120,7 @@ def test_output_that_cannot_be_shown_fails_nothing(tmp_path):
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_a_run_in_one_line_with_its_last_checkpoint(tmp_path, how):
     (tmp_path / "c.yaml").write_text(CONFIGURATION)
-    command = [sys.executable, "-m", "experiments.cli", "run", "c.yaml", "tournament.rounds=1000000", "--out", "out"]
+    command = [sys.executable, "-m", "crowd_sim.cli.app", "run", "c.yaml", "tournament.rounds=1000000", "--out", "out"]
     running = subprocess.Popen([*command, *IN_PROCESS], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     patience = time.monotonic() + 60
     while not list((tmp_path / "out").glob("checkpoints/*")) and time.monotonic() < patience:

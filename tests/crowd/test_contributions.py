@@ -1,6 +1,6 @@
 import pytest
 
-from crowd_sim.crowd.contributions import Contributions, Example
+from crowd_sim.crowd.texts import Contributions, Example
 from crowd_sim.errors import InputError
 
 

@@ -7,9 +7,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from crowd_sim.crowd import download
-from crowd_sim.crowd.download import fetch_movielens
-from crowd_sim.crowd.movielens import load_movielens
+from crowd_sim.crowd.sources import download
+from crowd_sim.crowd.sources.download import fetch_movielens
+from crowd_sim.crowd.sources.movielens import load_movielens
 from crowd_sim.errors import InputError
 
 FILES = {

@@ -3,8 +3,8 @@ import json
 import pandas as pd
 import pytest
 
-from crowd_sim.crowd.contributions import Example
-from crowd_sim.crowd.feedback import EXAMPLE_TARGETS, example_feedback, read_feedback, read_target_texts
+from crowd_sim.crowd.sources.feedback import EXAMPLE_TARGETS, example_feedback, read_feedback, read_target_texts
+from crowd_sim.crowd.texts import Example
 from crowd_sim.errors import InputError
 
 ROWS = [

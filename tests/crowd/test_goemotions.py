@@ -2,8 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from crowd_sim.crowd.goemotions import PROMPT, find_neighbourhoods, read_neighbours
-from crowd_sim.crowd.neighbourhoods import build_neighbourhood, neighbourhoods_table, read_neighbourhoods
+from crowd_sim.crowd.sources.goemotions import PROMPT, find_neighbourhoods, read_neighbours
+from crowd_sim.crowd.sources.neighbourhoods import build_neighbourhood, neighbourhoods_table, read_neighbourhoods
 from crowd_sim.errors import InputError
 
 LABELS = ("joy", "fear")

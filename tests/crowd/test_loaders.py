@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from crowd_sim.crowd.loaders import SOURCES, load_population
-from crowd_sim.crowd.synthetic import draw_population
+from crowd_sim.crowd.sources.by_name import SOURCES, read_source
+from crowd_sim.crowd.sources.synthetic import draw_population
 from crowd_sim.errors import InputError
 
 
@@ -18,21 +18,21 @@ def test_the_sources_have_their_names():
 
 
 def test_synthetic_draws_the_target_too():
-    population = load_population("synthetic", None, 25, 7)
+    population = read_source("synthetic", None, 25, 7)
     assert population.n_workers == 26
     np.testing.assert_array_equal(population.vectors, draw_population(26, 7).vectors)
 
 
 def test_movielens_is_found_by_path_before_the_environment(movielens, tmp_path, monkeypatch):
     monkeypatch.setenv("CROWD_SIM_DATA", str(tmp_path / "none"))
-    assert load_population("movielens", str(movielens), 1, 0).n_workers == 2
+    assert read_source("movielens", str(movielens), 1, 0).n_workers == 2
     monkeypatch.setenv("CROWD_SIM_DATA", str(movielens))
-    assert load_population("movielens", None, 1, 0).n_workers == 2
+    assert read_source("movielens", None, 1, 0).n_workers == 2
 
 
 def test_vectors(tmp_path):
     (tmp_path / "people.csv").write_text("x\n1\n2\n")
-    assert load_population("vectors", str(tmp_path / "people.csv"), 1, 0).ids == ("0", "1")
+    assert read_source("vectors", str(tmp_path / "people.csv"), 1, 0).ids == ("0", "1")
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_what_cannot_be_loaded_is_named(monkeypatch, source, path, n_workers, va
     if variable is not None:
         monkeypatch.setenv("CROWD_SIM_DATA", variable)
     with pytest.raises(InputError) as caught:
-        load_population(source, path, n_workers, 0)
+        read_source(source, path, n_workers, 0)
     assert caught.value.field == field
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from crowd_sim.crowd.movielens import load_movielens
+from crowd_sim.crowd.sources.movielens import load_movielens
 from crowd_sim.errors import InputError
 
 MOVIES = """movieId,title,genres

@@ -3,9 +3,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crowd_sim.crowd.folding import cut, fold_shard, fold_shards
-from crowd_sim.crowd.groups import Groups
-from crowd_sim.crowd.shard import Key, Place, Request, Shard, count_chunks
+from crowd_sim.crowd.reduction import fold_shard, fold_shards, split_evenly
+from crowd_sim.crowd.shard import Key, Place, Shard, count_chunks
+from crowd_sim.tournament.groups import Groups
+from crowd_sim.tournament.request import RoundRequest
 
 
 def crowd(n, seed=0, n_runs=3, n_people=40, d=5, n_groups=3):
@@ -20,11 +21,11 @@ def crowd(n, seed=0, n_runs=3, n_people=40, d=5, n_groups=3):
 def sums(vectors, rows, assignment, weights, chunk_size, n_shards, n_groups=3):
     n_chunks = count_chunks(rows.shape[1], chunk_size)
     parts = []
-    for first, stop in cut(n_chunks, n_shards):
+    for first, stop in split_evenly(n_chunks, n_shards):
         members = slice(first * chunk_size, stop * chunk_size)
         key = Key("honest", *np.zeros((2, len(rows)), dtype=np.uint64))
         shard = Shard(vectors, np.arange(len(vectors)), rows[:, members], Place(chunk_size, first, n_chunks), key)
-        whole = Request(1, np.zeros((len(rows), vectors.shape[1])), Groups(assignment), weights, n_groups)
+        whole = RoundRequest(1, np.zeros((len(rows), vectors.shape[1])), Groups(assignment), weights, n_groups)
         parts.append(shard.group_sums(whole.of(members)))
     return fold_shards(parts[::-1], n_chunks)  # whatever the order of arrival
 
@@ -64,7 +65,7 @@ def test_weights_travel_small_where_that_loses_nothing(weight, small):
     vectors, rows, assignment, weights = crowd(50)
     weights = np.rint(weights % 999)
     weights[1, 40] = weight
-    request = Request(1, np.zeros((3, 5)), Groups(assignment), weights, 3)
+    request = RoundRequest(1, np.zeros((3, 5)), Groups(assignment), weights, 3)
     part = request.of(slice(7, 50))
     assert part.assignment.dtype == np.uint8
     assert part.weights.dtype == (np.uint16 if small else np.float64)
@@ -95,5 +96,5 @@ def test_a_shard_hands_on_few_subtrees(n_chunks):
 
 
 def test_chunks_are_cut_evenly_and_no_shard_is_empty():
-    assert cut(5, 2) == [(0, 2), (2, 5)]
-    assert cut(2, 4) == [(0, 1), (1, 2)]
+    assert split_evenly(5, 2) == [(0, 2), (2, 5)]
+    assert split_evenly(2, 4) == [(0, 1), (1, 2)]

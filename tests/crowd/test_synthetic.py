@@ -3,8 +3,8 @@ import pickle
 import numpy as np
 import pytest
 
-from crowd_sim.crowd.movielens import load_movielens
-from crowd_sim.crowd.synthetic import CHUNK_SIZE, GENRES, draw_population
+from crowd_sim.crowd.sources.movielens import load_movielens
+from crowd_sim.crowd.sources.synthetic import CHUNK_SIZE, GENRES, draw_population
 from crowd_sim.errors import InputError
 
 

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from crowd_sim.crowd.vectors import load_vectors
+from crowd_sim.crowd.sources.vectors import load_vectors
 from crowd_sim.errors import InputError
 
 

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 from crowd_sim.config import RunConfig
-from crowd_sim.crowd.neighbourhoods import Neighbourhood, neighbourhoods_table
+from crowd_sim.config.io import load_content
+from crowd_sim.crowd.sources.neighbourhoods import Neighbourhood, neighbourhoods_table
 from crowd_sim.errors import InputError
-from crowd_sim.learners.lora import LoraLearner
-from crowd_sim.loading import load_content
+from crowd_sim.models.lora import LoraLearner
 from experiments.paper import bad_worker
 from experiments.paper.bad_worker import COMMENTS, CONFIGURATION, WORDS, deal
 from experiments.paper.bad_worker_table import MEASURES, by_seed, enough, markdown

@@ -1,7 +1,7 @@
 import numpy as np
 
+from crowd_sim.cli import paper_baseline as plain
 from crowd_sim.valuation import AveragingGame, shapley
-from experiments.bench import plain
 
 
 def test_the_yardstick_values_the_same_game():

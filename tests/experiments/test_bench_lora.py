@@ -13,8 +13,8 @@ from rich.console import Console
 pytest.importorskip("torch", reason="needs the extra llm")
 pytest.importorskip("peft", reason="needs the extra llm")
 
-from crowd_sim.crowd.contributions import Contributions, Example
-from crowd_sim.learners.base import load_base
+from crowd_sim.crowd.texts import Contributions, Example
+from crowd_sim.models.language_model import load_base
 from experiments.bench import lora, lora_task
 from experiments.bench.lora import Comparison, rows, table, verdicts
 from experiments.bench.lora_task import EXAMPLES, TRAINING, Measured, Task, apart, tuning_flops, write_llama

@@ -7,7 +7,7 @@ import sys
 import pandas as pd
 import pytest
 
-from experiments.cli import main
+from crowd_sim.cli.app import main
 
 SMALL = [
     "runs=2",
@@ -19,7 +19,7 @@ SMALL = [
 
 
 def crowd_sim(*arguments, cwd):
-    command = [sys.executable, "-m", "experiments.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "crowd_sim.cli.app", *map(str, arguments)]
     # a console script does not have the folder it is called from on its path, nor does a Ray of ours belong to it
     env = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "RAY_ADDRESS")} | {"PYTHONSAFEPATH": "1"}
     return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=240, check=False)

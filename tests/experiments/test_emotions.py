@@ -4,11 +4,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from crowd_sim.crowd.goemotions import read_neighbours
+from crowd_sim.cli import goemotions as emotions
+from crowd_sim.cli.goemotions import fetch_comments, make_neighbourhoods
+from crowd_sim.crowd.sources.goemotions import read_neighbours
 from crowd_sim.errors import InputError
-from experiments import emotions
-from experiments.bench.winners import agreement
-from experiments.emotions import fetch_comments, make_neighbourhoods
+from experiments.bench.phi_agreement import agreement
 from tests.bad_input.command import call, check_line
 
 
@@ -63,7 +63,7 @@ def test_without_the_package_or_the_internet_it_is_one_line(monkeypatch, tmp_pat
     def fails(*_names):
         raise ConnectionError("no\ninternet")
 
-    monkeypatch.setattr("crowd_sim.learners.phi.load_phi", lambda *_: Counted())
+    monkeypatch.setattr("crowd_sim.models.phi.load_phi", lambda *_: Counted())
     for module, says in ((SimpleNamespace(load_dataset=fails), "ConnectionError"), (None, "pip install datasets")):
         monkeypatch.setitem(sys.modules, "datasets", module)
         assert call(["data", "goemotions", "--out", str(tmp_path / "n.parquet")]) == 2

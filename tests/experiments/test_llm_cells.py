@@ -12,9 +12,9 @@ import yaml
 pytest.importorskip("torch", reason="needs the extra llm")
 pytest.importorskip("peft", reason="needs the extra llm")
 
-from crowd_sim.crowd.neighbourhoods import Neighbourhood, neighbourhoods_table
+from crowd_sim.crowd.sources.neighbourhoods import Neighbourhood, neighbourhoods_table
 from crowd_sim.errors import InputError
-from crowd_sim.learners.lora import LoraLearner
+from crowd_sim.models.lora import LoraLearner
 from experiments.paper import llm_cells
 from experiments.paper.llm_cells import cells_of, run_cell
 from experiments.paper.llm_folder import read_cells

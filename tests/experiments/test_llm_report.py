@@ -10,12 +10,12 @@ from matplotlib.text import Text
 from PIL import Image
 
 from crowd_sim.errors import InputError
-from experiments.report import llm_figures
-from experiments.report.html import write_report
-from experiments.report.llm_figures import distance_by_model, scores_by_round, workers_in_a_row
-from experiments.report.llm_numbers import reduction
-from experiments.report.tables import kind_of
-from experiments.report.words import model_words, phi_words, plain, short_model_words
+from crowd_sim.report import llm_figures
+from crowd_sim.report.html import write_report
+from crowd_sim.report.labels import model_words, phi_words, plain, short_model_words
+from crowd_sim.report.llm_figures import distance_by_model, scores_by_round, workers_in_a_row
+from crowd_sim.report.llm_numbers import reduction
+from crowd_sim.report.tables import kind_of
 from tests.experiments.llm_folder import (
     models,
     models_table,

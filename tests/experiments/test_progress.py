@@ -3,11 +3,11 @@ import json
 
 from rich.console import Console
 
-from crowd_sim.results.checkpoints import Checkpoint
-from crowd_sim.results.record import Record
-from experiments import progress
-from experiments.progress import shown
-from experiments.status import status_lines
+from crowd_sim.cli import progress
+from crowd_sim.cli.progress import shown
+from crowd_sim.cli.status import status_lines
+from crowd_sim.store.checkpoint import Checkpoint
+from crowd_sim.store.run_log import Record
 
 
 def test_plain_lines_elsewhere_than_on_a_terminal_and_each_once(monkeypatch):

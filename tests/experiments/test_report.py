@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from crowd_sim.errors import InputError
-from experiments.report.figures import (
+from crowd_sim.report.figures import (
     correlation_against_distance,
     correlation_by_n,
     distance_per_round,
@@ -26,11 +26,11 @@ from experiments.report.figures import (
     points_against_values,
     points_by_combination,
 )
-from experiments.report.html import write_report
-from experiments.report.layout import averaged, plan
-from experiments.report.run_figures import pool
-from experiments.report.style import png, write_atomically
-from experiments.report.words import mean_and_error, three_digits, value_words
+from crowd_sim.report.html import write_report
+from crowd_sim.report.labels import mean_and_error, three_digits, value_words
+from crowd_sim.report.layout import averaged, plan
+from crowd_sim.report.run_figures import pool
+from crowd_sim.report.style import png, write_atomically
 
 METRICS = ["final_distance", "rounds_to_converge"] + [
     f"{kind}_{values}" for values in ("kernel_shap", "accurate") for kind in ("pearson", "spearman")
@@ -165,7 +165,7 @@ def test_same_tables_give_the_same_bytes_whatever_the_users_settings(tmp_path: P
 
 
 def test_pyplot_is_never_used() -> None:
-    folder = Path(sys.modules["experiments.report.figures"].__file__ or "").parent
+    folder = Path(sys.modules["crowd_sim.report.figures"].__file__ or "").parent
     assert not [path.name for path in folder.glob("*.py") if "pyplot" in path.read_text(encoding="utf-8")]
 
 

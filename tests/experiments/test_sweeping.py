@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from crowd_sim.sweep import Sweep
-from experiments import sweeping
-from experiments.running import IN_PROCESS
+from crowd_sim.cli import sweep as sweeping
+from crowd_sim.cli.run import IN_PROCESS
+from crowd_sim.sweep.plan import Sweep
 
 CONTENT = {
     "runs": 2,

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from crowd_sim.crowd.synthetic import draw_population
+from crowd_sim.cli.app import main
+from crowd_sim.crowd.sources.synthetic import draw_population
 from crowd_sim.valuation import AveragingGame, shapley
-from experiments.cli import main
 
 SMALL = [
     "runs=2",

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import ray
 
-from actors.host import RayHost
-from actors.measures import Measures
+from crowd_sim.actors.host import RayHost
+from crowd_sim.actors.run_metrics import RunMetrics
 from tests.faults import trouble
 from tests.runs import config, digest, simulated, written
 
@@ -35,7 +35,7 @@ def main(folder):
     # the monitor may kill the next shard, too, before it sees what the death of the first has freed
     patient = {"valuation__method": "none", "actors__failures__memory": 20}
     setup = config("behaviour", 1, crowd__behaviour="tests.faults.trouble:lazy", **patient)
-    measures = Measures("test")
+    measures = RunMetrics("test")
     found = digest(written(simulated(setup, RayHost(setup.actors, measures)), folder / "shaken"))
     print("result", found, measures.failures["memory"], measures.failures.total() - measures.failures["memory"])
     ray.shutdown()

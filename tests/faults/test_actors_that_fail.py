@@ -7,19 +7,19 @@ from functools import partial
 import pytest
 import ray
 
-from actors.failure import QuarantinedError
-from actors.host import RayHost
-from actors.measures import Measures
-from actors.pool import Pool, Work
-from actors.round_manager import _Supervisor, run_on_ray
+from crowd_sim.actors.failure import QuarantinedError
+from crowd_sim.actors.host import RayHost
+from crowd_sim.actors.pool import Pool, Work
+from crowd_sim.actors.round_manager import _Supervisor, run_on_ray
+from crowd_sim.actors.run_metrics import RunMetrics
 from crowd_sim.config import FailureConfig
 from crowd_sim.errors import StrategyError
-from crowd_sim.loading import load_people
-from crowd_sim.results.checkpoints import Checkpoint, Checkpoints
-from crowd_sim.results.record import Record, read_status
-from crowd_sim.results.run_folder import open_run, write_run
-from crowd_sim.results.saving import Keeping
-from crowd_sim.services import InProcess
+from crowd_sim.host import InProcess
+from crowd_sim.participants import load_population
+from crowd_sim.store.checkpoint import Checkpoint, Checkpoints
+from crowd_sim.store.checkpointer import Checkpointer
+from crowd_sim.store.run_folder import open_run, write_run
+from crowd_sim.store.run_log import Record, read_status
 from tests.faults import trouble
 from tests.faults.clock import Clock
 from tests.runs import config, simulated, tables, written
@@ -54,7 +54,7 @@ class Watched(RayHost):
     """Counts failures; kills actors of a pool around their calls."""
 
     def __init__(self, config, kill=()):
-        self.measures = Measures("test")
+        self.measures = RunMetrics("test")
         super().__init__(config.actors, self.measures)
         self.kill = dict(kill)
 
@@ -80,8 +80,8 @@ class Watched(RayHost):
         pool.submit, pool.gather = killing, gathered
 
     @contextmanager
-    def crowd(self, employed):
-        with super().crowd(employed) as crowd:
+    def crowd(self, cohort):
+        with super().crowd(cohort) as crowd:
             self._watch(crowd.pool, "crowd")
             yield crowd
 
@@ -126,7 +126,7 @@ def test_a_shard_that_ends_itself(expected, tmp_path):
 def plan_hangs(monkeypatch, round_number, times):
     """Whoever awaits an actor sees its deadline pass with each hang; the shard is a single one, as clocks spare nobody."""
     trouble.plan("hang", round_number, times)
-    monkeypatch.setattr("actors.pool.time", Clock(lambda: times - len(trouble.left())))
+    monkeypatch.setattr("crowd_sim.actors.pool.time", Clock(lambda: times - len(trouble.left())))
     return setup(actors__crowd__number=1)
 
 
@@ -139,7 +139,7 @@ def test_a_shard_that_hangs(expected, tmp_path, monkeypatch):
 
 
 def run(folder, setup, play=run_on_ray):
-    people = load_people(setup.crowd)
+    people = load_population(setup.crowd)
     with open_run(folder, setup, people) as print_of, Record(folder, print_of, 120) as record:
         write_run(folder, play(setup, people, record=record), people, print_of)
     return tables(folder)
@@ -147,8 +147,8 @@ def run(folder, setup, play=run_on_ray):
 
 def here(host, setup, _, record):
     """The run with its manager in this process."""
-    keeping = Keeping(record.checkpoints(), setup.actors.checkpoints, record.keep, record.tell)
-    return simulated(setup, host, keeping)
+    checkpointer = Checkpointer(record.checkpoints(), setup.actors.checkpoints, record.keep, record.tell)
+    return simulated(setup, host, checkpointer)
 
 
 def test_a_manager_that_dies_is_built_of_the_checkpoint(expected, tmp_path):
@@ -161,7 +161,7 @@ def test_a_manager_that_dies_is_built_of_the_checkpoint(expected, tmp_path):
 
 
 def test_a_checkpoint_that_the_manager_cannot_use_is_set_aside_where_the_folder_is(expected, tmp_path):
-    with open_run(tmp_path, setup(), load_people(setup().crowd)) as print_of:
+    with open_run(tmp_path, setup(), load_population(setup().crowd)) as print_of:
         Checkpoints(tmp_path, print_of).write(Checkpoint(11, b"of another version"))
     assert run(tmp_path, setup()) == expected
     names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
@@ -181,7 +181,7 @@ def test_a_manager_that_hangs_is_built_of_the_checkpoint(expected, tmp_path, mon
 
     # its deadline passes from look to look, of which the first may bring news
     monkeypatch.setattr(_Supervisor, "_look", looked)
-    monkeypatch.setattr("actors.pool.time", Clock(lambda: looks))
+    monkeypatch.setattr("crowd_sim.actors.pool.time", Clock(lambda: looks))
     assert run(tmp_path, setup()) == expected
     assert read_status(tmp_path).failures == {"hang": 1}
     assert trouble.left() == []
@@ -194,14 +194,14 @@ def test_who_waits_for_an_actor_lives(tmp_path):
             while not (tmp_path / "over").exists():
                 time.sleep(0.01)
 
-    measures, signs = Measures("test"), []
+    measures, signs = RunMetrics("test"), []
 
-    def meanwhile():
+    def on_idle():
         signs.append(measures.signs)
         if len(signs) == 3:
             (tmp_path / "over").touch()
 
-    with closing(Pool("slow", lambda _: Slow.remote(), 1, FailureConfig(), measures, meanwhile)) as pool:
+    with closing(Pool("slow", lambda _: Slow.remote(), 1, FailureConfig(), measures, on_idle)) as pool:
         pool.gather([Work(0, "work", (), "a long call")])
     assert signs == sorted(set(signs))
 

@@ -15,14 +15,14 @@ import pytest
 import yaml
 
 import crowd_sim
+from crowd_sim.cli.app import main
 from crowd_sim.errors import InputError, StorageError
-from crowd_sim.results.at_work import RUN, lock
-from crowd_sim.results.checkpoints import Checkpoint, Checkpoints
-from crowd_sim.results.folder import read_config
-from crowd_sim.results.record import Record, read_status
-from crowd_sim.results.saving import Keeping
+from crowd_sim.files import read_config
+from crowd_sim.store.checkpoint import Checkpoint, Checkpoints
+from crowd_sim.store.checkpointer import Checkpointer
+from crowd_sim.store.lock import RUN, lock
+from crowd_sim.store.run_log import Record, read_status
 from experiments.bench.processes import family
-from experiments.cli import main
 from tests.bad_input.command import IN_PROCESS, call, check_line, snapshot
 from tests.runs import KINDS, config, digest, simulated, tables, written
 
@@ -103,7 +103,7 @@ def test_a_full_disk_stops_the_run_in_one_line_and_loses_nothing(folder, expecte
 
 
 def started(*more):
-    command = [sys.executable, "-m", "experiments.cli", *arguments(*more, slow=True)]
+    command = [sys.executable, "-m", "crowd_sim.cli.app", *arguments(*more, slow=True)]
     return subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
 
 
@@ -213,7 +213,7 @@ def test_checkpoints_that_cannot_be_used_are_set_aside_and_new_ones_kept(folder,
     assert call(arguments(*IN_PROCESS)) == 0
     aside = sorted([unusable(folder, 12), unusable(folder, 11, "another"), unusable(folder, 10)])
     Path("out", "summary.json").unlink()
-    after_round, seen = Keeping.after_round, []
+    after_round, seen = Checkpointer.after_round, []
 
     def killed(self, course):
         after_round(self, course)
@@ -222,8 +222,8 @@ def test_checkpoints_that_cannot_be_used_are_set_aside_and_new_ones_kept(folder,
             raise ZeroDivisionError
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Keeping, "after_round", killed)
-        patch.setattr(Keeping, "stopped", lambda *_: None)
+        patch.setattr(Checkpointer, "after_round", killed)
+        patch.setattr(Checkpointer, "stopped", lambda *_: None)
         with pytest.raises(ZeroDivisionError):
             main(["run", "--resume", "out", *IN_PROCESS])
     assert seen[0] == (1, aside)

@@ -15,11 +15,11 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from crowd_sim.loading import load_content
-from crowd_sim.results.record import read_status
-from crowd_sim.sweep import Sweep
-from experiments import sweeping
-from experiments.status import status_lines
+from crowd_sim.cli import sweep as sweeping
+from crowd_sim.cli.status import status_lines
+from crowd_sim.config.io import load_content
+from crowd_sim.store.run_log import read_status
+from crowd_sim.sweep.plan import Sweep
 from tests.faults.callbacks import VARIABLE, Script
 from tests.faults.processes import descendants, gone, is_agent
 
@@ -41,7 +41,7 @@ def command(tmp_path):
     (tmp_path / "sweep.yaml").write_text(SWEEP.replace("SEEDS", str(list(range(20)))))
     path = os.pathsep.join(filter(None, (ROOT, os.environ.get("PYTHONPATH"))))
     environment = {**os.environ, VARIABLE: str(script.folder), "PYTHONPATH": path}
-    arguments = [sys.executable, "-m", "experiments.cli", "sweep", "sweep.yaml", "--out"]
+    arguments = [sys.executable, "-m", "crowd_sim.cli.app", "sweep", "sweep.yaml", "--out"]
     return {"args": arguments, "cwd": tmp_path, "env": environment}, script
 
 
@@ -105,7 +105,7 @@ def test_a_stopped_command_leaves_no_process_and_goes_on(command, tmp_path, how,
 
     script.clear()
     monkeypatch.setenv(VARIABLE, str(script.folder))
-    monkeypatch.setattr("experiments.report.write_report", lambda _: None)
+    monkeypatch.setattr("crowd_sim.report.write_report", lambda _: None)
     assert f"{done} of 80 points are there; {80 - done} to go" in sweep(tmp_path / "out")
     assert len(script.count("calls")) == 80 - done  # only what was not there, once each
     assert before.items() <= parts(tmp_path / "out").items()
@@ -165,10 +165,10 @@ from pathlib import Path
 import ray
 from ray.cluster_utils import Cluster
 from rich.console import Console
-from crowd_sim.loading import load_content
-from crowd_sim.sweep import Sweep
-from experiments import sweeping
-from experiments.status import status_lines
+from crowd_sim.config.io import load_content
+from crowd_sim.sweep.plan import Sweep
+from crowd_sim.cli import sweep as sweeping
+from crowd_sim.cli.status import status_lines
 
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
 lost = cluster.add_node(num_cpus=2)
@@ -199,7 +199,7 @@ def test_a_lost_node_costs_nothing(command, tmp_path, monkeypatch):
     (said,) = [line for line in done.stdout.splitlines() if line.startswith("{")]
     assert json.loads(said) == {"done": 80, "failed": 0, "left": 0}
     monkeypatch.setenv(VARIABLE, str(script.folder))
-    monkeypatch.setattr("experiments.report.write_report", lambda _: None)
+    monkeypatch.setattr("crowd_sim.report.write_report", lambda _: None)
     sweep(tmp_path / "whole")
     assert tables(tmp_path / "out") == tables(tmp_path / "whole")
     written = (tmp_path / "out" / "parts" / "points").iterdir()

@@ -7,10 +7,10 @@ from itertools import pairwise
 import pytest
 from rich.console import Console
 
-from actors.round_manager import RoundManager
-from crowd_sim.loading import load_people
-from crowd_sim.sweep import Sweep
-from experiments import sweeping
+from crowd_sim.actors.round_manager import RoundManager
+from crowd_sim.cli import sweep as sweeping
+from crowd_sim.participants import load_population
+from crowd_sim.sweep.plan import Sweep
 from tests.faults import trouble
 from tests.runs import config
 
@@ -37,14 +37,14 @@ def seen(monkeypatch):
         return Recording
 
     for kind, method in _KINDS.items():
-        monkeypatch.setattr(f"actors.measures.{kind}", recording(method))
+        monkeypatch.setattr(f"crowd_sim.actors.run_metrics.{kind}", recording(method))
     return values
 
 
 def test_a_run_is_measured(seen):
     setup = config("behaviour", 2, crowd__behaviour="tests.faults.trouble:lazy")
     trouble.plan("exit", 4)
-    RoundManager(setup, load_people(setup.crowd), "test", ()).run()  # as it runs in its actor
+    RoundManager(setup, load_population(setup.crowd), "test", ()).run()  # as it runs in its actor
     assert sum(seen["crowd_sim_rounds",]) == 12
     assert sum(seen["crowd_sim_workers",]) == 12 * 2 * 60
     for pool, n_calls in (("crowd shard", 2), ("trainer", 2), ("evaluator", 1)):
@@ -60,7 +60,7 @@ def test_a_run_is_measured(seen):
 
 def test_a_sweep_is_measured(seen, tmp_path, monkeypatch):
     monkeypatch.setattr(sweeping, "connected", lambda *_: nullcontext())
-    monkeypatch.setattr("experiments.report.write_report", lambda _: None)
+    monkeypatch.setattr("crowd_sim.report.write_report", lambda _: None)
     content = {
         "crowd": {"n_workers": 8},
         "tournament": {"rounds": 1, "n_groups": 2},

@@ -6,9 +6,9 @@ import pytest
 import ray
 from ray.exceptions import RayTaskError
 
-from actors.measures import Measures
-from actors.pool import Pool, Work
-from actors.resources import Need, check_capacity, need_of_run
+from crowd_sim.actors.placement import Need, check_capacity, required_by_run
+from crowd_sim.actors.pool import Pool, Work
+from crowd_sim.actors.run_metrics import RunMetrics
 from crowd_sim.config import FailureConfig, RunConfig
 from crowd_sim.errors import ClusterError, InputError
 
@@ -34,7 +34,7 @@ def test_bad_input_found_in_an_actor_stays_one_line():
         def refuse(self):
             raise InputError("crowd.n_workers", 0, "must be at least 1")
 
-    pool = Pool("strict", lambda _: Strict.remote(), 1, FailureConfig(), Measures("test"))
+    pool = Pool("strict", lambda _: Strict.remote(), 1, FailureConfig(), RunMetrics("test"))
     with closing(pool), pytest.raises(InputError) as error:
         pool.gather([Work(0, "refuse", (), "a question")])
     assert str(error.value) == "crowd.n_workers = 0: must be at least 1"
@@ -42,7 +42,7 @@ def test_bad_input_found_in_an_actor_stays_one_line():
 
 
 def test_too_small_a_cluster_is_refused_before_anything_starts():
-    check_capacity(need_of_run(config().actors))
+    check_capacity(required_by_run(config().actors))
     with pytest.raises(ClusterError, match=r"need 99 CPUs at once, the cluster has 2"):
         check_capacity(Need(({"CPU": 1.0},) * 99))
     with pytest.raises(ClusterError, match=r"need 0.5 GPUs at once, the cluster has 0"):

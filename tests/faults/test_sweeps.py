@@ -14,15 +14,15 @@ import pytest
 import ray
 from rich.console import Console
 
-from actors.measures import Measures
+from crowd_sim.actors.run_metrics import RunMetrics
+from crowd_sim.cli import sweep as sweeping
+from crowd_sim.cli.run import IN_PROCESS
+from crowd_sim.cli.status import status_lines
 from crowd_sim.errors import ClusterError, InputError, StorageError
-from crowd_sim.results import folder as files
-from crowd_sim.results.at_work import is_locked, lock
-from crowd_sim.results.sweep_record import SweepRecord, lock_of
-from crowd_sim.sweep import Sweep
-from experiments import sweeping
-from experiments.running import IN_PROCESS
-from experiments.status import status_lines
+from crowd_sim.store import folder as files
+from crowd_sim.store.lock import is_locked, lock
+from crowd_sim.sweep.log import SweepRecord, lock_of
+from crowd_sim.sweep.plan import Sweep
 from tests.faults.clock import Clock
 
 # four batches of four points, each of one size of crowd
@@ -53,13 +53,13 @@ def on_ray(local_ray, monkeypatch):
 def losses(monkeypatch):
     """Batches lost and repeated, by kind: what Ray's metrics count."""
     made = Counter()
-    lost = Measures.lost
+    lost = RunMetrics.lost
 
     def counted(self, pool, failure):
         lost(self, pool, failure)
         made.update([failure.name.lower()])
 
-    monkeypatch.setattr(Measures, "lost", counted)
+    monkeypatch.setattr(RunMetrics, "lost", counted)
     return made
 
 
@@ -79,7 +79,7 @@ def whole(tmp_path, script):
 @pytest.fixture(autouse=True)
 def no_drawing(monkeypatch):
     """Figures are tested elsewhere, and take longer than all else here."""
-    monkeypatch.setattr("experiments.report.write_report", lambda _: None)
+    monkeypatch.setattr("crowd_sim.report.write_report", lambda _: None)
 
 
 def tables_of(folder):
@@ -94,8 +94,8 @@ def test_a_sweep_for_which_there_is_no_room_says_so_and_gives_up(tmp_path, monke
 
     other = Other.remote()
     ray.get(other.__ray_ready__.remote(), timeout=100)
-    monkeypatch.setattr("actors.sweep._POLL", 0.1)
-    monkeypatch.setattr("actors.sweep.SECONDS_BETWEEN_LINES", 0.0)
+    monkeypatch.setattr("crowd_sim.actors.sweep._POLL", 0.1)
+    monkeypatch.setattr("crowd_sim.actors.sweep.SECONDS_BETWEEN_LINES", 0.0)
     # not the scripted grouping: what has been sent here may still run when others write their script
     impatient = {
         **CONTENT,
@@ -159,8 +159,8 @@ def test_a_point_that_kills_its_process_is_found_named_and_left_out(tmp_path, sc
 def test_a_batch_that_hangs_once_is_ended_and_runs_again_in_halves(tmp_path, script, whole, losses, monkeypatch):
     expected = whole(ONE_BATCH)
     script.add("hang-1")
-    monkeypatch.setattr("actors.sweep.time", Clock(lambda: len(script.count("done"))))
-    monkeypatch.setattr("actors.sweep._POLL", 0.5)
+    monkeypatch.setattr("crowd_sim.actors.sweep.time", Clock(lambda: len(script.count("done"))))
+    monkeypatch.setattr("crowd_sim.actors.sweep._POLL", 0.5)
     swept, _ = sweep(tmp_path / "s", ONE_BATCH)
     assert (swept.done, swept.failed, swept.left) == (4, 0, 0)
     assert script.count("done") == ["hang"]
@@ -176,8 +176,8 @@ def test_a_point_that_always_hangs_is_named_and_left_out(tmp_path, script, losse
     parts = tmp_path / "s" / "parts" / "points"
     # once the batch is halved, 8 has its time
     over = Clock(lambda: min(len(script.count("done")), 9 if parts.exists() and any(parts.iterdir()) else 1))
-    monkeypatch.setattr("actors.sweep.time", over)
-    monkeypatch.setattr("actors.sweep._POLL", 0.5)
+    monkeypatch.setattr("crowd_sim.actors.sweep.time", over)
+    monkeypatch.setattr("crowd_sim.actors.sweep._POLL", 0.5)
     swept, _ = sweep(tmp_path / "s", two)
     assert (swept.done, swept.failed, swept.left) == (1, 1, 0)
     assert script.count("done") == ["hang"] * 3  # the batch, and the point alone twice
@@ -320,7 +320,7 @@ def test_shards_that_end_together_make_the_tables_once(tmp_path, script, whole, 
         left.append(sweep(tmp_path / "s", address=IN_PROCESS, shard=second)[0].left)
 
     monkeypatch.setattr(sweeping, "_run", inside)
-    monkeypatch.setattr("experiments.report.write_report", drawn.append)
+    monkeypatch.setattr("crowd_sim.report.write_report", drawn.append)
     assert sweep(tmp_path / "s", address=IN_PROCESS, shard=first)[0].left == 0
     assert left == [0]
     assert drawn == [tmp_path / "s"]  # the second one has seen all points, the first one that it was done
@@ -342,7 +342,7 @@ def test_shards_that_end_together_make_the_tables_once(tmp_path, script, whole, 
 
 
 def test_points_that_came_since_are_in_the_tables(tmp_path, script, monkeypatch):
-    """Tables that another command has made meanwhile count only if they are made of all that is there now."""
+    """Tables that another command has made on_idle count only if they are made of all that is there now."""
     script.add("always-raise-9")
     sweep(tmp_path / "s", address=IN_PROCESS)
     script.clear()

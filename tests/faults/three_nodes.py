@@ -12,9 +12,9 @@ from pathlib import Path
 import ray
 from ray.cluster_utils import Cluster
 
-from actors.crowd import RayCrowd
-from actors.host import RayHost
-from actors.measures import Measures
+from crowd_sim.actors.crowd import RayCrowd
+from crowd_sim.actors.host import RayHost
+from crowd_sim.actors.run_metrics import RunMetrics
 from tests.faults.processes import gone
 from tests.runs import KINDS, config, digest, simulated, written
 
@@ -57,7 +57,7 @@ def main(folder):
         print("result", kind, found, len(homes))
     # two shards and the two other actors, or two shards, fill a node: any two of the three nodes hold all
     setup = config("behaviour", 4, actors__crowd__cpus=0.4, **FEW)
-    measures, on_it = Measures("test"), []
+    measures, on_it = RunMetrics("test"), []
 
     def lose(crowd, call):
         if call.round == 5:

@@ -8,20 +8,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from actors.host import RayHost
-from actors.round_manager import run_on_ray
+from crowd_sim.actors.host import RayHost
+from crowd_sim.actors.round_manager import run_on_ray
 from crowd_sim.config import ActorsConfig, ValuationConfig
 from crowd_sim.crowd.behaviours import per_shard
-from crowd_sim.crowd.employed import Employed
-from crowd_sim.crowd.groups import Groups
+from crowd_sim.crowd.cohort import Cohort
 from crowd_sim.crowd.population import Population
-from crowd_sim.crowd.shard import Key, Request
-from crowd_sim.loading import load_people
+from crowd_sim.crowd.shard import Key
+from crowd_sim.engine import simulate
+from crowd_sim.host import InProcess
+from crowd_sim.participants import load_population
 from crowd_sim.progress import quiet
-from crowd_sim.services import InProcess
-from crowd_sim.simulation import simulate
+from crowd_sim.tournament.groups import Groups
+from crowd_sim.tournament.request import RoundRequest
 from crowd_sim.valuation import AveragingGame, shapley
-from crowd_sim.valuation.lists import Lists
+from crowd_sim.valuation.coalition_lists import Lists
 from crowd_sim.valuing import GamePlan, GameSet, value_games
 from tests.faults.callbacks import VARIABLE
 from tests.runs import config as config_of
@@ -51,8 +52,8 @@ class TestEveryHost:
         vectors, rows = rng.normal(size=(30, 4)), rng.integers(30, size=(2, 21))
         assignment, weights = rng.integers(3, size=(2, 21)), rng.uniform(size=(2, 21))
         people = Population(vectors, [str(i) for i in range(30)], list("abcd"))
-        request = Request(1, np.zeros((2, 4)), Groups(assignment), weights, 3)
-        with host.crowd(Employed(people, rows, 4, Key("honest", *np.zeros((2, 2), dtype=np.uint64)))) as crowd:
+        request = RoundRequest(1, np.zeros((2, 4)), Groups(assignment), weights, 3)
+        with host.crowd(Cohort(people, rows, 4, Key("honest", *np.zeros((2, 2), dtype=np.uint64)))) as crowd:
             sums = crowd.group_sums(request)
             again = crowd.group_sums(request)
         assert sums.tobytes() == again.tobytes()
@@ -74,9 +75,9 @@ class TestEveryHost:
 
         people = Population(vectors, [str(i) for i in range(21)], list("abcd"))
         key = Key("tests.invariance.test_hosts:beginning", *np.zeros((2, 1), dtype=np.uint64))
-        request = Request(1, np.zeros((1, 4)), Groups(dealt, deal), np.ones((1, 21)), 3)
+        request = RoundRequest(1, np.zeros((1, 4)), Groups(dealt, deal), np.ones((1, 21)), 3)
         try:
-            with host.crowd(Employed(people, np.arange(21)[None], 4, key)) as crowd:
+            with host.crowd(Cohort(people, np.arange(21)[None], 4, key)) as crowd:
                 sums = crowd.group_sums(request)
         finally:
             began.unlink(missing_ok=True)
@@ -149,12 +150,12 @@ def errors_so_far(outcome):
 
 def test_progress_of_values_tells_their_running_error():
     config, told = config_of("valued"), []
-    (outcome,) = simulate([config], load_people(config.crowd), InProcess(), lambda *news: told.append(news))
+    (outcome,) = simulate([config], load_population(config.crowd), InProcess(), lambda *news: told.append(news))
     assert [news for news in told if news[0] == "games"] == errors_so_far(outcome)
     assert (outcome.stderr > 0).all()
 
 
 def test_so_does_that_of_a_run_on_ray(local_ray):
     config, told = config_of("valued"), []
-    outcome = run_on_ray(config, load_people(config.crowd), lambda *news: told.append(news))
+    outcome = run_on_ray(config, load_population(config.crowd), lambda *news: told.append(news))
     assert told[-1] == errors_so_far(outcome)[-1]

@@ -9,16 +9,16 @@ import ray
 pytest.importorskip("torch", reason="needs the extra llm")
 pytest.importorskip("peft", reason="needs the extra llm")
 
-from actors.host import RayHost
-from actors.llm import RayLearners
-from actors.measures import Measures
+from crowd_sim.actors.host import RayHost
+from crowd_sim.actors.llm import RayLearners
+from crowd_sim.actors.run_metrics import RunMetrics
 from crowd_sim.config import ActorsConfig, PoolConfig
-from crowd_sim.crowd.contributions import Contributions, Example
+from crowd_sim.crowd.texts import Contributions, Example
 from crowd_sim.errors import InputError
-from crowd_sim.learners.lora import shared_learner
+from crowd_sim.host import InProcess
 from crowd_sim.llm.experiment import simulate_llm
 from crowd_sim.llm.people import learner_spec, load_contributions
-from crowd_sim.services import InProcess
+from crowd_sim.models.lora import shared_learner
 from tests.llm.small import config, make_parts
 
 pytestmark = pytest.mark.usefixtures("local_ray")
@@ -103,7 +103,7 @@ def test_a_trainer_that_dies_in_a_round_changes_nothing(setup, calm):
                 del busy
             return super()._dealt(method, jobs, size)
 
-    measures = Measures("test")
+    measures = RunMetrics("test")
     with closing(Killer(learner_spec(setup), pool(2), measures)) as learners:
         found = outcome(setup, learners, InProcess())
         assert learners.killed == 2

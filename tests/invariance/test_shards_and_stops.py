@@ -5,14 +5,14 @@ from contextlib import nullcontext
 
 import pytest
 
-from actors.round_manager import run_on_ray
+from crowd_sim.actors.round_manager import run_on_ray
 from crowd_sim.config import CheckpointConfig
-from crowd_sim.crowd.folding import fold_shards
-from crowd_sim.loading import load_people
-from crowd_sim.results.record import Record
-from crowd_sim.results.run_folder import open_run, write_run
-from crowd_sim.results.saving import Keeping
-from crowd_sim.services import InProcess
+from crowd_sim.crowd.reduction import fold_shards
+from crowd_sim.host import InProcess
+from crowd_sim.participants import load_population
+from crowd_sim.store.checkpointer import Checkpointer
+from crowd_sim.store.run_folder import open_run, write_run
+from crowd_sim.store.run_log import Record
 from tests.runs import KINDS, config, digest, simulated, tables, written
 
 
@@ -22,11 +22,11 @@ class Cut(InProcess):
     def __init__(self, number):
         self.number = number
 
-    def crowd(self, employed):
-        shards = [(members, pickle.loads(pickle.dumps(o)).build()) for members, o in employed.shards(self.number)]
+    def crowd(self, cohort):
+        shards = [(members, pickle.loads(pickle.dumps(o)).build()) for members, o in cohort.shards(self.number)]
         assert len(shards) == self.number
         self.group_sums = lambda call: fold_shards(
-            [shard.group_sums(call.of(members)) for members, shard in reversed(shards)], employed.n_chunks
+            [shard.group_sums(call.of(members)) for members, shard in reversed(shards)], cohort.n_chunks
         )
         return nullcontext(self)
 
@@ -47,7 +47,7 @@ def test_one_to_five_shards(kind, number, expected, tmp_path):
 @pytest.mark.parametrize("kind", KINDS)
 def test_actors(kind, number, expected, tmp_path):
     setup = config(kind, number)
-    assert written(run_on_ray(setup, load_people(setup.crowd)), tmp_path) == expected[kind]
+    assert written(run_on_ray(setup, load_population(setup.crowd)), tmp_path) == expected[kind]
 
 
 def quiet(*_, **__):
@@ -58,12 +58,12 @@ def quiet(*_, **__):
 def test_stopped_and_resumed_at_every_third_round(kind, expected, tmp_path):
     checkpoints = []
     cadence = CheckpointConfig(seconds=1e6, rounds=3)
-    whole = simulated(config(kind), saving=Keeping([], cadence, checkpoints.append, quiet))
+    whole = simulated(config(kind), saving=Checkpointer([], cadence, checkpoints.append, quiet))
     assert written(whole, tmp_path / "whole") == expected[kind]
     assert [checkpoint.round for checkpoint in checkpoints] == [3, 6, 9, 12]
     for checkpoint in checkpoints:
         later = []
-        resumed = simulated(config(kind), saving=Keeping([checkpoint], cadence, later.append, quiet))
+        resumed = simulated(config(kind), saving=Checkpointer([checkpoint], cadence, later.append, quiet))
         assert written(resumed, tmp_path / str(checkpoint.round)) == expected[kind]
         assert [further.round for further in later] == [3, 6, 9, 12][checkpoint.round // 3 :]
 
@@ -73,7 +73,7 @@ def test_stopped_and_resumed_at_every_third_round(kind, expected, tmp_path):
 def test_stopped_in_process_and_resumed_on_ray(expected, tmp_path, stopped):
     """By way of the folder, as the command line does it."""
     setup = config("behaviour", 2, actors__checkpoints__rounds=3)
-    people = load_people(setup.crowd)
+    people = load_population(setup.crowd)
     with open_run(tmp_path, setup, people) as print_of, Record(tmp_path, print_of, 120) as record:
         for checkpoint in _first(setup, stopped):
             record.keep(checkpoint)
@@ -87,5 +87,5 @@ def test_stopped_in_process_and_resumed_on_ray(expected, tmp_path, stopped):
 
 def _first(setup, last):
     found = []
-    simulated(setup, saving=Keeping([], CheckpointConfig(seconds=1e6, rounds=3), found.append, quiet))
+    simulated(setup, saving=Checkpointer([], CheckpointConfig(seconds=1e6, rounds=3), found.append, quiet))
     return [checkpoint for checkpoint in found if checkpoint.round <= last]

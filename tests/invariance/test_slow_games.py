@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import ray
 
-from actors.measures import Measures
-from actors.shapley import RayEvaluators
+from crowd_sim.actors.evaluator import RayEvaluators
+from crowd_sim.actors.run_metrics import RunMetrics
 from crowd_sim.config import ActorsConfig
 from crowd_sim.valuation import CachedGame, MaxEvaluations, TargetError, shapley
 
@@ -41,7 +41,7 @@ def calls(journal):
 
 def evaluators(game, number):
     actors = ActorsConfig.model_validate({"evaluators": {"number": number, "cpus": 0.1}})
-    return closing(RayEvaluators([game], actors, Measures("")))
+    return closing(RayEvaluators([game], actors, RunMetrics("")))
 
 
 def value(game, pool=None, **arguments):

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from crowd_sim.learners.adapters import Adapter, LoraSpec
-from crowd_sim.learners.packing import Tokens
+from crowd_sim.models.adapters import Adapter, LoraSpec
+from crowd_sim.models.packing import Tokens
 
 
 def plain_model(folder, adapter: Adapter, spec: LoraSpec, tmp_path):
@@ -13,7 +13,7 @@ def plain_model(folder, adapter: Adapter, spec: LoraSpec, tmp_path):
     import peft
     import transformers
 
-    from crowd_sim.learners.adapters import save_adapter
+    from crowd_sim.models.adapters import save_adapter
 
     save_adapter(tmp_path / "start", adapter, spec, str(folder))
     base = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype="float32")

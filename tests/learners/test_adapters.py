@@ -12,8 +12,8 @@ pytest.importorskip("torch", reason="needs the extra llm")
 pytest.importorskip("peft", reason="needs the extra llm")
 
 from crowd_sim.errors import InputError
-from crowd_sim.learners.adapters import AdapterStack, LoraSpec, load_adapter, save_adapter, save_merged
-from crowd_sim.learners.base import load_base
+from crowd_sim.models.adapters import AdapterStack, LoraSpec, load_adapter, save_adapter, save_merged
+from crowd_sim.models.language_model import load_base
 from tests.learners.busy import busy_adapter
 from tests.learners.tiny_llm import make_tiny_llm
 
@@ -125,7 +125,7 @@ def test_a_folder_without_an_adapter_is_refused(tmp_path):
 def test_equal_adapters_are_equal_files_in_every_process(folder, tmp_path):
     code = (
         "import sys; from pathlib import Path; import numpy as np\n"
-        "from crowd_sim.learners.adapters import LoraSpec, save_adapter\n"
+        "from crowd_sim.models.adapters import LoraSpec, save_adapter\n"
         "names = [f'model.layers.0.{m}' for m in ('q_proj', 'k_proj', 'v_proj', 'o_proj', 'up_proj')]\n"
         "adapter = {f'{n}.lora_{p}': np.ones((2, 2), np.float32) for n in names for p in 'AB'}\n"
         "save_adapter(Path(sys.argv[1]), adapter, LoraSpec(rank=2), 'base')\n"

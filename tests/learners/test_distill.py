@@ -4,18 +4,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from crowd_sim.crowd.neighbourhoods import Neighbourhood, neighbourhoods_table
+from crowd_sim.crowd.sources.neighbourhoods import Neighbourhood, neighbourhoods_table
 from crowd_sim.errors import InputError
-from crowd_sim.learners.distilled import refuse_fitted, text_key
-from crowd_sim.learners.phi import load_phi
+from crowd_sim.models.distilled import refuse_fitted, text_key
+from crowd_sim.models.phi import load_phi
 from tests.bad_input.command import call, check_line
 
 torch = pytest.importorskip("torch", reason="the extra llm is not installed")
 pytest.importorskip("transformers", reason="the extra llm is not installed")
 
-from crowd_sim.learners.distill import measure  # noqa: E402
-from crowd_sim.learners.heads import fit_heads  # noqa: E402
-from experiments.distilling import distill_into  # noqa: E402
+from crowd_sim.cli.distill import distill_into  # noqa: E402
+from crowd_sim.models.distill import measure  # noqa: E402
+from crowd_sim.models.mlp_head import fit_heads  # noqa: E402
 from tests.learners.tiny import save_encoder  # noqa: E402
 
 LABELS = ["has x", "long"]

@@ -6,11 +6,11 @@ import pytest
 pytest.importorskip("torch", reason="needs the extra llm")
 pytest.importorskip("peft", reason="needs the extra llm")
 
-from crowd_sim.learners.adapters import AdapterStack, LoraSpec
-from crowd_sim.learners.base import load_base
-from crowd_sim.learners.first_order import first_order
-from crowd_sim.learners.packing import Tokens
-from crowd_sim.learners.tuning import Key, Training, TuneJob, batches, tune
+from crowd_sim.models.adapters import AdapterStack, LoraSpec
+from crowd_sim.models.in_run_shapley import first_order
+from crowd_sim.models.language_model import load_base
+from crowd_sim.models.packing import Tokens
+from crowd_sim.models.tuning import Key, Training, TuneJob, batches, tune
 from tests.learners.busy import busy_adapter
 from tests.learners.plain_peft import gradients, plain_loss, plain_model
 from tests.learners.tiny_llm import make_tiny_llm

@@ -9,11 +9,11 @@ from scipy.stats import chisquare
 pytest.importorskip("torch", reason="needs the extra llm")
 pytest.importorskip("peft", reason="needs the extra llm")
 
-from crowd_sim.learners.adapters import AdapterStack, LoraSpec, save_adapter
-from crowd_sim.learners.base import load_base
-from crowd_sim.learners.generation import GenerateJob, Sampling, _sample, generate
-from crowd_sim.learners.tuning import Key
-from crowd_sim.llm.config import COLDEST
+from crowd_sim.config.task import COLDEST
+from crowd_sim.models.adapters import AdapterStack, LoraSpec, save_adapter
+from crowd_sim.models.generation import GenerateJob, Sampling, _sample, generate
+from crowd_sim.models.language_model import load_base
+from crowd_sim.models.tuning import Key
 from crowd_sim.random import Purpose
 from tests.learners.busy import busy_adapter
 from tests.learners.tiny_llm import make_tiny_llm, tiny_tokens
@@ -166,7 +166,7 @@ def test_first_tokens_are_distributed_as_the_model_says(tiny, temperature):
 
 
 def first_tokens(base, stack, own: GenerateJob, temperature: float) -> np.ndarray:
-    import crowd_sim.learners.generation as module
+    import crowd_sim.models.generation as module
 
     seen = []
 

@@ -8,10 +8,10 @@ pytest.importorskip("peft", reason="needs the extra llm")
 import numpy as np
 import torch
 
-from crowd_sim.crowd.contributions import Example
-from crowd_sim.learners.lora import Judging, LoraLearner, Tuning
-from crowd_sim.learners.tuning import Key
+from crowd_sim.crowd.texts import Example
 from crowd_sim.llm.people import learner_spec
+from crowd_sim.models.lora import Judging, LoraLearner, Tuning
+from crowd_sim.models.tuning import Key
 from crowd_sim.random import Purpose
 from tests.llm.small import config, make_parts
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from crowd_sim.learners.packing import Tokens, attention, pack
+from crowd_sim.models.packing import Tokens, attention, pack
 
 A, B = (7, 8), (9,)
 FIRST = Tokens(A, (1, 2, 0), 3)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from crowd_sim.errors import InputError
-from crowd_sim.learners import hub
-from crowd_sim.learners.phi import load_phi
+from crowd_sim.models import hub
+from crowd_sim.models.phi import load_phi
 
 torch = pytest.importorskip("torch", reason="the extra llm is not installed")
 transformers = pytest.importorskip("transformers", reason="the extra llm is not installed")

@@ -6,7 +6,7 @@ pytest.importorskip("torch", reason="needs the extra llm")
 pytest.importorskip("transformers", reason="needs the extra llm")
 
 from crowd_sim.errors import InputError
-from crowd_sim.learners.prompts import plain_ids, prompt_ids
+from crowd_sim.models.prompts import plain_ids, prompt_ids
 from tests.learners.tiny_llm import TEMPLATE, make_tiny_llm
 
 END, ASK, ANSWER = 0, 1, 2

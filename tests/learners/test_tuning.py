@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from crowd_sim.learners.packing import Tokens, pack
+from crowd_sim.models.packing import Tokens, pack
 from crowd_sim.random import Purpose, generator
 from tests.learners.busy import busy_adapter
 from tests.learners.plain_peft import gradients, plain_loss, plain_model, plain_tune
@@ -14,9 +14,9 @@ from tests.learners.tiny_llm import make_tiny_llm
 pytest.importorskip("torch", reason="needs the extra llm")
 pytest.importorskip("peft", reason="needs the extra llm")
 
-from crowd_sim.learners.adapters import AdapterStack, LoraSpec
-from crowd_sim.learners.base import load_base
-from crowd_sim.learners.tuning import Key, Training, TuneJob, batches, losses_of, tune
+from crowd_sim.models.adapters import AdapterStack, LoraSpec
+from crowd_sim.models.language_model import load_base
+from crowd_sim.models.tuning import Key, Training, TuneJob, batches, losses_of, tune
 
 SPEC = LoraSpec(rank=3, alpha=6.0)
 PROMPTS = ((1, 40, 41, 2), (1, 50, 2), (1, 60, 61, 62, 63, 2))

@@ -1,6 +1,6 @@
 import numpy as np
 
-from crowd_sim.learners.vector import tune
+from crowd_sim.tasks.vector import tune
 
 
 def test_a_candidate_moves_towards_the_weighted_centroid():

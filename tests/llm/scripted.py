@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from crowd_sim.crowd.contributions import Contributions, Example
-from crowd_sim.learners.lora import Judged, Judging, Tuning
-from crowd_sim.learners.tuning import Tuned
+from crowd_sim.crowd.texts import Contributions, Example
 from crowd_sim.llm.judging import Judge
+from crowd_sim.models.lora import Judged, Judging, Tuning
+from crowd_sim.models.tuning import Tuned
 from crowd_sim.scores import l2
 
 JUDGE = Judge(l2, np.zeros(1), ("p",) * 3, ("p",) * 2)

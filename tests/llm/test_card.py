@@ -9,9 +9,9 @@ import pytest
 import yaml
 from rich.console import Console
 
+from crowd_sim.cli.llm_run import run_llm
 from crowd_sim.llm.card import model_card
 from crowd_sim.llm.run_folder import write_llm_run
-from experiments.llm_running import run_llm
 from tests.bad_input.command import IN_PROCESS
 from tests.llm.small import config
 
@@ -82,6 +82,6 @@ def test_merging_needs_neither_the_trainers_device_nor_phi(finished, tmp_path, c
 
 
 def config_phi(model: str):
-    from crowd_sim.llm.config import PhiConfig
+    from crowd_sim.config.task import PhiConfig
 
     return PhiConfig(kind="embedding", model=model)

@@ -6,7 +6,7 @@ import pytest
 from crowd_sim import load_config, run
 from crowd_sim.config import RunConfig
 from crowd_sim.errors import InputError
-from crowd_sim.results.folder import fingerprint
+from crowd_sim.files import fingerprint
 
 
 def test_a_run_of_points_knows_nothing_of_texts_and_honest_workers_of_no_behaviour():
@@ -59,6 +59,6 @@ def test_there_are_such_configurations():
 
 
 def test_the_python_face_says_what_there_is_for_language_models(tmp_path):
-    with pytest.raises(InputError, match=r"^llm: .*`crowd-sim run`.* experiments\.llm_running\.run_llm$"):
+    with pytest.raises(InputError, match=r"^llm: .*`crowd-sim run`.* crowd_sim\.cli\.llm_run\.run_llm$"):
         run(load_config(CONFIGS[-1]), tmp_path / "out")
     assert not (tmp_path / "out").exists()

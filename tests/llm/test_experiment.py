@@ -12,12 +12,12 @@ import pytest
 from rich.console import Console
 from safetensors.numpy import load_file, save_file
 
+from crowd_sim.cli.llm_run import llm_table, run_llm
+from crowd_sim.cli.status import status_lines
 from crowd_sim.errors import InputError
-from crowd_sim.learners.lora import LoraLearner, shared_learner
 from crowd_sim.llm.checkpoints import FolderMemo
-from crowd_sim.llm.originality import copied, distinct
-from experiments.llm_running import llm_table, run_llm
-from experiments.status import status_lines
+from crowd_sim.models.diversity import copied, distinct
+from crowd_sim.models.lora import LoraLearner, shared_learner
 from tests.bad_input.command import IN_PROCESS
 from tests.llm.small import config
 

@@ -5,10 +5,10 @@ import itertools
 import numpy as np
 import pytest
 
-from crowd_sim.crowd.contributions import Example
-from crowd_sim.learners.lora import Judging
-from crowd_sim.learners.tuning import Key
+from crowd_sim.crowd.texts import Example
 from crowd_sim.llm.halving import halving
+from crowd_sim.models.lora import Judging
+from crowd_sim.models.tuning import Key
 from crowd_sim.random import Purpose
 from tests.llm.scripted import JUDGE, Scripted, number
 

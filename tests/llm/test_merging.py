@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from crowd_sim.llm.merging import merge
+from crowd_sim.models.merging import merge
 
 
 def adapter(seed: int, rank: int, sizes=((6, 9), (5, 4))):
@@ -39,8 +39,8 @@ def test_it_is_what_peft_makes(parts, tmp_path, rank):
     import peft
     import transformers
 
-    from crowd_sim.learners.adapters import AdapterStack, LoraSpec, save_adapter
-    from crowd_sim.learners.base import load_base
+    from crowd_sim.models.adapters import AdapterStack, LoraSpec, save_adapter
+    from crowd_sim.models.language_model import load_base
     from tests.learners.busy import busy_adapter
 
     folder = parts / "model"

@@ -1,6 +1,6 @@
 """Distinct and copied outputs."""
 
-from crowd_sim.llm.originality import copied, distinct
+from crowd_sim.models.diversity import copied, distinct
 
 EXAMPLES = ("I love this", "the wall is painted green on both sides", "no")
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from crowd_sim.crowd.contributions import Example
-from crowd_sim.learners.lora import Judging, Tuning
-from crowd_sim.learners.tuning import Key
-from crowd_sim.llm.remembering import Remembering
+from crowd_sim.crowd.texts import Example
+from crowd_sim.llm.remembering import CachedLearners
+from crowd_sim.models.lora import Judging, Tuning
+from crowd_sim.models.tuning import Key
 from crowd_sim.random import Purpose
 from tests.llm.scripted import Scripted, number
 
@@ -23,7 +23,7 @@ def values(tuned) -> list[float]:
 
 def test_equal_jobs_are_tuned_once_and_answers_stand_in_their_order():
     learners = Scripted([1.0, 2.0, 3.0])
-    both = Remembering(learners)
+    both = CachedLearners(learners)
     other = replace(TUNING, key=Key(0, 0, 1, 1))
     assert values(both.tune([TUNING])) == [1.0]
     last = replace(TUNING, key=Key(0, 0, 1, 2))
@@ -49,7 +49,7 @@ def test_equal_jobs_are_tuned_once_and_answers_stand_in_their_order():
 )
 def test_a_job_that_differs_in_anything_is_another(changes):
     learners = Scripted([1.0, 2.0])
-    both = Remembering(learners)
+    both = CachedLearners(learners)
     assert values(both.tune([TUNING])) == [1.0]
     assert values(both.tune([replace(TUNING, **changes)])) == [2.0]
     assert values(both.tune([TUNING])) == [1.0]
@@ -67,7 +67,7 @@ def test_a_job_that_differs_in_anything_is_another(changes):
 )
 def test_who_was_judged_is_remembered_with_the_company(changes):
     learners = Scripted([])
-    both = Remembering(learners)
+    both = CachedLearners(learners)
     other = replace(JUDGING, **changes)
     first = both.judge([JUDGING, other])
     assert [len(one.texts) for one in first] == [2, len(other.prompts)]

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from crowd_sim.cli.llm_run import run_llm
 from crowd_sim.errors import InputError
-from crowd_sim.learners.lora import LoraLearner
 from crowd_sim.llm.values import RetrainingGame
-from experiments.llm_running import run_llm
+from crowd_sim.models.lora import LoraLearner
 from tests.bad_input.command import IN_PROCESS
 from tests.llm.small import config
 

@@ -7,8 +7,8 @@ import pytest
 import shap
 
 from crowd_sim.valuation import AveragingGame, shapley
-from crowd_sim.valuation.kernel_shap import solve
-from crowd_sim.valuation.kernel_shap_design import design
+from crowd_sim.valuation.estimators.kernel_shap.design import design
+from crowd_sim.valuation.estimators.kernel_shap.estimator import solve
 
 
 def explained(game, budget: int, seed: int):

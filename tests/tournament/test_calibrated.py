@@ -4,20 +4,20 @@ import numpy as np
 import pytest
 
 from crowd_sim.config import RunConfig
-from crowd_sim.learners import vector
-from crowd_sim.loading import load_people
+from crowd_sim.engine import simulate
+from crowd_sim.host import InProcess
+from crowd_sim.participants import load_population
 from crowd_sim.scores import SCORES
-from crowd_sim.services import InProcess
-from crowd_sim.simulation import simulate
+from crowd_sim.tasks import vector
 from crowd_sim.tournament import calibrated as mechanism
 from crowd_sim.tournament.calibrated import calibrated, is_due, size_grid
-from crowd_sim.tournament.compositions import compositions, remember, scores
-from crowd_sim.tournament.draws import Draws
 from crowd_sim.tournament.grouping import random
 from crowd_sim.tournament.kernel_ridge import PENALTIES, fit_scores, kernel_matrix
+from crowd_sim.tournament.mixture_weights import compositions, remember, scores
 from crowd_sim.tournament.played import Played
-from crowd_sim.tournament.rounds import Rules, play, start
+from crowd_sim.tournament.round import Rules, play, start
 from crowd_sim.tournament.selection import select
+from crowd_sim.tournament.streams import RoundStreams
 
 
 def config(score="l2", reward="calibrated", n=20, k=3, rounds=50, runs=8, **tournament):
@@ -32,7 +32,7 @@ def config(score="l2", reward="calibrated", n=20, k=3, rounds=50, runs=8, **tour
 
 
 def simulated(*configs):
-    return simulate(configs, load_people(configs[0].crowd), InProcess())
+    return simulate(configs, load_population(configs[0].crowd), InProcess())
 
 
 def points_of(*configs):
@@ -44,7 +44,7 @@ def played(candidates, assignment, number=1, rounds=1, model=0.0):
     """One round of runs with equal weights."""
     candidates, assignment = np.atleast_2d(candidates), np.atleast_2d(assignment)
     n_runs = len(candidates)
-    draws = Draws(np.zeros(n_runs, dtype=np.uint64), np.arange(n_runs, dtype=np.uint64), number)
+    draws = RoundStreams(np.zeros(n_runs, dtype=np.uint64), np.arange(n_runs, dtype=np.uint64), number)
     selection = select(np.full(n_runs, model), candidates, np.zeros(n_runs), draws)
     return Played(number, rounds, np.full(n_runs, 0.1), assignment, np.ones(assignment.shape), selection)
 
@@ -132,7 +132,7 @@ def test_what_is_remembered_stays_bounded_and_survives_pickling(monkeypatch):
     memory, points = None, np.ones((1, 6))
     sizes = []
     for number in range(1, 13):
-        draws = Draws(np.zeros(1, dtype=np.uint64), np.zeros(1, dtype=np.uint64), number)
+        draws = RoundStreams(np.zeros(1, dtype=np.uint64), np.zeros(1, dtype=np.uint64), number)
         one = played(
             np.sin([[number, 2.0 * number, 3.0 * number]]), random(points, 3, draws, 12).of_everyone(), number, 12
         )

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from crowd_sim.random import Purpose
-from crowd_sim.tournament.draws import Draws
 from crowd_sim.tournament.grouping import GROUPINGS, _cut, epsilon_greedy, interleaved, random
+from crowd_sim.tournament.streams import RoundStreams
 
 
 def draws(n_runs=4, round_index=1, seed=0):
-    return Draws(np.full(n_runs, seed, dtype=np.uint64), np.arange(n_runs, dtype=np.uint64), round_index)
+    return RoundStreams(np.full(n_runs, seed, dtype=np.uint64), np.arange(n_runs, dtype=np.uint64), round_index)
 
 
 def points(n, n_runs=4, seed=0):
@@ -76,7 +76,7 @@ def test_interleaved_is_what_two_stable_sorts_say(kind, n):
     if kind == "not finite":
         p[:, ::3], p[:, 1::5] = np.inf, np.nan
 
-    class Coarse(Draws):
+    class Coarse(RoundStreams):
         def uniforms(self, purpose, size):
             drawn = super().uniforms(purpose, size)
             return np.floor(drawn * 50) / 50  # with ties
@@ -99,7 +99,7 @@ def test_interleaved_shuffles_the_halves():
 def test_a_run_is_grouped_the_same_alone_and_in_a_batch(name):
     p = points(20)
     whole = GROUPINGS[name](p, 3, draws(), 100).of_everyone()
-    one = Draws(np.zeros(1, dtype=np.uint64), np.array([2], dtype=np.uint64), 1)
+    one = RoundStreams(np.zeros(1, dtype=np.uint64), np.array([2], dtype=np.uint64), 1)
     assert (GROUPINGS[name](p[2:3], 3, one, 100).of_everyone()[0] == whole[2]).all()
 
 

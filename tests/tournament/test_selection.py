@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 
-from crowd_sim.tournament.draws import Draws
 from crowd_sim.tournament.rewards import Played, rank
 from crowd_sim.tournament.selection import select
+from crowd_sim.tournament.streams import RoundStreams
 
 
 def draws(n_runs):
-    return Draws(np.zeros(n_runs, dtype=np.uint64), np.arange(n_runs, dtype=np.uint64), 1)
+    return RoundStreams(np.zeros(n_runs, dtype=np.uint64), np.arange(n_runs, dtype=np.uint64), 1)
 
 
 def played(assignment, selection):

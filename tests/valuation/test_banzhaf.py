@@ -7,7 +7,7 @@ from threadpoolctl import threadpool_limits
 
 from crowd_sim.errors import InputError
 from crowd_sim.valuation import banzhaf
-from crowd_sim.valuation.evaluation import in_process
+from crowd_sim.valuation.request import in_process
 from experiments.bench.unanimity import KINDS, random_game
 from tests.oracles.games import Oracle, additive, all_oracles, unanimity, weighted_majority
 

@@ -3,7 +3,7 @@ import pytest
 
 from crowd_sim.errors import InputError
 from crowd_sim.valuation import shapley, shapley_many
-from crowd_sim.valuation.exact import all_coalitions
+from crowd_sim.valuation.estimators.exact import all_coalitions
 from tests.oracles.games import brute_force
 
 

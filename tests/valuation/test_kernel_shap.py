@@ -4,8 +4,8 @@ from threadpoolctl import threadpool_limits
 
 from crowd_sim.errors import InputError
 from crowd_sim.valuation import shapley, shapley_many
-from crowd_sim.valuation.kernel_shap import solve
-from crowd_sim.valuation.kernel_shap_design import design, size_weights
+from crowd_sim.valuation.estimators.kernel_shap.design import design, size_weights
+from crowd_sim.valuation.estimators.kernel_shap.estimator import solve
 
 
 @pytest.mark.parametrize("n", range(1, 11))

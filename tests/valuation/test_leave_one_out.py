@@ -3,7 +3,7 @@ import pytest
 
 from crowd_sim.errors import InputError
 from crowd_sim.valuation import leave_one_out
-from crowd_sim.valuation.evaluation import in_process
+from crowd_sim.valuation.request import in_process
 from tests.oracles.games import Oracle, additive, all_oracles, unanimity
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from crowd_sim.errors import InputError
 from crowd_sim.valuation import METHODS, AveragingGame, shapley
-from crowd_sim.valuation.limits import check_budget, has_closed_form
+from crowd_sim.valuation.requirements import check_budget, has_closed_form
 
 VECTORS = np.arange(44.0).reshape(22, 2) % 7
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from crowd_sim.valuation.memory import Memory, packed, packed_bytes, unpacked
+from crowd_sim.valuation.utility_table import Memory, packed, packed_bytes, unpacked
 
 
 @pytest.mark.parametrize("n", [1, 7, 8, 9, 64, 75])

@@ -4,8 +4,8 @@ import pytest
 from crowd_sim.errors import InputError
 from crowd_sim.random import Purpose
 from crowd_sim.valuation import shapley, shapley_many
-from crowd_sim.valuation.permutation import _ends, _prefixes, exact_sizes
-from crowd_sim.valuation.sampling import shuffle
+from crowd_sim.valuation.estimators.permutation import _ends, _prefixes, exact_sizes
+from crowd_sim.valuation.shuffle import shuffle
 
 
 def drawn_orders(n, n_pairs, seed=0, run=0):

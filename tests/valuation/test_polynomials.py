@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from crowd_sim.valuation.polynomials import contrasts_l1, contrasts_l2, moments_l2
+from crowd_sim.valuation.estimators.stratified.polynomials import contrasts_l1, contrasts_l2, moments_l2
 
 
 def enumerated(functions, masks):

@@ -14,7 +14,7 @@ from crowd_sim.valuation import (
     shapley,
     shapley_many,
 )
-from crowd_sim.valuation.progressive import stages
+from crowd_sim.valuation.staged import stages
 from crowd_sim.valuation.stopping import Either
 
 SAMPLERS = ["kernel_shap", "permutation", "stratified"]

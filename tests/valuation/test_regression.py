@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from crowd_sim.valuation.basis import Basis, Crowd
-from crowd_sim.valuation.regression import fit
-from crowd_sim.valuation.strata import draw, strata_of
+from crowd_sim.valuation.estimators.stratified.basis import Basis, Crowd
+from crowd_sim.valuation.estimators.stratified.regression import fit
+from crowd_sim.valuation.estimators.stratified.strata import draw, strata_of
 
 N = 30
 

@@ -5,8 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from crowd_sim.valuation.lists import Lists
-from crowd_sim.valuation.strata import draw, strata_of
+from crowd_sim.valuation.coalition_lists import Lists
+from crowd_sim.valuation.estimators.stratified.strata import draw, strata_of
 
 
 @pytest.mark.parametrize("n", [3, 4, 5, 16, 75, 10_000])

@@ -7,7 +7,7 @@ from threadpoolctl import threadpool_limits
 from crowd_sim import scores
 from crowd_sim.errors import InputError
 from crowd_sim.valuation import AveragingGame, shapley, shapley_many
-from crowd_sim.valuation.stratified import minimum_budget
+from crowd_sim.valuation.estimators.stratified.estimator import minimum_budget
 
 
 def bits(results):

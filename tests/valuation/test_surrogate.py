@@ -7,11 +7,11 @@ import shapiq
 from threadpoolctl import threadpool_limits
 
 from crowd_sim.errors import InputError
-from crowd_sim.valuation.evaluation import Request, in_process
-from crowd_sim.valuation.odd_kernel import odd_kernel
-from crowd_sim.valuation.surrogate import MAX_PAIRS, MAX_PLAYERS, minimum_budget, surrogate
-from crowd_sim.valuation.surrogate_design import allocation, draw_pairs, pairs_in_all
-from crowd_sim.valuation.surrogate_rest import contrasts, fresh_pairs, rest_allocation
+from crowd_sim.valuation.estimators.surrogate.design import allocation, draw_pairs, pairs_in_all
+from crowd_sim.valuation.estimators.surrogate.estimator import MAX_PAIRS, MAX_PLAYERS, minimum_budget, surrogate
+from crowd_sim.valuation.estimators.surrogate.kernel import odd_kernel
+from crowd_sim.valuation.estimators.surrogate.residual import contrasts, fresh_pairs, rest_allocation
+from crowd_sim.valuation.request import Request, in_process
 from experiments.bench.unanimity import KINDS, random_game
 from tests.oracles.games import Oracle, additive, all_oracles, brute_force, sum_of_unanimity, symmetric
 

@@ -1,0 +1,333 @@
+"""The command line `crowd-sim`.
+
+Bad input ends in one line on standard error and exit status 2; a cluster that is missing, too small or gone in one line and 1.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from typer.exceptions import TyperException
+
+from crowd_sim.errors import ClusterError, InputError, StorageError, StrategyError
+
+if TYPE_CHECKING:
+    from crowd_sim.cli.sweep import Swept
+
+# what a command needs is imported by the command: help and a wrong option should not wait for pandas and Ray
+app = typer.Typer(
+    help="Simulate crowd-sourced fine-tuning, and what everyone in the crowd was worth.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+data = typer.Typer(help="Fetch or make data that the project may not ship.", no_args_is_help=True)
+app.add_typer(data, name="data")
+
+_INTERRUPTED = 130
+
+Configuration = Annotated[Path, typer.Argument(help="A YAML file, for example experiments/configs/quickstart.yaml.")]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(help="Dotted overrides, for example crowd.n_workers=1000.", show_default=False)
+]
+Out = Annotated[Path | None, typer.Option("--out", help="The folder for the results. [default: runs/NAME-FINGERPRINT]")]
+RayAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--ray-address",
+        help="A cluster to join (auto, host:port), or `none` to do all in this process. "
+        "[default: RAY_ADDRESS, else a local Ray is started]",
+    ),
+]
+
+
+@app.command()
+def run(
+    configuration: Annotated[
+        Path | None, typer.Argument(help="A YAML file, for example experiments/configs/quickstart.yaml.")
+    ] = None,
+    overrides: Overrides = None,
+    out: Out = None,
+    ray_address: RayAddress = None,
+    resume: Annotated[
+        Path | None, typer.Option("--resume", help="A run's folder: its own configuration is gone on with.")
+    ] = None,
+    accept_changes: Annotated[
+        bool,
+        typer.Option(
+            "--accept-changes", help="Go on from the last checkpoint with a changed configuration; not of an LLM run."
+        ),
+    ] = False,
+) -> None:
+    """Simulate a configuration's runs and value their workers; given again, a run goes on from its last checkpoint.
+
+    Example: `crowd-sim run experiments/configs/quickstart.yaml crowd.n_workers=100 runs=50 --out runs/hundred`, and after
+    an interruption the same, or `crowd-sim run --resume runs/hundred`
+    """
+    from crowd_sim.cli.run import outcome_table
+    from crowd_sim.cli.run import run as run_config
+    from crowd_sim.config.io import load_config
+
+    if resume is not None:
+        if out is not None:
+            raise InputError("--out", str(out), "must be left out where --resume names the folder")
+        # without a configuration the first thing that stands in its place is an override
+        overrides = [*([str(configuration)] if configuration else []), *(overrides or [])]
+        configuration, out = resume / "config.yaml", resume
+    if configuration is None:
+        allowed = (
+            "a YAML file, or --resume with a run's folder, is needed; `crowd-sim run --help` shows what is allowed"
+        )
+        raise InputError("Missing argument 'CONFIGURATION'", None, allowed)
+    config = load_config(configuration, overrides or [])
+    console = Console()
+    if config.llm is not None:
+        if accept_changes:
+            allowed = (
+                "must be left out with a section llm: an LLM run goes on with the configuration that it was begun with"
+            )
+            raise InputError("--accept-changes", None, allowed)
+        from crowd_sim.cli.llm_run import llm_table, run_llm
+
+        tuned = run_llm(config, configuration.stem, out, ray_address, console)
+        console.print(llm_table(tuned))
+        _say(f"{tuned.folder}: tables, adapter, report.html and figures")
+        return
+    finished = run_config(config, configuration.stem, out, ray_address, console, accept_changes)
+    console.print(outcome_table(finished))
+    figures = ", ".join(path.name for path in sorted((finished.folder / "figures").glob("*.png")))
+    _say(f"{finished.folder}: tables, report.html and figures ({figures})")
+
+
+@app.command()
+def sweep(
+    configuration: Configuration,
+    overrides: Overrides = None,
+    out: Out = None,
+    ray_address: RayAddress = None,
+    shard: Annotated[
+        str | None, typer.Option(metavar="i/k", help="Run the i-th of k shares only; `crowd-sim merge` joins folders.")
+    ] = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try points that failed again.")] = False,
+) -> None:
+    """Run every combination of a sweep's lists; the same command goes on where an interrupted one stopped.
+
+    Points that fail are left out and named at the end, with exit status 1.
+
+    Example: `crowd-sim sweep experiments/configs/paper_sweep.yaml sweep.crowd.n_workers=[25,75] runs=20`
+    """
+    from crowd_sim.cli.sweep import sweep as run_sweep
+    from crowd_sim.config.io import load_content
+    from crowd_sim.sweep.partition import WHOLE, Shard
+    from crowd_sim.sweep.plan import Sweep
+
+    share = Shard.parse(shard) if shard else WHOLE
+    plan = Sweep.parse(load_content(configuration, overrides or []))
+    name, console = configuration.stem, Console()
+    swept = run_sweep(plan, name, out, ray_address, console, shard=share, retry_failed=retry_failed)
+    if swept.left:
+        _say(f"{swept.folder}: {swept.done:,} of {swept.points:,} points; the tables are made when none is missing")
+    _conclude(swept)
+
+
+@app.command()
+def merge(
+    out: Annotated[Path, typer.Argument(help="The folder for the whole sweep.")],
+    shards: Annotated[list[Path], typer.Argument(help="The folders that `sweep --shard` has left.")],
+) -> None:
+    """Join the folders of a sweep's shards: the same tables as of a sweep in one piece.
+
+    Example: `crowd-sim merge runs/whole runs/shard-1 runs/shard-2 runs/shard-3`
+    """
+    from crowd_sim.cli.sweep import merge as merge_shards
+
+    swept = merge_shards(out, shards)
+    if swept.left:
+        _fail(f"{swept.folder}: {swept.left:,} of {swept.points:,} points are missing: run their shards first", 1)
+    _conclude(swept)
+
+
+@app.command()
+def value(
+    source: Annotated[Path, typer.Argument(help="A run's folder, or a CSV or Parquet file with a row per worker.")],
+    target: Annotated[
+        str | None, typer.Option(help="For a file: the worker who is the target, or a file with the target's row.")
+    ] = None,
+    score: Annotated[str, typer.Option(help="For a file: l2, l1, dot, squared_l2, or package.module:Name.")] = "l2",
+    run: Annotated[int, typer.Option(help="For a run's folder: which of its runs.", min=0)] = 0,
+    method: Annotated[str, typer.Option(help="The estimator; auto chooses by game and budget.")] = "auto",
+    budget: Annotated[int, typer.Option(help="Utility evaluations it may spend.", min=1)] = 10_000,
+    target_error: Annotated[
+        float | None, typer.Option(help="Stop as soon as the error, over the spread of the values, is this small.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="For a file: the key of the draws.", min=0)] = 0,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The folder for the results. [default: runs/values-NAME]")
+    ] = None,
+    ray_address: RayAddress = None,
+) -> None:
+    """Print the Shapley values of a finished run's crowd, or of a file of vectors and a target.
+
+    Example: `crowd-sim value runs/hundred --budget 100000` or `crowd-sim value crowd.csv --target anna --score l1`
+    """
+    from crowd_sim.cli import value as valuing
+
+    question = valuing.of_run(source, run) if source.is_dir() else valuing.of_vectors(source, target, score, seed)
+    console = Console()
+    result = valuing.value(question, method, budget, target_error, ray_address, console)
+    folder = out or Path("runs") / f"values-{question.name}"
+    console.print(valuing.values_table(valuing.write(folder, question, result), result))
+    _say(f"{folder}: values.parquet and values.png")
+
+
+@app.command()
+def report(folder: Annotated[Path, typer.Argument(help="A run's or a sweep's folder.")]) -> None:
+    """Draw the figures and the report of a finished run or sweep again.
+
+    Example: `crowd-sim report runs/hundred`
+    """
+    from crowd_sim.report import write_report
+
+    page = write_report(folder)
+    for path in [*sorted((folder / "figures").glob("*.png")), page]:
+        _say(str(path))
+
+
+@app.command()
+def status(folder: Annotated[Path, typer.Argument(help="A run's or a sweep's folder.")]) -> None:
+    """Say how far a run or a sweep is, whether it is running, finished or dead.
+
+    Example: `crowd-sim status runs/hundred`
+    """
+    from crowd_sim.cli.status import status_lines
+
+    for line in status_lines(folder):
+        _say(line)
+
+
+@data.command()
+def movielens(
+    folder: Annotated[Path, typer.Argument(help="Where ml-latest-small/ is put.")] = Path("data"),
+) -> None:
+    """Download MovieLens ml-latest-small and check it.
+
+    Example: `crowd-sim data movielens data`, then `crowd-sim run CONFIG crowd.source=movielens crowd.path=data`
+    """
+    from crowd_sim.crowd.sources.download import fetch_movielens
+
+    _say(str(fetch_movielens(folder)))
+
+
+@data.command()
+def goemotions(
+    out: Annotated[Path, typer.Option("--out", help="The Parquet file for the neighbourhoods.")],
+    emotion: Annotated[list[str] | None, typer.Option(help="An emotion; may be repeated. [default: all]")] = None,
+    classifier: Annotated[
+        str | None, typer.Option(help="Φ: a folder or an id on the Hugging Face hub. [default: the paper's]")
+    ] = None,
+    device: Annotated[str, typer.Option(help="Where Φ is computed: cpu, cuda or cuda:N.")] = "cpu",
+) -> None:
+    """Fetch GoEmotions' comments and write the neighbourhoods that `crowd.source=goemotions` deals to the workers.
+
+    Example: `crowd-sim data goemotions --out data/neighbourhoods.parquet --emotion joy --emotion fear`
+    """
+    from crowd_sim.cli.goemotions import fetch_comments, make_neighbourhoods
+    from crowd_sim.models.phi import load_phi
+
+    phi = load_phi("classifier", classifier, device)
+    _say(make_neighbourhoods(fetch_comments(), phi, emotion or [], out))
+
+
+@data.command()
+def distill(
+    texts: Annotated[Path, typer.Option(help="Parquet or JSONL with text and scores, a classifier's probabilities.")],
+    out: Annotated[Path, typer.Option("--out", help="The folder for the distilled Φ.")],
+    labels: Annotated[Path | None, typer.Option(help="A JSON list of the scores' names. [default: 0, 1, …]")] = None,
+    judged: Annotated[
+        Path | None, typer.Option(help="Neighbourhoods that it is to judge: their texts are left out of the fit.")
+    ] = None,
+    encoder: Annotated[str, typer.Option(help="A folder, minilm, or an id on the Hugging Face hub.")] = "minilm",
+    seed: Annotated[int, typer.Option(help="The key of the fit's draws.", min=0)] = 0,
+    device: Annotated[str, typer.Option(help="Where the encoder is computed: cpu, cuda or cuda:N.")] = "cpu",
+) -> None:
+    """Distil a classifier's scores of some texts into a Φ that needs a small sentence encoder only.
+
+    Example: `crowd-sim data distill --texts scored.parquet --labels labels.json --judged neighbourhoods.parquet --out phi`
+    """
+    from crowd_sim.cli.distill import distill_into, quality_table
+
+    description = distill_into(out, texts, labels, judged, encoder, seed, device)
+    Console().print(quality_table(description))
+    _say(f"{out}: distilled.json and head.safetensors")
+
+
+@app.command()
+def bench(
+    overrides: Overrides = None,
+    runs: Annotated[int, typer.Option(help="Runs of the paper's own procedure per size of crowd.", min=1)] = 9,
+) -> None:
+    """Compare the time per run of the paper's sweep with the paper's own procedure, written plainly.
+
+    Example: `crowd-sim bench --runs 3 sweep.crowd.n_workers=[25,75]`
+    """
+    from crowd_sim.cli.bench import compare
+
+    compare(runs, overrides or [], Console())
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; ends the process with status 0, 1 or 2."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without ± must not fail a run that is done
+    try:
+        status = app(args=arguments, prog_name="crowd-sim", standalone_mode=False)
+    except TyperException as error:
+        context = getattr(error, "ctx", None)  # only errors of usage have one
+        command = context.command_path if context else "crowd-sim"
+        message = error.format_message().strip().rstrip(".") or "a command is needed"
+        _fail(f"{message}; `{command} --help` shows what is allowed", 2)
+    except InputError as error:
+        _fail(str(error), 2)
+    except (ClusterError, StorageError) as error:
+        _fail(str(error), 1)
+    except StrategyError as error:
+        typer.echo(error.trace.rstrip(), err=True)
+        _fail(str(error), 1)
+    except (KeyboardInterrupt, typer.Abort):
+        status = _INTERRUPTED
+    if status == _INTERRUPTED:  # Typer makes it of Ctrl-C itself
+        _fail("interrupted; what is done is kept: the same command goes on where it stopped", _INTERRUPTED)
+    sys.exit(status or 0)
+
+
+def _conclude(swept: Swept) -> None:
+    """Say what a sweep has come to; status 1 where points failed."""
+    if swept.done and not swept.left:
+        _say(f"{swept.folder}: points.parquet, report.html and figures")
+    if swept.failed:
+        first = swept.first_failure
+        where = f" (failures.parquet has the tracebacks; the first error: {first['error'][:200]})" if first else ""
+        _fail(
+            f"{swept.failed:,} of {swept.points:,} points failed{where}; with --retry-failed the same command tries them again",
+            1,
+        )
+
+
+def _say(line: str) -> None:
+    typer.echo(line)
+
+
+def _fail(line: str, status: int) -> None:
+    typer.echo("crowd-sim: " + " ".join(line.split()), err=True)
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()

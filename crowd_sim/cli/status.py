@@ -1,0 +1,106 @@
+"""`crowd-sim status`: how far a run or a sweep is, in a few lines."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+
+from crowd_sim.errors import InputError
+from crowd_sim.files import read_config
+from crowd_sim.store.run_log import Status, read_status
+from crowd_sim.sweep.folder import count_points
+from crowd_sim.sweep.log import SweepStatus, read_sweep_statuses
+from crowd_sim.sweep.plan import size_of
+
+
+def status_lines(folder: Path) -> Iterator[str]:
+    """What there is to say of a run or a sweep, from its folder alone.
+
+    Raises:
+        InputError: none has ever been started there, or the folder cannot be read.
+    """
+    for name in ("config.yaml", "status.json"):
+        try:
+            (folder / name).open().close()
+        except FileNotFoundError:
+            pass
+        except PermissionError as error:
+            raise InputError("folder", str(folder), f"must be a folder that you can read ({error.strerror})") from None
+    lists = None
+    with suppress(InputError):
+        lists = read_config(folder).get("sweep")
+    return _of_run(folder) if lists is None else _of_sweep(folder, size_of(lists))
+
+
+def _of_run(folder: Path) -> Iterator[str]:
+    status = read_status(folder)
+    yield f"{folder}: {_STATES[status.state].format(pid=status.pid, host=status.host)}"
+    yield ", ".join(
+        filter(None, (f"{status.stage}: {status.done:,} of {status.total:,}", status.note, _ago(status.updated)))
+    )
+    if status.rounds_per_second:
+        yield f"{status.rounds_per_second:,.3g} rounds/s, {status.workers_per_second:,.3g} workers/s"
+    if status.resumed_from is not None:
+        yield f"resumed from round {status.resumed_from:,}"
+    if status.checkpoint is not None:
+        yield f"last checkpoint: {_checkpoint(status.checkpoint)}"
+    if status.failures:
+        yield "failed and replaced: " + _counts(status.failures)
+    if status.error:
+        yield status.error
+    if status.state in ("dead", "interrupted", "failed"):
+        yield f"`crowd-sim run --resume {folder}` goes on from {_start(status)}"
+
+
+def _of_sweep(folder: Path, n_points: int) -> Iterator[str]:
+    done, failed = count_points(folder)
+    left = n_points - done - failed
+    commands = read_sweep_statuses(folder)
+    running = [command for command in commands if command.state == "running"]
+    yield f"{folder}: {done:,} of {n_points:,} points done, {failed:,} failed, {left:,} left"
+    for command in running or commands[-1:]:
+        if command.shard != "1/1":
+            yield f"shard {command.shard}:"
+        yield from _of_command(command)
+    if left and not running:
+        yield "the same command goes on from there"
+
+
+def _of_command(command: SweepStatus) -> Iterator[str]:
+    yield f"{_STATES[command.state].format(pid=command.pid, host=command.host)}, {_ago(command.updated)}"
+    if rate := command.points_per_second:
+        remaining = command.left / rate
+        end = f", about {timedelta(seconds=round(remaining))} left" if command.state == "running" else ""
+        yield f"{rate:,.3g} points/s{end}"
+    if command.losses:
+        yield "batches lost and repeated: " + _counts(command.losses)
+    if command.error:
+        yield command.error
+
+
+_STATES = {
+    "running": "running, process {pid} on {host}",
+    "finished": "finished",
+    "interrupted": "interrupted",
+    "failed": "failed",
+    "dead": "dead: process {pid} on {host} ended without a word",
+}
+
+
+def _ago(then: float) -> str:
+    return f"{timedelta(seconds=max(round(time.time() - then), 0))} ago"
+
+
+def _start(status: Status) -> str:
+    return "the start" if status.checkpoint is None else _checkpoint(status.checkpoint)
+
+
+def _checkpoint(kept: int | str) -> str:
+    return f"stage {kept}" if isinstance(kept, str) else f"round {kept:,}"
+
+
+def _counts(failures: dict[str, int]) -> str:
+    return ", ".join(f"{n} {kind}" for kind, n in sorted(failures.items()))

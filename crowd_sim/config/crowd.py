@@ -1,0 +1,64 @@
+"""The section `crowd`: who contributes."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from crowd_sim.config.strict import Strict
+from crowd_sim.config.task import LLM_SOURCES
+from crowd_sim.registry import check_strategy
+
+
+class CrowdConfig(Strict):
+    """Who contributes."""
+
+    source: str = Field(
+        "synthetic",
+        description="`synthetic` (drawn by the documented generator), `movielens`, `vectors`, or `package.module:Name`; with "
+        "a section `llm`: `goemotions`, `feedback` or `example_feedback`",
+    )
+    path: str | None = Field(
+        None,
+        description="`movielens`: folder with ratings.csv and movies.csv (default: the environment's `CROWD_SIM_DATA`); "
+        "`vectors`: a CSV or Parquet file, a row per worker; `goemotions`: a file of neighbourhoods or a folder with one "
+        "(same default); `feedback`: a JSONL or Parquet file of worker, prompt, response",
+    )
+    target: str | None = Field(
+        None,
+        description="with a section `llm`, where outputs should lead: an emotion (`goemotions`), a file of texts (`feedback`), "
+        "or a style (`example_feedback`)",
+    )
+    n_workers: int = Field(75, ge=1, le=100_000_000, description="workers per run; one more person is the target")
+    seed: int = Field(
+        0,
+        ge=0,
+        lt=2**63,
+        description="of the people that the synthetic source draws; runs with another `seed` meet the same",
+    )
+    selection: Literal["first", "random"] = Field(
+        "random",
+        description="people of a run: the `first` n_workers + 1 rows of the source (the paper's choice: every run meets the "
+        "same people) or as many drawn at `random` for every run",
+    )
+    chunk_size: int = Field(
+        16,
+        ge=1,
+        le=100_000_000,
+        description="workers per chunk. Chunks are what shards are made of and in which sums are folded, so results depend on "
+        "this number in the last bits, and on the number of shards not at all. There are no more shards than chunks; from "
+        "100,000 workers on choose thousands, as small chunks cost more than their workers",
+    )
+
+    behaviour: str = Field(
+        "honest",
+        description="what workers contribute: `honest` (their vectors), or `package.module:Name`",
+    )
+
+    @field_validator("source", "behaviour")
+    @classmethod
+    def _known(cls, value: str, info: ValidationInfo) -> str:
+        if info.field_name == "source" and value in LLM_SOURCES:
+            return value
+        return check_strategy(str(info.field_name), value)

@@ -1,0 +1,86 @@
+"""Configurations from YAML files and dotted overrides."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import MarkedYAMLError, YAMLError
+
+from crowd_sim.config.run import RunConfig
+from crowd_sim.errors import InputError
+
+_OWN_KEYS = ("versions", "fingerprint", "lineage", "weights")
+
+
+def load_content(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """A YAML file as nested dictionaries, changed by overrides such as ``crowd.n_workers=1000``.
+
+    A run folder's own config.yaml is accepted: what it says of versions, fingerprint and the like is left out.
+
+    Raises:
+        InputError: missing or broken file, or an override that is not ``field=value``.
+    """
+    content = _read(path)
+    for override in overrides:
+        content = _changed(content, override)
+    try:
+        resolved = OmegaConf.to_container(content, resolve=True)
+    except OmegaConfBaseException as error:
+        raise InputError(error.full_key or str(path), None, f"cannot be resolved: {_problem(error)}") from None
+    return {str(key): value for key, value in resolved.items() if key not in _OWN_KEYS}  # type: ignore[union-attr]
+
+
+def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
+    """A run's configuration from a YAML file and dotted overrides.
+
+    Raises:
+        InputError: the first thing that is wrong, in one line.
+    """
+    return RunConfig.parse(load_content(path, overrides))
+
+
+def _read(path: str | Path) -> DictConfig:
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise InputError("configuration", str(path), f"cannot be read ({error.strerror})") from None
+    try:
+        content = OmegaConf.load(io.StringIO(data.decode("utf-8-sig")))
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise InputError(f"{path}:{line}", None, f"must be text in UTF-8 ({error.reason})") from None
+    except (YAMLError, OmegaConfBaseException, ValueError, RecursionError) as error:
+        raise InputError(_place(path, error), None, f"is not YAML: {_problem(error)}") from None
+    except OSError:  # what OmegaConf calls a file that holds a single number
+        content = None
+    if not isinstance(content, DictConfig) or not content:
+        raise InputError("configuration", str(path), "must be a mapping of fields to values, for example runs: 20")
+    return content
+
+
+def _changed(content: DictConfig, override: str) -> DictConfig:
+    field, separator, value = override.partition("=")
+    # OmegaConf's "???" would leave the file's value as it is
+    if not separator or not field or value.strip() == "???":
+        raise InputError("override", override, "must be field=value, for example crowd.n_workers=1000")
+    try:
+        return OmegaConf.merge(content, OmegaConf.from_dotlist([override]))  # type: ignore[return-value]
+    except TypeError:
+        allowed = "cannot be applied: a list cannot take the place of a group of fields, nor a group that of a list"
+        raise InputError("override", override, allowed) from None
+    except (YAMLError, OmegaConfBaseException, ValueError, RecursionError) as error:
+        raise InputError("override", override, f"cannot be applied: {_problem(error)}") from None
+
+
+def _place(path: str | Path, error: Exception) -> str:
+    mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
+    return f"{path}:{mark.line + 1}" if mark else str(path)
+
+
+def _problem(error: Exception) -> str:
+    return str(error.problem if isinstance(error, MarkedYAMLError) else error).splitlines()[0]

@@ -1,0 +1,107 @@
+"""The configuration reference, made from the models.
+
+`python -m crowd_sim.config.reference` prints it, `--write README.md` puts it in the README.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from crowd_sim.config import RunConfig
+
+BEGIN, END = "<!-- reference: begin -->", "<!-- reference: end -->"
+
+
+def reference() -> str:
+    """A Markdown table: every field, what is allowed, its default and what it means."""
+    rows = ["| field | allowed | default | meaning |", "| --- | --- | --- | --- |", *_rows(RunConfig, "")]
+    return "\n".join(rows)
+
+
+def _rows(model: type[BaseModel], prefix: str) -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        group = next((option for option in _options(field.annotation) if _is_group(option)), None)
+        if group is not None:
+            yield from _rows(group, f"{prefix}{name}.")
+        else:
+            default = json.dumps(field.default, ensure_ascii=False)
+            yield f"| `{prefix}{name}` | {_allowed(field)} | `{default}` | {field.description} |"
+
+
+def _allowed(field: FieldInfo) -> str:
+    """The type and its bounds in words."""
+    words = " or ".join(_words(option) for option in _options(field.annotation))
+    return words + _bounds(field.metadata)
+
+
+def _options(annotation: Any) -> tuple[Any, ...]:
+    """The members of a union; of anything else itself."""
+    return get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+
+
+def _is_group(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def _words(annotation: Any) -> str:
+    names = {int: "integer", float: "number", str: "text", bool: "`true` or `false`", type(None): "null"}
+    if annotation in names:
+        return names[annotation]
+    inner, origin = get_args(annotation), get_origin(annotation)
+    if origin is Annotated:
+        return _words(inner[0]) + "".join(_bounds(getattr(part, "metadata", [part])) for part in inner[1:])
+    if origin is dict:
+        return "{name: number > 0}"
+    if origin is Literal:
+        return " or ".join(f"`{option}`" for option in inner)
+    if inner[1:] == (...,):
+        return f"list of {_words(inner[0]).replace('integer', 'integers').replace('text', 'texts')}"
+    return "[low, high]"
+
+
+def _bounds(metadata: Iterable[Any]) -> str:
+    signs = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<", "min_length": "length ≥"}
+    words = ""
+    for bound in metadata:
+        for name, sign in signs.items():
+            if (limit := getattr(bound, name, None)) is not None:
+                words += f", {sign} {limit:,}" if limit != 2**63 else f", {sign} 2^63"
+    return words
+
+
+def with_reference(text: str) -> str:
+    """A document with what stands between the markers replaced by the reference.
+
+    Raises:
+        ValueError: it has no markers.
+    """
+    head, begin, rest = text.partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    if not (begin and end):
+        raise ValueError(f"the document must have the lines {BEGIN} and {END}")
+    return f"{head}{begin}\n{reference()}\n{end}{tail}"
+
+
+def main() -> None:
+    """Print the reference, or write it into a document."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--write", type=Path, metavar="FILE", help="replace what stands between the markers of this file"
+    )
+    path = parser.parse_args().write
+    if path is None:
+        print(reference())
+    else:
+        path.write_text(with_reference(path.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

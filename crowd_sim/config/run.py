@@ -1,0 +1,122 @@
+"""A run's whole configuration, and what is checked across its sections."""
+
+from __future__ import annotations
+
+from typing import Any, Self, get_args
+
+from pydantic import BaseModel, Field, ValidationError
+
+from crowd_sim.config.actors import ActorsConfig
+from crowd_sim.config.checks import check_llm
+from crowd_sim.config.crowd import CrowdConfig
+from crowd_sim.config.strict import Strict
+from crowd_sim.config.task import LLM_SOURCES, LlmConfig
+from crowd_sim.config.tournament import TournamentConfig
+from crowd_sim.config.valuation import ValuationConfig
+from crowd_sim.errors import InputError
+from crowd_sim.valuation.requirements import check_budget
+
+
+class RunConfig(Strict):
+    """A run, or `runs` of them that differ only in their random streams."""
+
+    seed: int = Field(0, ge=0, lt=2**63, description="with the rest of this file it determines every result")
+    runs: int = Field(1, ge=1, le=1_000_000, description="replicates: independent runs of this configuration")
+    crowd: CrowdConfig = CrowdConfig()
+    tournament: TournamentConfig = TournamentConfig()
+    valuation: ValuationConfig = ValuationConfig()
+    actors: ActorsConfig = ActorsConfig()
+    llm: LlmConfig | None = None
+
+    @classmethod
+    def parse(cls, content: dict[str, Any]) -> Self:
+        """A configuration from nested dictionaries.
+
+        Raises:
+            InputError: names the first field that is wrong, its value and what is allowed.
+        """
+        try:
+            config = cls.model_validate(content)
+        except ValidationError as error:
+            raise _first_line(error) from None
+        if config.tournament.n_groups > config.crowd.n_workers:
+            raise InputError(
+                "tournament.n_groups",
+                config.tournament.n_groups,
+                f"must be at most crowd.n_workers, {config.crowd.n_workers}",
+            )
+        if config.llm is None:
+            _check_points(config)
+            _check_valuation(config)
+        else:
+            check_llm(config)
+        return config
+
+    @property
+    def lora(self) -> LlmConfig:
+        """The section `llm` of a configuration that has one.
+
+        Raises:
+            ValueError: it has none.
+        """
+        if self.llm is None:
+            raise ValueError("a configuration without a section llm")
+        return self.llm
+
+    def determinants(self) -> dict[str, Any]:
+        """What results depend on: everything but the actors and whether a merged model is written."""
+        # what a field says by its default, or has nothing to say of, must not change the fingerprints of older folders
+        unsaid = {"behaviour"} if self.crowd.behaviour == CrowdConfig.model_fields["behaviour"].default else set()
+        if self.llm is None:
+            return self.model_dump(mode="json", exclude={"actors": True, "llm": True, "crowd": unsaid | {"target"}})
+        content = self.model_dump(mode="json", exclude={"actors": True, "crowd": unsaid})
+        # what is written besides changes no result; as if it were not asked for, and not left out: older folders have it
+        content["llm"]["merged_model"] = False
+        return content
+
+
+def _check_points(config: RunConfig) -> None:
+    if config.crowd.source in LLM_SOURCES:
+        raise InputError("crowd.source", config.crowd.source, "contributes texts and needs a section llm (llm.model=…)")
+    if config.crowd.target is not None:
+        raise InputError("crowd.target", config.crowd.target, "must be left out without a section llm")
+
+
+def _check_valuation(config: RunConfig) -> None:
+    valuation, n_workers = config.valuation, config.crowd.n_workers
+    if valuation.method == "none":
+        return
+    try:
+        check_budget(valuation.method, valuation.budget, n_workers, config.tournament.score)
+    except InputError as error:
+        raise InputError(f"valuation.{error.field}", error.value, error.allowed) from None
+    if valuation.kernel_shap_budget:
+        try:
+            check_budget("kernel_shap", valuation.kernel_shap_budget, n_workers, None)
+        except InputError as error:
+            raise InputError(
+                "valuation.kernel_shap_budget", error.value, f"{error.allowed}; 0 leaves Kernel SHAP out"
+            ) from None
+
+
+def _first_line(error: ValidationError) -> InputError:
+    first = error.errors()[0]
+    location, value = first["loc"], first["input"]
+    field = ".".join(str(part) for part in location) or "configuration"
+    message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    if first["type"] == "extra_forbidden":
+        message = f"unknown key; allowed here: {', '.join(_fields_of(location[:-1]))}"
+    elif first["type"] == "model_type":
+        message = f"should be a group of fields: {', '.join(_fields_of(location))}"
+    # an InputError shows no value where it is None
+    return InputError(field, value, message if value is not None else f"is null, {message}")
+
+
+def _fields_of(location: tuple[int | str, ...]) -> list[str]:
+    """Names of the fields of the group at this place."""
+    model: type[BaseModel] = RunConfig
+    for part in location:
+        annotation = model.model_fields[str(part)].annotation
+        # an optional group is a union of the group and None
+        model = next(option for option in (annotation, *get_args(annotation)) if hasattr(option, "model_fields"))
+    return list(model.model_fields)

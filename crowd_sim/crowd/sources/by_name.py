@@ -1,0 +1,71 @@
+"""Where a crowd comes from, by name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from crowd_sim.crowd.population import Population
+from crowd_sim.crowd.sources.synthetic import draw_population
+from crowd_sim.errors import InputError
+
+Source = Callable[[str | None, int, int], Population]
+"""(crowd.path, crowd.n_workers, seed) -> everyone whom workers and target may be chosen from."""
+
+MOVIELENS_FOLDER = "ml-latest-small"
+"""What MovieLens calls its own folder."""
+
+DATA_VARIABLE = "CROWD_SIM_DATA"
+"""Environment variable with the folder of ml-latest-small, or a folder that holds it."""
+
+
+def _synthetic(_path: str | None, n_workers: int, seed: int) -> Population:
+    if n_workers < 1:
+        raise InputError("crowd.n_workers", n_workers, "at least 1")
+    return draw_population(n_workers + 1, seed)  # one of them is the target
+
+
+# The sources that read files import what reads them, pandas and Arrow, themselves: actors, whom it is passed to, need neither.
+
+
+def _movielens(path: str | None, _n_workers: int, _seed: int) -> Population:
+    from crowd_sim.crowd.sources.movielens import find_movielens, load_movielens
+
+    if path:
+        return load_movielens(Path(path))
+    folder = os.environ.get(DATA_VARIABLE)
+    if not folder:
+        wanted = f"a folder with ratings.csv and movies.csv, here or in the environment's {DATA_VARIABLE}"
+        raise InputError("crowd.path", path, f"{wanted}; `crowd-sim data movielens` downloads them")
+    return load_movielens(find_movielens(Path(folder), DATA_VARIABLE))
+
+
+def _vectors(path: str | None, _n_workers: int, _seed: int) -> Population:
+    if not path:
+        raise InputError(
+            "crowd.path", path, "a CSV or Parquet file, one row per worker, is needed by crowd.source=vectors"
+        )
+    from crowd_sim.crowd.sources.vectors import load_vectors
+
+    return load_vectors(Path(path))
+
+
+SOURCES: dict[str, Source] = {"synthetic": _synthetic, "movielens": _movielens, "vectors": _vectors}
+
+
+def read_source(source: str, path: str | None, n_workers: int, seed: int) -> Population:
+    """Everyone whom workers and target may be chosen from.
+
+    Args:
+        source: a name in `SOURCES`.
+        path: what to read, for the sources that read; ``movielens`` falls back on the environment's CROWD_SIM_DATA.
+        n_workers: workers per run; ``synthetic`` draws one person more, the others read what there is.
+        seed: keys the draws of ``synthetic``.
+
+    Raises:
+        InputError: an unknown source, no path where one is needed, or what the source itself refuses.
+    """
+    if source not in SOURCES:
+        raise InputError("crowd.source", source, f"one of {', '.join(SOURCES)}")
+    return SOURCES[source](path, n_workers, seed)

@@ -1,0 +1,76 @@
+"""A crowd's own feedback, from a file of (worker, prompt, response), and the texts that show its target."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.resources import as_file, files
+from pathlib import Path
+
+from crowd_sim.crowd.sources.records import Record, read_lines, read_records
+from crowd_sim.crowd.texts import Contributions, Example
+from crowd_sim.errors import InputError
+
+KEYS = ("worker", "prompt", "response")
+EXAMPLE_TARGETS = ("warm", "terse")
+
+
+def read_feedback(path: Path, target_path: Path) -> Contributions:
+    """Everyone's examples: workers in the order in which they first come, a worker's examples in the file's order.
+
+    Args:
+        path: .jsonl (an object per line) or .parquet, with ``worker`` (a text or a whole number), ``prompt`` and
+            ``response`` (texts that are not blank), and nothing else.
+        target_path: the texts that show where the tuning should lead, as `read_target_texts` reads them.
+
+    Raises:
+        InputError: what is wrong, with ``file:line`` (Parquet: ``file:row``, from 0) where it is in one; a worker whose
+            only record lacks a response is found so.
+    """
+    return _grouped(read_records(path, KEYS), read_target_texts(target_path))
+
+
+def read_target_texts(path: Path) -> tuple[str, ...]:
+    """The target's texts, in the file's order.
+
+    Args:
+        path: .txt (UTF-8, a text per line, blank lines left out), or .jsonl or .parquet with ``text`` and nothing else.
+
+    Raises:
+        InputError: another ending, a missing or empty file, or the place of a broken text.
+    """
+    if path.suffix.lower() != ".txt":
+        if path.suffix.lower() not in (".jsonl", ".parquet"):
+            raise InputError("crowd.target", path, "a file that ends in .txt, .jsonl or .parquet")
+        return tuple(record.text("text") for record in read_records(path, ("text",), field="crowd.target"))
+    if not path.is_file():
+        raise InputError("crowd.target", path, "a file that exists")
+    texts = tuple(line.strip() for _, line in read_lines(path) if line.strip())
+    if not texts:
+        raise InputError(str(path), None, "at least one text is needed, there is none")
+    return texts
+
+
+def example_feedback(target: str) -> Contributions:
+    """The small crowd that comes with the project: eight workers, four of each style, eight examples each.
+
+    Workers warm-1 to warm-4 answer warmly and at length enough to encourage; terse-1 to terse-4 tersely and
+    technically. All prompts are questions of everyday computing. The texts were written for this project.
+
+    Args:
+        target: the style of the target's texts, ``warm`` or ``terse``.
+
+    Raises:
+        InputError: another target.
+    """
+    if target not in EXAMPLE_TARGETS:
+        raise InputError("crowd.target", target, f"one of {', '.join(EXAMPLE_TARGETS)}")
+    with as_file(files("crowd_sim.crowd.sources") / "examples") as folder:
+        return read_feedback(folder / "feedback.jsonl", folder / f"target_{target}.txt")
+
+
+def _grouped(records: Sequence[Record], target_texts: tuple[str, ...]) -> Contributions:
+    of_worker: dict[str, list[Example]] = {}
+    for record in records:
+        example = Example(record.text("prompt"), record.text("response"))
+        of_worker.setdefault(record.name("worker"), []).append(example)
+    return Contributions(tuple(of_worker), tuple(map(tuple, of_worker.values())), target_texts)

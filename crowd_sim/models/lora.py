@@ -1,0 +1,317 @@
+"""LoraLearner: one language model, its adapters, and Φ; what a trainer hosts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crowd_sim.crowd.texts import Contributions, Example
+from crowd_sim.errors import InputError
+from crowd_sim.models.adapters import Adapter, AdapterStack, LoraSpec
+from crowd_sim.models.architecture_check import check_architecture, window
+from crowd_sim.models.distilled import refuse_fitted
+from crowd_sim.models.generation import GenerateJob, Sampling, generate
+from crowd_sim.models.in_run_shapley import first_order
+from crowd_sim.models.language_model import Base, Device, DType, load_base, require_llm
+from crowd_sim.models.model_hub import digest
+from crowd_sim.models.packing import Tokens
+from crowd_sim.models.phi import Phi, load_phi
+from crowd_sim.models.prompts import plain_ids, prompt_ids
+from crowd_sim.models.tuning import Key, Training, Tuned, TuneJob, tune
+from crowd_sim.random import Purpose
+
+
+@dataclass(frozen=True)
+class LearnerSpec:
+    """All that a learner is made from.
+
+    Attributes:
+        model, device, dtype, threads: see `load_base`.
+        prompt_template: see `crowd_sim.models.prompts.prompt_ids`.
+        lora, training, sampling: how adapters look, are tuned, and draw outputs.
+        max_tokens: of an example, prompt and response.
+        cut: whether longer responses are cut rather than refused.
+        phi_kind, phi_model: see `load_phi`.
+    """
+
+    model: str
+    device: Device
+    dtype: DType
+    threads: int
+    prompt_template: str | None
+    lora: LoraSpec
+    training: Training
+    sampling: Sampling
+    max_tokens: int
+    cut: bool
+    phi_kind: str
+    phi_model: str | None
+
+
+@dataclass(frozen=True, eq=False)
+class Tuning:
+    """A candidate to tune.
+
+    Attributes:
+        start: the adapter it starts from.
+        examples: what it learns from.
+        key: of the order of the examples.
+        n_tokens: if given, training ends after exactly this many trained tokens.
+    """
+
+    start: Adapter
+    examples: tuple[Example, ...]
+    key: Key
+    n_tokens: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Judging:
+    """A candidate to judge by its outputs.
+
+    Attributes:
+        adapter: the candidate.
+        prompts: one per output.
+        key, purpose: of the draws.
+    """
+
+    adapter: Adapter
+    prompts: tuple[str, ...]
+    key: Key
+    purpose: Purpose
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """A candidate's outputs.
+
+    Attributes:
+        texts: one per prompt.
+        vectors: float64[m, d], their Φ; NaN where the adapter's weights are not finite.
+        n_tokens: generated, with the outputs' ends.
+    """
+
+    texts: tuple[str, ...]
+    vectors: NDArray[np.float64]
+    n_tokens: int
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a run records of a learner.
+
+    Attributes:
+        dtype: what the model computes in.
+        device: where.
+        phi: the name of Φ.
+        n_dimensions: d.
+        n_cut: examples whose response was cut to `max_tokens`.
+        n_cut_targets: target texts that were cut: to what Φ reads, or to `max_tokens` as responses of validation.
+        n_parameters: trained per adapter.
+        weights: of base and Φ, see `crowd_sim.models.model_hub.digest`.
+    """
+
+    dtype: str
+    device: str
+    phi: str
+    n_dimensions: int
+    n_cut: int
+    n_cut_targets: int
+    n_parameters: int
+    weights: str
+
+
+@lru_cache(maxsize=1)
+def shared_learner(spec: LearnerSpec) -> LoraLearner:
+    """The learner of this process: loading one costs seconds and the model's memory."""
+    return LoraLearner(spec)
+
+
+class LoraLearner:
+    """Tunes and judges candidates. Calls leave nothing behind: each is a function of its arguments alone.
+
+    Attributes:
+        base: the model.
+        stack: its adapters.
+        passes: of the model so far, a sign of life in calls that take long.
+
+    Raises:
+        InputError: the model, Φ or the packages they need are not there; a model of an architecture that cannot be tuned here,
+            or that looks at fewer than `max_tokens`.
+    """
+
+    def __init__(self, spec: LearnerSpec) -> None:
+        self._spec = spec
+        self.base: Base = load_base(spec.model, spec.device, spec.dtype, spec.threads)
+        if spec.max_tokens > self.base.context:
+            raise InputError("llm.max_tokens", spec.max_tokens, f"must be at most the context, {self.base.context}")
+        seen = window(self.base)
+        if seen is not None and spec.max_tokens > seen:
+            allowed = f"must be at most the window of the model's sliding attention, {seen}"
+            raise InputError("llm.max_tokens", spec.max_tokens, allowed)
+        self.stack = AdapterStack(self.base, spec.lora)
+        check_architecture(self.base, self.stack)
+        self.passes = 0
+        self.base.model.register_forward_hook(self._passed)
+        try:
+            self._phi: Phi = load_phi(spec.phi_kind, spec.phi_model, self.base.device.type)
+        except InputError as error:
+            raise _of_phi(error) from None
+
+    def facts(self, contributions: Contributions, prompts: Sequence[str], validation: Sequence[Example]) -> Facts:
+        """Check all examples and the prompts that outputs will be drawn for, and say what there is to say.
+
+        Args:
+            contributions: of the workers that take part.
+            prompts: that outputs will be drawn for.
+            validation: the target's texts as responses, in their order; empty where nothing is validated.
+
+        Raises:
+            InputError: an example or a target's text of too many tokens, where such are refused, or an example whose prompt
+                alone has too many; a prompt that leaves no room in the context for `max_new_tokens`, or of no tokens; a Φ
+                fitted to texts it would judge.
+        """
+        n_cut = sum(
+            self._is_cut(example, f" of worker {worker}")
+            for worker, own in zip(contributions.ids, contributions.examples, strict=True)
+            for example in own
+        )
+        cut_targets = self._cut_by_phi(contributions.target_texts)
+        cut_targets |= {row for row, example in enumerate(validation) if self._is_cut(example, " of the validation")}
+        room = self.base.context - self._spec.sampling.max_new_tokens
+        for prompt in prompts:
+            if (n := len(self._prompt(prompt))) > room:
+                allowed = (
+                    f"has {n} tokens; at most {max(room, 0)}, the model's context less llm.generation.max_new_tokens"
+                )
+                raise InputError("prompt", prompt, allowed)
+        try:
+            responses = [example.response for example in contributions.in_turn()]
+            refuse_fitted(self._phi, [*responses, *contributions.target_texts])
+        except InputError as error:
+            raise _of_phi(error) from None
+        weights = self.stack.initial(0, 0)
+        return Facts(
+            dtype=str(self.base.dtype).removeprefix("torch."),
+            device=str(self.base.device.type),
+            phi=self._phi.name,
+            n_dimensions=self._phi.n_dimensions,
+            n_cut=n_cut,
+            n_cut_targets=len(cut_targets),
+            n_parameters=sum(part.size for part in weights.values()),
+            weights=digest([self.base.folder, *self._phi.folders]),
+        )
+
+    def count(self, groups: Sequence[Sequence[Example]]) -> list[int]:
+        """Response tokens of each group's examples, those that one epoch trains."""
+        return [sum(self.tokens(example)[0].n_trained for example in group) for group in groups]
+
+    def initial(self, seed: int, run: int) -> Adapter:
+        """The adapter that a run starts from: it changes nothing yet."""
+        return self.stack.initial(seed, run)
+
+    def tune(self, jobs: Sequence[Tuning]) -> list[Tuned]:
+        """Tune candidates, several at once."""
+        self._threads()
+        own = [
+            TuneJob(job.start, tuple(self.tokens(example)[0] for example in job.examples), job.key, job.n_tokens)
+            for job in jobs
+        ]
+        return tune(self.base, self.stack, own, self._spec.training)
+
+    def judge(self, jobs: Sequence[Judging]) -> list[Judged]:
+        """Draw candidates' outputs and map them by Φ; those of a candidate whose tuning diverged are empty, and no place."""
+        self._threads()
+        well = [k for k, job in enumerate(jobs) if _is_finite(job.adapter)]
+        own = [
+            GenerateJob(jobs[k].adapter, tuple(map(self._prompt, jobs[k].prompts)), jobs[k].key, jobs[k].purpose)
+            for k in well
+        ]
+        made = dict(zip(well, generate(self.base, self.stack, own, self._spec.sampling), strict=True))
+        return [
+            Judged(made[k].texts, self.embed(made[k].texts), made[k].n_tokens) if k in made else self._nowhere(job)
+            for k, job in enumerate(jobs)
+        ]
+
+    def _passed(self, *_: object) -> None:
+        self.passes += 1
+
+    def _nowhere(self, job: Judging) -> Judged:
+        n_outputs = len(job.prompts)
+        return Judged(("",) * n_outputs, np.full((n_outputs, self._phi.n_dimensions), np.nan), 0)
+
+    def first_order(
+        self, start: Adapter, workers: Sequence[Sequence[Example]], validation: Sequence[Example], key: Key
+    ) -> NDArray[np.float64]:
+        """First-order values of the workers: float64[n], see `crowd_sim.models.in_run_shapley`."""
+        self._threads()
+        own = [[self.tokens(example)[0] for example in examples] for examples in workers]
+        held = [self.tokens(example)[0] for example in validation]
+        return first_order(self.base, self.stack, start, own, held, key, self._spec.training)
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Φ of texts: float64[m, d]."""
+        self._threads()
+        return self._phi(texts)
+
+    def _threads(self) -> None:
+        # whoever hosts this may have changed it since
+        torch, _ = require_llm("llm.model")
+        torch.set_num_threads(self._spec.threads)
+
+    def tokens(self, example: Example) -> tuple[Tokens, bool]:
+        """An example in tokens, and whether its response was cut to `max_tokens`."""
+        prompt = self._prompt(example.prompt)
+        response = (*plain_ids(self.base.tokenizer, example.response), self.base.tokenizer.eos_token_id)
+        room = self._spec.max_tokens - len(prompt)
+        total = len(prompt) + len(response)
+        if room < 1:
+            allowed = f"has {len(prompt)} tokens: no room for a response in llm.max_tokens, {self._spec.max_tokens}"
+            raise InputError("prompt of the example", _shown(example.prompt), allowed)
+        if total > self._spec.max_tokens and not self._spec.cut:
+            allowed = f"has {total} tokens with its prompt; at most llm.max_tokens, {self._spec.max_tokens}"
+            raise InputError("example", _shown(example.response), f"{allowed}; llm.long_texts=cut cuts responses")
+        response = response[:room]
+        return Tokens(prompt, response, len(response)), total > self._spec.max_tokens
+
+    def _is_cut(self, example: Example, whose: str) -> bool:
+        """Whether an example's response is cut; errors say whose it is."""
+        try:
+            return self.tokens(example)[1]
+        except InputError as error:
+            field = error.field + whose if error.field.endswith("example") else error.field
+            raise InputError(field, error.value, error.allowed) from None
+
+    def _cut_by_phi(self, texts: Sequence[str]) -> set[int]:
+        """Rows of the texts that Φ reads the beginning of."""
+        batcher = self._phi.batcher
+        lengths = batcher.lengths(texts)
+        rows = {row for row, length in enumerate(lengths) if length > batcher.max_length}
+        if rows and not self._spec.cut:
+            first = min(rows)
+            allowed = (
+                f"has {lengths[first]} tokens; at most {batcher.max_length}, which Φ reads; llm.long_texts=cut cuts it"
+            )
+            raise InputError("target text", _shown(texts[first]), allowed)
+        return rows
+
+    def _prompt(self, prompt: str) -> tuple[int, ...]:
+        return prompt_ids(self.base.tokenizer, self._spec.prompt_template, prompt)
+
+
+def _shown(text: str) -> str:
+    return text if len(text) <= 60 else text[:57] + "…"
+
+
+def _is_finite(adapter: Adapter) -> bool:
+    return all(np.isfinite(weights).all() for weights in adapter.values())
+
+
+def _of_phi(error: InputError) -> InputError:
+    """Φ is configured in a group of the section `llm`."""
+    field = f"llm.{error.field}" if error.field.startswith("phi.") else error.field
+    return InputError(field, error.value, error.allowed)

@@ -1,0 +1,41 @@
+"""Merging adapters: the best adapter of the same rank for a weighted sum of their products."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crowd_sim.models.adapters import Adapter
+
+
+def merge(adapters: Sequence[Adapter], weights: Sequence[float]) -> Adapter:
+    """The adapter of the same rank nearest, in the Frobenius norm, to Σ wₖ BₖAₖ in every module.
+
+    It is what peft's `add_weighted_adapter(combination_type="svd")` makes; as the sum has rank K · r at most, its singular
+    values are found in that small space, after a QR decomposition of the stacked Bs and As, and not in the whole matrix's.
+
+    Args:
+        adapters: K of one shape.
+        weights: non-negative, K.
+    """
+    merged: dict[str, NDArray[np.float32]] = {}
+    for name in (name.removesuffix(".lora_A") for name in adapters[0] if name.endswith(".lora_A")):
+        a = np.concatenate([adapter[f"{name}.lora_A"] for adapter in adapters]).astype(np.float64)
+        b = [w * adapter[f"{name}.lora_B"].astype(np.float64) for w, adapter in zip(weights, adapters, strict=True)]
+        left, upper = np.linalg.qr(np.concatenate(b, axis=1))
+        right, lower = np.linalg.qr(a.T)
+        u, s, vt = np.linalg.svd(upper @ lower.T, full_matrices=False)
+        rank = len(adapters[0][f"{name}.lora_A"])
+        root = np.sqrt(s[:rank])
+        merged[f"{name}.lora_A"] = _rows(root[:, None] * (vt[:rank] @ right.T), rank)
+        merged[f"{name}.lora_B"] = _rows((left @ (u[:, :rank] * root)).T, rank).T.copy()
+    return merged
+
+
+def _rows(matrix: NDArray[np.float64], rank: int) -> NDArray[np.float32]:
+    """`rank` rows: a module smaller than the rank has fewer singular values."""
+    out = np.zeros((rank, matrix.shape[1]), dtype=np.float32)
+    out[: len(matrix)] = matrix
+    return out

@@ -1,0 +1,90 @@
+"""The population that a configuration names, and who of it takes part in its runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crowd_sim.config import LARGEST_COORDINATE, CrowdConfig, RunConfig
+from crowd_sim.crowd.population import Population
+from crowd_sim.crowd.selection import select_people
+from crowd_sim.crowd.sources.by_name import DATA_VARIABLE, MOVIELENS_FOLDER
+from crowd_sim.errors import InputError
+from crowd_sim.registry import strategy
+
+# a synthetic crowd is drawn from at least this many people, so that replicates with random selection differ
+_SYNTHETIC_PEOPLE = 1000
+
+
+def run_keys(configs: Sequence[RunConfig]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """Seeds and run numbers of all runs, uint64[B] each; each configuration's runs are numbered from 0."""
+    seeds = np.concatenate([np.full(config.runs, config.seed, dtype=np.uint64) for config in configs])
+    return seeds, np.concatenate([np.arange(config.runs, dtype=np.uint64) for config in configs])
+
+
+def participants_of(
+    configs: Sequence[RunConfig], population: Population
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows of the workers int64[B, n] and of the targets int64[B], for configurations of the same crowd."""
+    crowd = configs[0].crowd
+    return select_people(population.n_workers, crowd.n_workers, crowd.selection, *run_keys(configs))
+
+
+def check_participants(config: RunConfig, population: Population) -> None:
+    """Refuse a population that is too small before anything starts.
+
+    Raises:
+        InputError: `crowd.n_workers` is not possible with these people.
+    """
+    nobody = np.empty(0, dtype=np.uint64)
+    select_people(population.n_workers, config.crowd.n_workers, config.crowd.selection, nobody, nobody)
+
+
+def load_population(crowd: CrowdConfig) -> Population:
+    """The people that a configuration's workers and targets are chosen from.
+
+    Raises:
+        InputError: the source cannot be read.
+    """
+    return _load_population(*population_key(crowd), _state_of(crowd.path))
+
+
+def population_key(crowd: CrowdConfig) -> tuple[str, str | None, int, int]:
+    """Source, path, number of people and seed: crowds with equal keys are chosen from the same people."""
+    if crowd.source in ("movielens", "vectors"):  # a file has as many people as it has
+        return crowd.source, crowd.path, 0, 0
+    return crowd.source, crowd.path, max(_SYNTHETIC_PEOPLE, crowd.n_workers + 1), crowd.seed
+
+
+_State = tuple[tuple[str, int, int], ...]
+
+
+@lru_cache(maxsize=4)
+def _load_population(source: str, path: str | None, n_people: int, seed: int, _files: _State) -> Population:
+    people = strategy("source", source)(path, n_people - 1, seed)
+    if not isinstance(people, Population):
+        raise InputError("crowd.source", source, f"must return a Population, not {type(people).__name__}")
+    # the house's own generator draws stars, and to look at all of them here would be to draw them all
+    if not people.is_drawn and max(people.vectors.max(), -people.vectors.min()) > LARGEST_COORDINATE:
+        row, column = np.argwhere(np.abs(people.vectors) > LARGEST_COORDINATE)[0]
+        where = f"worker {people.ids[row]!r}, {people.features[column]}"
+        allowed = f"must be within ±{LARGEST_COORDINATE:g}"
+        raise InputError(f"{path or source}: {where}", float(people.vectors[row, column]), allowed)
+    return people
+
+
+def _state_of(path: str | None) -> _State:
+    """What tells a file that has changed since it was read: people are kept while a process lives, files may change."""
+    given = path or os.environ.get(DATA_VARIABLE)
+    if not given:
+        return ()
+    names = ("ratings.csv", "movies.csv")
+    root = Path(given)
+    files = [root, *(folder / name for folder in (root, root / MOVIELENS_FOLDER) for name in names)]
+    stats = [(str(file), file.stat()) for file in files if file.is_file()]
+    return tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats)

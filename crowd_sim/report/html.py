@@ -1,0 +1,187 @@
+"""``report.html``: one self-contained page that says what was run, what came out, and how to read the figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+
+from crowd_sim.report.captions import CAPTIONS, captions_of_run
+from crowd_sim.report.figures import draw_run, draw_sweep
+from crowd_sim.report.labels import (
+    FIELD_WORDS,
+    METRIC_HEADS,
+    METRIC_WORDS,
+    field_words,
+    mean_and_error,
+    three_digits,
+    value_words,
+)
+from crowd_sim.report.layout import comparable, levels
+from crowd_sim.report.llm_page import llm_page
+from crowd_sim.report.page import figures, record, settings, versions
+from crowd_sim.report.style import write_atomically
+from crowd_sim.report.tables import (
+    METRICS,
+    Kind,
+    convergence_distance,
+    is_numeric,
+    kind_of,
+    ordered,
+    read_config,
+    read_points,
+    read_summary,
+    read_table,
+    swept_fields,
+)
+
+# Shown above the figures; everything else stands in the full configuration at the end.
+_SETTINGS = tuple(field for field in FIELD_WORDS if field != "runs" and not field.startswith("llm."))
+
+
+_MOST_ROWS, _MOST_VALUES = 2_000, 40
+"""A page with more takes a browser longer to show than anyone reads."""
+
+
+def write_report(folder: Path) -> Path:
+    """Draw the figures of a run's or a sweep's folder and write its ``report.html`` around them.
+
+    The page needs no other file and no network; the same folder gives the same page.
+
+    Raises:
+        InputError: if ``folder`` is neither a run's nor a sweep's, or one of its files is missing or broken.
+    """
+    page = _PAGES[kind_of(folder)](folder)
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("crowd_sim", "report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return write_atomically(folder / "report.html", environment.get_template("report.html").render(page).encode())
+
+
+def _run_page(folder: Path) -> dict[str, Any]:
+    summary = read_summary(folder)
+    text, config = read_config(folder)
+    runs = read_table(folder, "runs.parquet", ("run",))
+    n_workers = int(read_table(folder, "workers.parquet", ("run",)).groupby("run").size().max())
+    metrics = summary["metrics"]
+    rest = {key: value for key, value in summary.items() if key not in ("metrics", "versions", "fingerprint")}
+    return {
+        "title": "One run" if len(runs) == 1 else f"{len(runs)} runs of one configuration",
+        "summary": _in_a_nutshell(metrics, len(runs), convergence_distance(config)),
+        "settings": settings(config, _SETTINGS),
+        "n_runs": len(runs),
+        "outcome": [_outcome(name, metrics[name], len(runs)) for name in _in_order(metrics)],
+        "sweep": None,
+        "llm": None,
+        "figures": figures(draw_run(folder), captions_of_run(len(runs), n_workers)),
+        "record": record(summary, config, rest),
+        "versions": versions(summary, config),
+        "config": text,
+    }
+
+
+def _sweep_page(folder: Path) -> dict[str, Any]:
+    points = read_points(folder)
+    text, config = read_config(folder)
+    fields = swept_fields(points)
+    points = points.sort_values(fields, key=_rank, kind="stable") if fields else points
+    metrics = [metric for metric in METRICS if f"{metric}_mean" in points.columns]
+    swept = [(field_words(field), _list(levels(points, field))) for field in fields]
+    each = config.get("runs")
+    return {
+        "title": f"A sweep of {len(points):,} points",
+        "summary": [f"Each point was run {each} times." if isinstance(each, int) and each > 1 else ""],
+        "settings": [*swept, *[entry for entry in settings(config, _SETTINGS) if entry[0] not in dict(swept)]],
+        "n_runs": None,
+        "outcome": [],
+        "sweep": {
+            "fields": [(field_words(field), is_numeric(points[field])) for field in fields],
+            "metrics": [METRIC_HEADS[metric] for metric in metrics],
+            "rows": [_sweep_row(row, fields, metrics) for row in points.head(_MOST_ROWS).to_dict("records")],
+            "heading": "All points"
+            if len(points) <= _MOST_ROWS
+            else f"The first {_MOST_ROWS:,} of {len(points):,} points",
+        },
+        "llm": None,
+        "figures": figures(draw_sweep(folder), CAPTIONS),
+        "record": record({}, config, {}),
+        "versions": versions({}, config),
+        "config": text,
+    }
+
+
+def _list(values: Sequence[Any]) -> str:
+    words = [value_words(value) for value in (values if len(values) <= _MOST_VALUES else values[: _MOST_VALUES - 1])]
+    return ", ".join(
+        words if len(values) <= _MOST_VALUES else [*words, f"… {value_words(values[-1])}, {len(values):,} values"]
+    )
+
+
+def _rank(column: pd.Series) -> pd.Series:
+    """The place of each value in the order of the figures."""
+    name = str(column.name)
+    values = comparable(column.to_frame())[name]
+    return values.map({value: rank for rank, value in enumerate(ordered(values))})
+
+
+def _sweep_row(row: dict[Any, Any], fields: list[str], metrics: list[str]) -> dict[str, list[str]]:
+    ends = [f"{metric}_{end}" for metric in metrics for end in ("mean", "se")]
+    return {
+        "fields": [value_words(row[field]) for field in fields],
+        "numbers": [three_digits(row.get(name)) for name in ends],
+    }
+
+
+def _in_order(metrics: dict[str, Any]) -> list[str]:
+    known = [name for name in METRIC_WORDS if name in metrics]
+    return [*known, *[name for name in metrics if name not in METRIC_WORDS]]
+
+
+def _outcome(name: str, entry: dict[str, Any], n_runs: int) -> tuple[str, str, str]:
+    n = int(entry.get("n") or 0)
+    shown = _shown(name, entry)
+    if shown == "–":
+        shown = "never" if name == "rounds_to_converge" else "undefined or not computed"
+    return METRIC_WORDS.get(name, name), shown, f"{n} of {n_runs}"
+
+
+def _shown(name: str, entry: dict[str, Any]) -> str:
+    mean, error = entry.get("mean"), entry.get("se")
+    if name == "rounds_to_converge" and entry.get("n") == 1 and mean is not None:
+        return f"{mean:.0f}"  # one run's round is a count
+    return mean_and_error(mean, error)
+
+
+def _in_a_nutshell(metrics: dict[str, Any], n_runs: int, within: float) -> list[str]:
+    """The outcome in sentences; a metric that is missing or undefined has none."""
+    said = {name: text for name in metrics if (text := _shown(name, metrics[name])) != "–"}
+    sentences = []
+    if {"initial_distance", "final_distance"} <= said.keys():
+        sentences.append(
+            f"The model started {said['initial_distance']} from the target and ended {said['final_distance']} from it."
+        )
+    if "rounds_to_converge" in metrics:
+        came = int(metrics["rounds_to_converge"].get("n") or 0)
+        if "rounds_to_converge" not in said:
+            sentences.append(f"It never came within {within:g}.")
+        elif n_runs == 1:
+            sentences.append(f"It first came within {within:g} at round {said['rounds_to_converge']}.")
+        else:
+            sentences.append(
+                f"{came} of {n_runs} runs came within {within:g}, the first time at round {said['rounds_to_converge']}."
+            )
+    if "pearson_accurate" in said:
+        sentences.append(f"Points correlate {said['pearson_accurate']} (Pearson) with accurate Shapley values.")
+    if n_runs > 1:
+        sentences.append("Numbers are means ± one standard error over runs.")
+    return sentences
+
+
+_PAGES: dict[Kind, Callable[[Path], dict[str, Any]]] = {"run": _run_page, "sweep": _sweep_page, "llm": llm_page}

@@ -1,0 +1,145 @@
+"""The page of an LLM run's folder: which model came how near, round by round, and what it wrote before and after."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from crowd_sim.llm.experiment import EQUAL_TOKENS
+from crowd_sim.llm.tables import in_order
+from crowd_sim.report.captions import captions_of_llm_run
+from crowd_sim.report.figures import draw_llm_run
+from crowd_sim.report.labels import FIELD_WORDS, model_words, three_digits
+from crowd_sim.report.llm_numbers import distance_words, model_row, percent_words, reduction, round_row, worth_rows
+from crowd_sim.report.page import figures, look_up, record, settings, versions
+from crowd_sim.report.tables import (
+    CANDIDATES_COLUMNS,
+    LLM_ROUNDS_COLUMNS,
+    MODELS_COLUMNS,
+    OUTPUTS_COLUMNS,
+    VALUE_COLUMNS,
+    WORKERS_COLUMNS,
+    read_config,
+    read_summary,
+    read_table,
+)
+
+_PAIRS = 12
+"""Outputs that the page shows of each of the two models."""
+_LONGEST = 600
+"""Characters of an output that it shows."""
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+# Texts that stand as they are: an underscore in a path is an underscore.
+_VERBATIM = {"crowd.path": "File of the crowd", "crowd.target": "Target", "llm.model": "Base model"}
+_SETTINGS = (
+    *("crowd.source", "crowd.n_workers", "tournament.n_groups", "tournament.rounds", "tournament.grouping"),
+    *("tournament.score", "tournament.reward", "tournament.mistake_probability", "valuation.method"),
+    *(field for field in FIELD_WORDS if field.startswith("llm.")),
+    "seed",
+)
+_FACTS = {
+    "phi": "Φ",
+    "n_dimensions": "Dimensions of Φ",
+    "device": "Device",
+    "dtype": "Computed in",
+    "n_parameters": "Parameters per adapter",
+    "n_cut": "Examples cut",
+    "n_cut_targets": "Target texts cut",
+}
+
+
+def llm_page(folder: Path) -> dict[str, Any]:
+    """Draw the figures of an LLM run's folder; what the template needs to write the page around them.
+
+    Raises:
+        InputError: if a file is missing or not what it should be.
+    """
+    summary = read_summary(folder, "distance")
+    text, config = read_config(folder)
+    models = read_table(folder, "models.parquet", MODELS_COLUMNS)
+    outputs = read_table(folder, "outputs.parquet", OUTPUTS_COLUMNS)
+    rounds = read_table(folder, "rounds.parquet", LLM_ROUNDS_COLUMNS)
+    candidates = read_table(folder, "candidates.parquet", CANDIDATES_COLUMNS)
+    workers = read_table(folder, "workers.parquet", WORKERS_COLUMNS)
+    names, n_runs = in_order(models["model"]), models["run"].nunique()
+    n_outputs = len(outputs) // (n_runs * len(names))
+    final = names[-1]
+    others = [name for name in names if not name.startswith("round_")]
+    nearer = {name: reduction(outputs, final, name) for name in others}
+    distances = {name: distance_words(models[models["model"] == name]) for name in names}
+    valued = set(workers.columns) >= VALUE_COLUMNS
+    captions = captions_of_llm_run(n_runs, workers["worker"].nunique(), n_outputs, valued=valued)
+    return {
+        "title": "One LLM run" if n_runs == 1 else f"{n_runs} LLM runs of one configuration",
+        "summary": _in_a_nutshell(names, distances, nearer, n_runs),
+        "settings": [*_verbatim(config), *settings(config, _SETTINGS)],
+        "n_runs": n_runs,
+        "outcome": [],
+        "sweep": None,
+        "llm": {
+            "models": [model_row(name, models, distances[name], nearer.get(name)) for name in names],
+            "n_outputs": n_outputs,
+            "rounds": [round_row(row, candidates) for row in rounds.to_dict("records")],
+            "worth": worth_rows(summary),
+            "learner": [(words, _fact(summary, name)) for name, words in _FACTS.items()],
+            "after": model_words(final),
+            **_samples(outputs, final),
+        },
+        "figures": figures(draw_llm_run(folder), captions),
+        "record": record(summary, config, {}),
+        "versions": versions(summary, config),
+        "config": text,
+    }
+
+
+def _in_a_nutshell(
+    names: list[str], distances: dict[str, str], nearer: dict[str, tuple[float, float]], n_runs: int
+) -> list[str]:
+    sentences = [
+        f"After the last round, fresh outputs are {distances[names[-1]]} from the target; the base model's, "
+        f"{distances['base']}.",
+    ]
+    sizes = [size for name in nearer if (size := name.removeprefix("single_")).isdigit()]
+    tuned_on = {f"single_{size}": f"{size} examples" for size in sizes[-1:]} | {EQUAL_TOKENS: "as many tokens"}
+    sentences += [
+        f"Against a single model tuned on {words}, the distance is reduced by {percent_words(nearer[name])}."
+        for name, words in tuned_on.items()
+        if name in nearer
+    ]
+    return [*sentences, "Numbers are means ± one standard error over " + ("runs." if n_runs > 1 else "outputs.")]
+
+
+def _verbatim(config: dict[str, Any]) -> list[tuple[str, str]]:
+    found = [(words, look_up(config, field)) for field, words in _VERBATIM.items()]
+    return [(words, str(value)) for words, value in found if value is not None]
+
+
+def _fact(summary: dict[str, Any], name: str) -> str:
+    learner = summary.get("learner")
+    value = learner.get(name) if isinstance(learner, dict) else None
+    return "–" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _samples(outputs: pd.DataFrame, final: str) -> dict[str, Any]:
+    """The first outputs of the first run, as they came, of the base model and of the final one."""
+    own = outputs[outputs["run"] == outputs["run"].iloc[0]].sort_values("output").set_index("output")
+    base, after = (own[own["model"] == name].head(_PAIRS) for name in ("base", final))
+    return {
+        "prompt": base["prompt"].iloc[0] if len(set(base["prompt"])) == 1 else None,
+        "samples": [
+            {"prompt": row["prompt"], "before": _output(row), "after": _output(after.loc[number])}
+            for number, row in base.iterrows()
+        ],
+    }
+
+
+def _output(row: pd.Series) -> dict[str, str]:
+    text = str(row["text"]).strip()
+    shown = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
+    cut = shown if len(shown) <= _LONGEST else shown[: _LONGEST - 1] + "…"
+    return {"text": cut, "distance": three_digits(row["distance"])}

@@ -1,0 +1,123 @@
+"""Checkpoints of a run: the last two states, each in a file that is whole or not there, with a checksum.
+
+One that cannot be used is set aside, and the one before it counts: one that is cut short or has a flipped bit, or that another
+version or, in a folder whose configuration was changed, another configuration has left.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from crowd_sim.config import CheckpointConfig
+from crowd_sim.files import write_bytes
+
+_KEPT = 2
+_MAGIC = b"crowd-sim checkpoint 1"
+_LARGEST_SHARE = 1 / 20
+"""Of a run's time that checkpoints may take."""
+
+_Flaw = Literal["damaged", "unusable"]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A state that was kept.
+
+    Attributes:
+        round: after which it was taken.
+        content: `crowd_sim.tournament.log.Course.pack`.
+    """
+
+    round: int
+    content: bytes
+
+
+class Checkpoints:
+    """The checkpoints in a run folder."""
+
+    def __init__(self, folder: Path, print_of: str) -> None:
+        """Of the run folder whose configuration and people have this fingerprint."""
+        self._folder = folder / "checkpoints"
+        self._print_of = print_of
+
+    def write(self, checkpoint: Checkpoint) -> None:
+        """Keep a state; of earlier ones only the last is left. Later ones, of no use to who has come here, are left alone.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+        body = self._print_of.encode() + b"\n" + checkpoint.content
+        path = self._path(checkpoint.round)
+        write_bytes(path, _MAGIC + b" " + hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
+        for old in [other for other in self._paths() if other <= path][_KEPT:]:
+            old.unlink(missing_ok=True)
+
+    def read(self) -> Iterator[Checkpoint]:
+        """The states that can be read, the latest first; others are set aside."""
+        for path in self._paths():
+            checkpoint = self._read(path)
+            if isinstance(checkpoint, Checkpoint):
+                yield checkpoint
+            elif checkpoint is not None:
+                _set_aside(path, checkpoint)
+
+    def last(self) -> Checkpoint | None:
+        """The latest state that can be read; changes nothing in the folder."""
+        found = map(self._read, self._paths())
+        return next((checkpoint for checkpoint in found if isinstance(checkpoint, Checkpoint)), None)
+
+    def set_aside(self, round_number: int) -> None:
+        """Take the one after this round out of the row: its content is of no use."""
+        _set_aside(self._path(round_number), "unusable")
+
+    def _path(self, round_number: int) -> Path:
+        return self._folder / f"round-{round_number:08d}.checkpoint"
+
+    def _paths(self) -> list[Path]:
+        return sorted(self._folder.glob("round-*.checkpoint"), reverse=True)
+
+    def _read(self, path: Path) -> Checkpoint | _Flaw | None:
+        try:
+            head, _, body = path.read_bytes().partition(b"\n")
+        except OSError:
+            return None
+        if head != _MAGIC + b" " + hashlib.sha256(body).hexdigest().encode():
+            return "damaged"
+        print_of, _, content = body.partition(b"\n")
+        if print_of.decode(errors="replace") != self._print_of:
+            return "unusable"
+        return Checkpoint(int(path.stem.removeprefix("round-")), content)
+
+
+def _set_aside(path: Path, why: _Flaw) -> None:
+    with suppress(FileNotFoundError):  # two managers, one of which died before it was heard, tell of the same
+        path.replace(path.with_suffix(f".{why}"))
+
+
+class CheckpointSchedule:
+    """When the next checkpoint is due."""
+
+    def __init__(self, config: CheckpointConfig) -> None:
+        self._config = config
+        self._last = time.monotonic()
+        self._pause = config.seconds
+
+    def is_due(self, round_number: int, rounds: int) -> bool:
+        """Whether the state after this round of so many should be kept: always the last, for its values may take long."""
+        every = self._config.rounds
+        return (
+            round_number == rounds
+            or (every > 0 and round_number % every == 0)
+            or time.monotonic() - self._last >= self._pause
+        )
+
+    def took(self, seconds: float) -> None:
+        """A checkpoint was taken and cost this much."""
+        self._last = time.monotonic()
+        self._pause = max(self._config.seconds, seconds / _LARGEST_SHARE)

@@ -1,0 +1,67 @@
+"""A simulation's state, kept as it goes on: what `crowd_sim.engine.Saving` asks for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+from crowd_sim.config import CheckpointConfig
+from crowd_sim.errors import StorageError
+from crowd_sim.store.checkpoint import Checkpoint, CheckpointSchedule
+from crowd_sim.tournament.log import Course
+from crowd_sim.tournament.round import Rules
+
+
+class Checkpointer:
+    """Goes on with the latest checkpoint that can be used; hands new ones on when they are due."""
+
+    def __init__(
+        self,
+        earlier: Sequence[Checkpoint],
+        config: CheckpointConfig,
+        keep: Callable[[Checkpoint], None],
+        tell: Callable[..., Any],
+    ) -> None:
+        """`earlier`: the latest first; `keep`: where new ones go; `tell`: what to call with events for the log."""
+        self._earlier, self._keep, self._tell = earlier, keep, tell
+        self._cadence = CheckpointSchedule(config)
+        self._kept = 0
+        self._has_played = False
+
+    def last(self, rules: Rules) -> Course | None:
+        """See `crowd_sim.engine.Saving`."""
+        for checkpoint in self._earlier:
+            try:
+                course = Course.unpack(checkpoint.content, rules)
+            except Exception as error:  # of another version, say: what pickles may raise anything when it is read
+                self._tell("checkpoint unusable", round=checkpoint.round, reason=repr(error))
+            else:
+                self._tell("resumed", round=course.state.round)
+                self._kept = course.state.round
+                return course
+        return None
+
+    def after_round(self, course: Course) -> None:
+        """See `crowd_sim.engine.Saving`."""
+        if not self._has_played:  # how long a start, or going on, has taken
+            self._has_played = True
+            self._tell("first round", round=course.state.round)
+        if self._cadence.is_due(course.state.round, course.rules.rounds):
+            self._write(course)
+
+    def stopped(self, course: Course) -> None:
+        """See `crowd_sim.engine.Saving`."""
+        if course.state.round > self._kept:
+            with suppress(StorageError):  # why it stopped is what counts, and may be just that
+                self._write(course)
+
+    def _write(self, course: Course) -> None:
+        start = time.perf_counter()
+        checkpoint = Checkpoint(course.state.round, course.pack())
+        self._keep(checkpoint)
+        seconds = time.perf_counter() - start
+        self._kept = checkpoint.round
+        self._cadence.took(seconds)
+        self._tell("checkpoint", round=checkpoint.round, bytes=len(checkpoint.content), seconds=round(seconds, 4))

@@ -1,0 +1,119 @@
+"""A run's folder: opened before the work, filled after it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from crowd_sim.config import RunConfig
+from crowd_sim.crowd.population import Population
+from crowd_sim.engine import Outcome
+from crowd_sim.errors import InputError
+from crowd_sim.files import fingerprint, open_folder, read_config, write_config, write_json, write_table
+from crowd_sim.store.checkpoint import Checkpoint, Checkpoints
+from crowd_sim.store.lock import RUN, alone
+from crowd_sim.store.tables import rounds_table, runs_table, summary, workers_table
+
+_Lineage = list[dict[str, Any]]
+"""Of a run that went on with changed configurations: after which round, and the fingerprint it had until then."""
+
+
+@dataclass(frozen=True)
+class _Opening:
+    """How a folder can be taken.
+
+    Attributes:
+        lineage: of the run.
+        print_of: its fingerprint.
+        handed_over: the last checkpoint of the configuration before, where it was changed.
+    """
+
+    lineage: _Lineage
+    print_of: str
+    handed_over: Checkpoint | None = None
+
+
+@contextmanager
+def open_run(folder: Path, config: RunConfig, population: Population, accept_changes: bool = False) -> Iterator[str]:
+    """Make the folder (or take one that the same configuration has made) and write config.yaml; the run's fingerprint.
+
+    While the context lasts the folder is nobody else's. One that is refused stays as it was.
+
+    Args:
+        folder: of the run.
+        config: the runs.
+        population: whom their workers are chosen from.
+        accept_changes: a folder that another configuration has made is taken, too, if its last checkpoint can be gone on
+            with: with the same seed, runs, crowd and reward. The folder remembers that in config.yaml, as `lineage`.
+
+    Raises:
+        InputError: the folder cannot be written, holds something else, or another process is at work in it.
+        StorageError: config.yaml cannot be written.
+    """
+    own = fingerprint(config.determinants(), population)
+    with alone(folder / RUN, partial(_opening, folder, config, own, accept_changes)) as opening:
+        if opening.handed_over is not None:
+            (folder / "summary.json").unlink(missing_ok=True)  # the run is no longer complete
+            Checkpoints(folder, opening.print_of).write(opening.handed_over)
+        content = config.model_dump(mode="json")
+        lineage = {"lineage": opening.lineage} if opening.lineage else {}
+        write_config(folder, {**content, **lineage}, opening.print_of)
+        yield opening.print_of
+
+
+def write_run(folder: Path, outcome: Outcome, population: Population, print_of: str) -> None:
+    """Write the tables, and last the summary, whose presence says that the run is complete."""
+    write_table(folder / "rounds.parquet", rounds_table(outcome))
+    write_table(folder / "workers.parquet", workers_table(outcome, population))
+    write_table(folder / "runs.parquet", runs_table(outcome))
+    write_json(folder / "summary.json", summary(outcome, print_of))
+
+
+def _opening(folder: Path, config: RunConfig, own: str, accept_changes: bool) -> _Opening:
+    """What is to be done with the folder; nothing in it is changed yet."""
+    before = _before(folder)
+    lineage: _Lineage = list(before.get("lineage", []))
+    print_of = _with_lineage(own, lineage)
+    if accept_changes and before and before.get("fingerprint") != print_of:
+        return _changed(folder, config, before, own, lineage)
+    open_folder(folder, print_of)
+    return _Opening(lineage, print_of)
+
+
+def _before(folder: Path) -> dict[str, Any]:
+    try:
+        return read_config(folder) if (folder / "config.yaml").exists() else {}
+    except (OSError, ValueError):  # no folder at all, or a name that none can have: `open_folder` says what is wrong
+        return {}
+
+
+def _with_lineage(own: str, lineage: _Lineage) -> str:
+    return fingerprint({"own": own, "lineage": lineage}) if lineage else own
+
+
+def _changed(folder: Path, config: RunConfig, before: dict[str, Any], own: str, lineage: _Lineage) -> _Opening:
+    """The last checkpoint of the configuration before, to be handed over to this one."""
+    now = config.model_dump(mode="json")
+    for field in ("seed", "runs", "crowd", "tournament.reward"):
+        if _at(before, field) != _at(now, field):
+            allowed = "cannot be changed: the state to go on with depends on it; choose another folder with --out"
+            raise InputError(field, None, allowed)
+    last = Checkpoints(folder, str(before.get("fingerprint"))).last()
+    if last is None:
+        raise InputError("--accept-changes", None, f"{folder} has no checkpoint to go on with; choose another folder")
+    if last.round > config.tournament.rounds:
+        allowed = f"must be at least {last.round}: so many rounds are played"
+        raise InputError("tournament.rounds", config.tournament.rounds, allowed)
+    lineage = [*lineage, {"round": last.round, "fingerprint": before.get("fingerprint")}]
+    return _Opening(lineage, _with_lineage(own, lineage), last)
+
+
+def _at(content: dict[str, Any], field: str) -> Any:
+    node: Any = content
+    for part in field.split("."):
+        node = node.get(part) if isinstance(node, dict) else None
+    return node

@@ -1,0 +1,91 @@
+"""A batch of a sweep's points, simulated; a point that fails takes no other with it."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from crowd_sim.crowd.population import Population
+from crowd_sim.engine import Outcome, simulate
+from crowd_sim.host import InProcess
+from crowd_sim.store.tables import point_metrics, workers_table
+from crowd_sim.sweep.plan import Point, Sweep
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A point that has no result.
+
+    Attributes:
+        point: its number.
+        error: type and message, in one line.
+        traceback: where it was raised; empty where the process died.
+    """
+
+    point: int
+    error: str
+    traceback: str
+
+
+@dataclass(frozen=True)
+class BatchResult:
+    """What became of a batch: every one of its points is either in `points` or in `failures`.
+
+    Attributes:
+        points: int64[m], the numbers of the points that have a result.
+        metrics: their metrics by column, float64[m] each.
+        failures: the others.
+        workers: for those who want them, the workers of every point's first run.
+    """
+
+    points: NDArray[np.int64]
+    metrics: dict[str, NDArray[np.float64]]
+    failures: tuple[Failure, ...]
+    workers: tuple[pd.DataFrame, ...]
+
+
+def run_batch(plan: Sweep, numbers: NDArray[np.int64], population: Population, with_workers: bool) -> BatchResult:
+    """Simulate and value a batch of points, int64[m], of the same people in this process."""
+    failures: list[Failure] = []
+    outcomes = list(_outcomes(plan, numbers.tolist(), population, failures))
+    rows = [point_metrics(outcome) for _, outcome in outcomes]
+    return BatchResult(
+        points=np.array([point.index for point, _ in outcomes], dtype=np.int64),
+        metrics={name: np.array([row[name] for row in rows]) for name in rows[0]} if rows else {},
+        failures=tuple(failures),
+        workers=tuple(_sample(point, outcome, population) for point, outcome in outcomes if with_workers),
+    )
+
+
+def _outcomes(
+    plan: Sweep, numbers: list[int], population: Population, failures: list[Failure]
+) -> Iterator[tuple[Point, Outcome]]:
+    """The outcomes of the points that have one; what a batch raises is traced to its points by halving it."""
+    try:
+        points = [plan.points[number] for number in numbers]
+        found = list(zip(points, simulate([point.config for point in points], population, InProcess()), strict=True))
+    except Exception as error:  # a user's code may raise anything; the other points go on
+        if len(numbers) == 1:
+            failures.append(Failure(numbers[0], _line(error), "".join(traceback.format_exception(error))))
+            return
+        found = []
+    if found:
+        yield from found
+    else:
+        half = len(numbers) // 2
+        yield from _outcomes(plan, numbers[:half], population, failures)
+        yield from _outcomes(plan, numbers[half:], population, failures)
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def _sample(point: Point, outcome: Outcome, population: Population) -> pd.DataFrame:
+    table = workers_table(outcome, population, slice(0, 1))
+    return table.assign(point=point.index, **point.columns)

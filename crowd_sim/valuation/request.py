@@ -1,0 +1,190 @@
+"""Evaluating coalitions: the request an estimator answers, and the stream of chunks between driver and evaluators."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crowd_sim.errors import InputError
+from crowd_sim.valuation.coalition_lists import Lists
+from crowd_sim.valuation.games import Game, ListGame
+from crowd_sim.valuation.result import ShapleyResult
+
+Evaluate = Callable[[Iterable[NDArray[np.bool_]]], Iterator[NDArray[np.float64]]]
+"""Takes chunks of coalitions, bool[m, n] each, and yields their utilities, float64[G, m], in the same order."""
+
+Chunk = NDArray[np.bool_] | Lists
+"""Coalitions as masks bool[m, n], or as lists of their members."""
+
+_AnyChunk = TypeVar("_AnyChunk", NDArray[np.bool_], Lists)
+
+
+@dataclass(frozen=True, eq=False)
+class ListEvaluate:
+    """An `Evaluate` that takes chunks of `Lists` too, and gives them the same bits: small coalitions then stay small.
+
+    Attributes:
+        evaluate: takes chunks of either kind.
+    """
+
+    evaluate: Callable[[Iterable[Chunk]], Iterator[NDArray[np.float64]]]
+
+    def __call__(self, chunks: Iterable[Chunk]) -> Iterator[NDArray[np.float64]]:
+        """See `Evaluate`."""
+        return self.evaluate(chunks)
+
+
+_CHUNK_ROWS = 1024
+_CHUNK_CELLS = 1 << 22
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """What an estimator is asked: the values of ``games``, all of ``n_players`` players, within ``budget``.
+
+    A game's values do not depend on which others are valued with it: every coalition is a function of (seed, run), and how
+    many are drawn of a kind at most of the game itself. Without ``evaluate`` the games are called in place.
+
+    ``admit`` is shown the chunks that an estimator is about to ask for in one go, and may raise: a valuation in stages
+    refuses there what would pass its budget, before any of it is evaluated.
+    """
+
+    games: Sequence[Game]
+    n_players: int
+    evaluate: Evaluate | None
+    budget: int
+    seed: int
+    run: int
+    admit: Callable[[Iterable[NDArray[np.bool_]]], None] | None = None
+
+    def admitted(self, chunks: Callable[[], Iterable[NDArray[np.bool_]]]) -> Iterator[NDArray[np.bool_]]:
+        """The chunks, once `admit` has seen all of them; made twice where it wants to."""
+        if self.admit is not None:
+            self.admit(chunks())
+        return iter(chunks())
+
+    def utilities(self, chunks: Iterable[_AnyChunk]) -> Iterator[tuple[_AnyChunk, NDArray[np.float64]]]:
+        """Each chunk with its checked utilities, float64[G, m], in order; chunks of lists are for a `ListEvaluate`.
+
+        Raises:
+            InputError: utilities of the wrong shape, too few or too many chunks of them, or one that is not finite.
+        """
+        waiting: deque[_AnyChunk | None] = deque()  # None: there are no more
+
+        def sent() -> Iterator[_AnyChunk]:
+            for chunk in chunks:
+                waiting.append(chunk)
+                yield chunk
+            waiting.append(None)
+
+        evaluate: Callable[[Iterable[Any]], Iterator[NDArray[np.float64]]] = self.evaluate or in_process(self.games)
+        for answer in evaluate(sent()):
+            chunk = waiting.popleft() if waiting else None
+            if chunk is None:
+                raise InputError("evaluate", None, "yielded too many chunks of utilities")
+            yield chunk, _checked(answer, len(chunk), len(self.games), partial(_members, chunk))
+        if not waiting or waiting.popleft() is not None:
+            raise InputError("evaluate", None, "yielded too few chunks of utilities")
+
+    def utilities_of(self, lists: Lists) -> NDArray[np.float64]:
+        """Checked utilities float64[G, m] of the coalitions of ``lists``.
+
+        An evaluator that does not take lists gets masks.
+
+        Raises:
+            InputError: as `utilities` does.
+        """
+        step = chunk_rows(self.n_players)
+        pieces = [lists[start : start + step] for start in range(0, len(lists), step)]
+        if self.evaluate is None or isinstance(self.evaluate, ListEvaluate):
+            answers = [answer for _, answer in self.utilities(pieces)]
+        else:
+            chunks = self.admitted(lambda: (piece.masks(self.n_players) for piece in pieces))
+            answers = [answer for _, answer in self.utilities(chunks)]
+        return np.concatenate(answers, axis=1) if answers else np.empty((len(self.games), 0))
+
+    def only(self, rows: Sequence[int]) -> Request:
+        """The same request for some of its games."""
+        evaluate = None if self.evaluate is None else _rows_of(self.evaluate, rows)
+        return replace(self, games=[self.games[g] for g in rows], evaluate=evaluate)
+
+
+Estimator = Callable[[Request], list[ShapleyResult]]
+
+
+def in_process(games: Sequence[Game]) -> ListEvaluate:
+    """The evaluator that calls the games where it stands, one chunk after the other; with lists those that take them."""
+
+    def evaluate(chunks: Iterable[Chunk]) -> Iterator[NDArray[np.float64]]:
+        for chunk in chunks:
+            out = np.empty((len(games), len(chunk)))
+            for g, game in enumerate(games):
+                utilities = np.asarray(_called(game, chunk))
+                if utilities.shape != (len(chunk),):
+                    raise InputError(_name(g, len(games)), utilities.shape, f"must return the shape ({len(chunk)},)")
+                try:
+                    out[g] = utilities
+                except (TypeError, ValueError):
+                    raise InputError(_name(g, len(games)), str(utilities.dtype), "must return numbers") from None
+            yield out
+
+    return ListEvaluate(evaluate)
+
+
+def _called(game: Game, chunk: Chunk) -> NDArray[np.float64]:
+    if not isinstance(chunk, Lists):
+        return game(chunk)
+    return game.at(chunk) if isinstance(game, ListGame) else game(chunk.masks(game.n_players))
+
+
+def _rows_of(evaluate: Evaluate, rows: Sequence[int]) -> Evaluate:
+    """The evaluator of some of the games of ``evaluate``."""
+
+    def chosen(chunks: Iterable[Any]) -> Iterator[NDArray[np.float64]]:
+        for utilities in evaluate(chunks):
+            yield np.asarray(utilities)[list(rows)]
+
+    return ListEvaluate(chosen) if isinstance(evaluate, ListEvaluate) else chosen
+
+
+def chunk_rows(n_players: int) -> int:
+    """How many coalitions a chunk has: a function of n alone, so that a chunk's masks take at most 4 MiB."""
+    return max(1, min(_CHUNK_ROWS, _CHUNK_CELLS // n_players))
+
+
+def chunked(coalitions: NDArray[np.bool_]) -> Iterator[NDArray[np.bool_]]:
+    """``coalitions`` bool[m, n] in chunks of the fixed size."""
+    step = chunk_rows(coalitions.shape[1])
+    for start in range(0, len(coalitions), step):
+        yield coalitions[start : start + step]
+
+
+def _members(chunk: Chunk, row: int) -> NDArray[np.int_]:
+    return np.sort(chunk[row : row + 1].members) if isinstance(chunk, Lists) else np.flatnonzero(chunk[row])
+
+
+def _checked(
+    answer: NDArray[np.float64], n_rows: int, n_games: int, members_of: Callable[[int], NDArray[np.int_]]
+) -> NDArray[np.float64]:
+    utilities = np.ascontiguousarray(answer, dtype=np.float64)
+    if utilities.shape != (n_games, n_rows):
+        raise InputError("evaluate", utilities.shape, f"must yield the shape {(n_games, n_rows)}")
+    if not np.isfinite(utilities).all():
+        g, row = (int(i) for i in np.argwhere(~np.isfinite(utilities))[0])
+        members = members_of(row)
+        shown = ", ".join(str(i) for i in members[:10]) + (", …" if len(members) > 10 else "")
+        coalition = f"coalition {{{shown}}} of {len(members)} players"
+        raise InputError(
+            _name(g, n_games), float(utilities[g, row]), f"utilities must be finite; it is that of {coalition}"
+        )
+    return utilities
+
+
+def _name(game: int, n_games: int) -> str:
+    return "game" if n_games == 1 else f"games[{game}]"
