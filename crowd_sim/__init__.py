@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from crowd_sim.user_defined import strategy
+
 if TYPE_CHECKING:
     from crowd_sim.api import Outcome, RunConfig, load_config, run
 
-__all__ = ["Outcome", "RunConfig", "load_config", "run"]
+__all__ = ["Outcome", "RunConfig", "load_config", "run", "strategy"]
 
 
 def __getattr__(name: str) -> Any:

@@ -28,7 +28,7 @@ class InputError(ValueError):
 
 
 class StrategyError(RuntimeError):
-    """Code of one's own, named in the configuration, raised something.
+    """User-defined code, named in the configuration, raised something.
 
     Attributes:
         place: which code, and for whom it was called.

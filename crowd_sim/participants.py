@@ -15,7 +15,7 @@ from crowd_sim.crowd.population import Population
 from crowd_sim.crowd.selection import select_people
 from crowd_sim.crowd.sources.by_name import DATA_VARIABLE, MOVIELENS_FOLDER
 from crowd_sim.errors import InputError
-from crowd_sim.registry import strategy
+from crowd_sim.registry import resolve
 
 # a synthetic crowd is drawn from at least this many people, so that replicates with random selection differ
 _SYNTHETIC_PEOPLE = 1000
@@ -50,6 +50,7 @@ def load_population(crowd: CrowdConfig) -> Population:
 
     Raises:
         InputError: the source cannot be read.
+        StrategyError: it is user-defined and raised.
     """
     return _load_population(*population_key(crowd), _state_of(crowd.path))
 
@@ -66,9 +67,7 @@ _State = tuple[tuple[str, int, int], ...]
 
 @lru_cache(maxsize=4)
 def _load_population(source: str, path: str | None, n_people: int, seed: int, _files: _State) -> Population:
-    people = strategy("source", source)(path, n_people - 1, seed)
-    if not isinstance(people, Population):
-        raise InputError("crowd.source", source, f"must return a Population, not {type(people).__name__}")
+    people = resolve("source", source)(path, n_people - 1, seed)
     # the house's own generator draws stars, and to look at all of them here would be to draw them all
     if not people.is_drawn and max(people.vectors.max(), -people.vectors.min()) > LARGEST_COORDINATE:
         row, column = np.argwhere(np.abs(people.vectors) > LARGEST_COORDINATE)[0]

@@ -1,7 +1,8 @@
 """Strategies by name: a built-in one, or a user-defined one as ``package.module:Name``.
 
-What a user-defined grouping, score or reward raises and returns is checked and answered for by its name; built-in ones are
-called as they are. Numbers out of place would not be noticed further on: sums are made without bounds.
+What a user-defined source, grouping, score or reward raises and returns is checked and answered for by its name; built-in
+ones are called as they are. Numbers out of place would not be noticed further on: sums are made without bounds. Behaviours,
+which are called most often, check what they return themselves (`crowd_sim.crowd.behaviours`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowd_sim.crowd.behaviours import BEHAVIOURS
+from crowd_sim.crowd.population import Population
 from crowd_sim.crowd.sources.by_name import SOURCES
 from crowd_sim.errors import InputError, StrategyError
 from crowd_sim.scores import SCORES
@@ -23,7 +25,7 @@ from crowd_sim.tournament.groups import Groups
 from crowd_sim.tournament.played import Played
 from crowd_sim.tournament.rewards import REWARDS
 from crowd_sim.tournament.streams import RoundStreams
-from crowd_sim.user_defined import load_object
+from crowd_sim.user_defined import check_name, resolve_in
 from crowd_sim.valuation import METHODS
 
 STRATEGIES: Mapping[str, Mapping[str, Callable[..., Any]]] = {
@@ -38,34 +40,47 @@ NAMES: Mapping[str, list[str]] = {kind: list(table) for kind, table in STRATEGIE
 }
 
 
+FIELDS: Mapping[str, str] = {
+    kind: f"{'crowd' if kind in ('source', 'behaviour') else 'tournament'}.{kind}" for kind in STRATEGIES
+}
+"""Where a configuration names a strategy of a kind."""
+
+
 def check_strategy(kind: str, name: str) -> str:
-    """`name`, if it names a strategy of that kind that can be loaded; what is allowed as a ValueError otherwise."""
+    """`name`, if it may be that of a strategy of that kind; nothing is imported.
+
+    Raises:
+        ValueError: what is allowed.
+    """
     if ":" in name and kind in STRATEGIES:
-        load_object(name)
+        check_name(name)
     elif name not in NAMES[kind]:
-        own = ", or your own as package.module:Name" if kind in STRATEGIES else ""
-        raise ValueError(f"must be one of {', '.join(NAMES[kind])}{own}")
+        other = ", or user-defined as package.module:Name" if kind in STRATEGIES else ""
+        raise ValueError(f"must be one of {', '.join(NAMES[kind])}{other}")
     return name
 
 
-def strategy(kind: str, name: str) -> Callable[..., Any]:
-    """The strategy itself; one's own through what checks it, see `checked`.
+def resolve(kind: str, name: str) -> Callable[..., Any]:
+    """The strategy of a name; a user-defined one through what checks it, see `checked`.
 
     Raises:
         InputError: nothing of that name and kind can be loaded.
     """
     try:
-        check_strategy(kind, name)
+        found = resolve_in(STRATEGIES[kind], name)
     except ValueError as error:
-        raise InputError(kind, name, str(error)) from None
-    return checked(kind, name, load_object(name)) if ":" in name else STRATEGIES[kind][name]
+        raise InputError(FIELDS[kind], name, str(error)) from None
+    return found if name in STRATEGIES[kind] else checked(kind, name, found)
+
+
+strategy = resolve
 
 
 _Function = Callable[..., Any]
 
 
 def checked(kind: str, name: str, function: _Function) -> _Function:
-    """The strategy of one's own, called through what checks it; kinds that are checked elsewhere as they are.
+    """The user-defined strategy, called through what checks it; kinds that are checked elsewhere as they are.
 
     The result raises:
         StrategyError: the strategy raised; with its traceback.
@@ -73,6 +88,18 @@ def checked(kind: str, name: str, function: _Function) -> _Function:
     """
     # a partial of functions that have names: pickle has to take it to where games are evaluated
     return partial(_CHECKED[kind], name, function) if kind in _CHECKED else function
+
+
+def _source(name: str, function: _Function, path: str | None, n_workers: int, seed: int) -> Population:
+    try:
+        given = _called("source", name, "", function, path, n_workers, seed)
+    except StrategyError as error:
+        if isinstance(error.__cause__, InputError):  # what it reads, or what its people are, can be mended: one line
+            raise InputError(FIELDS["source"], name, str(error.__cause__)) from None
+        raise
+    if not isinstance(given, Population):
+        raise _refused("source", name, "", _described(given), "must return a crowd_sim.crowd.population.Population")
+    return given
 
 
 def _grouping(
@@ -118,14 +145,14 @@ def _reward(
     return earned, given[1]
 
 
-_CHECKED: Mapping[str, _Function] = {"grouping": _grouping, "score": _score, "reward": _reward}
+_CHECKED: Mapping[str, _Function] = {"source": _source, "grouping": _grouping, "score": _score, "reward": _reward}
 
 
 def _called(kind: str, name: str, where: str, function: _Function, *arguments: Any) -> Any:
     try:
         return function(*arguments)
     except Exception as error:
-        place = f"tournament.{kind} = {name!r} failed{where and f' ({where})'}"
+        place = f"{FIELDS[kind]} = {name!r} failed{where and f' ({where})'}"
         raise StrategyError(place, repr(error), traceback.format_exc()) from error
 
 
@@ -155,4 +182,4 @@ def _described(given: Any) -> str:
 
 
 def _refused(kind: str, name: str, where: str, what: str, must: str) -> InputError:
-    return InputError(f"tournament.{kind}", name, f"returned {what}{where and f' in {where}'}; {must}")
+    return InputError(FIELDS[kind], name, f"returned {what}{where and f' in {where}'}; {must}")

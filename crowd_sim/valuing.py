@@ -16,7 +16,7 @@ from crowd_sim.crowd.population import Population
 from crowd_sim.host import Evaluators
 from crowd_sim.participants import participants_of
 from crowd_sim.progress import Progress
-from crowd_sim.registry import strategy
+from crowd_sim.registry import resolve
 from crowd_sim.valuation import AveragingGame, ShapleyResult, shapley_many
 from crowd_sim.valuation.request import ListEvaluate
 
@@ -82,7 +82,7 @@ def plan_games(configs: Sequence[RunConfig], population: Population) -> GamePlan
         vectors, target = population.vectors[workers[run]], population.vectors[targets[run]]
         numbers = range(len(games), len(games) + len(scores))
         games += [
-            AveragingGame(vectors, target, score=strategy("score", name) if ":" in name else name) for name in scores
+            AveragingGame(vectors, target, score=resolve("score", name) if ":" in name else name) for name in scores
         ]
         sets[key] = GameSet(config.seed, run, config.valuation, tuple(scores), numbers)
     return GamePlan(games, sets)

@@ -47,6 +47,10 @@ RayAddress = Annotated[
     ),
 ]
 
+Trust = Annotated[
+    bool, typer.Option("--trust", help="Load what the configuration of a run's or a sweep's folder names, too.")
+]
+
 
 @app.command()
 def run(
@@ -65,6 +69,7 @@ def run(
             "--accept-changes", help="Go on from the last checkpoint with a changed configuration; not of an LLM run."
         ),
     ] = False,
+    trust: Trust = False,
 ) -> None:
     """Simulate a configuration's runs and value their workers; given again, a run goes on from its last checkpoint.
 
@@ -86,7 +91,7 @@ def run(
             "a YAML file, or --resume with a run's folder, is needed; `crowd-sim run --help` shows what is allowed"
         )
         raise InputError("Missing argument 'CONFIGURATION'", None, allowed)
-    config = load_config(configuration, overrides or [])
+    config = load_config(configuration, overrides or [], handed_over=resume is not None, trust=trust)
     console = Console()
     if config.llm is not None:
         if accept_changes:
@@ -116,6 +121,7 @@ def sweep(
         str | None, typer.Option(metavar="i/k", help="Run the i-th of k shares only; `crowd-sim merge` joins folders.")
     ] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try points that failed again.")] = False,
+    trust: Trust = False,
 ) -> None:
     """Run every combination of a sweep's lists; the same command goes on where an interrupted one stopped.
 
@@ -124,12 +130,14 @@ def sweep(
     Example: `crowd-sim sweep experiments/configs/paper_sweep.yaml sweep.crowd.n_workers=[25,75] runs=20`
     """
     from crowd_sim.cli.sweep import sweep as run_sweep
-    from crowd_sim.config.io import load_content
+    from crowd_sim.config.io import check_content, load_content
     from crowd_sim.sweep.partition import WHOLE, Shard
     from crowd_sim.sweep.plan import Sweep
 
     share = Shard.parse(shard) if shard else WHOLE
-    plan = Sweep.parse(load_content(configuration, overrides or []))
+    content = load_content(configuration, overrides or [])
+    plan = Sweep.parse(content)
+    check_content(configuration, content, overrides or [], trust=trust)
     name, console = configuration.stem, Console()
     swept = run_sweep(plan, name, out, ray_address, console, shard=share, retry_failed=retry_failed)
     if swept.left:
@@ -172,6 +180,7 @@ def value(
         Path | None, typer.Option("--out", help="The folder for the results. [default: runs/values-NAME]")
     ] = None,
     ray_address: RayAddress = None,
+    trust: Trust = False,
 ) -> None:
     """Print the Shapley values of a finished run's crowd, or of a file of vectors and a target.
 
@@ -179,7 +188,9 @@ def value(
     """
     from crowd_sim.cli import value as valuing
 
-    question = valuing.of_run(source, run) if source.is_dir() else valuing.of_vectors(source, target, score, seed)
+    question = (
+        valuing.of_run(source, run, trust) if source.is_dir() else valuing.of_vectors(source, target, score, seed)
+    )
     console = Console()
     result = valuing.value(question, method, budget, target_error, ray_address, console)
     folder = out or Path("runs") / f"values-{question.name}"

@@ -20,15 +20,15 @@ from crowd_sim.actors.placement import required_by_evaluators
 from crowd_sim.cli.progress import shown
 from crowd_sim.cli.run import IN_PROCESS
 from crowd_sim.cli.signals import stoppable
-from crowd_sim.config import ActorsConfig, RunConfig
-from crowd_sim.config.io import load_content
+from crowd_sim.config import ActorsConfig
+from crowd_sim.config.io import load_config
 from crowd_sim.crowd.population import Population
 from crowd_sim.crowd.sources.vectors import load_vectors
 from crowd_sim.errors import InputError, StorageError
 from crowd_sim.files import fingerprint, read_config, write_table
 from crowd_sim.host import Host, InProcess
 from crowd_sim.participants import load_population, participants_of
-from crowd_sim.registry import strategy
+from crowd_sim.registry import resolve
 from crowd_sim.report.style import png, write_atomically
 from crowd_sim.report.value_figure import values_with_errors
 from crowd_sim.valuation import AveragingGame, Progress, Rule, ShapleyResult, TargetError, shapley
@@ -56,17 +56,24 @@ class Question:
     run: int
 
 
-def of_run(folder: Path, run: int) -> Question:
+def of_run(folder: Path, run: int, trust: bool = False) -> Question:
     """The crowd of one of a finished run's replicates, with the score it was played for.
 
+    Args:
+        folder: of the run.
+        run: the replicate.
+        trust: whether the user-defined source and score that the folder may name are loaded.
+
     Raises:
-        InputError: not a run's folder, no such replicate, or people who are not those of the run any more.
+        InputError: not a run's folder, one that names code and is not trusted, no such replicate, or people who are not
+            those of the run any more.
     """
     content = read_config(folder)
     if "sweep" in content:
         raise InputError("source", str(folder), "must be a run's folder; this is a sweep's")
     recorded = content.get("fingerprint")
-    config = RunConfig.parse(load_content(folder / "config.yaml"))
+    needed = ("crowd.source", "tournament.score")
+    config = load_config(folder / "config.yaml", handed_over=True, trust=trust, fields=needed)
     if config.llm is not None:
         allowed = "must be a run without a section llm: what workers of one are worth is in its workers.parquet"
         raise InputError("source", str(folder), allowed)
@@ -117,7 +124,7 @@ def _target_of(found: Population, people: Population, path: str) -> NDArray[np.f
 
 
 def _game(vectors: NDArray[np.float64], target: NDArray[np.float64], score: str) -> AveragingGame:
-    return AveragingGame(vectors, target, score=strategy("score", score) if ":" in score else score)
+    return AveragingGame(vectors, target, score=resolve("score", score) if ":" in score else score)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+import os
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,13 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError, YAMLError
 
+from crowd_sim.config.code import EVERY_FIELD, check_code
+from crowd_sim.config.places import KEY, found_from, look_up, put
 from crowd_sim.config.run import RunConfig
 from crowd_sim.errors import InputError
 
-_OWN_KEYS = ("versions", "fingerprint", "lineage", "weights")
+_OWN_KEYS = ("versions", "fingerprint", "lineage", "weights", KEY)
+"""What a run's or a sweep's folder says in its config.yaml besides the configuration."""
 
 
 def load_content(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
@@ -35,13 +39,62 @@ def load_content(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, A
     return {str(key): value for key, value in resolved.items() if key not in _OWN_KEYS}  # type: ignore[union-attr]
 
 
-def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
-    """A run's configuration from a YAML file and dotted overrides.
+def load_config(
+    path: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    handed_over: bool = False,
+    trust: bool = False,
+    fields: Collection[str] = EVERY_FIELD,
+) -> RunConfig:
+    """A run's configuration from a YAML file and dotted overrides; the user-defined strategies that it names are loaded.
+
+    Args:
+        path: of the file. Relative paths in the config.yaml of a run's folder are looked for from where they were given.
+        overrides: such as ``crowd.n_workers=1000``.
+        handed_over: whether the file is of a run's folder, and so may name only what the overrides name again; one that a
+            run has written is so in any case.
+        trust: whether it may name anything.
+        fields: where strategies are named that are needed; others are not loaded.
 
     Raises:
         InputError: the first thing that is wrong, in one line.
     """
-    return RunConfig.parse(load_content(path, overrides))
+    content = load_content(path, overrides)
+    RunConfig.parse(content)  # what is wrong is told as it was given
+    check_content(path, content, overrides, handed_over=handed_over, trust=trust, fields=fields)
+    base = Path(path).parent / str(_read(path).get(KEY, os.curdir))
+    found = found_from(base, content, _content_of(overrides)) if KEY in _read(path) else {}
+    given = {field: look_up(content, field) for field in found}
+    for field, place in found.items():
+        put(content, field, place)
+    config = RunConfig.parse(content)
+    return config.given_as(given, base) if given else config
+
+
+def check_content(
+    path: str | Path,
+    content: Mapping[str, Any],
+    overrides: Sequence[str],
+    *,
+    handed_over: bool = False,
+    trust: bool = False,
+    fields: Collection[str] = EVERY_FIELD,
+) -> None:
+    """Load the user-defined strategies that a file names; the arguments are those of `load_config`.
+
+    Raises:
+        InputError: one that may not or cannot be loaded.
+    """
+    recorded = handed_over or any(key in _read(path) for key in _OWN_KEYS)
+    check_code(content, _content_of(overrides), handed_over=recorded, trust=trust, fields=fields)
+
+
+def _content_of(overrides: Sequence[str]) -> dict[str, Any]:
+    content = OmegaConf.create({})
+    for override in overrides:
+        content = _changed(content, override)
+    return OmegaConf.to_container(content)  # type: ignore[return-value]
 
 
 def _read(path: str | Path) -> DictConfig:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Self, get_args
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, PrivateAttr, ValidationError
 
 from crowd_sim.config.actors import ActorsConfig
 from crowd_sim.config.checks import check_llm
 from crowd_sim.config.crowd import CrowdConfig
+from crowd_sim.config.places import KEY, put, relative_paths, seen_from
 from crowd_sim.config.strict import Strict
 from crowd_sim.config.task import LLM_SOURCES, LlmConfig
 from crowd_sim.config.tournament import TournamentConfig
@@ -27,6 +29,9 @@ class RunConfig(Strict):
     valuation: ValuationConfig = ValuationConfig()
     actors: ActorsConfig = ActorsConfig()
     llm: LlmConfig | None = None
+
+    _given: dict[str, str] = PrivateAttr(default_factory=dict)
+    _base: Path | None = PrivateAttr(default=None)
 
     @classmethod
     def parse(cls, content: dict[str, Any]) -> Self:
@@ -63,13 +68,35 @@ class RunConfig(Strict):
             raise ValueError("a configuration without a section llm")
         return self.llm
 
+    def given_as(self, paths: dict[str, str], base: Path) -> Self:
+        """The same, remembering how paths that were found elsewhere were given, by field, and from which folder."""
+        self._given, self._base = paths, base
+        return self
+
+    def as_given(self) -> Self:
+        """The configuration with all paths as they were given: what is told of a run does not depend on where it went on."""
+        return type(self).parse(self._as_given(self.model_dump())) if self._given else self
+
+    def recorded(self, folder: Path) -> dict[str, Any]:
+        """What a run's folder says of its configuration: paths as they were given, and where from (`working_folder`)."""
+        content = self._as_given(self.model_dump(mode="json"))
+        if any(relative_paths(content)):
+            content[KEY] = seen_from(folder, self._base or Path.cwd())
+        return content
+
+    def _as_given(self, content: dict[str, Any]) -> dict[str, Any]:
+        for field, path in self._given.items():
+            put(content, field, path)
+        return content
+
     def determinants(self) -> dict[str, Any]:
         """What results depend on: everything but the actors and whether a merged model is written."""
         # what a field says by its default, or has nothing to say of, must not change the fingerprints of older folders
         unsaid = {"behaviour"} if self.crowd.behaviour == CrowdConfig.model_fields["behaviour"].default else set()
         if self.llm is None:
-            return self.model_dump(mode="json", exclude={"actors": True, "llm": True, "crowd": unsaid | {"target"}})
-        content = self.model_dump(mode="json", exclude={"actors": True, "crowd": unsaid})
+            content = self.model_dump(mode="json", exclude={"actors": True, "llm": True, "crowd": unsaid | {"target"}})
+            return self._as_given(content)
+        content = self._as_given(self.model_dump(mode="json", exclude={"actors": True, "crowd": unsaid}))
         # what is written besides changes no result; as if it were not asked for, and not left out: older folders have it
         content["llm"]["merged_model"] = False
         return content

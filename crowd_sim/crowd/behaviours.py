@@ -1,6 +1,6 @@
 """Behaviours: what workers contribute to a round instead of their vectors.
 
-A behaviour of one's own is a function, named in `crowd.behaviour` as ``package.module:Name``. It is called where the workers
+A user-defined behaviour is a function, named in `crowd.behaviour` as ``package.module:Name``. It is called where the workers
 are, in the process that holds their shard, once per `Worker`:
 
     def lazy(worker):
@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from crowd_sim.errors import InputError, StrategyError
 from crowd_sim.random import Purpose, generator, uniforms_of_chunks
-from crowd_sim.user_defined import load_object
+from crowd_sim.user_defined import resolve_in
 
 Behaviour = Callable[[Any], NDArray[np.float64]]
 """`Worker` → float64[d], or, marked by `per_shard`, `Members` → float64[m, d]."""
@@ -108,9 +108,12 @@ def contributions(name: str, members: Members) -> NDArray[np.float64]:
 
     Raises:
         StrategyError: the behaviour raised; with its traceback.
-        InputError: it returned something else than finite numbers in the right shape.
+        InputError: nothing of that name can be loaded, or it returned something else than finite numbers in the right shape.
     """
-    behaviour = BEHAVIOURS[name] if name in BEHAVIOURS else load_object(name)
+    try:
+        behaviour = resolve_in(BEHAVIOURS, name)
+    except ValueError as error:
+        raise InputError("crowd.behaviour", name, str(error)) from None
     if not getattr(behaviour, "per_shard", False):
         return _one_by_one(name, behaviour, members)
     try:

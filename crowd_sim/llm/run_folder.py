@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -51,7 +51,7 @@ def open_llm_run(folder: Path, config: RunConfig, contributions: Contributions, 
     """
     print_of = llm_fingerprint(config, contributions)
     with alone(folder / RUN, partial(_check, folder, print_of, weights)):
-        write_config(folder, {**config.model_dump(mode="json"), "weights": weights}, print_of)
+        write_config(folder, {**config.recorded(folder), "weights": weights}, print_of)
         yield print_of
 
 
@@ -77,14 +77,24 @@ def write_llm_run(folder: Path, outcome: LlmOutcome, print_of: str) -> None:
         ("outputs", outputs_table),
     ):
         write_table(folder / f"{name}.parquet", table(outcome))
-    spec = learner_spec(outcome.config)
+    told = _as_given(outcome)
+    spec = learner_spec(told.config)
     for run, adapter in enumerate(outcome.models):
         own = folder / "adapter" / f"run-{run}"
         save_adapter(own, adapter, spec.lora, public_name(spec.model))
-        write_text(own / "README.md", model_card(outcome, run, print_of))
+        write_text(own / "README.md", model_card(told, run, print_of))
     if outcome.config.lora.merged_model:
         _write_merged(folder / "merged", outcome)
-    write_json(folder / "summary.json", summary(outcome, print_of))
+    write_json(folder / "summary.json", summary(told, print_of))
+
+
+def _as_given(outcome: LlmOutcome) -> LlmOutcome:
+    """The outcome as the folder in which the run was begun would have it told."""
+    config, facts = outcome.config.as_given(), outcome.facts
+    here, given = outcome.config.lora.phi.model, config.lora.phi.model
+    if here is not None and given is not None:
+        facts = replace(facts, phi=facts.phi.replace(here, given))
+    return replace(outcome, config=config, facts=facts)
 
 
 def _write_merged(folder: Path, outcome: LlmOutcome) -> None:

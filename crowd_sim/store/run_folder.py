@@ -59,7 +59,7 @@ def open_run(folder: Path, config: RunConfig, population: Population, accept_cha
         if opening.handed_over is not None:
             (folder / "summary.json").unlink(missing_ok=True)  # the run is no longer complete
             Checkpoints(folder, opening.print_of).write(opening.handed_over)
-        content = config.model_dump(mode="json")
+        content = config.recorded(folder)
         lineage = {"lineage": opening.lineage} if opening.lineage else {}
         write_config(folder, {**content, **lineage}, opening.print_of)
         yield opening.print_of
@@ -97,7 +97,7 @@ def _with_lineage(own: str, lineage: _Lineage) -> str:
 
 def _changed(folder: Path, config: RunConfig, before: dict[str, Any], own: str, lineage: _Lineage) -> _Opening:
     """The last checkpoint of the configuration before, to be handed over to this one."""
-    now = config.model_dump(mode="json")
+    now = config.recorded(folder)
     for field in ("seed", "runs", "crowd", "tournament.reward"):
         if _at(before, field) != _at(now, field):
             allowed = "cannot be changed: the state to go on with depends on it; choose another folder with --out"

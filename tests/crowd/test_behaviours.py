@@ -77,3 +77,9 @@ def test_a_bug_is_told_with_its_place_and_traceback(called):
 def test_what_cannot_be_summed_is_refused(behaviour, says, called):
     with np.errstate(divide="ignore", invalid="ignore"), pytest.raises(InputError, match=says):
         called(behaviour)
+
+
+@pytest.mark.parametrize("name", ["nobody", "no.such_module:f", "os:system"])
+def test_a_name_that_stands_for_nothing_is_refused(name):
+    with pytest.raises(InputError, match=rf"^crowd\.behaviour = '{name}': "):
+        contributions(name, members())

@@ -73,7 +73,7 @@ def test_a_damaged_checkpoint_is_set_aside(damage, which, resumed, folder, expec
         damage(folder / "out" / "checkpoints" / checkpoints(folder)[i])
     for name in ("rounds.parquet", "workers.parquet"):
         damage(folder / "out" / name)
-    assert call(["run", "--resume", "out", *IN_PROCESS]) == 0
+    assert call(["run", "--resume", "out", "--trust", *IN_PROCESS]) == 0
     assert tables(folder / "out") == expected
     assert read_status(folder / "out").resumed_from == resumed
     assert sum(name.endswith(".damaged") for name in checkpoints(folder)) == len(which)
@@ -129,7 +129,7 @@ def test_a_driver_killed_with_9_is_resumed(folder, capsys):
     assert read_status(folder / "out").state == "dead"
     assert call(["status", "out"]) == 0
     assert "ended without a word" in capsys.readouterr().out
-    assert call(["run", "--resume", "out", *IN_PROCESS]) == 0
+    assert call(["run", "--resume", "out", "--trust", *IN_PROCESS]) == 0
     assert tables(folder / "out") == tables(folder / "whole")
     assert read_status(folder / "out").resumed_from >= 2
 
@@ -162,18 +162,18 @@ def test_ctrl_c_on_ray_leaves_no_process_and_a_run_that_goes_on(folder):
 
 def test_changes_are_refused_unless_told(folder, capsys):
     assert call(arguments(*IN_PROCESS)) == 0
-    longer = ["run", "--resume", "out", "tournament.rounds=15", *IN_PROCESS]
+    longer = ["run", "--resume", "out", "--trust", "tournament.rounds=15", *IN_PROCESS]
     assert call(longer) == 2
     assert "results of another configuration" in capsys.readouterr().err
     for change, says in (("tournament.rounds=11", "at least 12"), ("seed=4", "seed: cannot be changed")):
-        assert call(["run", "--resume", "out", change, "--accept-changes", *IN_PROCESS]) == 2
+        assert call(["run", "--resume", "out", "--trust", change, "--accept-changes", *IN_PROCESS]) == 2
         assert says in capsys.readouterr().err
     assert call([*longer, "--accept-changes"]) == 0
     assert read_status(folder / "out").resumed_from == 12
     lineage = yaml.safe_load(Path("out", "config.yaml").read_text())["lineage"]
     assert [step["round"] for step in lineage] == [12]
     # it goes on as it was told, and is no folder of the configuration alone
-    assert call(["run", "--resume", "out", *IN_PROCESS]) == 0
+    assert call(["run", "--resume", "out", "--trust", *IN_PROCESS]) == 0
     assert call(arguments("tournament.rounds=15", *IN_PROCESS)) == 0
     assert call(arguments(*IN_PROCESS)) == 2
 
@@ -183,10 +183,10 @@ def test_a_refused_command_changes_nothing_in_the_folder_of_a_run_that_is_alive(
     before = snapshot(folder / "out")
     with lock(folder / "out" / RUN):
         for more in (["tournament.rounds=15", "--accept-changes"], ["actors.crowd.number=1"]):
-            assert call(["run", "--resume", "out", *more, *IN_PROCESS]) == 2
+            assert call(["run", "--resume", "out", "--trust", *more, *IN_PROCESS]) == 2
             check_line(capsys.readouterr().err, ["must be a folder in which nobody is at work"])
         with pytest.raises(InputError, match="nobody is at work"):
-            crowd_sim.run(crowd_sim.load_config("out/config.yaml", ["actors.crowd.number=1"]), "out")
+            crowd_sim.run(crowd_sim.load_config("out/config.yaml", ["actors.crowd.number=1"], trust=True), "out")
     assert snapshot(folder / "out") == before
 
 
@@ -225,10 +225,10 @@ def test_checkpoints_that_cannot_be_used_are_set_aside_and_new_ones_kept(folder,
         patch.setattr(Checkpointer, "after_round", killed)
         patch.setattr(Checkpointer, "stopped", lambda *_: None)
         with pytest.raises(ZeroDivisionError):
-            main(["run", "--resume", "out", *IN_PROCESS])
+            main(["run", "--resume", "out", "--trust", *IN_PROCESS])
     assert seen[0] == (1, aside)
     assert checkpoints(folder) == ["round-00000004.checkpoint", "round-00000006.checkpoint", *aside]
-    assert call(["run", "--resume", "out", *IN_PROCESS]) == 0
+    assert call(["run", "--resume", "out", "--trust", *IN_PROCESS]) == 0
     assert read_status(folder / "out").resumed_from == 6
     assert tables(folder / "out") == expected
     log = [json.loads(line) for line in Path("out", "log.jsonl").read_text().splitlines()]
@@ -257,7 +257,7 @@ def test_status_of_a_dead_run_looks_where_it_goes_on(folder, capsys):
     assert "last checkpoint: round 10" in told
     assert told[-1] == "`crowd-sim run --resume out` goes on from round 10"
     assert snapshot(folder) == before
-    assert call(["run", "--resume", "out", *IN_PROCESS]) == 0
+    assert call(["run", "--resume", "out", "--trust", *IN_PROCESS]) == 0
     assert read_status(folder / "out").resumed_from == 10
 
 

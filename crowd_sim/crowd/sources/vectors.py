@@ -1,4 +1,4 @@
-"""Workers from a file of one's own: CSV or Parquet, a row per worker, a column per feature."""
+"""Workers from a file of vectors: CSV or Parquet, a row per worker, a column per feature."""
 
 from __future__ import annotations
 
