@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import ray
 from numpy.typing import NDArray
-from ray.util.placement_group import PlacementGroup
 from threadpoolctl import threadpool_limits
 
 from crowd_sim.actors.placement import bundle_options
@@ -56,15 +55,13 @@ class RayEvaluators:
     depends on nothing else in the call (see `Game`).
     """
 
-    def __init__(
-        self, games: Sequence[Game], actors: ActorsConfig, measures: RunMetrics, group: PlacementGroup | None = None
-    ) -> None:
+    def __init__(self, games: Sequence[Game], actors: ActorsConfig, measures: RunMetrics) -> None:
         # held here as long as an evaluator may have to start anew
         held = ray.put(list(games))
         host = ray.remote(ShapleyEvaluator)
 
         def make(evaluator: int) -> Any:
-            return host.options(**bundle_options(actors, "evaluators", evaluator, group)).remote(held)
+            return host.options(**bundle_options(actors, "evaluators", evaluator)).remote(held)
 
         self.pool = Pool("evaluator", make, actors.evaluators.number, actors.failures, measures)
         self._coalitions_per_call = 1  # nobody knows yet whether one takes a microsecond or an hour

@@ -31,12 +31,12 @@ from crowd_sim.actors.failure import PATIENCE, QUARANTINE
 from crowd_sim.actors.failure import Failure as Kind
 from crowd_sim.actors.placement import SECONDS_BETWEEN_LINES, fitting, lack_of_room, options_of
 from crowd_sim.actors.run_metrics import RunMetrics
-from crowd_sim.config import CrowdConfig, FailureConfig, SweepWorkers
-from crowd_sim.crowd.population import Population
+from crowd_sim.config import FailureConfig, RunConfig, SweepWorkers
 from crowd_sim.errors import ClusterError, InputError
-from crowd_sim.participants import population_key
 from crowd_sim.sweep.batch import BatchResult, Failure, run_batch
 from crowd_sim.sweep.plan import Sweep
+from crowd_sim.tasks.base import Task
+from crowd_sim.tasks.load import task_key
 
 _POLL = 5.0
 _AHEAD = 2
@@ -60,7 +60,7 @@ class _Work:
 def run_batches_on_ray(
     plan: Sweep,
     batches: Iterator[NDArray[np.int64]],
-    people: Callable[[CrowdConfig], Population],
+    tasks: Callable[[RunConfig], Task],
     with_workers: bool,
     measures: RunMetrics,
 ) -> Iterator[list[BatchResult]]:
@@ -75,7 +75,7 @@ def run_batches_on_ray(
     pool, limits = plan.first.actors.sweep, plan.first.actors.failures
     room = _Room(pool, limits.start + plan.first.actors.wait)
     task = ray.remote(_run).options(**options_of(pool), max_retries=0, num_returns="streaming")
-    held_plan, held_people = ray.put(plan), _Held(people)
+    held_plan, held_task = ray.put(plan), _Held(tasks)
     again: deque[_Work] = deque()
     running: dict[Any, _Work] = {}
     looked, places, last_arrival = float("-inf"), 1, time.monotonic()
@@ -83,8 +83,8 @@ def run_batches_on_ray(
         if time.monotonic() - looked > _POLL:
             looked, places = time.monotonic(), fitting(pool)
         while len(running) < _AHEAD * max(1, places) and (work := _next(again, batches)) is not None:
-            crowd = plan.points[int(work.numbers[0])].config.crowd
-            running[task.remote(held_plan, work.numbers, held_people.of(crowd), with_workers)] = work
+            first = plan.points[int(work.numbers[0])].config
+            running[task.remote(held_plan, work.numbers, held_task.of(first), with_workers)] = work
         measures.queued("sweep", len(running))
         if not running:
             return
@@ -160,17 +160,17 @@ class _Room:
 
 
 class _Held:
-    """People in the object store: batches of the same people follow each other, so one copy is enough."""
+    """A task in the object store: batches of the same crowd follow each other, so one copy is enough."""
 
-    def __init__(self, people: Callable[[CrowdConfig], Population]) -> None:
-        self._people = people
+    def __init__(self, tasks: Callable[[RunConfig], Task]) -> None:
+        self._tasks = tasks
         self._key: object = None
         self._ref: Any = None
 
-    def of(self, crowd: CrowdConfig) -> Any:
-        """A reference to the people of a crowd."""
-        if population_key(crowd) != self._key:
-            self._key, self._ref = population_key(crowd), ray.put(self._people(crowd))
+    def of(self, config: RunConfig) -> Any:
+        """A reference to a configuration's task."""
+        if task_key(config) != self._key:
+            self._key, self._ref = task_key(config), ray.put(self._tasks(config))
         return self._ref
 
 

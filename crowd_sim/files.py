@@ -16,7 +16,6 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from crowd_sim.crowd.population import Population
 from crowd_sim.errors import InputError, StorageError
 
 if TYPE_CHECKING:  # importing it costs half a second, and a run's tables are its last work
@@ -27,12 +26,11 @@ _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # s3://…, as pathlib leav
 _VERSIONS = ("crowd-sim", "numpy", "scipy", "numba", "pandas", "pyarrow")
 
 
-def fingerprint(determinants: Mapping[str, Any], population: Population | None = None) -> str:
-    """SHA-256 of what results depend on: the configuration without its actors, and the people."""
+def fingerprint(determinants: Mapping[str, Any], identity: Iterable[bytes] = ()) -> str:
+    """SHA-256 of what results depend on: the configuration without its actors, and what tells the crowd."""
     digest = hashlib.sha256(json.dumps(determinants, sort_keys=True).encode())
-    if population is not None:
-        for piece in population.identity():
-            digest.update(piece)
+    for piece in identity:
+        digest.update(piece)
     return digest.hexdigest()
 
 

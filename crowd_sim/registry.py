@@ -20,8 +20,8 @@ from crowd_sim.errors import InputError, StrategyError
 from crowd_sim.scores import SCORES
 from crowd_sim.tournament.grouping import GROUPINGS
 from crowd_sim.tournament.groups import Groups
-from crowd_sim.tournament.played import Played
 from crowd_sim.tournament.rewards import REWARDS
+from crowd_sim.tournament.state import Round
 from crowd_sim.tournament.streams import RoundStreams
 from crowd_sim.user_defined import load_object
 from crowd_sim.valuation import METHODS
@@ -105,7 +105,7 @@ def _score(name: str, function: _Function, x: NDArray[np.float64], target: NDArr
 
 
 def _reward(
-    name: str, function: _Function, points: NDArray[np.float64], memory: Any, played: Played
+    name: str, function: _Function, points: NDArray[np.float64], memory: Any, played: Round
 ) -> tuple[NDArray[np.float64], Any]:
     where = f"round {played.round}"
     given = _called("reward", name, where, function, points, memory, played)

@@ -12,12 +12,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from crowd_sim.config import RunConfig, ValuationConfig
-from crowd_sim.crowd.population import Population
 from crowd_sim.host import Evaluators
-from crowd_sim.participants import participants_of
 from crowd_sim.progress import Progress
-from crowd_sim.registry import strategy
-from crowd_sim.valuation import AveragingGame, ShapleyResult, shapley_many
+from crowd_sim.tasks.base import OpenTask
+from crowd_sim.valuation import AveragingGame, Game, ShapleyResult, shapley_many
 from crowd_sim.valuation.request import ListEvaluate
 
 
@@ -59,32 +57,28 @@ _Key = tuple[str, str, int, int]
 class GamePlan:
     """All different games of some configurations."""
 
-    games: list[AveragingGame]
+    games: list[Game]
     sets: dict[_Key, GameSet]
 
 
-def plan_games(configs: Sequence[RunConfig], population: Population) -> GamePlan:
+def plan_games(configs: Sequence[RunConfig], task: OpenTask) -> GamePlan:
     """Find the different games; none for configurations whose method is `none`."""
-    wanted: dict[_Key, tuple[RunConfig, dict[str, None]]] = {}
+    wanted: dict[_Key, dict[str, RunConfig]] = {}
     for config in configs:
         if config.valuation.method != "none":
             for run in range(config.runs):
-                _, scores = wanted.setdefault(_key(config, run), (config, {}))
-                scores[config.tournament.score] = None
-    people = {}
-    for config in sorted(configs, key=lambda c: c.runs):  # the one with most runs has the others' people too
-        people[_key(config, 0)] = participants_of([config], population)
-    games: list[AveragingGame] = []
+                scores = wanted.setdefault(_key(config, run), {})
+                scores.setdefault(config.tournament.score, config)
+    players = {}
+    for config in sorted(configs, key=lambda c: c.runs):  # the one with most runs has the others' players too
+        players[_key(config, 0)] = task.players(config)
+    games: list[Game] = []
     sets: dict[_Key, GameSet] = {}
-    for key, (config, scores) in wanted.items():
-        run = key[-1]
-        workers, targets = people[_key(config, 0)]
-        vectors, target = population.vectors[workers[run]], population.vectors[targets[run]]
+    for key, scores in wanted.items():
+        run, first = key[-1], next(iter(scores.values()))
         numbers = range(len(games), len(games) + len(scores))
-        games += [
-            AveragingGame(vectors, target, score=strategy("score", name) if ":" in name else name) for name in scores
-        ]
-        sets[key] = GameSet(config.seed, run, config.valuation, tuple(scores), numbers)
+        games += [task.game(players[_key(first, 0)], run, config) for config in scores.values()]
+        sets[key] = GameSet(first.seed, run, first.valuation, tuple(scores), numbers)
     return GamePlan(games, sets)
 
 
@@ -104,7 +98,9 @@ def value_games(plan: GamePlan, evaluators: Evaluators, progress: Progress) -> V
             evaluate=ListEvaluate(partial(evaluators.utilities, games.numbers)),
         )
         accurate = value(method=games.valuation.method, budget=games.valuation.budget)
-        budget = games.valuation.kernel_shap_budget
+        # the paper's estimate is of its averaging games; another game is too dear to be valued twice
+        averages = all(isinstance(plan.games[number], AveragingGame) for number in games.numbers)
+        budget = games.valuation.kernel_shap_budget if averages else 0
         paper = value(method="kernel_shap", budget=budget) if budget else [None] * len(accurate)
         for score, a, p in zip(games.scores, accurate, paper, strict=True):
             values[key, score] = Valued(a, p)
@@ -122,4 +118,7 @@ def values_of(config: RunConfig, values: Values) -> list[Valued]:
 
 
 def _key(config: RunConfig, run: int) -> _Key:
-    return config.crowd.model_dump_json(), config.valuation.model_dump_json(), config.seed, run
+    crowd = config.crowd.model_dump_json()
+    # what is learned by retraining depends on how it is trained, and the section `task` says that
+    learned = "" if config.task.kind == "vector" else config.task.model_dump_json()
+    return crowd + learned, config.valuation.model_dump_json(), config.seed, run

@@ -9,7 +9,7 @@ from crowd_sim.engine import simulate
 from crowd_sim.host import InProcess
 from crowd_sim.participants import load_population, participants_of
 from crowd_sim.random import Purpose
-from crowd_sim.store.tables import rounds_table, summary, workers_table
+from crowd_sim.tables import rounds_table, summary, workers_table
 from crowd_sim.tournament.grouping import GROUPINGS
 from crowd_sim.tournament.streams import RoundStreams
 

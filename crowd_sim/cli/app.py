@@ -61,9 +61,7 @@ def run(
     ] = None,
     accept_changes: Annotated[
         bool,
-        typer.Option(
-            "--accept-changes", help="Go on from the last checkpoint with a changed configuration; not of an LLM run."
-        ),
+        typer.Option("--accept-changes", help="Go on from the last checkpoint with a changed configuration."),
     ] = False,
 ) -> None:
     """Simulate a configuration's runs and value their workers; given again, a run goes on from its last checkpoint.
@@ -88,18 +86,6 @@ def run(
         raise InputError("Missing argument 'CONFIGURATION'", None, allowed)
     config = load_config(configuration, overrides or [])
     console = Console()
-    if config.llm is not None:
-        if accept_changes:
-            allowed = (
-                "must be left out with a section llm: an LLM run goes on with the configuration that it was begun with"
-            )
-            raise InputError("--accept-changes", None, allowed)
-        from crowd_sim.cli.llm_run import llm_table, run_llm
-
-        tuned = run_llm(config, configuration.stem, out, ray_address, console)
-        console.print(llm_table(tuned))
-        _say(f"{tuned.folder}: tables, adapter, report.html and figures")
-        return
     finished = run_config(config, configuration.stem, out, ray_address, console, accept_changes)
     console.print(outcome_table(finished))
     figures = ", ".join(path.name for path in sorted((finished.folder / "figures").glob("*.png")))

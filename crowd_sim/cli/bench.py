@@ -26,6 +26,7 @@ from crowd_sim.participants import load_population
 from crowd_sim.sweep.batch import run_batch
 from crowd_sim.sweep.partition import batches
 from crowd_sim.sweep.plan import Sweep
+from crowd_sim.tasks.load import load_task
 
 ACCURATE_BUDGET = 2_000
 """Evaluations at which errors are well below 0.02: `valuation_bars` has 16 workers at 1,600 and 75 at 750."""
@@ -86,18 +87,18 @@ def _plain_seconds(sweep: Sweep, n_workers: int, n_runs: int) -> float:
 
 def _alone_seconds(sweep: Sweep) -> float:
     by_score = {point.config.tournament.score: point.config for point in sweep.points}
-    population = load_population(sweep.first.crowd)
+    task = load_task(sweep.first)
     for config in by_score.values():  # compiled code is loaded, and people are read, before the clock starts
-        simulate([config.model_copy(update={"runs": 1})], population, InProcess())
+        simulate([config.model_copy(update={"runs": 1})], task, InProcess())
     start = time.perf_counter()
     for config in by_score.values():
-        simulate([config], population, InProcess())
+        simulate([config], task, InProcess())
     return (time.perf_counter() - start) / sum(config.runs for config in by_score.values())
 
 
 def _sweep_seconds(sweep: Sweep) -> float:
-    population = load_population(sweep.first.crowd)
+    task = load_task(sweep.first)
     start = time.perf_counter()
     for batch in batches(sweep, sweep.first.actors.sweep.max_runs):
-        run_batch(sweep, batch, population, with_workers=False)
+        run_batch(sweep, batch, task, with_workers=False)
     return (time.perf_counter() - start) / sum(point.config.runs for point in sweep.points)

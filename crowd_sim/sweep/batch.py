@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from crowd_sim.crowd.population import Population
-from crowd_sim.engine import Outcome, simulate
+from crowd_sim.engine import simulate
 from crowd_sim.host import InProcess
-from crowd_sim.store.tables import point_metrics, workers_table
+from crowd_sim.outcome import Outcome
 from crowd_sim.sweep.plan import Point, Sweep
+from crowd_sim.tables import point_metrics, workers_table
+from crowd_sim.tasks.base import Task
 
 
 @dataclass(frozen=True)
@@ -49,26 +50,24 @@ class BatchResult:
     workers: tuple[pd.DataFrame, ...]
 
 
-def run_batch(plan: Sweep, numbers: NDArray[np.int64], population: Population, with_workers: bool) -> BatchResult:
+def run_batch(plan: Sweep, numbers: NDArray[np.int64], task: Task, with_workers: bool) -> BatchResult:
     """Simulate and value a batch of points, int64[m], of the same people in this process."""
     failures: list[Failure] = []
-    outcomes = list(_outcomes(plan, numbers.tolist(), population, failures))
+    outcomes = list(_outcomes(plan, numbers.tolist(), task, failures))
     rows = [point_metrics(outcome) for _, outcome in outcomes]
     return BatchResult(
         points=np.array([point.index for point, _ in outcomes], dtype=np.int64),
         metrics={name: np.array([row[name] for row in rows]) for name in rows[0]} if rows else {},
         failures=tuple(failures),
-        workers=tuple(_sample(point, outcome, population) for point, outcome in outcomes if with_workers),
+        workers=tuple(_sample(point, outcome) for point, outcome in outcomes if with_workers),
     )
 
 
-def _outcomes(
-    plan: Sweep, numbers: list[int], population: Population, failures: list[Failure]
-) -> Iterator[tuple[Point, Outcome]]:
+def _outcomes(plan: Sweep, numbers: list[int], task: Task, failures: list[Failure]) -> Iterator[tuple[Point, Outcome]]:
     """The outcomes of the points that have one; what a batch raises is traced to its points by halving it."""
     try:
         points = [plan.points[number] for number in numbers]
-        found = list(zip(points, simulate([point.config for point in points], population, InProcess()), strict=True))
+        found = list(zip(points, simulate([point.config for point in points], task, InProcess()), strict=True))
     except Exception as error:  # a user's code may raise anything; the other points go on
         if len(numbers) == 1:
             failures.append(Failure(numbers[0], _line(error), "".join(traceback.format_exception(error))))
@@ -78,14 +77,14 @@ def _outcomes(
         yield from found
     else:
         half = len(numbers) // 2
-        yield from _outcomes(plan, numbers[:half], population, failures)
-        yield from _outcomes(plan, numbers[half:], population, failures)
+        yield from _outcomes(plan, numbers[:half], task, failures)
+        yield from _outcomes(plan, numbers[half:], task, failures)
 
 
 def _line(error: BaseException) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())
 
 
-def _sample(point: Point, outcome: Outcome, population: Population) -> pd.DataFrame:
-    table = workers_table(outcome, population, slice(0, 1))
+def _sample(point: Point, outcome: Outcome) -> pd.DataFrame:
+    table = workers_table(outcome, slice(0, 1))
     return table.assign(point=point.index, **point.columns)

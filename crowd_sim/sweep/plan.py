@@ -87,8 +87,6 @@ class Sweep:
         n_points = math.prod(map(len, fields.values()))
         if n_points > _MOST_POINTS:
             raise InputError("sweep", None, f"has {n_points:,} points, must have at most {_MOST_POINTS:,}")
-        if base.get("llm") is not None or any(field.split(".")[0] == "llm" for field in fields):
-            raise InputError("llm", None, "must be left out of a sweep: its points are runs without a section llm")
         for swept in _to_check(fields):
             _checked(base, swept)
         return cls(base, fields)

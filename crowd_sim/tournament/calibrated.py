@@ -39,7 +39,7 @@ from numpy.typing import NDArray
 
 from crowd_sim.tournament.kernel_ridge import Fit, arc, fit_scores
 from crowd_sim.tournament.mixture_weights import Rounds, compositions, remember, scores
-from crowd_sim.tournament.played import Played
+from crowd_sim.tournament.state import Round
 
 SPREAD = 0.1
 """Standard deviation of the points' logarithms."""
@@ -62,9 +62,7 @@ _BLOCK = 4096
 """Workers whose compositions are in memory at a time."""
 
 
-def calibrated(
-    points: NDArray[np.float64], memory: Rounds | None, played: Played
-) -> tuple[NDArray[np.float64], Rounds]:
+def calibrated(points: NDArray[np.float64], memory: Rounds | None, played: Round) -> tuple[NDArray[np.float64], Rounds]:
     """Points by what each worker is estimated to add to a coalition; see the module.
 
     Every run is fitted by itself, so none depends on which are beside it. A run whose scores tell nothing apart keeps its

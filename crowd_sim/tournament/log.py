@@ -1,17 +1,18 @@
-"""What happened to B runs, round by round, and a course: the history so far with the state it has led to."""
+"""What happened to B runs, round by round, and the log of a tournament on its way."""
 
 from __future__ import annotations
 
 import pickle
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from crowd_sim.scores import l2
-from crowd_sim.tournament.round import Rules, State
-from crowd_sim.tournament.selection import Selection
+from crowd_sim.tournament.learner import Note
+from crowd_sim.tournament.round import Rules
+from crowd_sim.tournament.state import Round, State
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,9 @@ class History:
         accepted, mistakes: bool[R, B].
         winners: int64[R, B], the group whose candidate became the model, −1 where none did.
         points: float64[B, n], at the end.
+        models: the learner's own, of B runs, at the end.
+        observed: float64[B, n], the points of every mechanism that watched, by name.
+        notes: what the learner had to say.
     """
 
     distances: NDArray[np.float64]
@@ -34,79 +38,96 @@ class History:
     mistakes: NDArray[np.bool_]
     winners: NDArray[np.int64]
     points: NDArray[np.float64]
+    models: Any
+    observed: Mapping[str, NDArray[np.float64]]
+    notes: tuple[Note, ...]
 
     def of(self, runs: slice) -> History:
         """The history of some of the runs."""
-        rows = {field.name: getattr(self, field.name)[:, runs] for field in fields(self) if field.name != "points"}
-        return History(**rows, points=self.points[runs])
+        whole = ("points", "models", "observed", "notes")
+        rows = {field.name: getattr(self, field.name)[:, runs] for field in fields(self) if field.name not in whole}
+        observed = {name: points[runs] for name, points in self.observed.items()}
+        return History(**rows, points=self.points[runs], models=self.models[runs], observed=observed, notes=self.notes)
 
 
-class Course:
+class TournamentLog:
     """A tournament on its way: its rules, the state after some rounds, and the rows of its history so far.
 
     Attributes:
+        rules: of its rounds.
         state: after `state.round` rounds.
+        notes: what the learner had to say so far.
+        is_complete: whether the model after the last round is measured.
     """
 
-    def __init__(self, rules: Rules, state: State, rows: dict[str, NDArray[Any]] | None = None) -> None:
-        """Begin with `state`, which has come about as `rows` say (nothing yet, if there are none).
-
-        Args:
-            rules: of the rounds to come.
-            state: where they start.
-            rows: float64, bool or int64[r, B] of the r rounds so far, by their names in `History`.
-        """
+    def __init__(self, rules: Rules, state: State) -> None:
         self.rules = rules
-        n_runs = len(state.models)
+        self.state = state
+        self.notes: list[Note] = []
+        self.is_complete = False
+        n_runs = len(rules.seeds)
         # with room for all rounds: what is written once is never copied again
         self._rows: dict[str, NDArray[Any]] = {
-            "distances": np.empty((rules.rounds + 1, n_runs)),
-            "model_scores": np.empty((rules.rounds + 1, n_runs)),
-            "best_scores": np.empty((rules.rounds, n_runs)),
-            "accepted": np.empty((rules.rounds, n_runs), dtype=np.bool_),
-            "mistakes": np.empty((rules.rounds, n_runs), dtype=np.bool_),
-            "winners": np.empty((rules.rounds, n_runs), dtype=np.int64),
+            "distances": np.zeros((rules.rounds + 1, n_runs)),
+            "model_scores": np.zeros((rules.rounds + 1, n_runs)),
+            "best_scores": np.zeros((rules.rounds, n_runs)),
+            "accepted": np.zeros((rules.rounds, n_runs), dtype=np.bool_),
+            "mistakes": np.zeros((rules.rounds, n_runs), dtype=np.bool_),
+            "winners": np.zeros((rules.rounds, n_runs), dtype=np.int64),
         }
-        for name, known in (rows or {}).items():
-            self._rows[name][: len(known)] = known
-        self.state = state
-        self._note_model()
 
-    def advance(self, state: State, selection: Selection) -> None:
-        """Note the round that has led to `state`."""
+    def advance(self, state: State, played: Round, notes: Sequence[Note]) -> None:
+        """Note the round that has led to `state`, and what the learner says of it."""
         row = state.round - 1
-        self._rows["best_scores"][row] = selection.candidate_scores.max(axis=1)
-        self._rows["accepted"][row] = selection.accepted
-        self._rows["mistakes"][row] = selection.mistake
-        self._rows["winners"][row] = selection.winner
+        self._rows["best_scores"][row] = played.scores.candidates.max(axis=1)
+        self._rows["accepted"][row] = played.selection.winner >= 0
+        self._rows["mistakes"][row] = played.selection.mistake
+        self._rows["winners"][row] = played.selection.winner
         self.state = state
-        self._note_model()
+        self.notes += notes
 
-    def _note_model(self) -> None:
-        models, targets = self.state.models, self.rules.targets
-        self._rows["distances"][self.state.round] = -l2(models, targets)
-        self._rows["model_scores"][self.state.round] = self.rules.score(models, targets)
+    def measured(self, distances: NDArray[np.float64], scores: NDArray[np.float64]) -> None:
+        """Note distances and scores, float64[B] each, of the models as they are now."""
+        self._rows["distances"][self.state.round] = distances
+        self._rows["model_scores"][self.state.round] = scores
+        self.is_complete = self.state.round == self.rules.rounds
+
+    @property
+    def progress(self) -> int:
+        """Grows with everything that is noted."""
+        return self.state.round + len(self.notes)
 
     def history(self) -> History:
         """All of it, when the last round is over."""
-        return History(**self._rows, points=self.state.points)
+        observed = {name: account.points for name, account in self.state.observed.items()}
+        return History(
+            **self._rows,
+            points=self.state.points,
+            models=self.state.models,
+            observed=observed,
+            notes=tuple(self.notes),
+        )
 
     def pack(self) -> bytes:
         """All that `unpack` needs to go on from here."""
         done = self.state.round
         rows = {name: array[: done + (len(array) > self.rules.rounds)] for name, array in self._rows.items()}
         state = {field.name: getattr(self.state, field.name) for field in fields(State)}
-        return pickle.dumps((state, rows), protocol=pickle.HIGHEST_PROTOCOL)
+        return pickle.dumps((state, rows, self.notes, self.is_complete), protocol=pickle.HIGHEST_PROTOCOL)
 
     @classmethod
-    def unpack(cls, packed: bytes, rules: Rules) -> Course:
-        """The course that was packed, under the same rules.
+    def unpack(cls, packed: bytes, rules: Rules, n_workers: int) -> TournamentLog:
+        """The log that was packed, under the same rules.
 
         Raises:
-            ValueError: it is not of as many runs and coordinates, or further than these rules' last round.
+            ValueError: it is not of as many runs and workers, or further than these rules' last round.
         """
-        content, rows = pickle.loads(packed)
-        state = replace(State(**content))
-        if state.models.shape != rules.targets.shape or state.round > rules.rounds:
-            raise ValueError(f"packed after round {state.round} for models of shape {state.models.shape}")
-        return cls(rules, state, rows)
+        content, rows, notes, is_complete = pickle.loads(packed)
+        state = State(**content)
+        if state.points.shape != (len(rules.seeds), n_workers) or state.round > rules.rounds:
+            raise ValueError(f"packed after round {state.round} for points of shape {state.points.shape}")
+        log = cls(rules, state)
+        for name, known in rows.items():
+            log._rows[name][: len(known)] = known
+        log.notes, log.is_complete = list(notes), is_complete
+        return log

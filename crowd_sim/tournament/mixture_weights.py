@@ -17,11 +17,11 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from crowd_sim.tournament.played import Played
+from crowd_sim.tournament.state import Round
 
 
 @dataclass(frozen=True)
-class Round:
+class Remembered:
     """A round as it is remembered.
 
     Attributes:
@@ -53,10 +53,10 @@ class Rounds:
 
     step: NDArray[np.float64]
     before: NDArray[np.float64]
-    rounds: tuple[Round, ...]
+    rounds: tuple[Remembered, ...]
 
 
-def remember(memory: Rounds | None, played: Played, n_rounds: int) -> Rounds:
+def remember(memory: Rounds | None, played: Round, n_rounds: int) -> Rounds:
     """The memory with one more round, and without the oldest where there are more than `n_rounds`."""
     memory = memory or Rounds(played.step, np.zeros(played.weights.shape), ())
     rounds = (*memory.rounds, _round(played, memory.rounds[-1] if memory.rounds else None))
@@ -65,13 +65,13 @@ def remember(memory: Rounds | None, played: Played, n_rounds: int) -> Rounds:
     return Rounds(memory.step, _after(memory.before, rounds[0], memory.step), rounds[1:])
 
 
-def _round(played: Played, last: Round | None) -> Round:
+def _round(played: Round, last: Remembered | None) -> Remembered:
     n_groups = played.selection.candidate_scores.shape[1]
     same = last is not None and np.array_equal(last.weights, played.weights)
     weights = last.weights if last is not None and same else played.weights
     totals = np.zeros((len(weights), n_groups))
     _sum_groups(played.assignment, weights, totals)
-    return Round(
+    return Remembered(
         played.assignment.astype(np.min_scalar_type(n_groups - 1)),
         weights,
         totals,
@@ -81,7 +81,7 @@ def _round(played: Played, last: Round | None) -> Round:
     )
 
 
-def _after(before: NDArray[np.float64], oldest: Round, step: NDArray[np.float64]) -> NDArray[np.float64]:
+def _after(before: NDArray[np.float64], oldest: Remembered, step: NDArray[np.float64]) -> NDArray[np.float64]:
     after = before.copy()
     _advance(after, oldest.assignment, oldest.weights, oldest.totals, oldest.winner, step)
     return after

@@ -1,7 +1,7 @@
 """Reward mechanisms: what a round credits to the workers.
 
 A reward mechanism takes points float64[B, n], what it remembered of the rounds before (None in the first) and the round's
-`Played`, and returns the new points float64[B, n] and what it wants to remember. Points must stay non-negative: their squares
+`Round`, and returns the new points float64[B, n] and what it wants to remember. Points must stay non-negative: their squares
 weight the centroids.
 """
 
@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowd_sim.tournament.calibrated import calibrated
-from crowd_sim.tournament.played import Played, Reward
+from crowd_sim.tournament.state import Reward, Round
 
-__all__ = ["REWARDS", "Played", "Reward", "calibrated", "marginal", "rank"]
+__all__ = ["REWARDS", "Reward", "Round", "calibrated", "marginal", "rank"]
 
 
-def rank(points: NDArray[np.float64], memory: None, played: Played) -> tuple[NDArray[np.float64], None]:
+def rank(points: NDArray[np.float64], memory: None, played: Round) -> tuple[NDArray[np.float64], None]:
     """In a round that changed the model each member of the group at rank r (0 = first) earns K − r points.
 
     Source: Crowd-SFT (arXiv 2506.04063).
@@ -41,7 +41,7 @@ def _add(
 
 
 def marginal(
-    points: NDArray[np.float64], memory: NDArray[np.float64] | None, played: Played
+    points: NDArray[np.float64], memory: NDArray[np.float64] | None, played: Round
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Each member earns its candidate's score less the model's: points += candidate score − model score.
 

@@ -20,22 +20,22 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from crowd_sim.cli.llm_run import play
+from crowd_sim.llm.experiment import LlmOutcome
+from crowd_sim.llm.people import learner_spec, load_contributions
+from crowd_sim.llm.tournament import advance, start
 from numpy.typing import NDArray
 from rich.console import Console
 
-from crowd_sim.cli.llm_run import play
 from crowd_sim.cli.progress import shown
 from crowd_sim.config import RunConfig
 from crowd_sim.config.io import load_content
 from crowd_sim.crowd.sources.goemotions import PROMPT, find_neighbourhoods
 from crowd_sim.crowd.sources.neighbourhoods import read_neighbourhoods
-from crowd_sim.crowd.texts import Contributions, Example
+from crowd_sim.crowd.texts import Example, TextCrowd
 from crowd_sim.errors import InputError
 from crowd_sim.files import write_text
 from crowd_sim.host import InProcess
-from crowd_sim.llm.experiment import LlmOutcome
-from crowd_sim.llm.people import learner_spec, load_contributions
-from crowd_sim.llm.tournament import advance, start
 from crowd_sim.models.lora import shared_learner
 from crowd_sim.random import Purpose, generator
 from experiments.paper.bad_worker_table import MEASURES, by_seed, enough, markdown
@@ -55,7 +55,7 @@ class Crowd:
         bad: the worker, by its place, whose comments are word salad.
     """
 
-    contributions: Contributions
+    contributions: TextCrowd
     bad: int
 
 
@@ -85,7 +85,7 @@ def deal(config: RunConfig) -> Crowd:
     words = np.array([word for one in neighbourhoods for text in one.texts for word in text.split()], dtype=object)
     own[bad] = [" ".join(draws.choice(words, len(text.split()))) for text in own[bad]]
     examples = tuple(tuple(Example(PROMPT, text) for text in texts) for texts in own)
-    return Crowd(Contributions(tuple(f"w{w}" for w in range(n_workers)), examples, texts[emotion]), bad)
+    return Crowd(TextCrowd(tuple(f"w{w}" for w in range(n_workers)), examples, texts[emotion]), bad)
 
 
 def run_seed(config: RunConfig, folder: Path, console: Console) -> pd.DataFrame:

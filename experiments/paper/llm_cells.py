@@ -16,6 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from crowd_sim.cli.llm_run import play
+from crowd_sim.llm.people import learner_spec, load_contributions
+from crowd_sim.llm.remembering import CachedLearners
+from crowd_sim.llm.run_folder import llm_fingerprint
+
 from crowd_sim.config import RunConfig
 from crowd_sim.config.io import load_content
 from crowd_sim.crowd.sources.goemotions import find_neighbourhoods
@@ -23,9 +27,6 @@ from crowd_sim.crowd.sources.neighbourhoods import read_neighbourhoods
 from crowd_sim.errors import InputError
 from crowd_sim.files import open_folder
 from crowd_sim.host import InProcess
-from crowd_sim.llm.people import learner_spec, load_contributions
-from crowd_sim.llm.remembering import CachedLearners
-from crowd_sim.llm.run_folder import llm_fingerprint
 from crowd_sim.models.lora import LearnerSpec, shared_learner
 
 VARIANTS: dict[str, dict[str, dict[str, Any]]] = {

@@ -16,7 +16,7 @@ from crowd_sim.actors.llm import RayLearners
 from crowd_sim.actors.run_metrics import RunMetrics
 from crowd_sim.config import ActorsConfig, FailureConfig, PoolConfig
 from crowd_sim.llm.people import learner_spec, load_contributions
-from crowd_sim.models.lora import Tuning
+from crowd_sim.models.lora import TuneJob
 from crowd_sim.models.tuning import Key
 from experiments.bench.processes import family
 from tests.llm.small import config, make_parts
@@ -41,7 +41,7 @@ def test_a_long_call_is_no_hang_and_a_trainer_that_stands_still_is(tmp_path, mon
 
         def tuned(n_tokens: int):
             began = time.monotonic()
-            (done,) = learners.tune([Tuning(start, examples, Key(0, 0, 1, 0), n_tokens)])
+            (done,) = learners.tune([TuneJob(start, examples, Key(0, 0, 1, 0), n_tokens)])
             return done, time.monotonic() - began
 
         tuned(1_000)  # loads the model

@@ -13,7 +13,7 @@ from crowd_sim.actors.host import RayHost
 from crowd_sim.actors.llm import RayLearners
 from crowd_sim.actors.run_metrics import RunMetrics
 from crowd_sim.config import ActorsConfig, PoolConfig
-from crowd_sim.crowd.texts import Contributions, Example
+from crowd_sim.crowd.texts import TextCrowd, Example
 from crowd_sim.errors import InputError
 from crowd_sim.host import InProcess
 from crowd_sim.llm.experiment import simulate_llm
@@ -83,7 +83,7 @@ def test_two_trainers_and_an_evaluator_change_no_bit(setup, calm):
 def test_one_trainer_changes_no_bit_and_refuses_in_one_line(setup, calm):
     with closing(RayLearners(learner_spec(setup), pool(1))) as learners:
         check_same(outcome(setup, learners, InProcess()), calm)
-        long = Contributions(("w",), ((Example("p", "x" * 99),),), ("t",))
+        long = TextCrowd(("w",), ((Example("p", "x" * 99),),), ("t",))
         with pytest.raises(InputError) as refused:
             learners.facts(long, ["p"], ())
     assert "has 103 tokens with its prompt; at most llm.max_tokens, 40" in str(refused.value)

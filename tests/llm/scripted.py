@@ -5,19 +5,19 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from crowd_sim.crowd.texts import Contributions, Example
+from crowd_sim.crowd.texts import TextCrowd, Example
 from crowd_sim.llm.judging import Judge
-from crowd_sim.models.lora import Judged, Judging, Tuning
-from crowd_sim.models.tuning import Tuned
+from crowd_sim.models.lora import Outputs, OutputJob, TuneJob
+from crowd_sim.models.tuning import TunedAdapter
 from crowd_sim.scores import l2
 
 JUDGE = Judge(l2, np.zeros(1), ("p",) * 3, ("p",) * 2)
 
 
-def crowd(sizes: Sequence[int], response: str = "xx") -> Contributions:
+def crowd(sizes: Sequence[int], response: str = "xx") -> TextCrowd:
     """Workers with so many examples; an example's response has as many tokens as letters."""
     examples = tuple(tuple(Example("p", f"{response}{w}") for _ in range(size)) for w, size in enumerate(sizes))
-    return Contributions(tuple(f"w{w}" for w in range(len(sizes))), examples, ("t",))
+    return TextCrowd(tuple(f"w{w}" for w in range(len(sizes))), examples, ("t",))
 
 
 def number(value: float) -> dict[str, np.ndarray]:
@@ -37,25 +37,25 @@ class Scripted:
 
     results: list[float]
     epochs: int = 1
-    jobs: list[Tuning] = field(default_factory=list)
+    jobs: list[TuneJob] = field(default_factory=list)
     judged: list[float] = field(default_factory=list)
 
     def count(self, groups: Sequence[Sequence[Example]]) -> list[int]:
         return [sum(len(example.response) for example in group) for group in groups]
 
-    def tune(self, jobs: Sequence[Tuning]) -> list[Tuned]:
+    def tune(self, jobs: Sequence[TuneJob]) -> list[TunedAdapter]:
         self.jobs += jobs
         counts = self.count([job.examples for job in jobs])
         spent = [
             self.epochs * n if job.n_tokens is None else (job.n_tokens if job.examples else 0)
             for n, job in zip(counts, jobs, strict=True)
         ]
-        return [Tuned(number(self.results.pop(0)), np.zeros(1), n) for n in spent]
+        return [TunedAdapter(number(self.results.pop(0)), np.zeros(1), n) for n in spent]
 
-    def judge(self, jobs: Sequence[Judging]) -> list[Judged]:
+    def judge(self, jobs: Sequence[OutputJob]) -> list[Outputs]:
         values = [float(job.adapter["m.lora_A"][0, 0] * job.adapter["m.lora_B"][0, 0]) for job in jobs]
         self.judged += values
         return [
-            Judged(("text",) * len(job.prompts), np.full((len(job.prompts), 1), value), 7 * len(job.prompts))
+            Outputs(("text",) * len(job.prompts), np.full((len(job.prompts), 1), value), 7 * len(job.prompts))
             for job, value in zip(jobs, values, strict=True)
         ]

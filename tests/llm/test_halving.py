@@ -7,7 +7,7 @@ import pytest
 
 from crowd_sim.crowd.texts import Example
 from crowd_sim.llm.halving import halving
-from crowd_sim.models.lora import Judging
+from crowd_sim.models.lora import OutputJob
 from crowd_sim.models.tuning import Key
 from crowd_sim.random import Purpose
 from tests.llm.scripted import JUDGE, Scripted, number
@@ -21,7 +21,7 @@ def played(n_groups: int, results: list[float], sizes: list[int], epochs: int = 
 
     def judged(adapters, keys):
         return learners.judge(
-            [Judging(a, ("p",) * 4, key, Purpose.SELECTION_OUTPUTS) for a, key in zip(adapters, keys, strict=True)]
+            [OutputJob(a, ("p",) * 4, key, Purpose.SELECTION_OUTPUTS) for a, key in zip(adapters, keys, strict=True)]
         )
 
     keys = [Key(0, 0, 1, k) for k in range(n_groups)]

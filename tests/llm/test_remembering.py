@@ -7,14 +7,14 @@ import pytest
 
 from crowd_sim.crowd.texts import Example
 from crowd_sim.llm.remembering import CachedLearners
-from crowd_sim.models.lora import Judging, Tuning
+from crowd_sim.models.lora import OutputJob, TuneJob
 from crowd_sim.models.tuning import Key
 from crowd_sim.random import Purpose
 from tests.llm.scripted import Scripted, number
 
 KEY = Key(0, 0, 1, 0)
-TUNING = Tuning(number(2.0), (Example("p", "x"), Example("p", "y")), KEY)
-JUDGING = Judging(number(2.0), ("p", "q"), KEY, Purpose.SELECTION_OUTPUTS)
+TUNING = TuneJob(number(2.0), (Example("p", "x"), Example("p", "y")), KEY)
+JUDGING = OutputJob(number(2.0), ("p", "q"), KEY, Purpose.SELECTION_OUTPUTS)
 
 
 def values(tuned) -> list[float]:
@@ -29,7 +29,7 @@ def test_equal_jobs_are_tuned_once_and_answers_stand_in_their_order():
     last = replace(TUNING, key=Key(0, 0, 1, 2))
     assert values(both.tune([last, TUNING, other, last])) == [2.0, 1.0, 3.0, 2.0]
     # equal, but not the same objects
-    again = Tuning(number(2.0), (Example("p", "x"), Example("p", "y")), Key(0, 0, 1, 0))
+    again = TuneJob(number(2.0), (Example("p", "x"), Example("p", "y")), Key(0, 0, 1, 0))
     assert values(both.tune([again])) == [1.0]
     assert len(learners.jobs) == 3
 

@@ -14,7 +14,7 @@ from crowd_sim.tournament.calibrated import calibrated, is_due, size_grid
 from crowd_sim.tournament.grouping import random
 from crowd_sim.tournament.kernel_ridge import PENALTIES, fit_scores, kernel_matrix
 from crowd_sim.tournament.mixture_weights import compositions, remember, scores
-from crowd_sim.tournament.played import Played
+from crowd_sim.tournament.state import Round
 from crowd_sim.tournament.round import Rules, play, start
 from crowd_sim.tournament.selection import select
 from crowd_sim.tournament.streams import RoundStreams
@@ -46,7 +46,7 @@ def played(candidates, assignment, number=1, rounds=1, model=0.0):
     n_runs = len(candidates)
     draws = RoundStreams(np.zeros(n_runs, dtype=np.uint64), np.arange(n_runs, dtype=np.uint64), number)
     selection = select(np.full(n_runs, model), candidates, np.zeros(n_runs), draws)
-    return Played(number, rounds, np.full(n_runs, 0.1), assignment, np.ones(assignment.shape), selection)
+    return Round(number, rounds, np.full(n_runs, 0.1), assignment, np.ones(assignment.shape), selection)
 
 
 # the mechanism

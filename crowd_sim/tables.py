@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from crowd_sim.crowd.population import Population
-from crowd_sim.engine import Outcome
 from crowd_sim.metrics import mean_and_error, summarise
+from crowd_sim.outcome import Outcome
 
 if TYPE_CHECKING:  # importing it costs half a second, and a run's tables are its last work
     import pandas as pd
@@ -38,16 +37,17 @@ def rounds_table(outcome: Outcome) -> pd.DataFrame:
     )
 
 
-def workers_table(outcome: Outcome, population: Population, runs: slice = slice(None)) -> pd.DataFrame:
+def workers_table(outcome: Outcome, runs: slice = slice(None)) -> pd.DataFrame:
     """One row per run and worker: who, points, accurate Shapley value with standard error, the paper's Kernel SHAP."""
     import pandas as pd
 
     workers = outcome.workers[runs]
     columns = {
         "run": np.repeat(np.arange(outcome.config.runs)[runs], workers.shape[1]),
-        "worker": np.asarray(population.ids)[workers.ravel()],
+        "worker": np.asarray(outcome.ids)[workers.ravel()],
         "row": workers.ravel(),
         "points": outcome.history.points[runs].ravel(),
+        **{f"points_{name}": points[runs].ravel() for name, points in outcome.history.observed.items()},
     }
     for name, values in (
         ("shapley", outcome.values),
@@ -81,6 +81,10 @@ def summary(outcome: Outcome, fingerprint: str) -> dict[str, Any]:
         "n_evaluations": outcome.n_evaluations,
         "metrics": summarise({"initial_distance": outcome.history.distances[0], **outcome.metrics}),
     }
+
+
+TABLES = {"rounds": rounds_table, "workers": workers_table, "runs": runs_table}
+"""Of a vector run's folder, by name."""
 
 
 def point_metrics(outcome: Outcome) -> dict[str, float]:
