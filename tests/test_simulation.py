@@ -10,6 +10,7 @@ from crowd_sim.host import InProcess
 from crowd_sim.participants import load_population, participants_of
 from crowd_sim.random import Purpose
 from crowd_sim.tables import rounds_table, summary, workers_table
+from crowd_sim.tasks.load import load_task
 from crowd_sim.tournament.grouping import GROUPINGS
 from crowd_sim.tournament.streams import RoundStreams
 
@@ -31,14 +32,13 @@ def config(**changes):
 
 
 def simulated(*configs):
-    return simulate(configs, load_population(configs[0].crowd), InProcess())
+    return simulate(configs, load_task(configs[0]), InProcess())
 
 
 def same(a, b):
-    people = load_population(a.config.crowd)
     return (
         rounds_table(a).equals(rounds_table(b))
-        and workers_table(a, people).equals(workers_table(b, people))
+        and workers_table(a).equals(workers_table(b))
         and summary(a, "") == summary(b, "")
     )
 
@@ -122,7 +122,7 @@ def test_without_values_there_are_no_correlations_with_them():
     (outcome,) = simulated(config(valuation__method="none"))
     assert outcome.values is None
     assert np.isnan(outcome.metrics["pearson_accurate"]).all()
-    assert "shapley" not in workers_table(outcome, load_population(outcome.config.crowd))
+    assert "shapley" not in workers_table(outcome)
     assert summary(outcome, "")["metrics"]["pearson_accurate"] == {"mean": None, "se": None, "n": 0}
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-
-from crowd_sim.config.task import GenerationConfig, LlmConfig, PhiConfig
 from crowd_sim.llm.experiment import check
 from crowd_sim.llm.people import learner_spec, load_contributions
+
+from crowd_sim.config.task import GenerationConfig, LlmConfig, PhiConfig
 from crowd_sim.models.lora import LoraLearner
 from tests.bad_input.command import CONFIGURATION, IN_PROCESS, call, check_line, snapshot
 from tests.llm.small import config, content, make_parts

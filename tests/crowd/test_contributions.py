@@ -1,6 +1,6 @@
 import pytest
 
-from crowd_sim.crowd.texts import TextCrowd, Example
+from crowd_sim.crowd.texts import Example, TextCrowd
 from crowd_sim.errors import InputError
 
 

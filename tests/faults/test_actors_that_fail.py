@@ -15,11 +15,11 @@ from crowd_sim.actors.run_metrics import RunMetrics
 from crowd_sim.config import FailureConfig
 from crowd_sim.errors import StrategyError
 from crowd_sim.host import InProcess
-from crowd_sim.participants import load_population
 from crowd_sim.store.checkpoint import Checkpoint, Checkpoints
 from crowd_sim.store.checkpointer import Checkpointer
 from crowd_sim.store.run_folder import open_run, write_run
 from crowd_sim.store.run_log import Record, read_status
+from crowd_sim.tasks.load import load_task
 from tests.faults import trouble
 from tests.faults.clock import Clock
 from tests.runs import config, simulated, tables, written
@@ -139,9 +139,9 @@ def test_a_shard_that_hangs(expected, tmp_path, monkeypatch):
 
 
 def run(folder, setup, play=run_on_ray):
-    people = load_population(setup.crowd)
+    people = load_task(setup)
     with open_run(folder, setup, people) as print_of, Record(folder, print_of, 120) as record:
-        write_run(folder, play(setup, people, record=record), people, print_of)
+        write_run(folder, play(setup, people, record=record), print_of)
     return tables(folder)
 
 
@@ -161,7 +161,7 @@ def test_a_manager_that_dies_is_built_of_the_checkpoint(expected, tmp_path):
 
 
 def test_a_checkpoint_that_the_manager_cannot_use_is_set_aside_where_the_folder_is(expected, tmp_path):
-    with open_run(tmp_path, setup(), load_population(setup().crowd)) as print_of:
+    with open_run(tmp_path, setup(), load_task(setup())) as print_of:
         Checkpoints(tmp_path, print_of).write(Checkpoint(11, b"of another version"))
     assert run(tmp_path, setup()) == expected
     names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())

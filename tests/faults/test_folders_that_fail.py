@@ -213,16 +213,16 @@ def test_checkpoints_that_cannot_be_used_are_set_aside_and_new_ones_kept(folder,
     assert call(arguments(*IN_PROCESS)) == 0
     aside = sorted([unusable(folder, 12), unusable(folder, 11, "another"), unusable(folder, 10)])
     Path("out", "summary.json").unlink()
-    after_round, seen = Checkpointer.after_round, []
+    after, seen = Checkpointer.after, []
 
     def killed(self, course):
-        after_round(self, course)
+        after(self, course)
         seen.append((course.state.round, checkpoints(folder)))
         if course.state.round == 7:
             raise ZeroDivisionError
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Checkpointer, "after_round", killed)
+        patch.setattr(Checkpointer, "after", killed)
         patch.setattr(Checkpointer, "stopped", lambda *_: None)
         with pytest.raises(ZeroDivisionError):
             main(["run", "--resume", "out", *IN_PROCESS])

@@ -13,9 +13,10 @@ pytest.importorskip("torch", reason="needs the extra llm")
 pytest.importorskip("peft", reason="needs the extra llm")
 
 from crowd_sim.actors.llm import RayLearners
+from crowd_sim.llm.people import learner_spec, load_contributions
+
 from crowd_sim.actors.run_metrics import RunMetrics
 from crowd_sim.config import ActorsConfig, FailureConfig, PoolConfig
-from crowd_sim.llm.people import learner_spec, load_contributions
 from crowd_sim.models.lora import TuneJob
 from crowd_sim.models.tuning import Key
 from experiments.bench.processes import family

@@ -17,8 +17,8 @@ from crowd_sim.crowd.population import Population
 from crowd_sim.crowd.shard import Key
 from crowd_sim.engine import simulate
 from crowd_sim.host import InProcess
-from crowd_sim.participants import load_population
 from crowd_sim.progress import quiet
+from crowd_sim.tasks.load import load_task
 from crowd_sim.tournament.groups import Groups
 from crowd_sim.tournament.request import RoundRequest
 from crowd_sim.valuation import AveragingGame, shapley
@@ -150,12 +150,12 @@ def errors_so_far(outcome):
 
 def test_progress_of_values_tells_their_running_error():
     config, told = config_of("valued"), []
-    (outcome,) = simulate([config], load_population(config.crowd), InProcess(), lambda *news: told.append(news))
+    (outcome,) = simulate([config], load_task(config), InProcess(), lambda *news: told.append(news))
     assert [news for news in told if news[0] == "games"] == errors_so_far(outcome)
     assert (outcome.stderr > 0).all()
 
 
 def test_so_does_that_of_a_run_on_ray(local_ray):
     config, told = config_of("valued"), []
-    outcome = run_on_ray(config, load_population(config.crowd), lambda *news: told.append(news))
+    outcome = run_on_ray(config, load_task(config), lambda *news: told.append(news))
     assert told[-1] == errors_so_far(outcome)[-1]

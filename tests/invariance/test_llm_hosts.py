@@ -9,15 +9,16 @@ import ray
 pytest.importorskip("torch", reason="needs the extra llm")
 pytest.importorskip("peft", reason="needs the extra llm")
 
-from crowd_sim.actors.host import RayHost
 from crowd_sim.actors.llm import RayLearners
-from crowd_sim.actors.run_metrics import RunMetrics
-from crowd_sim.config import ActorsConfig, PoolConfig
-from crowd_sim.crowd.texts import TextCrowd, Example
-from crowd_sim.errors import InputError
-from crowd_sim.host import InProcess
 from crowd_sim.llm.experiment import simulate_llm
 from crowd_sim.llm.people import learner_spec, load_contributions
+
+from crowd_sim.actors.host import RayHost
+from crowd_sim.actors.run_metrics import RunMetrics
+from crowd_sim.config import ActorsConfig, PoolConfig
+from crowd_sim.crowd.texts import Example, TextCrowd
+from crowd_sim.errors import InputError
+from crowd_sim.host import InProcess
 from crowd_sim.models.lora import shared_learner
 from tests.llm.small import config, make_parts
 

@@ -9,10 +9,10 @@ from crowd_sim.actors.round_manager import run_on_ray
 from crowd_sim.config import CheckpointConfig
 from crowd_sim.crowd.reduction import fold_shards
 from crowd_sim.host import InProcess
-from crowd_sim.participants import load_population
 from crowd_sim.store.checkpointer import Checkpointer
 from crowd_sim.store.run_folder import open_run, write_run
 from crowd_sim.store.run_log import Record
+from crowd_sim.tasks.load import load_task
 from tests.runs import KINDS, config, digest, simulated, tables, written
 
 
@@ -47,7 +47,7 @@ def test_one_to_five_shards(kind, number, expected, tmp_path):
 @pytest.mark.parametrize("kind", KINDS)
 def test_actors(kind, number, expected, tmp_path):
     setup = config(kind, number)
-    assert written(run_on_ray(setup, load_population(setup.crowd)), tmp_path) == expected[kind]
+    assert written(run_on_ray(setup, load_task(setup)), tmp_path) == expected[kind]
 
 
 def quiet(*_, **__):
@@ -73,13 +73,13 @@ def test_stopped_and_resumed_at_every_third_round(kind, expected, tmp_path):
 def test_stopped_in_process_and_resumed_on_ray(expected, tmp_path, stopped):
     """By way of the folder, as the command line does it."""
     setup = config("behaviour", 2, actors__checkpoints__rounds=3)
-    people = load_population(setup.crowd)
+    people = load_task(setup)
     with open_run(tmp_path, setup, people) as print_of, Record(tmp_path, print_of, 120) as record:
         for checkpoint in _first(setup, stopped):
             record.keep(checkpoint)
         events = []
         record.tell = lambda event, **details: events.append((event, details.get("round")))
-        write_run(tmp_path, run_on_ray(setup, people, record=record), people, print_of)
+        write_run(tmp_path, run_on_ray(setup, people, record=record), print_of)
         assert [checkpoint.round for checkpoint in record.checkpoints()][:1] == [12]
     assert digest(tables(tmp_path)) == digest(expected["behaviour"])
     assert events[:2] == [("resumed", stopped), ("first round", stopped + 1)]

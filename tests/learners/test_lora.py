@@ -7,10 +7,10 @@ pytest.importorskip("peft", reason="needs the extra llm")
 
 import numpy as np
 import torch
+from crowd_sim.llm.people import learner_spec
 
 from crowd_sim.crowd.texts import Example
-from crowd_sim.llm.people import learner_spec
-from crowd_sim.models.lora import OutputJob, LoraLearner, TuneJob
+from crowd_sim.models.lora import LoraLearner, OutputJob, TuneJob
 from crowd_sim.models.tuning import Key
 from crowd_sim.random import Purpose
 from tests.llm.small import config, make_parts

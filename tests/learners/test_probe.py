@@ -10,9 +10,9 @@ pytest.importorskip("peft", reason="needs the extra llm")
 
 import torch
 import transformers
+from crowd_sim.llm.people import learner_spec
 
 from crowd_sim.errors import InputError
-from crowd_sim.llm.people import learner_spec
 from crowd_sim.models.adapters import AdapterStack, LoraSpec
 from crowd_sim.models.architecture_check import check_architecture, window
 from crowd_sim.models.language_model import load_base

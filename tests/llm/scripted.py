@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-
-from crowd_sim.crowd.texts import TextCrowd, Example
 from crowd_sim.llm.judging import Judge
-from crowd_sim.models.lora import Outputs, OutputJob, TuneJob
+
+from crowd_sim.crowd.texts import Example, TextCrowd
+from crowd_sim.models.lora import OutputJob, Outputs, TuneJob
 from crowd_sim.models.tuning import TunedAdapter
 from crowd_sim.scores import l2
 

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 import yaml
-from rich.console import Console
-
 from crowd_sim.cli.llm_run import run_llm
 from crowd_sim.llm.card import model_card
 from crowd_sim.llm.run_folder import write_llm_run
+from rich.console import Console
+
 from tests.bad_input.command import IN_PROCESS
 from tests.llm.small import config
 

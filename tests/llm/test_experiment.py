@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from crowd_sim.cli.llm_run import llm_table, run_llm
+from crowd_sim.llm.checkpoints import FolderMemo
 from rich.console import Console
 from safetensors.numpy import load_file, save_file
 
-from crowd_sim.cli.llm_run import llm_table, run_llm
 from crowd_sim.cli.status import status_lines
 from crowd_sim.errors import InputError
-from crowd_sim.llm.checkpoints import FolderMemo
 from crowd_sim.models.diversity import copied, distinct
 from crowd_sim.models.lora import LoraLearner, shared_learner
 from tests.bad_input.command import IN_PROCESS

@@ -4,9 +4,9 @@ import itertools
 
 import numpy as np
 import pytest
+from crowd_sim.llm.halving import halving
 
 from crowd_sim.crowd.texts import Example
-from crowd_sim.llm.halving import halving
 from crowd_sim.models.lora import OutputJob
 from crowd_sim.models.tuning import Key
 from crowd_sim.random import Purpose

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from crowd_sim.llm.remembering import CachedLearners
 
 from crowd_sim.crowd.texts import Example
-from crowd_sim.llm.remembering import CachedLearners
 from crowd_sim.models.lora import OutputJob, TuneJob
 from crowd_sim.models.tuning import Key
 from crowd_sim.random import Purpose

@@ -5,11 +5,11 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
+from crowd_sim.llm.records import Round
+from crowd_sim.llm.tournament import advance, leading, play, start
 
 from crowd_sim.config import RunConfig
 from crowd_sim.errors import InputError
-from crowd_sim.llm.records import Round
-from crowd_sim.llm.tournament import advance, leading, play, start
 from tests.llm.scripted import JUDGE, Scripted, crowd, number
 
 SIZES = (1, 2, 3, 1, 2, 3)

@@ -5,11 +5,11 @@ from math import factorial
 
 import numpy as np
 import pytest
+from crowd_sim.cli.llm_run import run_llm
+from crowd_sim.llm.values import RetrainingGame
 from rich.console import Console
 
-from crowd_sim.cli.llm_run import run_llm
 from crowd_sim.errors import InputError
-from crowd_sim.llm.values import RetrainingGame
 from crowd_sim.models.lora import LoraLearner
 from tests.bad_input.command import IN_PROCESS
 from tests.llm.small import config

@@ -6,17 +6,17 @@ import pytest
 from crowd_sim.config import RunConfig
 from crowd_sim.engine import simulate
 from crowd_sim.host import InProcess
-from crowd_sim.participants import load_population
 from crowd_sim.scores import SCORES
 from crowd_sim.tasks import vector
+from crowd_sim.tasks.load import load_task
 from crowd_sim.tournament import calibrated as mechanism
 from crowd_sim.tournament.calibrated import calibrated, is_due, size_grid
 from crowd_sim.tournament.grouping import random
 from crowd_sim.tournament.kernel_ridge import PENALTIES, fit_scores, kernel_matrix
 from crowd_sim.tournament.mixture_weights import compositions, remember, scores
-from crowd_sim.tournament.state import Round
 from crowd_sim.tournament.round import Rules, play, start
 from crowd_sim.tournament.selection import select
+from crowd_sim.tournament.state import Round
 from crowd_sim.tournament.streams import RoundStreams
 
 
@@ -32,7 +32,7 @@ def config(score="l2", reward="calibrated", n=20, k=3, rounds=50, runs=8, **tour
 
 
 def simulated(*configs):
-    return simulate(configs, load_population(configs[0].crowd), InProcess())
+    return simulate(configs, load_task(configs[0]), InProcess())
 
 
 def points_of(*configs):
