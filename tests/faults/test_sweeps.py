@@ -14,12 +14,12 @@ import pytest
 import ray
 from rich.console import Console
 
+from crowd_sim import files
 from crowd_sim.actors.run_metrics import RunMetrics
 from crowd_sim.cli import sweep as sweeping
 from crowd_sim.cli.run import IN_PROCESS
 from crowd_sim.cli.status import status_lines
 from crowd_sim.errors import ClusterError, InputError, StorageError
-from crowd_sim.store import folder as files
 from crowd_sim.store.lock import is_locked, lock
 from crowd_sim.sweep.log import SweepRecord, lock_of
 from crowd_sim.sweep.plan import Sweep
