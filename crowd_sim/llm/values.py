@@ -74,6 +74,10 @@ class RetrainingGame:
             raise InputError("llm.learning_rate", self.spec.training.learning_rate, allowed)
         return utilities
 
+    def heartbeat(self) -> int:
+        """Passes of this process's model so far."""
+        return shared_learner(self.spec).passes if shared_learner.cache_info().currsize else 0
+
     def _examples(self, coalition: NDArray[np.bool_]) -> tuple[Example, ...]:
         return tuple(e for worker in np.flatnonzero(coalition) for e in self.contributions.examples[worker])
 
