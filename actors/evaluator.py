@@ -46,7 +46,7 @@ class ShapleyEvaluator:
         self._done = 0
         self._tick = _BUSY * deadline
 
-    @ray.method(concurrency_group="signs of life")
+    @ray.method(concurrency_group="heartbeat")
     def heartbeat(self) -> int:
         """Grows within every deadline in which a piece is finished, a game's own heartbeat grows, or the process is busy."""
         of_games = sum(game.heartbeat() for game in self._games if isinstance(game, HeartbeatGame))
@@ -76,7 +76,7 @@ class RayEvaluators:
     ) -> None:
         # held here as long as an evaluator may have to start anew
         held = ray.put(list(games))
-        host = ray.remote(concurrency_groups={"signs of life": 1})(ShapleyEvaluator)  # type: ignore[call-overload]
+        host = ray.remote(concurrency_groups={"heartbeat": 1})(ShapleyEvaluator)  # type: ignore[call-overload]
 
         def make(evaluator: int) -> Any:
             return host.options(**bundle_options(actors, "evaluators", evaluator, group)).remote(
