@@ -187,7 +187,7 @@ class Supervisor:
         self._record.failed(news.failures + self._measures.failures)
         if news.checkpoint is not None:
             self._record.keep(news.checkpoint)
-            self._pool.has_progressed(0, "the run")
+            self._pool.has_progressed(0)
 
     def _tell(self, events: list[Event]) -> None:
         for event in events if self._record else ():

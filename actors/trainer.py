@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import ray
-from ray.exceptions import RayError
 
-from crowd_sim.actors.failure import POLL
 from crowd_sim.actors.placement import bundle_options
 from crowd_sim.actors.pool import Pool, Work
 from crowd_sim.actors.run_metrics import RunMetrics
@@ -49,9 +46,8 @@ class RayTrainers:
         def start(trainer: int) -> Any:
             return host.options(**bundle_options(actors, "trainers", trainer)).remote(make)
 
-        self._passes = [0] * actors.trainers.number
-        self._asked: dict[int, Any] = {}
-        self.pool = Pool("trainer", start, actors.trainers.number, actors.failures, measures, self._listen)
+        number, limits = actors.trainers.number, actors.failures
+        self.pool = Pool("trainer", start, number, limits, measures, heartbeat="passes")
 
     @property
     def number(self) -> int:
@@ -69,17 +65,3 @@ class RayTrainers:
     def close(self) -> None:
         """Give the trainers' resources back."""
         self.pool.close()
-
-    def _listen(self) -> None:
-        """Ask all trainers for their passes; those who have made some since are alive."""
-        for member, actor in enumerate(self.pool.actors):
-            if member not in self._asked:
-                self._asked[member] = actor.passes.remote()
-            asked = self._asked[member]
-            if not ray.wait([asked], timeout=0)[0]:
-                continue
-            del self._asked[member]
-            with suppress(RayError):  # one that died is the pool's affair
-                if (passes := ray.get(asked, timeout=POLL)) != self._passes[member]:
-                    self._passes[member] = passes
-                    self.pool.is_alive(member)

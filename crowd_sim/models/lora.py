@@ -141,6 +141,12 @@ def _loaded(spec: LearnerSpec) -> LoraLearner:
     return LoraLearner(spec)
 
 
+def passes_here() -> int:
+    """Passes of this process's models so far; it loads none."""
+    return _passes[0]
+
+
+_passes = [0]
 _ANY_TRAINING, _ANY_SAMPLING = Training(1, 1, 1.0, 1.0), Sampling(1, 0.0)
 
 
@@ -167,7 +173,6 @@ class LoraLearner:
             raise InputError("task.max_tokens", spec.max_tokens, allowed)
         self.stack = AdapterStack(self.base, spec.lora)
         check_architecture(self.base, self.stack)
-        self._passes = [0]  # shared by copies
         self.base.model.register_forward_hook(self._passed)
         try:
             self._phi: Phi = load_phi(spec.phi_kind, spec.phi_model, self.base.device.type)
@@ -252,10 +257,10 @@ class LoraLearner:
     @property
     def passes(self) -> int:
         """Passes of the model so far, a sign of life in calls that take long."""
-        return self._passes[0]
+        return passes_here()
 
     def _passed(self, *_: object) -> None:
-        self._passes[0] += 1
+        _passes[0] += 1
 
     def _nowhere(self, job: OutputJob) -> Outputs:
         n_outputs = len(job.prompts)

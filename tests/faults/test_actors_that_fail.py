@@ -1,5 +1,6 @@
 """Actors that fail by a script: each failure is made good exactly once, and the result is the same."""
 
+import os
 import time
 from contextlib import closing, contextmanager
 from functools import partial
@@ -13,7 +14,7 @@ from crowd_sim.actors.pool import Pool, Work
 from crowd_sim.actors.round_manager import _Supervisor, run_on_ray
 from crowd_sim.actors.run_metrics import RunMetrics
 from crowd_sim.config import FailureConfig
-from crowd_sim.errors import StrategyError
+from crowd_sim.errors import ClusterError, StrategyError
 from crowd_sim.host import InProcess
 from crowd_sim.store.checkpoint import Checkpoint, Checkpoints
 from crowd_sim.store.checkpointer import Checkpointer
@@ -233,6 +234,19 @@ def test_work_that_hangs_twice_is_named_and_the_run_can_go_on(expected, tmp_path
     with pytest.raises(QuarantinedError, match=says):
         run(tmp_path, one_shard, partial(here, RayHost(one_shard.actors)))
     check_goes_on(tmp_path, one_shard, expected)
+
+
+def test_a_spent_budget_is_named():
+    @ray.remote(num_cpus=0)
+    class Mortal:
+        def die(self):
+            os._exit(1)
+
+    limits, says = FailureConfig(deaths=1), r"mortal 0 died 2 times .* actors.failures.deaths = 1 \("
+    pool = Pool("mortal", lambda _: Mortal.remote(), 1, limits, RunMetrics("test"))
+    with closing(pool), pytest.raises(ClusterError, match=says) as caught:
+        pool.gather([Work(0, "die", (), "the run", may_kill=False)])
+    assert not isinstance(caught.value, QuarantinedError)
 
 
 def check_goes_on(folder, setup, expected):

@@ -59,7 +59,9 @@ def test_utilities_do_not_depend_on_their_company(setup, tmp_path):
     game = RetrainingGame(learner_spec(setup), outcome.contributions, outcome.judge, setup.seed, 0)
     coalitions = np.array([[1, 0, 1], [0, 0, 0], [1, 1, 1]], dtype=bool)
     alone = np.concatenate([game(coalitions[i : i + 1]) for i in range(3)])
+    passes = game.heartbeat()
     assert game(coalitions).tobytes() == alone.tobytes()
+    assert game.heartbeat() > passes
 
 
 def test_a_second_run_evaluates_nothing(setup, tmp_path, monkeypatch):

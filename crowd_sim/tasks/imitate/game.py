@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from crowd_sim.crowd.texts import Example, TextCrowd
 from crowd_sim.errors import InputError
-from crowd_sim.models.lora import LearnerSpec, OutputJob, TuneJob, shared_learner
+from crowd_sim.models.lora import LearnerSpec, OutputJob, TuneJob, passes_here, shared_learner
 from crowd_sim.models.tuning import Key
 from crowd_sim.random import Purpose
 from crowd_sim.tasks.imitate.output_scoring import OutputScorer
@@ -62,6 +62,10 @@ class RetrainingGame:
             )
             raise InputError("task.learning_rate", self.spec.training.learning_rate, allowed)
         return utilities
+
+    def heartbeat(self) -> int:
+        """Passes of this process's models so far."""
+        return passes_here()
 
     def _examples(self, coalition: NDArray[np.bool_]) -> tuple[Example, ...]:
         return tuple(e for worker in np.flatnonzero(coalition) for e in self.crowd.examples[worker])
