@@ -8,8 +8,6 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Sequence
-from importlib.resources import files
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from crowd_sim.cli import paper_baseline as plain
 from crowd_sim.config.io import load_content
+from crowd_sim.config.shipped import shipped_file
 from crowd_sim.engine import simulate
 from crowd_sim.host import InProcess
 from crowd_sim.participants import load_population
@@ -31,7 +30,7 @@ from crowd_sim.tasks.load import load_task
 ACCURATE_BUDGET = 2_000
 """Evaluations at which errors are well below 0.02: `valuation_bars` has 16 workers at 1,600 and 75 at 750."""
 
-SWEEP = Path(str(files("crowd_sim") / "configs" / "paper_sweep.yaml"))
+SWEEP = shipped_file("paper_sweep")
 
 
 def compare(plain_runs: int, overrides: Sequence[str], console: Console) -> None:
@@ -39,7 +38,7 @@ def compare(plain_runs: int, overrides: Sequence[str], console: Console) -> None
 
     Args:
         plain_runs: runs of the plain procedure per size; its combinations of grouping and score take turns.
-        overrides: of experiments/configs/paper_sweep.yaml; the crowd is synthetic unless they say otherwise.
+        overrides: of the shipped paper_sweep; the crowd is synthetic unless they say otherwise.
         console: where the table goes.
     """
     given = ["crowd.source=synthetic", *overrides]

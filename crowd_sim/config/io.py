@@ -12,15 +12,17 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError, YAMLError
 
 from crowd_sim.config.run import RunConfig
+from crowd_sim.config.shipped import located
 from crowd_sim.errors import InputError
 
 _OWN_KEYS = ("versions", "fingerprint", "lineage", "weights")
 
 
 def load_content(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """A YAML file as nested dictionaries, changed by overrides such as ``crowd.n_workers=1000``.
+    """A YAML file, or a shipped configuration by name, as nested dictionaries, changed by overrides.
 
-    A run folder's own config.yaml is accepted: what it says of versions, fingerprint and the like is left out.
+    A file that exists comes before a shipped configuration. An override is dotted, such as ``crowd.n_workers=1000``. A run
+    folder's own config.yaml is accepted: what it says of versions, fingerprint and the like is left out.
 
     Raises:
         InputError: missing or broken file, or an override that is not ``field=value``.
@@ -36,17 +38,20 @@ def load_content(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, A
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
-    """A run's configuration from a YAML file and dotted overrides.
+    """A run's configuration from a YAML file, or a shipped configuration such as ``quickstart``, and dotted overrides.
 
     Raises:
-        InputError: the first thing that is wrong, in one line.
+        InputError: the first thing that is wrong, in one line; a sweep's file, too.
     """
-    return RunConfig.parse(load_content(path, overrides))
+    content = load_content(path, overrides)
+    if "sweep" in content:
+        raise InputError("configuration", str(path), "has a key sweep: it is for `crowd-sim sweep`, not for a run")
+    return RunConfig.parse(content)
 
 
 def _read(path: str | Path) -> DictConfig:
     try:
-        data = Path(path).read_bytes()
+        data = located(path).read_bytes()
     except OSError as error:
         raise InputError("configuration", str(path), f"cannot be read ({error.strerror})") from None
     try:
