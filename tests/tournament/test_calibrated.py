@@ -5,19 +5,20 @@ import pytest
 
 from crowd_sim.config import RunConfig
 from crowd_sim.engine import simulate
-from crowd_sim.host import InProcess
+from crowd_sim.host import InProcess, LocalTrainers
 from crowd_sim.scores import SCORES
-from crowd_sim.tasks import vector
 from crowd_sim.tasks.load import load_task
+from crowd_sim.tasks.vector import VectorLearner, VectorTuner
 from crowd_sim.tournament import calibrated as mechanism
 from crowd_sim.tournament.calibrated import calibrated, is_due, size_grid
 from crowd_sim.tournament.grouping import random
 from crowd_sim.tournament.kernel_ridge import PENALTIES, fit_scores, kernel_matrix
 from crowd_sim.tournament.mixture_weights import compositions, remember, scores
 from crowd_sim.tournament.round import Rules, play, start
+from crowd_sim.tournament.search import SEARCHES
 from crowd_sim.tournament.selection import select
-from crowd_sim.tournament.state import Round
 from crowd_sim.tournament.streams import RoundStreams
+from tests.tournament.rounds import a_round
 
 
 def config(score="l2", reward="calibrated", n=20, k=3, rounds=50, runs=8, **tournament):
@@ -46,7 +47,7 @@ def played(candidates, assignment, number=1, rounds=1, model=0.0):
     n_runs = len(candidates)
     draws = RoundStreams(np.zeros(n_runs, dtype=np.uint64), np.arange(n_runs, dtype=np.uint64), number)
     selection = select(np.full(n_runs, model), candidates, np.zeros(n_runs), draws)
-    return Round(number, rounds, np.full(n_runs, 0.1), assignment, np.ones(assignment.shape), selection)
+    return a_round(number, rounds, np.full(n_runs, 0.1), assignment, np.ones(assignment.shape), selection)
 
 
 # the mechanism
@@ -159,36 +160,42 @@ def test_scores_are_those_of_the_mixtures(n_rounds):
     n_runs, n, k, d = 3, 9, 4, 5
     vectors = np.random.default_rng(0).normal(size=(n_runs, n, d))
 
-    def contributions(request):
-        call = request.of_everyone()
-        members = (call.assignment[:, None] == np.arange(call.n_groups)[:, None]) * call.weights[:, None]
-        return np.concatenate([members @ vectors, members.sum(axis=2, keepdims=True)], axis=2)
+    class Crowd:
+        def group_sums(self, request):
+            call = request.of_everyone()
+            members = (call.assignment[:, None] == np.arange(call.n_groups)[:, None]) * call.weights[:, None]
+            return np.concatenate([members @ vectors, members.sum(axis=2, keepdims=True)], axis=2)
 
     def reward(points, memory, played):
         # half of the workers without points: groups without weight are common
         keys = np.random.default_rng(played.round).integers(0, 4, size=points.shape)
         return np.maximum(keys - 1.0, 0), remember(memory, played, n_rounds)
 
+    seeds, runs = np.zeros(n_runs, dtype=np.uint64), np.arange(n_runs, dtype=np.uint64)
+    step, targets = np.array([0.1, 0.5, 1.0]), np.random.default_rng(1).normal(size=(n_runs, d))
+    streams = RoundStreams(seeds, runs, 0)
+    learner = VectorLearner(Crowd(), LocalTrainers(VectorTuner()), step, SCORES["dot"], targets, streams, (0.0, 5.0))
     rules = Rules(
         rounds=20,
         n_groups=k,
         grouping=random,
-        score=SCORES["dot"],
+        search=SEARCHES["best"],
         reward=reward,
-        step=np.array([0.1, 0.5, 1.0]),
+        observers={},
+        incumbent=True,
+        drop_used=False,
+        step=step,
         mistake_probability=np.full(n_runs, 0.3),
-        seeds=np.zeros(n_runs, dtype=np.uint64),
-        runs=np.arange(n_runs, dtype=np.uint64),
-        targets=np.random.default_rng(1).normal(size=(n_runs, d)),
-        initial_range=(0.0, 5.0),
+        seeds=seeds,
+        runs=runs,
     )
-    state = start(rules, n)
+    state = start(rules, learner, n)
     initial = state.models
     empty = mistakes = 0
     for _ in range(rules.rounds):
-        state, selection = play(rules, state, contributions, vector.tune)
+        state, played_round = play(rules, state, learner)
         empty += (state.memory.rounds[-1].totals == 0).sum()
-        mistakes += selection.mistake.sum()
+        mistakes += played_round.selection.mistake.sum()
     assert empty > 5
     assert mistakes > 0
     for run in range(n_runs):
@@ -196,7 +203,7 @@ def test_scores_are_those_of_the_mixtures(n_rounds):
         assert shares.shape == (n, 1 + k * min(n_rounds, 20))
         mixtures = shares.T @ vectors[run] + np.outer(1 - shares.sum(axis=0), initial[run])
         given = scores(state.memory, run, 1_000)
-        np.testing.assert_allclose(mixtures @ rules.targets[run], given, atol=1e-12)
+        np.testing.assert_allclose(mixtures @ targets[run], given, atol=1e-12)
         np.testing.assert_array_equal(compositions(state.memory, run, 7, 2, 5), shares[2:5, -7:])
         np.testing.assert_array_equal(scores(state.memory, run, 7), given[-7:])
 

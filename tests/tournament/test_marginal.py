@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from crowd_sim.tournament.rewards import Round, marginal
+from crowd_sim.tournament.rewards import marginal
 from crowd_sim.tournament.selection import select
 from crowd_sim.tournament.streams import RoundStreams
+from tests.tournament.rounds import a_round
 
 ASSIGNMENT = np.array([[0, 1, 1, 0]])
 
@@ -11,7 +12,7 @@ ASSIGNMENT = np.array([[0, 1, 1, 0]])
 def played(model, candidates, mistake=0.0):
     draws = RoundStreams(np.zeros(1, dtype=np.uint64), np.zeros(1, dtype=np.uint64), 1)
     selection = select(np.array([model]), np.array([candidates]), np.array([mistake]), draws)
-    return Round(1, 10, np.array([0.1]), ASSIGNMENT, np.ones((1, 4)), selection)
+    return a_round(1, 10, np.array([0.1]), ASSIGNMENT, np.ones((1, 4)), selection)
 
 
 def test_members_earn_what_their_candidate_gained():
