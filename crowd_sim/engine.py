@@ -25,7 +25,7 @@ from crowd_sim.registry import strategy
 from crowd_sim.scores import Score
 from crowd_sim.tournament.grouping import Grouping
 from crowd_sim.tournament.groups import Groups
-from crowd_sim.tournament.log import Course, History
+from crowd_sim.tournament.log import History, TournamentLog
 from crowd_sim.tournament.round import Rules, play, start
 from crowd_sim.tournament.streams import RoundStreams
 from crowd_sim.valuing import Valued, plan_games, value_games, values_of
@@ -34,14 +34,14 @@ from crowd_sim.valuing import Valued, plan_games, value_games, values_of
 class Saving(Protocol):
     """Where a simulation leaves its state, and finds it again."""
 
-    def last(self, rules: Rules) -> Course | None:
-        """The course to go on with; None: from the start."""
+    def last(self, rules: Rules) -> TournamentLog | None:
+        """The tournament to go on with; None: from the start."""
 
-    def after_round(self, course: Course) -> None:
-        """Told after every round: may keep the course."""
+    def after_round(self, log: TournamentLog) -> None:
+        """Told after every round: may keep it."""
 
-    def stopped(self, course: Course) -> None:
-        """Told where the course went no further than this, for an error or an interruption: keeps it."""
+    def stopped(self, log: TournamentLog) -> None:
+        """Told where the tournament went no further than this, for an error or an interruption: keeps it."""
 
 
 @dataclass(frozen=True)
@@ -183,28 +183,28 @@ def _tournament(
         initial_range=first.tournament.initial_range,
     )
     cohort = Cohort(population, workers, first.crowd.chunk_size, Key(first.crowd.behaviour, seeds, runs))
-    course = (saving.last(rules) if saving else None) or Course(rules, start(rules, workers.shape[1]))
-    if course.state.round < rules.rounds:
-        with host.crowd(cohort) as crowd, host.trainers() as trainers, _stopping(saving, course):
-            while course.state.round < rules.rounds:
-                course.advance(*play(rules, course.state, crowd.group_sums, trainers.tune))
+    log = (saving.last(rules) if saving else None) or TournamentLog(rules, start(rules, workers.shape[1]))
+    if log.state.round < rules.rounds:
+        with host.crowd(cohort) as crowd, host.trainers() as trainers, _stopping(saving, log):
+            while log.state.round < rules.rounds:
+                log.advance(*play(rules, log.state, crowd.group_sums, trainers.tune))
                 on_idle()
                 if saving:
-                    saving.after_round(course)
-                progress("rounds", course.state.round, rules.rounds)
-    history = course.history()
+                    saving.after_round(log)
+                progress("rounds", log.state.round, rules.rounds)
+    history = log.history()
     stop = 0
     for n_runs in repeats:
         yield history.of(slice(stop, stop := stop + n_runs))
 
 
 @contextmanager
-def _stopping(saving: Saving | None, course: Course) -> Iterator[None]:
+def _stopping(saving: Saving | None, log: TournamentLog) -> Iterator[None]:
     try:
         yield
     except BaseException:
         if saving:
-            saving.stopped(course)
+            saving.stopped(log)
         raise
 
 

@@ -51,7 +51,7 @@ class State:
 
 def start(n_workers: int) -> State:
     """Before the first round: one point for everyone."""
-    return State(0, np.ones((1, n_workers)), None, np.ones(n_workers, dtype=bool))
+    return State(0, np.ones((1, n_workers)), {}, np.ones(n_workers, dtype=bool))
 
 
 def advance(config: RunConfig, contributions: Contributions, state: State, record: Round) -> State:

@@ -18,7 +18,9 @@ from crowd_sim.config import CheckpointConfig
 from crowd_sim.files import write_bytes
 
 _KEPT = 2
-_MAGIC = b"crowd-sim checkpoint 1"
+_KIND, _FORMAT = b"crowd-sim checkpoint ", b"2"
+"""What a file begins with; format 1 was pickled, and nothing of it is read."""
+
 _LARGEST_SHARE = 1 / 20
 """Of a run's time that checkpoints may take."""
 
@@ -31,7 +33,7 @@ class Checkpoint:
 
     Attributes:
         round: after which it was taken.
-        content: `crowd_sim.tournament.log.Course.pack`.
+        content: `crowd_sim.tournament.log.TournamentLog.pack`.
     """
 
     round: int
@@ -54,7 +56,7 @@ class Checkpoints:
         """
         body = self._print_of.encode() + b"\n" + checkpoint.content
         path = self._path(checkpoint.round)
-        write_bytes(path, _MAGIC + b" " + hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
+        write_bytes(path, _KIND + _FORMAT + b" " + hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
         for old in [other for other in self._paths() if other <= path][_KEPT:]:
             old.unlink(missing_ok=True)
 
@@ -87,8 +89,11 @@ class Checkpoints:
             head, _, body = path.read_bytes().partition(b"\n")
         except OSError:
             return None
-        if head != _MAGIC + b" " + hashlib.sha256(body).hexdigest().encode():
+        format_number, _, checksum = head.removeprefix(_KIND).partition(b" ")
+        if not head.startswith(_KIND) or checksum != hashlib.sha256(body).hexdigest().encode():
             return "damaged"
+        if format_number != _FORMAT:
+            return "unusable"
         print_of, _, content = body.partition(b"\n")
         if print_of.decode(errors="replace") != self._print_of:
             return "unusable"

@@ -10,7 +10,7 @@ from typing import Any
 from crowd_sim.config import CheckpointConfig
 from crowd_sim.errors import StorageError
 from crowd_sim.store.checkpoint import Checkpoint, CheckpointSchedule
-from crowd_sim.tournament.log import Course
+from crowd_sim.tournament.log import TournamentLog
 from crowd_sim.tournament.round import Rules
 
 
@@ -30,36 +30,36 @@ class Checkpointer:
         self._kept = 0
         self._has_played = False
 
-    def last(self, rules: Rules) -> Course | None:
+    def last(self, rules: Rules) -> TournamentLog | None:
         """See `crowd_sim.engine.Saving`."""
         for checkpoint in self._earlier:
             try:
-                course = Course.unpack(checkpoint.content, rules)
-            except Exception as error:  # of another version, say: what pickles may raise anything when it is read
+                log = TournamentLog.unpack(checkpoint.content, rules)
+            except ValueError as error:  # of another version, say
                 self._tell("checkpoint unusable", round=checkpoint.round, reason=repr(error))
             else:
-                self._tell("resumed", round=course.state.round)
-                self._kept = course.state.round
-                return course
+                self._tell("resumed", round=log.state.round)
+                self._kept = log.state.round
+                return log
         return None
 
-    def after_round(self, course: Course) -> None:
+    def after_round(self, log: TournamentLog) -> None:
         """See `crowd_sim.engine.Saving`."""
         if not self._has_played:  # how long a start, or going on, has taken
             self._has_played = True
-            self._tell("first round", round=course.state.round)
-        if self._cadence.is_due(course.state.round, course.rules.rounds):
-            self._write(course)
+            self._tell("first round", round=log.state.round)
+        if self._cadence.is_due(log.state.round, log.rules.rounds):
+            self._write(log)
 
-    def stopped(self, course: Course) -> None:
+    def stopped(self, log: TournamentLog) -> None:
         """See `crowd_sim.engine.Saving`."""
-        if course.state.round > self._kept:
+        if log.state.round > self._kept:
             with suppress(StorageError):  # why it stopped is what counts, and may be just that
-                self._write(course)
+                self._write(log)
 
-    def _write(self, course: Course) -> None:
+    def _write(self, log: TournamentLog) -> None:
         start = time.perf_counter()
-        checkpoint = Checkpoint(course.state.round, course.pack())
+        checkpoint = Checkpoint(log.state.round, log.pack())
         self._keep(checkpoint)
         seconds = time.perf_counter() - start
         self._kept = checkpoint.round

@@ -1,14 +1,14 @@
-"""What happened to B runs, round by round, and a course: the history so far with the state it has led to."""
+"""What happened to B runs, round by round, and the log of a tournament on its way: its history so far and its state."""
 
 from __future__ import annotations
 
-import pickle
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
+from crowd_sim.arrays import Arrays, pack, unpack
 from crowd_sim.scores import l2
 from crowd_sim.tournament.round import Rules, State
 from crowd_sim.tournament.selection import Selection
@@ -41,21 +41,15 @@ class History:
         return History(**rows, points=self.points[runs])
 
 
-class Course:
+class TournamentLog:
     """A tournament on its way: its rules, the state after some rounds, and the rows of its history so far.
 
     Attributes:
         state: after `state.round` rounds.
     """
 
-    def __init__(self, rules: Rules, state: State, rows: dict[str, NDArray[Any]] | None = None) -> None:
-        """Begin with `state`, which has come about as `rows` say (nothing yet, if there are none).
-
-        Args:
-            rules: of the rounds to come.
-            state: where they start.
-            rows: float64, bool or int64[r, B] of the r rounds so far, by their names in `History`.
-        """
+    def __init__(self, rules: Rules, state: State) -> None:
+        """Begin with `state`, before the first round of these rules."""
         self.rules = rules
         n_runs = len(state.models)
         # with room for all rounds: what is written once is never copied again
@@ -67,8 +61,6 @@ class Course:
             "mistakes": np.empty((rules.rounds, n_runs), dtype=np.bool_),
             "winners": np.empty((rules.rounds, n_runs), dtype=np.int64),
         }
-        for name, known in (rows or {}).items():
-            self._rows[name][: len(known)] = known
         self.state = state
         self._note_model()
 
@@ -92,21 +84,49 @@ class Course:
         return History(**self._rows, points=self.state.points)
 
     def pack(self) -> bytes:
-        """All that `unpack` needs to go on from here."""
-        done = self.state.round
-        rows = {name: array[: done + (len(array) > self.rules.rounds)] for name, array in self._rows.items()}
-        state = {field.name: getattr(self.state, field.name) for field in fields(State)}
-        return pickle.dumps((state, rows), protocol=pickle.HIGHEST_PROTOCOL)
+        """All that `unpack` needs to go on from here: the same bytes for the same log."""
+        rows: Arrays = {name: array[: self._length(name, self.state.round)] for name, array in self._rows.items()}
+        state: Arrays = {"models": self.state.models, "points": self.state.points, "memory": self.state.memory}
+        return pack({"rows": rows, "state": state}, {"round": self.state.round})
 
     @classmethod
-    def unpack(cls, packed: bytes, rules: Rules) -> Course:
-        """The course that was packed, under the same rules.
+    def unpack(cls, packed: bytes, rules: Rules) -> TournamentLog:
+        """The log that was packed, under the same rules.
 
         Raises:
-            ValueError: it is not of as many runs and coordinates, or further than these rules' last round.
+            ValueError: bytes that are no log's, or one of other numbers of runs or coordinates, or further than these
+                rules' last round.
         """
-        content, rows = pickle.loads(packed)
-        state = replace(State(**content))
-        if state.models.shape != rules.targets.shape or state.round > rules.rounds:
-            raise ValueError(f"packed after round {state.round} for models of shape {state.models.shape}")
-        return cls(rules, state, rows)
+        arrays, header = unpack(packed)
+        round_number, state, rows = header.get("round"), arrays.get("state"), arrays.get("rows")
+        if type(round_number) is not int or not 0 <= round_number <= rules.rounds:
+            raise ValueError(f"packed after round {round_number!r} of {rules.rounds}")
+        if not isinstance(state, dict) or not isinstance(rows, dict):
+            raise ValueError("no state and rows of a tournament")  # noqa: TRY004 - bad content, not a bug
+        memory = state.get("memory", {})
+        n_runs = len(rules.targets)
+        models = _array(state, "models", np.float64, rules.targets.shape)
+        points = _array(state, "points", np.float64, (n_runs, None))
+        if not isinstance(memory, dict):
+            raise ValueError("memory is no mapping")  # noqa: TRY004 - bad content, not a bug
+        log = cls(rules, State(0, models, points, memory))
+        for name, room in log._rows.items():
+            done = log._length(name, round_number)
+            room[:done] = _array(rows, name, room.dtype, (done, n_runs))
+        log.state = replace(log.state, round=round_number)
+        log._note_model()
+        return log
+
+    def _length(self, name: str, done: int) -> int:
+        """How many rows there are after so many rounds."""
+        return done + (len(self._rows[name]) > self.rules.rounds)
+
+
+def _array(found: dict[str, Any], name: str, kind: DTypeLike, shape: tuple[int | None, ...]) -> NDArray[Any]:
+    """The array of this name, if it has this type and shape; None: an axis of any length."""
+    array = found.get(name)
+    if not isinstance(array, np.ndarray) or array.dtype != kind or len(array.shape) != len(shape):
+        raise ValueError(f"{name} is no array of {kind} with {len(shape)} axes")
+    if any(wanted not in (None, axis) for axis, wanted in zip(array.shape, shape, strict=True)):
+        raise ValueError(f"{name} is of shape {array.shape}, not {shape}")
+    return array

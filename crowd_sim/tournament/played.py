@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,4 +33,7 @@ class Played:
     selection: Selection
 
 
-Reward = Callable[[NDArray[np.float64], Any, Played], tuple[NDArray[np.float64], Any]]
+Memory = Mapping[str, NDArray[Any]]
+"""What a reward mechanism remembers from round to round; empty before the first."""
+
+Reward = Callable[[NDArray[np.float64], Memory, Played], tuple[NDArray[np.float64], Memory]]

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +12,7 @@ from crowd_sim.random import Purpose
 from crowd_sim.scores import Score
 from crowd_sim.tournament.grouping import Grouping
 from crowd_sim.tournament.request import RoundRequest
-from crowd_sim.tournament.rewards import Played, Reward
+from crowd_sim.tournament.rewards import Memory, Played, Reward
 from crowd_sim.tournament.selection import Selection, select
 from crowd_sim.tournament.streams import RoundStreams
 
@@ -58,13 +57,13 @@ class State:
         round: rounds played.
         models: float64[B, d].
         points: float64[B, n].
-        memory: what the reward mechanism remembers.
+        memory: what the reward mechanism remembers, arrays by name; empty before the first round and where it is unused.
     """
 
     round: int
     models: NDArray[np.float64]
     points: NDArray[np.float64]
-    memory: Any = None
+    memory: Memory = field(default_factory=dict)
 
 
 def start(rules: Rules, n_workers: int) -> State:

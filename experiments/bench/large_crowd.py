@@ -30,7 +30,7 @@ from crowd_sim.engine import simulate
 from crowd_sim.errors import ClusterError, InputError
 from crowd_sim.host import Host, InProcess
 from crowd_sim.participants import load_population
-from crowd_sim.tournament.log import Course
+from crowd_sim.tournament.log import TournamentLog
 from crowd_sim.tournament.round import Rules
 
 CONFIGURATION = Path(str(files("crowd_sim") / "configs" / "large_crowd.yaml"))
@@ -42,15 +42,15 @@ class Clock:
     def __init__(self) -> None:
         self.ends: list[float] = []
 
-    def last(self, _rules: Rules) -> Course | None:
+    def last(self, _rules: Rules) -> TournamentLog | None:
         """See `crowd_sim.engine.Saving`."""
         return None
 
-    def after_round(self, _course: Course) -> None:
+    def after_round(self, _log: TournamentLog) -> None:
         """See `crowd_sim.engine.Saving`."""
         self.ends.append(time.perf_counter())
 
-    def stopped(self, _course: Course) -> None:
+    def stopped(self, _log: TournamentLog) -> None:
         """See `crowd_sim.engine.Saving`."""
 
     def seconds(self) -> list[float]:

@@ -2,8 +2,10 @@
 
 import errno
 import fcntl
+import hashlib
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -233,6 +235,30 @@ def test_checkpoints_that_cannot_be_used_are_set_aside_and_new_ones_kept(folder,
     assert tables(folder / "out") == expected
     log = [json.loads(line) for line in Path("out", "log.jsonl").read_text().splitlines()]
     assert [line["round"] for line in log if line["event"] == "checkpoint unusable"] == [12, 10]
+
+
+class Bomb:
+    def __reduce__(self):
+        return Path.touch, (Path("boom"),)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize(
+    "bomb", [pickle.dumps(Bomb()), pickle.dumps(({"round": 12, "memory": Bomb()}, {}))], ids=["alone", "in a state"]
+)
+def test_a_crafted_checkpoint_runs_nothing(number, bomb, folder, expected):
+    """With the right beginning, checksum and fingerprint, of the format that was pickled and of this one."""
+    assert call(arguments(*IN_PROCESS)) == 0
+    body = read_config(folder / "out")["fingerprint"].encode() + b"\n" + bomb
+    head = f"crowd-sim checkpoint {number} {hashlib.sha256(body).hexdigest()}\n".encode()
+    Path("out", "checkpoints", "round-00000012.checkpoint").write_bytes(head + body)
+    Path("out", "summary.json").unlink()
+    for command in (["status", "out"], ["run", "--resume", "out", *IN_PROCESS]):
+        assert call(command) == 0
+    assert "round-00000012.unusable" in checkpoints(folder)
+    assert not Path("boom").exists()
+    assert tables(folder / "out") == expected
+    assert read_status(folder / "out").resumed_from == 10
 
 
 def test_a_checkpoint_costs_no_later_one(tmp_path):
