@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass
 from math import isnan
@@ -18,13 +19,14 @@ from crowd_sim.cli.signals import stoppable
 from crowd_sim.config import RunConfig
 from crowd_sim.crowd.population import Population
 from crowd_sim.engine import Outcome, simulate
+from crowd_sim.errors import InputError
 from crowd_sim.files import fingerprint, write_json
 from crowd_sim.host import InProcess
 from crowd_sim.metrics import mean_and_error
 from crowd_sim.participants import check_participants, load_population
 from crowd_sim.store.checkpointer import Checkpointer
-from crowd_sim.store.run_folder import open_run, write_run
-from crowd_sim.store.run_log import Record
+from crowd_sim.store.run_folder import open_run, read_run, write_run
+from crowd_sim.store.run_log import Record, read_status
 
 IN_PROCESS = "none"
 """The value of --ray-address that means: without Ray."""
@@ -49,6 +51,8 @@ def run(
 ) -> Finished:
     """Simulate, value, write, draw; what a run of the same configuration has left in the folder is gone on with.
 
+    Of a run that is complete nothing is done again: its outcome is read.
+
     Args:
         config: the runs.
         name: of the configuration; names the folder where `out` does not.
@@ -68,16 +72,39 @@ def run(
     folder = out or Path("runs") / f"{name}-{fingerprint(config.determinants(), population)[:8]}"
     workers = config.runs * config.crowd.n_workers
     opened = open_run(folder, config, population, accept_changes)
-    with opened as print_of, Record(folder, print_of, workers) as record, stoppable():
-        start = time.perf_counter()
-        outcome = _simulate(config, population, ray_address, console, record, folder.name)
-        write_run(folder, outcome, population, print_of)
-        seconds = time.perf_counter() - start
-        # apart from the summary, which is equal for equal runs
-        write_json(folder / "timing.json", {"seconds": seconds, "ray_address": ray_address})
-        from crowd_sim.report import write_report  # drawing has no part in how soon the first round starts
+    with opened as print_of:
+        if (outcome := read_run(folder, config, population, print_of)) is not None and _is_over(folder):
+            return Finished(folder, outcome, float(json.loads((folder / "timing.json").read_text())["seconds"]))
+        with Record(folder, print_of, workers) as record, stoppable():
+            return _finish(folder, config, population, ray_address, console, record, print_of)
 
-        write_report(folder)
+
+def _is_over(folder: Path) -> bool:
+    """Whether nothing is left to do in the folder of a run whose tables are whole."""
+    try:
+        return read_status(folder).state == "finished" and (folder / "timing.json").exists()
+    except InputError:  # made in Python, which leaves no status and no report
+        return False
+
+
+def _finish(
+    folder: Path,
+    config: RunConfig,
+    population: Population,
+    ray_address: str | None,
+    console: Console,
+    record: Record,
+    print_of: str,
+) -> Finished:
+    start = time.perf_counter()
+    outcome = _simulate(config, population, ray_address, console, record, folder.name)
+    write_run(folder, outcome, population, print_of)
+    seconds = time.perf_counter() - start
+    # apart from the summary, which is equal for equal runs
+    write_json(folder / "timing.json", {"seconds": seconds, "ray_address": ray_address})
+    from crowd_sim.report import write_report  # drawing has no part in how soon the first round starts
+
+    write_report(folder)
     return Finished(folder, outcome, seconds)
 
 

@@ -14,7 +14,7 @@ from yaml import MarkedYAMLError, YAMLError
 from crowd_sim.config.run import RunConfig
 from crowd_sim.errors import InputError
 
-_OWN_KEYS = ("versions", "fingerprint", "lineage", "weights")
+_OWN_KEYS = ("format", "versions", "fingerprint", "lineage", "weights")
 
 
 def load_content(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,10 +14,19 @@ from crowd_sim.config import RunConfig
 from crowd_sim.crowd.population import Population
 from crowd_sim.engine import Outcome
 from crowd_sim.errors import InputError
-from crowd_sim.files import fingerprint, open_folder, read_config, write_config, write_json, write_table
+from crowd_sim.files import (
+    check_format,
+    fingerprint,
+    open_folder,
+    read_config,
+    read_table,
+    write_config,
+    write_json,
+    write_table,
+)
 from crowd_sim.store.checkpoint import Checkpoint, Checkpoints
 from crowd_sim.store.lock import RUN, alone
-from crowd_sim.store.tables import rounds_table, runs_table, summary, workers_table
+from crowd_sim.store.tables import outcome_of, rounds_table, runs_table, summary, workers_table
 
 _Lineage = list[dict[str, Any]]
 """Of a run that went on with changed configurations: after which round, and the fingerprint it had until then."""
@@ -61,7 +71,8 @@ def open_run(folder: Path, config: RunConfig, population: Population, accept_cha
             Checkpoints(folder, opening.print_of).write(opening.handed_over)
         content = config.model_dump(mode="json")
         lineage = {"lineage": opening.lineage} if opening.lineage else {}
-        write_config(folder, {**content, **lineage}, opening.print_of)
+        if read_run(folder, config, population, opening.print_of) is None:  # else the versions are those that made it
+            write_config(folder, {**content, **lineage}, opening.print_of)
         yield opening.print_of
 
 
@@ -73,9 +84,32 @@ def write_run(folder: Path, outcome: Outcome, population: Population, print_of: 
     write_json(folder / "summary.json", summary(outcome, print_of))
 
 
+def read_run(folder: Path, config: RunConfig, population: Population, print_of: str) -> Outcome | None:
+    """The outcome of a run that is complete, from its tables; None where one is missing or damaged, or says something else.
+
+    Args:
+        folder: of the run.
+        config: the runs.
+        population: whom their workers were chosen from.
+        print_of: the run's fingerprint.
+    """
+    try:
+        said = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        if said["fingerprint"] != print_of or len(said["methods"]) > 1:  # which run was valued by which is not said
+            return None
+        tables = {name: read_table(folder / f"{name}.parquet") for name in ("rounds", "workers", "runs")}
+        if any(table is None for table in tables.values()):
+            return None
+        outcome = outcome_of(tables, config, population, said["methods"] * config.runs, said["n_evaluations"])
+        return outcome if summary(outcome, print_of) == said else None
+    except (OSError, KeyError, TypeError, ValueError):
+        return None
+
+
 def _opening(folder: Path, config: RunConfig, own: str, accept_changes: bool) -> _Opening:
     """What is to be done with the folder; nothing in it is changed yet."""
     before = _before(folder)
+    check_format(folder, before)
     lineage: _Lineage = list(before.get("lineage", []))
     print_of = _with_lineage(own, lineage)
     if accept_changes and before and before.get("fingerprint") != print_of:

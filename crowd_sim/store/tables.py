@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from crowd_sim.config import RunConfig
 from crowd_sim.crowd.population import Population
 from crowd_sim.engine import Outcome
-from crowd_sim.metrics import mean_and_error, summarise
+from crowd_sim.metrics import METRICS, mean_and_error, summarise
+from crowd_sim.participants import participants_of
+from crowd_sim.tournament.log import History
 
 if TYPE_CHECKING:  # importing it costs half a second, and a run's tables are its last work
     import pandas as pd
@@ -81,6 +86,50 @@ def summary(outcome: Outcome, fingerprint: str) -> dict[str, Any]:
         "n_evaluations": outcome.n_evaluations,
         "metrics": summarise({"initial_distance": outcome.history.distances[0], **outcome.metrics}),
     }
+
+
+def outcome_of(
+    tables: Mapping[str, Any],
+    config: RunConfig,
+    population: Population,
+    methods: Sequence[str],
+    n_evaluations: dict[str, int],
+) -> Outcome:
+    """The outcome whose `rounds`, `workers` and `runs` tables these are.
+
+    Raises:
+        KeyError, ValueError: a column is missing, or not of the configuration's size.
+    """
+    rounds, people, runs = tables["rounds"], tables["workers"], tables["runs"]
+    workers, targets = participants_of([config], population)
+
+    def by_round(name: str) -> NDArray[Any]:
+        return np.ascontiguousarray(rounds[name].to_numpy().reshape(config.runs, config.tournament.rounds + 1).T)
+
+    def by_worker(name: str) -> NDArray[np.float64] | None:
+        return people[name].to_numpy().reshape(workers.shape) if name in people else None
+
+    history = History(
+        distances=by_round("distance"),
+        model_scores=by_round("model_score"),
+        best_scores=by_round("best_score")[1:],
+        accepted=by_round("accepted")[1:],
+        mistakes=by_round("mistake")[1:],
+        winners=by_round("winner")[1:],
+        points=people["points"].to_numpy().reshape(workers.shape),
+    )
+    return Outcome(
+        config=config,
+        history=history,
+        workers=workers,
+        targets=targets,
+        values=by_worker("shapley"),
+        stderr=by_worker("shapley_stderr"),
+        kernel_shap=by_worker("kernel_shap"),
+        methods=tuple(methods),
+        n_evaluations=n_evaluations,
+        metrics={name: runs[name].to_numpy() for name in METRICS},
+    )
 
 
 def point_metrics(outcome: Outcome) -> dict[str, float]:
