@@ -56,7 +56,7 @@ def expected(folder):
 
 
 def checkpoints(folder):
-    return sorted(path.name for path in (folder / "out" / "checkpoints").iterdir())
+    return sorted(path.name for path in (folder / "out" / "checkpoints").glob("round-*"))
 
 
 def cut(path):
