@@ -39,14 +39,14 @@ class Update:
         stage: what is being done, how much of it is done, how much there is, and a note.
         events: for the log, since the last news.
         failures: actors of the run that failed so far, by kind.
-        checkpoint: the latest one that has not been handed over.
+        checkpoints: of each stage the latest one that has not been handed over.
         signs: of life, see `RunMetrics`: answering is none, as that is another thread's.
     """
 
     stage: tuple[str, int, int, str]
     events: list[Event]
     failures: Counter[str]
-    checkpoint: Checkpoint | None
+    checkpoints: tuple[Checkpoint, ...]
     signs: int
 
 
@@ -59,7 +59,7 @@ class RoundManager:
         self._opened: OpenTask | None = None
         self._measures = RunMetrics(name)
         self._stage = ("start", 0, 1, "")
-        self._checkpoint: Checkpoint | None = None
+        self._checkpoints: dict[str, Checkpoint] = {}
         self._earlier = earlier
         self._host = RayHost(config.actors, self._measures)
 
@@ -90,14 +90,14 @@ class RoundManager:
 
     def news(self) -> Update:
         """What there is to tell since the last call."""
-        checkpoint, self._checkpoint = self._checkpoint, None
+        checkpoints, self._checkpoints = tuple(self._checkpoints.values()), {}
         return Update(
-            self._stage, self._measures.take_events(), self._measures.failures, checkpoint, self._measures.signs
+            self._stage, self._measures.take_events(), self._measures.failures, checkpoints, self._measures.signs
         )
 
     def _keep(self, checkpoint: Checkpoint) -> None:
         # the folder is where the driver is; an older one that it has not fetched is of no more use
-        self._checkpoint = checkpoint
+        self._checkpoints[checkpoint.stage] = checkpoint
 
     def _report(self, stage: str, done: int, total: int, note: str = "", /) -> None:
         self._stage = (stage, done, total, note)
@@ -185,8 +185,8 @@ class Supervisor:
         self._record.progress(*news.stage)
         self._tell(self._measures.take_events() + news.events)
         self._record.failed(news.failures + self._measures.failures)
-        if news.checkpoint is not None:
-            self._record.keep(news.checkpoint)
+        for checkpoint in news.checkpoints:
+            self._record.keep(checkpoint)
             self._pool.has_progressed(0)
 
     def _tell(self, events: list[Event]) -> None:

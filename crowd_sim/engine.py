@@ -29,10 +29,10 @@ from crowd_sim.tournament.log import History, TournamentLog
 from crowd_sim.tournament.round import Rules, play, start
 from crowd_sim.tournament.search import SEARCHES
 from crowd_sim.tournament.streams import RoundStreams
-from crowd_sim.valuing import Valued, plan_games, value_games, values_of
+from crowd_sim.valuing import SavingValues, Valued, plan_games, value_games, values_of
 
 
-class Saving(Protocol):
+class Saving(SavingValues, Protocol):
     """Where a simulation leaves its state, and finds it again."""
 
     def last(self, rules: Rules, n_workers: int) -> TournamentLog | None:
@@ -87,7 +87,7 @@ def simulate_opened(
             batch = _batch([configs[i] for i in members])
             played = _tournament(batch, task, evaluators, progress, saving)
             histories |= dict(zip(members, played, strict=True))
-        values = value_games(plan, evaluators(), progress)
+        values = value_games(plan, evaluators(), progress, saving)
     return [_outcome(config, task, ids, histories[i], values_of(config, values)) for i, config in enumerate(configs)]
 
 

@@ -7,16 +7,18 @@ in groupings, say, share their games, and the scores of one run share the coalit
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any, Protocol
 
 from crowd_sim.config import RunConfig, ValuationConfig
 from crowd_sim.host import Evaluators
 from crowd_sim.progress import Progress
 from crowd_sim.tasks.base import OpenTask
 from crowd_sim.valuation import AveragingGame, Game, ShapleyResult, shapley_many
-from crowd_sim.valuation.request import ListEvaluate
+from crowd_sim.valuation.log import ValuationLog
+from crowd_sim.valuation.request import Evaluate, ListEvaluate
 
 
 @dataclass(frozen=True)
@@ -82,26 +84,65 @@ def plan_games(configs: Sequence[RunConfig], task: OpenTask) -> GamePlan:
     return GamePlan(games, sets)
 
 
+class SavingValues(Protocol):
+    """Where a valuation leaves what it has come to, and finds it again."""
+
+    def last_values(self) -> ValuationLog:
+        """The log to go on with."""
+
+    def after_evaluations(self, log: ValuationLog, *, over: bool = False) -> None:
+        """Told after every piece of work: may keep the log; keeps it where the valuation is over."""
+
+    def stopped_valuing(self, log: ValuationLog) -> None:
+        """Told where it went no further, for an error or an interruption: keeps the log."""
+
+
 Values = dict[tuple[_Key, str], Valued]
 
 
-def value_games(plan: GamePlan, evaluators: Evaluators, progress: Progress) -> Values:
-    """Value every game of a plan; progress is told the mean relative error of the games so far, where it is known."""
+def value_games(
+    plan: GamePlan, evaluators: Evaluators, progress: Progress, saving: SavingValues | None = None
+) -> Values:
+    """Value every game of a plan; progress is told the mean relative error of the games so far, where it is known.
+
+    What `saving` has kept is not evaluated again.
+    """
+    if saving is None or not plan.sets:
+        return _valued(plan, evaluators, progress, None, lambda: None)
+    log = saving.last_values()
+    try:
+        values = _valued(plan, evaluators, progress, log, lambda: saving.after_evaluations(log))
+    except BaseException:
+        saving.stopped_valuing(log)
+        raise
+    saving.after_evaluations(log, over=True)
+    return values
+
+
+def _valued(
+    plan: GamePlan, evaluators: Evaluators, progress: Progress, log: ValuationLog | None, after: Callable[[], object]
+) -> Values:
     values: Values = {}
     errors: list[float] = []
     for done, (key, games) in enumerate(plan.sets.items()):
-        value = partial(
-            shapley_many,
-            [plan.games[number] for number in games.numbers],
-            seed=games.seed,
-            run=games.run,
-            evaluate=ListEvaluate(partial(evaluators.utilities, games.numbers)),
-        )
-        accurate = value(method=games.valuation.method, budget=games.valuation.budget)
+        evaluate = partial(evaluators.utilities, games.numbers)
+        players = [plan.games[number] for number in games.numbers]
+
+        def value(
+            method: str, budget: int, games: GameSet = games, players: list[Game] = players, evaluate: Any = evaluate
+        ) -> list[ShapleyResult]:
+            def by(evaluate: Evaluate) -> list[ShapleyResult]:
+                return shapley_many(
+                    players, method=method, budget=budget, seed=games.seed, run=games.run, evaluate=evaluate
+                )
+
+            return by(ListEvaluate(evaluate)) if log is None else log.result(by, evaluate, after)
+
+        accurate = value(games.valuation.method, games.valuation.budget)
         # the paper's estimate is of its averaging games; another game is too dear to be valued twice
-        averages = all(isinstance(plan.games[number], AveragingGame) for number in games.numbers)
+        averages = all(isinstance(game, AveragingGame) for game in players)
         budget = games.valuation.kernel_shap_budget if averages else 0
-        paper = value(method="kernel_shap", budget=budget) if budget else [None] * len(accurate)
+        paper = value("kernel_shap", budget) if budget else [None] * len(accurate)
         for score, a, p in zip(games.scores, accurate, paper, strict=True):
             values[key, score] = Valued(a, p)
         errors += [error for result in accurate if math.isfinite(error := result.relative_error)]

@@ -130,7 +130,7 @@ def test_the_readmes_strategies_run(tmp_path, monkeypatch):
     text = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
     (tmp_path / "mine.py").write_text(re.search(r"```python\n(# mine\.py.*?)```", text, re.DOTALL).group(1))
     monkeypatch.chdir(tmp_path)
-    names = {"grouping": "mine:by_lot", "score": "mine:cosine", "reward": "mine:winner_takes_all"}
+    names = {"grouping": "mine:by_lot", "score": "mine:cosine", "reward": "mine:winning_streak"}
     (outcome,) = simulated(config(**{f"tournament__{kind}": name for kind, name in names.items()}))
     assert outcome.history.accepted.any()
     assert outcome.history.points.max() > 1
@@ -157,9 +157,9 @@ def test_a_strategy_of_ones_own(tmp_path, monkeypatch):
         "def first_coordinate(x, target):\n"
         "    return -np.abs(x[..., 0] - target[..., 0])\n"
         "def flat(points, memory, played):\n"
-        "    memory = (memory or 0) + 1\n"
-        "    assert memory == played.round\n"
-        "    return points + 1, memory\n"
+        "    number = memory.get('number', 0) + 1\n"
+        "    assert number == played.round\n"
+        "    return points + 1, {'number': number}\n"
         "def people(path, n_workers, seed):\n"
         "    v = np.arange(40.0).reshape(20, 2)\n"
         "    return Population(v, [str(i) for i in range(20)], ['a', 'b'])\n"

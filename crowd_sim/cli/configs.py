@@ -21,7 +21,7 @@ def configs_table() -> Table:
     for name, path in shipped().items():
         content = load_content(path)
         kind = "sweep" if "sweep" in content else "run"
-        task = "language model" if "llm" in content else "vectors"
+        task = content.get("task", {}).get("kind", "vector")
         table.add_row(name, kind, task, first_comment(path))
     return table
 

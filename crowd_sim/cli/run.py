@@ -57,6 +57,8 @@ def run(
 ) -> Finished:
     """Simulate, value, write, draw; what a run of the same configuration has left in the folder is gone on with.
 
+    Of a run that is complete nothing is done again: its outcome is read.
+
     Args:
         config: the runs.
         name: of the configuration; names the folder where `out` does not.

@@ -15,7 +15,7 @@ from crowd_sim.config.run import RunConfig
 from crowd_sim.config.shipped import located
 from crowd_sim.errors import InputError
 
-_OWN_KEYS = ("versions", "fingerprint", "lineage", "weights")
+_OWN_KEYS = ("format", "versions", "fingerprint", "lineage", "weights")
 
 
 def load_content(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]:

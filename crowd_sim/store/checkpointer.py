@@ -9,9 +9,10 @@ from typing import Any
 
 from crowd_sim.config import CheckpointConfig
 from crowd_sim.errors import StorageError
-from crowd_sim.store.checkpoint import Checkpoint, CheckpointSchedule
+from crowd_sim.store.checkpoint import Checkpoint, CheckpointSchedule, Stage
 from crowd_sim.tournament.log import TournamentLog
 from crowd_sim.tournament.round import Rules
+from crowd_sim.valuation.log import ValuationLog
 
 
 class Checkpointer:
@@ -32,10 +33,10 @@ class Checkpointer:
 
     def last(self, rules: Rules, n_workers: int) -> TournamentLog | None:
         """See `crowd_sim.engine.Saving`."""
-        for checkpoint in self._earlier:
+        for checkpoint in self._of("round"):
             try:
                 log = TournamentLog.unpack(checkpoint.content, rules, n_workers)
-            except Exception as error:  # of another version, say: what pickles may raise anything when it is read
+            except ValueError as error:  # of another version, say
                 self._tell("checkpoint unusable", round=checkpoint.round, reason=repr(error))
             else:
                 self._tell("resumed", round=log.state.round)
@@ -56,6 +57,34 @@ class Checkpointer:
         if log.progress > self._kept:
             with suppress(StorageError):  # why it stopped is what counts, and may be just that
                 self._write(log)
+
+    def last_values(self) -> ValuationLog:
+        """See `crowd_sim.engine.Saving`."""
+        for checkpoint in self._of("values"):
+            try:
+                log = ValuationLog.unpack(checkpoint.content)
+            except ValueError as error:
+                self._tell("checkpoint unusable", round=checkpoint.round, stage="values", reason=repr(error))
+            else:
+                self._tell("values resumed", results=checkpoint.round)
+                return log
+        return ValuationLog()
+
+    def after_evaluations(self, log: ValuationLog, *, over: bool = False) -> None:
+        """See `crowd_sim.engine.Saving`."""
+        if not over and not self._cadence.has_paused():
+            return
+        start = time.perf_counter()
+        self._keep(Checkpoint(log.n_results, log.pack(), "values"))
+        self._cadence.took(time.perf_counter() - start)
+
+    def stopped_valuing(self, log: ValuationLog) -> None:
+        """See `crowd_sim.engine.Saving`."""
+        with suppress(StorageError):
+            self.after_evaluations(log, over=True)
+
+    def _of(self, stage: Stage) -> list[Checkpoint]:
+        return [checkpoint for checkpoint in self._earlier if checkpoint.stage == stage]
 
     def _write(self, log: TournamentLog) -> None:
         start = time.perf_counter()

@@ -12,7 +12,7 @@ from typing import Any
 from crowd_sim import tables
 from crowd_sim.config import RunConfig
 from crowd_sim.errors import InputError
-from crowd_sim.files import fingerprint, open_folder, read_config, write_config, write_json, write_table
+from crowd_sim.files import check_format, fingerprint, open_folder, read_config, write_config, write_json, write_table
 from crowd_sim.outcome import Outcome
 from crowd_sim.store.checkpoint import Checkpoint, Checkpoints
 from crowd_sim.store.lock import RUN, alone
@@ -94,6 +94,7 @@ def write_run(folder: Path, outcome: Outcome, print_of: str) -> None:
 def _opening(folder: Path, config: RunConfig, own: str, accept_changes: bool, weights: str) -> _Opening:
     """What is to be done with the folder; nothing in it is changed yet."""
     before = _before(folder)
+    check_format(folder, before)
     lineage: _Lineage = list(before.get("lineage", []))
     print_of = _with_lineage(own, lineage)
     if accept_changes and before and before.get("fingerprint") != print_of:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import pickle
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
+from crowd_sim.arrays import Arrays, pack, unpack
 from crowd_sim.tournament.learner import Note
 from crowd_sim.tournament.round import Rules
-from crowd_sim.tournament.state import Round, State
+from crowd_sim.tournament.state import Memory, Observed, Round, State
 
 
 @dataclass(frozen=True)
@@ -109,25 +110,110 @@ class TournamentLog:
         )
 
     def pack(self) -> bytes:
-        """All that `unpack` needs to go on from here."""
-        done = self.state.round
-        rows = {name: array[: done + (len(array) > self.rules.rounds)] for name, array in self._rows.items()}
-        state = {field.name: getattr(self.state, field.name) for field in fields(State)}
-        return pickle.dumps((state, rows, self.notes, self.is_complete), protocol=pickle.HIGHEST_PROTOCOL)
+        """All that `unpack` needs to go on from here: the same bytes for the same log."""
+        state = self.state
+        rows: Arrays = {name: array[: self._length(name, state.round)] for name, array in self._rows.items()}
+        observed: Arrays = {
+            name: {"points": account.points, "memory": dict(account.memory)} for name, account in state.observed.items()
+        }
+        found: Arrays = {
+            "models": _models_to_arrays(state.models),
+            "points": state.points,
+            "memory": dict(state.memory),
+            "active": state.active,
+            "observed": observed,
+        }
+        notes = np.frombuffer(json.dumps(self.notes).encode(), dtype=np.uint8)
+        header = {"round": state.round, "complete": self.is_complete}
+        return pack({"rows": rows, "state": found, "notes": notes}, header)
 
     @classmethod
     def unpack(cls, packed: bytes, rules: Rules, n_workers: int) -> TournamentLog:
         """The log that was packed, under the same rules.
 
         Raises:
-            ValueError: it is not of as many runs and workers, or further than these rules' last round.
+            ValueError: bytes that are no log's, or one of other numbers of runs or workers, or further than these rules'
+                last round.
         """
-        content, rows, notes, is_complete = pickle.loads(packed)
-        state = State(**content)
-        if state.points.shape != (len(rules.seeds), n_workers) or state.round > rules.rounds:
-            raise ValueError(f"packed after round {state.round} for points of shape {state.points.shape}")
-        log = cls(rules, state)
-        for name, known in rows.items():
-            log._rows[name][: len(known)] = known
-        log.notes, log.is_complete = list(notes), is_complete
+        arrays, header = unpack(packed)
+        round_number, state, rows = header.get("round"), arrays.get("state"), arrays.get("rows")
+        if type(round_number) is not int or not 0 <= round_number <= rules.rounds:
+            raise ValueError(f"packed after round {round_number!r} of {rules.rounds}")
+        if not isinstance(state, dict) or not isinstance(rows, dict):
+            raise ValueError("no state and rows of a tournament")  # noqa: TRY004 - bad content, not a bug
+        n_runs = len(rules.seeds)
+        log = cls(
+            rules,
+            State(
+                round_number,
+                _models_of_arrays(state.get("models"), n_runs),
+                _array(state, "points", np.float64, (n_runs, n_workers)),
+                _memory(state),
+                _array(state, "active", np.bool_, (n_runs, n_workers if rules.drop_used else 0)),
+                _observed(state, rules, n_workers),
+            ),
+        )
+        for name, room in log._rows.items():
+            done = log._length(name, round_number)
+            room[:done] = _array(rows, name, room.dtype, (done, n_runs))
+        log.notes = _notes(_array(arrays, "notes", np.uint8, (None,)))
+        # a run that is to have more rounds than it had is not complete any more
+        log.is_complete = header.get("complete") is True and round_number == rules.rounds
         return log
+
+    def _length(self, name: str, done: int) -> int:
+        """How many rows there are after so many rounds."""
+        return done + (len(self._rows[name]) > self.rules.rounds)
+
+
+def _models_to_arrays(models: Any) -> Arrays | NDArray[Any]:
+    """An array as it is; a sequence of one mapping of arrays per run by the runs' numbers."""
+    if isinstance(models, np.ndarray):
+        return models
+    return {str(run): dict(own) for run, own in enumerate(models)}
+
+
+def _models_of_arrays(found: Any, n_runs: int) -> Any:
+    if isinstance(found, np.ndarray):
+        if len(found) != n_runs:
+            raise ValueError(f"{len(found)} models, not {n_runs}")
+        return found
+    if not isinstance(found, dict) or set(found) != {str(run) for run in range(n_runs)}:
+        raise ValueError(f"no models of {n_runs} runs")
+    return tuple(found[str(run)] for run in range(n_runs))
+
+
+def _memory(found: Arrays) -> Memory:
+    memory = found.get("memory", {})
+    if not isinstance(memory, dict):
+        raise ValueError("memory is no mapping")  # noqa: TRY004 - bad content, not a bug
+    return memory
+
+
+def _observed(state: Arrays, rules: Rules, n_workers: int) -> dict[str, Observed]:
+    found = state.get("observed", {})
+    if not isinstance(found, dict) or set(found) != set(rules.observers):
+        raise ValueError("other mechanisms observed")
+    shape = (len(rules.seeds), n_workers)
+    return {
+        name: Observed(_array(account, "points", np.float64, shape), _memory(account))
+        for name, account in found.items()
+        if isinstance(account, dict)
+    }
+
+
+def _notes(content: NDArray[np.uint8]) -> list[Note]:
+    notes = json.loads(content.tobytes())  # a ValueError where it is no JSON
+    if not isinstance(notes, list):
+        raise ValueError("notes are no list")  # noqa: TRY004 - bad content, not a bug
+    return notes
+
+
+def _array(found: Arrays, name: str, kind: DTypeLike, shape: tuple[int | None, ...]) -> NDArray[Any]:
+    """The array of this name, if it has this type and shape; None: an axis of any length."""
+    array = found.get(name)
+    if not isinstance(array, np.ndarray) or array.dtype != kind or len(array.shape) != len(shape):
+        raise ValueError(f"{name} is no array of {kind} with {len(shape)} axes")
+    if any(wanted not in (None, axis) for axis, wanted in zip(array.shape, shape, strict=True)):
+        raise ValueError(f"{name} is of shape {array.shape}, not {shape}")
+    return array

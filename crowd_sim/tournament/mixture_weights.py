@@ -11,13 +11,14 @@ weight 0 leaves the model where it is: z_k = q. The initial model has the rest, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from crowd_sim.tournament.state import Round
+from crowd_sim.tournament.state import Memory, Round
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,9 @@ class Remembered:
     winner: NDArray[np.int64]
 
 
+_FIELDS = tuple(field.name for field in fields(Remembered))
+
+
 @dataclass(frozen=True)
 class Rounds:
     """The last rounds of B runs.
@@ -54,6 +58,30 @@ class Rounds:
     step: NDArray[np.float64]
     before: NDArray[np.float64]
     rounds: tuple[Remembered, ...]
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All of it by name, the rounds' with their place at the end; weights that did not change only once."""
+        found: dict[str, NDArray[Any]] = {"step": self.step, "before": self.before}
+        weights = None
+        for i, played in enumerate(self.rounds):
+            for name in _FIELDS:
+                found[f"{name}.{i}"] = getattr(played, name)
+            if played.weights is weights:
+                del found[f"weights.{i}"]
+            weights = played.weights
+        return found
+
+    @classmethod
+    def of(cls, arrays: Memory) -> Rounds:
+        """What `arrays` gave."""
+        rounds: list[Remembered] = []
+        while f"winner.{len(rounds)}" in arrays:
+            i = len(rounds)
+            weights = rounds[-1].weights if rounds and f"weights.{i}" not in arrays else arrays[f"weights.{i}"]
+            rounds.append(
+                Remembered(weights=weights, **{name: arrays[f"{name}.{i}"] for name in _FIELDS if name != "weights"})
+            )
+        return cls(arrays["step"], arrays["before"], tuple(rounds))
 
 
 def remember(memory: Rounds | None, played: Round, n_rounds: int) -> Rounds:

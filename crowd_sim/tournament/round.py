@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +14,7 @@ from crowd_sim.tournament.learner import Learner
 from crowd_sim.tournament.request import RoundRequest
 from crowd_sim.tournament.search import Search
 from crowd_sim.tournament.selection import select
-from crowd_sim.tournament.state import Observed, Reward, Round, State
+from crowd_sim.tournament.state import Memory, Observed, Reward, Round, State
 from crowd_sim.tournament.streams import RoundStreams
 
 
@@ -52,7 +51,7 @@ def start(rules: Rules, learner: Learner, n_workers: int) -> State:
     shape = (len(rules.seeds), n_workers)
     active = np.ones(shape if rules.drop_used else (shape[0], 0), dtype=bool)
     observed = {name: Observed(np.ones(shape)) for name in rules.observers}
-    return State(0, learner.initial(), np.ones(shape), None, active, observed)
+    return State(0, learner.initial(), np.ones(shape), {}, active, observed)
 
 
 def play(rules: Rules, state: State, learner: Learner) -> tuple[State, Round]:
@@ -108,14 +107,14 @@ def _present(
 
 
 def _credit(
-    reward: Reward, points: NDArray[np.float64], memory: Any, played: Round, active: NDArray[np.bool_]
-) -> tuple[NDArray[np.float64], Any]:
+    reward: Reward, points: NDArray[np.float64], memory: Memory, played: Round, active: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], Memory]:
     if not active.shape[1]:
         return reward(points, memory, played)
     earned = points.copy()
     for b, here in enumerate(active):
-        earned[b, here] = reward(points[b : b + 1, here], None, played.of(b, here))[0][0]
-    return earned, None  # mechanisms that remember need all workers, see config.checks
+        earned[b, here] = reward(points[b : b + 1, here], {}, played.of(b, here))[0][0]
+    return earned, {}  # mechanisms that remember need all workers, see config.checks
 
 
 def _still_active(active: NDArray[np.bool_], played: Round) -> NDArray[np.bool_]:

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from crowd_sim.tournament.selection import Selection
 
+Memory = Mapping[str, NDArray[Any]]
+"""What a reward mechanism remembers from round to round; empty before the first."""
+
 
 @dataclass(frozen=True, eq=False)
 class Observed:
@@ -22,7 +25,7 @@ class Observed:
     """
 
     points: NDArray[np.float64]
-    memory: Any = None
+    memory: Memory = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +44,7 @@ class State:
     round: int
     models: Any
     points: NDArray[np.float64]
-    memory: Any
+    memory: Memory
     active: NDArray[np.bool_]
     observed: Mapping[str, Observed] = field(default_factory=dict)
 
@@ -113,5 +116,5 @@ class Round:
         )
 
 
-Reward = Callable[[NDArray[np.float64], Any, Round], tuple[NDArray[np.float64], Any]]
+Reward = Callable[[NDArray[np.float64], Memory, Round], tuple[NDArray[np.float64], Memory]]
 """(points float64[B, n], memory, the round) → new points float64[B, n] and what to remember."""

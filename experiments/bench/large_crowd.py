@@ -33,6 +33,7 @@ from crowd_sim.tasks.base import Task
 from crowd_sim.tasks.vector import VectorTask
 from crowd_sim.tournament.log import TournamentLog
 from crowd_sim.tournament.round import Rules
+from crowd_sim.valuation.log import ValuationLog
 
 CONFIGURATION = Path(str(files("crowd_sim") / "configs" / "large_crowd.yaml"))
 
@@ -52,6 +53,16 @@ class Clock:
         self.ends.append(time.perf_counter())
 
     def stopped(self, _log: TournamentLog) -> None:
+        """See `crowd_sim.engine.Saving`."""
+
+    def last_values(self) -> ValuationLog:
+        """See `crowd_sim.engine.Saving`."""
+        return ValuationLog()
+
+    def after_evaluations(self, _log: ValuationLog, *, over: bool = False) -> None:
+        """See `crowd_sim.engine.Saving`."""
+
+    def stopped_valuing(self, _log: ValuationLog) -> None:
         """See `crowd_sim.engine.Saving`."""
 
     def seconds(self) -> list[float]:

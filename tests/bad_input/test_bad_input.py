@@ -441,7 +441,7 @@ def a_broken_one(content: str) -> Callable[[Path], Path]:
         (lambda path: Path("/proc/nowhere/at/all"), ("'/proc/nowhere/at/all'", "must be a folder that can be written")),
         (lambda path: path.with_name("n" * 300), ("must be a folder that can be written", "name too long")),
         (a_foreign_folder, ("out'", "must be a new or empty folder, or one this configuration has made")),
-        (a_broken_one("fingerprint: abc"), ("out'", "another configuration (fingerprint abc)")),
+        (a_broken_one("format: 2\nfingerprint: abc"), ("out'", "another configuration (fingerprint abc)")),
         (a_broken_one("seed: 1"), ("out'", "must be a new or empty folder, or one this configuration has made")),
         (a_broken_one("[1"), ("out'", "no config.yaml that can be read")),
         (lambda path: Path("s3://bucket/out"), ("--out = 's3:/bucket/out'", "must be a folder of this machine")),

@@ -1,8 +1,7 @@
-import pickle
-
 import numpy as np
 import pytest
 
+from crowd_sim.arrays import pack, unpack
 from crowd_sim.config import RunConfig
 from crowd_sim.engine import simulate
 from crowd_sim.host import InProcess, LocalTrainers
@@ -13,7 +12,7 @@ from crowd_sim.tournament import calibrated as mechanism
 from crowd_sim.tournament.calibrated import calibrated, is_due, size_grid
 from crowd_sim.tournament.grouping import random
 from crowd_sim.tournament.kernel_ridge import PENALTIES, fit_scores, kernel_matrix
-from crowd_sim.tournament.mixture_weights import compositions, remember, scores
+from crowd_sim.tournament.mixture_weights import Rounds, compositions, remember, scores
 from crowd_sim.tournament.round import Rules, play, start
 from crowd_sim.tournament.search import SEARCHES
 from crowd_sim.tournament.selection import select
@@ -128,9 +127,9 @@ def test_points_change_at_the_end_and_at_its_halves(rounds, due):
     assert [number for number in range(1, rounds + 1) if is_due(number, rounds)] == due
 
 
-def test_what_is_remembered_stays_bounded_and_survives_pickling(monkeypatch):
+def test_what_is_remembered_stays_bounded_and_survives_a_checkpoint(monkeypatch):
     monkeypatch.setattr(mechanism, "WINDOW", 10)
-    memory, points = None, np.ones((1, 6))
+    memory, points = {}, np.ones((1, 6))
     sizes = []
     for number in range(1, 13):
         draws = RoundStreams(np.zeros(1, dtype=np.uint64), np.zeros(1, dtype=np.uint64), number)
@@ -138,16 +137,16 @@ def test_what_is_remembered_stays_bounded_and_survives_pickling(monkeypatch):
             np.sin([[number, 2.0 * number, 3.0 * number]]), random(points, 3, draws, 12).of_everyone(), number, 12
         )
         points, memory = calibrated(points, memory, one)
-        memory = pickle.loads(pickle.dumps(memory))
-        sizes.append(len(memory.rounds))
+        memory, _ = unpack(pack(memory))
+        sizes.append(len(Rounds.of(memory).rounds))
     assert sizes == [1, 2] + [3] * 10
     assert np.log(points).std() == pytest.approx(mechanism.SPREAD)
 
 
 def test_more_groups_than_the_window_holds_are_thinned(monkeypatch):
     monkeypatch.setattr(mechanism, "WINDOW", 5)
-    points, memory = calibrated(np.ones((1, 20)), None, played(np.arange(20.0), np.arange(20)))
-    assert len(scores(memory, 0, 5)) == 5
+    points, memory = calibrated(np.ones((1, 20)), {}, played(np.arange(20.0), np.arange(20)))
+    assert len(scores(Rounds.of(memory), 0, 5)) == 5
     assert (points > 0).all()
 
 
@@ -169,7 +168,8 @@ def test_scores_are_those_of_the_mixtures(n_rounds):
     def reward(points, memory, played):
         # half of the workers without points: groups without weight are common
         keys = np.random.default_rng(played.round).integers(0, 4, size=points.shape)
-        return np.maximum(keys - 1.0, 0), remember(memory, played, n_rounds)
+        known = remember(Rounds.of(memory) if memory else None, played, n_rounds)
+        return np.maximum(keys - 1.0, 0), known.arrays()
 
     seeds, runs = np.zeros(n_runs, dtype=np.uint64), np.arange(n_runs, dtype=np.uint64)
     step, targets = np.array([0.1, 0.5, 1.0]), np.random.default_rng(1).normal(size=(n_runs, d))
@@ -194,30 +194,35 @@ def test_scores_are_those_of_the_mixtures(n_rounds):
     empty = mistakes = 0
     for _ in range(rules.rounds):
         state, played_round = play(rules, state, learner)
-        empty += (state.memory.rounds[-1].totals == 0).sum()
+        empty += (Rounds.of(state.memory).rounds[-1].totals == 0).sum()
         mistakes += played_round.selection.mistake.sum()
     assert empty > 5
     assert mistakes > 0
+    memory = Rounds.of(state.memory)
     for run in range(n_runs):
-        shares = compositions(state.memory, run, 1_000, 0, n)
+        shares = compositions(memory, run, 1_000, 0, n)
         assert shares.shape == (n, 1 + k * min(n_rounds, 20))
         mixtures = shares.T @ vectors[run] + np.outer(1 - shares.sum(axis=0), initial[run])
-        given = scores(state.memory, run, 1_000)
+        given = scores(memory, run, 1_000)
         np.testing.assert_allclose(mixtures @ targets[run], given, atol=1e-12)
-        np.testing.assert_array_equal(compositions(state.memory, run, 7, 2, 5), shares[2:5, -7:])
-        np.testing.assert_array_equal(scores(state.memory, run, 7), given[-7:])
+        np.testing.assert_array_equal(compositions(memory, run, 7, 2, 5), shares[2:5, -7:])
+        np.testing.assert_array_equal(scores(memory, run, 7), given[-7:])
 
 
 def test_memory_is_never_changed_in_place():
     memory = remember(None, played([1.0, 0.0], [0, 1, 0]), 1)
-    kept = pickle.dumps(memory)
+    kept = pack(memory.arrays())
     remember(memory, played([1.0, 0.0], [1, 1, 0]), 1)
-    assert pickle.dumps(memory) == kept
+    assert pack(memory.arrays()) == kept
 
 
 def test_weights_that_do_not_change_are_kept_once():
     memory = remember(remember(None, played([1.0, 0.0], [0, 1, 0]), 9), played([1.0, 0.0], [1, 1, 0]), 9)
     assert memory.rounds[0].weights is memory.rounds[1].weights
+    assert [name for name in memory.arrays() if name.startswith("weights")] == ["weights.0"]
+    again = Rounds.of(memory.arrays())
+    assert again.rounds[0].weights is again.rounds[1].weights is memory.rounds[0].weights
+    assert again.rounds[1].winner is memory.rounds[1].winner
 
 
 # kernel ridge
