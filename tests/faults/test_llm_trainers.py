@@ -15,7 +15,7 @@ pytest.importorskip("peft", reason="needs the extra llm")
 from crowd_sim.actors.llm import RayLearners
 from crowd_sim.actors.run_metrics import RunMetrics
 from crowd_sim.config import ActorsConfig, FailureConfig, PoolConfig
-from crowd_sim.llm.people import learner_spec, load_contributions
+from crowd_sim.tasks.imitate.participants import learner_spec, load_texts
 from crowd_sim.models.lora import TuneJob
 from crowd_sim.models.tuning import Key
 from experiments.bench.processes import family
@@ -33,7 +33,7 @@ def trainer() -> int:
 
 def test_a_long_call_is_no_hang_and_a_trainer_that_stands_still_is(tmp_path, monkeypatch):
     setup = config(make_parts(tmp_path))
-    examples = load_contributions(setup).in_turn()
+    examples = load_texts(setup).in_turn()
     measures = RunMetrics("test")
     one = ActorsConfig(trainers=PoolConfig(number=1, cpus=0.1))
     with closing(RayLearners(learner_spec(setup), one, measures)) as learners:

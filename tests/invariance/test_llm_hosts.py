@@ -17,7 +17,7 @@ from crowd_sim.crowd.texts import TextCrowd, Example
 from crowd_sim.errors import InputError
 from crowd_sim.host import InProcess
 from crowd_sim.llm.experiment import simulate_llm
-from crowd_sim.llm.people import learner_spec, load_contributions
+from crowd_sim.tasks.imitate.participants import learner_spec, load_texts
 from crowd_sim.models.lora import shared_learner
 from tests.llm.small import config, make_parts
 
@@ -34,7 +34,7 @@ def setup(parts):
     changes = {
         "crowd": {"n_workers": 4, "selection": "first"},
         "valuation": {"method": "exact"},
-        "llm": {"selection": "merge", "equal_tokens": True},
+        "task": {"selection": "merge", "equal_tokens": True},
         "actors": {"trainers": {"number": 2, "cpus": 0.1}, "evaluators": {"number": 1, "cpus": 0.1}},
     }
     return config(parts, **changes)
@@ -50,7 +50,7 @@ def outcome(setup, learners, host):
         with host.evaluators([game]) as evaluators:
             return value(lambda chunks: evaluators.utilities([0], chunks))
 
-    return simulate_llm(setup, load_contributions(setup), learners, valuer)
+    return simulate_llm(setup, load_texts(setup), learners, valuer)
 
 
 def pool(number: int) -> ActorsConfig:
@@ -86,7 +86,7 @@ def test_one_trainer_changes_no_bit_and_refuses_in_one_line(setup, calm):
         long = TextCrowd(("w",), ((Example("p", "x" * 99),),), ("t",))
         with pytest.raises(InputError) as refused:
             learners.facts(long, ["p"], ())
-    assert "has 103 tokens with its prompt; at most llm.max_tokens, 40" in str(refused.value)
+    assert "has 103 tokens with its prompt; at most task.max_tokens, 40" in str(refused.value)
 
 
 def test_a_trainer_that_dies_in_a_round_changes_nothing(setup, calm):

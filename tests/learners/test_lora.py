@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from crowd_sim.crowd.texts import Example
-from crowd_sim.llm.people import learner_spec
+from crowd_sim.tasks.imitate.participants import learner_spec
 from crowd_sim.models.lora import OutputJob, LoraLearner, TuneJob
 from crowd_sim.models.tuning import Key
 from crowd_sim.random import Purpose
@@ -19,7 +19,7 @@ from tests.llm.small import config, make_parts
 @pytest.fixture(scope="module")
 def learner(tmp_path_factory):
     folder = make_parts(tmp_path_factory.mktemp("small"))
-    return LoraLearner(learner_spec(config(folder, llm={"threads": 2})))
+    return LoraLearner(learner_spec(config(folder, task={"threads": 2})))
 
 
 def calls(learner):

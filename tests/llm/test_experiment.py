@@ -25,7 +25,7 @@ EVERYTHING = {"single_sizes": [2, 5], "equal_tokens": True, "selection": "merge"
 
 
 def run(setup, out: Path):
-    return run_llm(setup, "small", out, IN_PROCESS[1], Console(quiet=True))
+    return run_command(setup, "small", out, IN_PROCESS[1], Console(quiet=True))
 
 
 TIMED = ("models.parquet", "timing.json", "report.html", "status.json", "log.jsonl")
@@ -44,7 +44,7 @@ def tables(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def whole(parts, tmp_path_factory):
-    setup = config(parts, runs=2, llm=EVERYTHING)
+    setup = config(parts, runs=2, task=EVERYTHING)
     finished = run(setup, tmp_path_factory.mktemp("whole") / "run")
     return setup, finished
 
@@ -101,7 +101,7 @@ def test_damaged_checkpoints_are_made_again(whole, tmp_path):
 def test_a_changed_configuration_is_refused(whole, parts, tmp_path):
     setup, finished = whole
     before = tables(finished.folder)
-    for changed in (config(parts, runs=2, llm={**EVERYTHING, "rank": 3}), config(parts, runs=3, llm=EVERYTHING)):
+    for changed in (config(parts, runs=2, task={**EVERYTHING, "rank": 3}), config(parts, runs=3, task=EVERYTHING)):
         with pytest.raises(InputError, match="this one holds results of another configuration"):
             run(changed, finished.folder)
     texts = parts.parent / "changed.jsonl"
@@ -116,16 +116,16 @@ def test_the_baselines_cost_what_they_say(whole):
     _, finished = whole
     outcome = finished.outcome
     names = ["base", "single_2", "single_5", "round_1", "round_2", "single_equal_tokens"]
-    assert [report.name for report in outcome.reports] == names * 2
+    assert [report.name for report in outcome.details.reports] == names * 2
     for number in range(2):
-        own = {report.name: report for report in outcome.reports if report.run == number}
-        rounds = [record for record in outcome.rounds if record.run == number]
+        own = {report.name: report for report in outcome.details.reports if report.run == number}
+        rounds = [record for record in outcome.details.rounds if record.run == number]
         spent = sum(sum(record.candidate_tokens) for record in rounds)
         assert own["single_equal_tokens"].tokens_trained == own["round_2"].tokens_trained == spent
         assert own["round_1"].tokens_trained == sum(rounds[0].candidate_tokens)
         assert own["base"].tokens_trained == 0
         # a byte is a token, and every response ends with one more
-        examples = outcome.contributions.in_turn()
+        examples = outcome.details.crowd.in_turn()
         for m in (2, 5):
             assert own[f"single_{m}"].tokens_trained == sum(len(e.response) + 1 for e in examples[:m])
         assert own["round_2"].tokens_generated == sum(record.tokens_generated for record in rounds)
@@ -134,7 +134,7 @@ def test_the_baselines_cost_what_they_say(whole):
 def test_it_is_told_how_many_outputs_are_distinct_and_how_many_copied(whole):
     _, finished = whole
     outputs, models = (pd.read_parquet(finished.folder / f"{name}.parquet") for name in ("outputs", "models"))
-    examples = [example.response for own in finished.outcome.contributions.examples for example in own]
+    examples = [example.response for own in finished.outcome.details.crowd.examples for example in own]
     for row in models.to_dict("records"):
         texts = outputs.loc[(outputs["run"] == row["run"]) & (outputs["model"] == row["model"]), "text"].to_list()
         assert row["distinct"] == distinct(texts)
@@ -143,15 +143,15 @@ def test_it_is_told_how_many_outputs_are_distinct_and_how_many_copied(whole):
 
 def test_the_runs_of_a_configuration_differ(whole):
     _, finished = whole
-    first, second = ([r.texts for r in finished.outcome.reports if r.run == number] for number in range(2))
+    first, second = ([r.texts for r in finished.outcome.details.reports if r.run == number] for number in range(2))
     assert first != second
 
 
 def test_reports_are_of_outputs_that_selection_has_not_seen(parts, tmp_path):
-    setup = config(parts, llm={"generation": {"selection_outputs": 4, "report_outputs": 4, "max_new_tokens": 9}})
+    setup = config(parts, task={"generation": {"selection_outputs": 4, "report_outputs": 4, "max_new_tokens": 9}})
     outcome = run(setup, tmp_path / "run").outcome
-    for record in outcome.rounds:
-        report = next(r for r in outcome.reports if r.name == f"round_{record.round}")
+    for record in outcome.details.rounds:
+        report = next(r for r in outcome.details.reports if r.name == f"round_{record.round}")
         score = record.candidate_scores[record.winner] if record.accepted else record.model_score
         assert np.mean(report.scores) != score
 
@@ -164,9 +164,9 @@ def test_the_final_adapter_generates_with_plain_peft_what_was_reported(parts, tm
     from tests.learners.tiny_llm import TEMPLATE
 
     generation = {"selection_outputs": 4, "report_outputs": 3, "max_new_tokens": 8, "temperature": 0.0}
-    setup = config(parts, llm={"generation": generation, "incumbent": False, "merged_model": True})
+    setup = config(parts, task={"generation": generation, "incumbent": False, "merged_model": True})
     finished = run(setup, tmp_path / "run")
-    (report,) = [report for report in finished.outcome.reports if report.name == "round_2"]
+    (report,) = [report for report in finished.outcome.details.reports if report.name == "round_2"]
     base = transformers.AutoModelForCausalLM.from_pretrained(parts / "model", dtype="float32")
     models = [
         peft.PeftModel.from_pretrained(base, finished.folder / "adapter" / "run-0").eval(),
@@ -197,7 +197,7 @@ def test_a_finished_run_writes_its_merged_model_when_asked_later(whole, tmp_path
 def test_its_table_fits_80_columns(whole):
     _, finished = whole
     reports = [
-        replace(r, tokens_trained=1_234_567, tokens_generated=123_456, seconds=1234.5) for r in finished.outcome.reports
+        replace(r, tokens_trained=1_234_567, tokens_generated=123_456, seconds=1234.5) for r in finished.outcome.details.reports
     ]
     console = Console(width=80, file=io.StringIO())
     console.print(llm_table(replace(finished, outcome=replace(finished.outcome, reports=tuple(reports)))))
@@ -227,11 +227,11 @@ def test_a_run_survives_candidates_that_diverge_and_counts_them(parts, tmp_path,
         parts,
         crowd=crowd,
         tournament={"n_groups": 3, "rounds": 1},
-        llm={"selection": selection, "single_sizes": [2], "drop_used": False},
+        task={"selection": selection, "single_sizes": [2], "drop_used": False},
     )
-    finished = run_llm(setup, "small", tmp_path / "run", IN_PROCESS[1], Console())
+    finished = run_command(setup, "small", tmp_path / "run", IN_PROCESS[1], Console())
     printed = " ".join(capsys.readouterr().out.split())
-    assert "1 of 3 candidates diverged in tuning and could not win: try a lower llm.learning_rate" in printed
+    assert "1 of 3 candidates diverged in tuning and could not win: try a lower task.learning_rate" in printed
     summary = json.loads((finished.folder / "summary.json").read_text())
     assert summary["diverged"] == 1
     assert summary["distance"]["single_2"] == {"mean": None, "se": None}
@@ -240,8 +240,8 @@ def test_a_run_survives_candidates_that_diverge_and_counts_them(parts, tmp_path,
     assert np.isnan(candidates["score"]).tolist() == [True, False, False]
     assert (finished.folder / "report.html").is_file()
     # stages are read back with what was not a number
-    again = run_llm(setup, "small", tmp_path / "run", IN_PROCESS[1], Console(quiet=True))
-    assert again.outcome.points.tobytes() == finished.outcome.points.tobytes()
+    again = run_command(setup, "small", tmp_path / "run", IN_PROCESS[1], Console(quiet=True))
+    assert again.outcome.history.points.tobytes() == finished.outcome.history.points.tobytes()
 
 
 @pytest.mark.parametrize("which", ["model", "phi"])
@@ -258,7 +258,7 @@ def test_a_folder_is_not_gone_on_with_under_other_weights(parts, tmp_path, which
     weights[name][-1, -1] += 1
     save_file(weights, path, {"format": "pt"})
     shared_learner.cache_clear()  # as in another process
-    with pytest.raises(InputError, match=r"files of llm.model or llm.phi.model have changed since"):
+    with pytest.raises(InputError, match=r"files of task.model or task.phi.model have changed since"):
         run(setup, tmp_path / "run")
     assert tables(tmp_path / "run") == before
     shutil.rmtree(mine)
