@@ -11,10 +11,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from crowd_sim.config.task import GenerationConfig, TaskConfig, PhiConfig
-from crowd_sim.llm.experiment import check
-from crowd_sim.tasks.imitate.participants import learner_spec, load_texts
-from crowd_sim.models.lora import LoraLearner
+from crowd_sim.config import RunConfig
+from crowd_sim.config.checks import SUPPORT
+from crowd_sim.config.task import GenerationConfig, PhiConfig, TaskConfig
+from crowd_sim.errors import InputError
+from crowd_sim.host import InProcess
+from crowd_sim.tasks.imitate.participants import learner_spec
+from crowd_sim.tasks.load import load_task
 from tests.bad_input.command import CONFIGURATION, IN_PROCESS, call, check_line, snapshot
 from tests.llm.small import config, content, make_parts
 
@@ -59,12 +62,12 @@ NOWHERE = Path("parts")
         (["task.foo=1"], ("task.foo = 1", of(TaskConfig))),
         (["task.phi.foo=1"], ("task.phi.foo = 1", of(PhiConfig))),
         (["task.generation.foo=1"], ("task.generation.foo = 1", of(GenerationConfig))),
-        (["task=3"], ("llm = 3", "should be a group of fields: model, prompt_template, rank")),
+        (["task=3"], ("task = 3", "should be a group of fields: kind, model, prompt_template, rank")),
         (["task.phi=3"], ("task.phi = 3", "should be a group of fields: kind, model")),
-        (["foo=1"], ("foo = 1", "allowed here: seed, runs, crowd, tournament, valuation, actors, llm")),
+        (["foo=1"], ("foo = 1", "allowed here: seed, runs, crowd, tournament, valuation, actors, task")),
         (["task.rank=0"], ("task.rank = 0", "greater than or equal to 1")),
         (["task.learning_rate=.nan"], ("task.learning_rate = nan", "finite number")),
-        (["task.selection=worst"], ("task.selection = 'worst'", "'best', 'merge' or 'halving'")),
+        (["tournament.search=worst"], ("tournament.search = 'worst'", "'best', 'merge' or 'halving'")),
         (["task.single_sizes=[2,2]"], ("task.single_sizes = [2, 2]", "must not list a size twice")),
         (["task.single_sizes=[0]"], ("task.single_sizes.0 = 0", "greater than or equal to 1")),
         (["task.single_sizes=3"], ("task.single_sizes = 3", "should be a valid tuple")),
@@ -89,12 +92,15 @@ NOWHERE = Path("parts")
             ["crowd.source=example_feedback", "crowd.path=null", "crowd.target=rude"],
             ("crowd.target = 'rude'", "one of warm, terse"),
         ),
-        (["tournament.step=0.2"], ("tournament.step = 0.2", "left out with a section llm")),
-        (["crowd.behaviour=numpy:sort"], ("crowd.behaviour = 'numpy:sort'", "left out with a section llm")),
-        (["tournament.reward=marginal"], ("tournament.reward = 'marginal'", "must be rank, or task.drop_used false")),
+        (["tournament.step=0.2"], ("tournament.step = 0.2", "left out with task.kind=imitate")),
+        (["crowd.behaviour=numpy:sort"], ("crowd.behaviour = 'numpy:sort'", "left out with task.kind=imitate")),
         (
-            ["tournament.reward=calibrated", "task.drop_used=false", "task.selection=merge"],
-            ("tournament.reward = 'calibrated'", "must be rank or marginal with task.selection=merge"),
+            ["tournament.reward=marginal"],
+            ("tournament.reward = 'marginal'", "must be rank, or tournament.drop_used false"),
+        ),
+        (
+            ["tournament.reward=calibrated", "tournament.drop_used=false", "tournament.search=merge"],
+            ("tournament.reward = 'calibrated'", "must be rank or marginal with tournament.search=merge"),
         ),
         (["tournament.rounds=4"], ("tournament.rounds = 4", "round 3 would have 1 workers for 2 groups")),
         (
@@ -105,8 +111,7 @@ NOWHERE = Path("parts")
             ["crowd.source=example_feedback", "crowd.target=warm"],
             ("crowd.path = 'parts/feedback.jsonl'", "left out with crowd.source=example_feedback"),
         ),
-        (["--accept-changes"], ("--accept-changes", "must be left out with a section llm")),
-        (["task.selection=halving"], ("tournament.n_groups = 2", "at least 3 with task.selection=halving")),
+        (["tournament.search=halving"], ("tournament.n_groups = 2", "at least 3 with tournament.search=halving")),
         (["valuation.method=auto"], ("valuation.method = 'auto'", "must be one of none, exact, permutation")),
         (["valuation.method=closed_form"], ("valuation.method = 'closed_form'", "must be one of none, exact")),
         (
@@ -126,11 +131,11 @@ def test_an_override_is_refused(refused, overrides, says):
 @pytest.mark.parametrize(
     ("overrides", "says"),
     [
-        (["crowd.source=example_feedback"], ("crowd.source = 'example_feedback'", "needs a section llm")),
-        (["crowd.target=warm"], ("crowd.target = 'warm'", "must be left out without a section llm")),
+        (["crowd.source=example_feedback"], ("crowd.source = 'example_feedback'", "needs task.kind=imitate")),
+        (["crowd.target=warm"], ("crowd.target = 'warm'", "must be left out with task.kind=vector")),
     ],
 )
-def test_texts_without_a_section_llm_are_refused(tmp_path, monkeypatch, capsys, overrides, says):
+def test_texts_of_a_run_of_points_are_refused(tmp_path, monkeypatch, capsys, overrides, says):
     monkeypatch.chdir(tmp_path)
     Path("run.yaml").write_text(CONFIGURATION)
     before = snapshot(tmp_path)
@@ -139,8 +144,74 @@ def test_texts_without_a_section_llm_are_refused(tmp_path, monkeypatch, capsys, 
     assert snapshot(tmp_path) == before
 
 
-def test_a_sweep_of_them_is_refused(refused):
-    refused(NOWHERE, "sweep.seed=[1,2]", command="sweep", says=("llm", "must be left out of a sweep"))
+def test_a_point_of_a_sweep_is_refused_as_a_run_is(refused):
+    overrides = ("sweep.tournament.search=[best,halving]",)
+    says = ("tournament.n_groups = 2", "at least 3 with tournament.search=halving")
+    refused(NOWHERE, *overrides, command="sweep", says=says)
+
+
+def test_the_section_that_there_was_is_refused_with_where_its_fields_are_now(refused):
+    says = ("llm", "is now task: with kind: imitate", "tournament.search", "tournament.drop_used")
+    refused(NOWHERE, "llm.rank=4", says=says)
+
+
+OTHER = {
+    "crowd.target": "warm",
+    "crowd.behaviour": "numpy:sort",
+    "tournament.step": 0.2,
+    "tournament.initial_range": [0, 1],
+    "tournament.convergence_distance": 1.0,
+    "task.model": "other",
+    "task.prompt_template": "{prompt}",
+    "task.rank": 3,
+    "task.alpha": 3.0,
+    "task.target_modules": ["q_proj"],
+    "task.epochs": 2,
+    "task.batch_size": 2,
+    "task.learning_rate": 0.1,
+    "task.max_grad_norm": 2.0,
+    "task.max_tokens": 99,
+    "task.long_texts": "cut",
+    "task.device": "cpu",
+    "task.dtype": "bfloat16",
+    "task.threads": 2,
+    "task.phi": {"kind": "classifier"},
+    "task.generation": {"temperature": 0.0},
+    "task.single_sizes": [2],
+    "task.equal_tokens": True,
+    "task.merged_model": True,
+}
+"""A value that is not the default, of every field that some task has no use for."""
+
+
+def refusals():
+    for kind, support in SUPPORT.items():
+        for name in support.unused:
+            yield kind, name, OTHER[name], f"must be left out with task.kind={kind}, which has no use for it"
+        everything = {name: {value for s in SUPPORT.values() for value in getattr(s, name)} for name in ALLOWED}
+        for plural, (field, says) in ALLOWED.items():
+            for value in sorted(everything[plural] - set(getattr(support, plural))):
+                yield kind, field, value, says
+
+
+ALLOWED = {
+    "sources": ("crowd.source", "task.kind=imitate"),
+    "searches": ("tournament.search", "must be one of"),
+    "methods": ("valuation.method", "must be one of"),
+}
+
+
+@pytest.mark.parametrize(("kind", "field", "value", "says"), list(refusals()))
+def test_what_a_task_does_not_support_is_refused(kind, field, value, says):
+    """`SUPPORT`, row by row: the field is named, and so is what is allowed."""
+    there = content(NOWHERE, tournament={"drop_used": False}) if kind == "imitate" else {"crowd": {"n_workers": 6}}
+    RunConfig.parse(there)
+    section, name = field.split(".")
+    there[section] = {**there.get(section, {}), name: value}
+    with pytest.raises(InputError) as refused:
+        RunConfig.parse(there)
+    assert refused.value.field == field
+    assert says in refused.value.allowed
 
 
 LINE = {"worker": "a", "prompt": "p", "response": "r"}
@@ -377,10 +448,10 @@ def test_a_target_text_of_which_phi_reads_a_part_is_refused(refused, parts):
 )
 def test_target_texts_that_are_cut_are_counted_once(parts, tmp_path, n_tokens, method, max_tokens, n_cut):
     phi = {"kind": "embedding", "model": str(short_sighted(parts, tmp_path / "near", n_tokens))}
-    llm = {"long_texts": "cut", "max_tokens": max_tokens, "phi": phi}
-    setup = config(parts, task=llm, valuation={"method": method})
-    facts = check(setup, load_texts(setup), LoraLearner(learner_spec(setup)))
-    assert facts.n_cut_targets == n_cut
+    own = {"long_texts": "cut", "max_tokens": max_tokens, "phi": phi}
+    setup = config(parts, task=own, valuation={"method": method})
+    with load_task(setup).open([setup], InProcess()) as opened:
+        assert opened.infos[learner_spec(setup)].n_cut_targets == n_cut
 
 
 def test_values_of_a_finished_run_are_refused_with_a_hint(parts, tmp_path, capsys):
@@ -389,7 +460,7 @@ def test_values_of_a_finished_run_are_refused_with_a_hint(parts, tmp_path, capsy
     assert call(["run", str(path), "--out", str(tmp_path / "out"), *IN_PROCESS]) == 0
     capsys.readouterr()
     assert call(["value", str(tmp_path / "out"), *IN_PROCESS]) == 2
-    check_line(capsys.readouterr().err, ("source = ", "without a section llm", "workers.parquet"))
+    check_line(capsys.readouterr().err, ("source = ", "must be a vector run", "workers.parquet"))
 
 
 EXTRA = "pip install 'crowd-sim[llm]'"

@@ -10,8 +10,8 @@ import yaml
 from rich.console import Console
 
 from crowd_sim.cli.run import run as run_command
-from crowd_sim.tasks.imitate.card import model_card
 from crowd_sim.store.run_folder import write_run
+from crowd_sim.tasks.imitate.card import model_card
 from tests.bad_input.command import IN_PROCESS
 from tests.llm.small import config
 

@@ -38,7 +38,8 @@ def test_a_merged_model_is_no_other_result_and_older_folders_stay_known():
     crowd = {"source": "example_feedback", "target": "warm", "n_workers": 8}
     content = {"crowd": crowd, "tournament": {"rounds": 1}, "valuation": {"method": "none"}}
     plain, merged = (
-        RunConfig.parse(content | {"task": {"kind": "imitate", "merged_model": wanted}}).determinants() for wanted in (False, True)
+        RunConfig.parse(content | {"task": {"kind": "imitate", "merged_model": wanted}}).determinants()
+        for wanted in (False, True)
     )
     assert plain == merged
     assert plain["task"]["merged_model"] is False  # as it stands in the fingerprints of folders that are there
@@ -67,6 +68,4 @@ def test_the_python_face_runs_them_as_the_command_does(parts, tmp_path):
     finished = run_command(setup, "small", tmp_path / "theirs", IN_PROCESS[1], Console(quiet=True))
     assert outcome.history.points.tobytes() == finished.outcome.history.points.tobytes()
     for name in ("rounds", "candidates", "workers", "outputs"):
-        assert (tmp_path / "own" / f"{name}.parquet").read_bytes() == (
-            finished.folder / f"{name}.parquet"
-        ).read_bytes()
+        assert (tmp_path / "own" / f"{name}.parquet").read_bytes() == (finished.folder / f"{name}.parquet").read_bytes()

@@ -9,8 +9,8 @@ from rich.console import Console
 
 from crowd_sim.cli.run import run as run_command
 from crowd_sim.errors import InputError
-from crowd_sim.tasks.imitate.game import RetrainingGame
 from crowd_sim.models.lora import LoraLearner
+from crowd_sim.tasks.imitate.game import RetrainingGame
 from tests.bad_input.command import IN_PROCESS
 from tests.llm.small import config
 
