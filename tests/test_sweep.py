@@ -5,10 +5,10 @@ from crowd_sim.engine import simulate
 from crowd_sim.errors import InputError
 from crowd_sim.host import InProcess
 from crowd_sim.participants import load_population
-from crowd_sim.tables import point_metrics
 from crowd_sim.sweep.batch import run_batch
 from crowd_sim.sweep.partition import Shard, batches, in_order
 from crowd_sim.sweep.plan import Sweep
+from crowd_sim.tables import point_metrics
 
 CONTENT = {
     "runs": 3,

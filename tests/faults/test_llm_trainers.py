@@ -16,10 +16,10 @@ pytest.importorskip("peft", reason="needs the extra llm")
 from crowd_sim.actors.run_metrics import RunMetrics
 from crowd_sim.actors.trainer import RayTrainers
 from crowd_sim.config import ActorsConfig, FailureConfig, PoolConfig
-from crowd_sim.tasks.imitate.participants import learner_spec, load_texts
-from crowd_sim.tasks.imitate.trainers import TextTrainers
 from crowd_sim.models.lora import TuneJob, shared_learner
 from crowd_sim.models.tuning import Key
+from crowd_sim.tasks.imitate.participants import learner_spec, load_texts
+from crowd_sim.tasks.imitate.trainers import TextTrainers
 from experiments.bench.processes import family
 from tests.llm.small import config, make_parts
 

@@ -18,10 +18,10 @@ from crowd_sim.crowd.texts import Example, TextCrowd
 from crowd_sim.engine import simulate
 from crowd_sim.errors import InputError
 from crowd_sim.host import InProcess
+from crowd_sim.models.lora import shared_learner
 from crowd_sim.tasks.imitate.participants import learner_spec
 from crowd_sim.tasks.imitate.trainers import TextTrainers
 from crowd_sim.tasks.load import load_task
-from crowd_sim.models.lora import shared_learner
 from tests.llm.small import config, make_parts
 
 pytestmark = pytest.mark.usefixtures("local_ray")

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 
 from crowd_sim.crowd.texts import Example
-from crowd_sim.tasks.imitate.participants import learner_spec
-from crowd_sim.models.lora import OutputJob, LoraLearner, TuneJob
+from crowd_sim.models.lora import LoraLearner, OutputJob, TuneJob
 from crowd_sim.models.tuning import Key
 from crowd_sim.random import Purpose
+from crowd_sim.tasks.imitate.participants import learner_spec
 from tests.llm.small import config, make_parts
 
 

@@ -25,7 +25,12 @@ def test_a_run_of_points_knows_nothing_of_texts_and_honest_workers_of_no_behavio
 def test_results_of_texts_depend_on_all_but_the_actors():
     def of(**sections):
         crowd = {"source": "example_feedback", "target": "warm", "n_workers": 8}
-        content = {"crowd": crowd, "tournament": {"rounds": 1}, "valuation": {"method": "none"}, "task": {"kind": "imitate"}}
+        content = {
+            "crowd": crowd,
+            "tournament": {"rounds": 1},
+            "valuation": {"method": "none"},
+            "task": {"kind": "imitate"},
+        }
         return fingerprint(RunConfig.parse(content | sections).determinants())
 
     first = of()
