@@ -79,7 +79,7 @@ def test_the_winners_leave_and_earn_no_more(parts, kind):
     found = outcome(setup, watching)
     states = list({state.round: state for state in watching.states}.values())
     assert [state.round for state in states][-1] == setup.tournament.rounds
-    for before, after, accepted in zip(states, states[1:], found.history.accepted[-len(states) + 1 :], strict=True):
+    for before, after, accepted in zip(states[:-1], states[1:], found.history.accepted[1 - len(states) :], strict=True):
         assert not (after.active & ~before.active).any()
         assert after.points[~before.active].tolist() == before.points[~before.active].tolist()
         for run, won in enumerate(accepted):
