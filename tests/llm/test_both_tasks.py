@@ -60,14 +60,15 @@ def outcome(setup, saving=None):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_merged_model_is_better_than_the_best_candidate(parts, kind):
-    rounds = {"vector": 12, "imitate": 2}[kind]
-    setup = config(kind, parts, search="merge", rounds=rounds)
+    own = {"vector": {"rounds": 12, "runs": 20, "step": 0.3}, "imitate": {}}[kind]
+    setup = config(kind, parts, search="merge", **own)
     history = outcome(setup).history
     merged = history.winners == setup.tournament.n_groups
-    assert merged.any() or kind == "imitate"
+    assert history.winners.max() <= setup.tournament.n_groups
     if kind == "vector":  # where scores are exact
+        assert merged.any()
         assert (history.model_scores[1:][merged] > history.best_scores[merged]).all()
-        best = outcome(config(kind, parts, rounds=rounds)).history
+        best = outcome(config(kind, parts, **own)).history
         assert (best.winners < setup.tournament.n_groups).all()
         assert not np.array_equal(best.distances, history.distances)
 
