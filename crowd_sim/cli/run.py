@@ -97,6 +97,7 @@ def run(
         session.close()
         write_run(folder, outcome, print_of)
         seconds = time.perf_counter() - start
+        _say_diverged(outcome, console)
         # apart from the summary, which is equal for equal runs
         write_json(folder / "timing.json", {"seconds": seconds, "ray_address": ray_address})
         from crowd_sim.report import write_report  # drawing has no part in how soon the first round starts
@@ -180,6 +181,17 @@ class _OnRay:
         supervisor = Supervisor(self._config, self._task, self._progress, self._name, group, record)
         self._supervisor = self._stack.enter_context(closing(supervisor))
         return supervisor
+
+
+def _say_diverged(outcome: Outcome, console: Console) -> None:
+    if outcome.config.task.kind != "imitate":
+        return
+    rounds = outcome.details.rounds
+    if diverged := sum(record.n_diverged for record in rounds):
+        total = sum(len(record.candidate_scores) for record in rounds)
+        console.print(
+            f"{diverged} of {total} candidates diverged in tuning and could not win: try a lower task.learning_rate"
+        )
 
 
 def outcome_table(finished: Finished) -> Table:

@@ -23,7 +23,7 @@ class History:
     Attributes:
         distances: float64[R + 1, B], ‖model − target‖₂ from the start (index 0) on.
         model_scores: float64[R + 1, B], the score of the model after each round.
-        best_scores: float64[R, B], the best candidate's score.
+        best_scores: float64[R, B], the best candidate's score; NaN where the tuning of all diverged.
         accepted, mistakes: bool[R, B].
         winners: int64[R, B], the group whose candidate became the model, −1 where none did.
         points: float64[B, n], at the end.
@@ -80,7 +80,7 @@ class TournamentLog:
     def advance(self, state: State, played: Round, notes: Sequence[Note]) -> None:
         """Note the round that has led to `state`, and what the learner says of it."""
         row = state.round - 1
-        self._rows["best_scores"][row] = played.scores.candidates.max(axis=1)
+        self._rows["best_scores"][row] = np.fmax.reduce(played.scores.candidates, axis=1)  # NaN where all diverged
         self._rows["accepted"][row] = played.selection.winner >= 0
         self._rows["mistakes"][row] = played.selection.mistake
         self._rows["winners"][row] = played.selection.winner

@@ -13,13 +13,14 @@ from crowd_sim.crowd.texts import Example
 from crowd_sim.models.lora import LoraLearner, OutputJob, TuneJob
 from crowd_sim.models.tuning import Key
 from crowd_sim.random import Purpose
+from crowd_sim.tasks.imitate.participants import learner_spec
 from tests.llm.small import config, make_parts
 
 
 @pytest.fixture(scope="module")
 def learner(tmp_path_factory):
     folder = make_parts(tmp_path_factory.mktemp("small"))
-    return LoraLearner(learner_spec(config(folder, llm={"threads": 2})))
+    return LoraLearner(learner_spec(config(folder, task={"threads": 2})))
 
 
 def calls(learner):
