@@ -227,4 +227,4 @@ def _named(point: int, kind: Kind, work: _Work, limits: FailureConfig) -> BatchR
         Kind.HANG: f"missed its deadline of {limits.deadline:g} s (actors.failures.deadline)",
     }.get(kind, "died")
     failure = Failure(point, f"the process that ran it {what}, {times} time{'s' * (times > 1)}", "")
-    return BatchResult(np.empty(0, dtype=np.int64), {}, (failure,), ())
+    return BatchResult(np.empty(0, dtype=np.int64), {}, (failure,), (), {})
