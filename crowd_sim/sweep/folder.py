@@ -220,7 +220,7 @@ class SweepFolder:
 
     def _spans(self, kind: Kind) -> tuple[list[tuple[Path, int, int]], list[str]]:
         """Every part with its lowest and highest point, and all columns of theirs, in an order that no cut changes."""
-        spans, names = [], {}
+        spans, names = [], dict[str, None]()
         for path, table in self._parts_by_path(kind):
             numbers = table["point"].to_numpy()
             spans.append((path, int(numbers.min()), int(numbers.max())))

@@ -13,7 +13,7 @@ from rich.console import Console
 pytest.importorskip("torch", reason="needs the extra llm")
 pytest.importorskip("peft", reason="needs the extra llm")
 
-from crowd_sim.crowd.texts import TextCrowd, Example
+from crowd_sim.crowd.texts import Example, TextCrowd
 from crowd_sim.models.language_model import load_base
 from experiments.bench import lora, lora_task
 from experiments.bench.lora import Comparison, rows, table, verdicts
@@ -164,7 +164,7 @@ def test_bad_options_are_one_line(monkeypatch, capsys, tmp_path):
         "--candidates": ("3", "0"),
         "--peak-tflops": ("nan",),
         "--out": (str(tmp_path / "file" / "lora.csv"),),
-        "llm.model": (),
+        "task.model": (),
     }
     for field, values in cases.items():
         given = (field, *values) if values else ("--model", "./nowhere")

@@ -35,7 +35,8 @@ def content(folder: Path, **changes: dict[str, Any]) -> dict[str, Any]:
         },
         "tournament": {"rounds": 2, "n_groups": 2, "mistake_probability": 0.0},
         "valuation": {"method": "none"},
-        "llm": {
+        "task": {
+            "kind": "imitate",
             "model": str(folder / "model"),
             "prompt_template": TEMPLATE,
             "rank": 2,
