@@ -1,9 +1,10 @@
 """The result table of many LLM runs: `python -m experiments.paper.llm_table FOLDER...`.
 
 The FOLDERs are of sweeps over emotions and seeds that have, together, every `tournament.search`: `best` is the variant
-`tournament`, `merge` is `merging`, and `halving`. Written into the first, or to --out, are llm_table.csv (a row per emotion), llm_overall.csv (means over all, with intervals), llm_table.md and
-llm_bars.png. Distances are means over fresh outputs; a reduction is 100 (1 − distance / a single model's distance) of a seed,
-then averaged. A variant of smaller steps is also held against single models of steps as small.
+`tournament`, `merge` is `merging`, and `halving`. Written into the first, or to --out, are llm_table.csv (a row per emotion),
+llm_overall.csv (means over all, with intervals), llm_table.md and llm_bars.png. Distances are means over fresh outputs; a
+reduction is 100 (1 − distance / a single model's distance) of a seed, then averaged. A variant of smaller steps is also held
+against single models of steps as small.
 Exit status 1 if the best variant's mean reduction against the single model of 100 examples is below the paper's mean.
 """
 
