@@ -13,6 +13,7 @@ import pandas as pd
 
 from crowd_sim.errors import InputError
 from crowd_sim.files import read_config
+from crowd_sim.report.labels import phi_words
 
 VARIANTS = ("tournament", "merging", "halving")
 """Variants of the tournament, by the name of their columns."""
@@ -45,10 +46,10 @@ _SWEPT = ("crowd.target", "seed", "tournament.search")
 """Fields that a point of the table is told by."""
 
 _OWN = re.compile(
-    r"seed|crowd\.(target|path)|tournament\.search|task\.(phi\.model|merged_model)|fingerprint"
+    r"seed|crowd\.(target|path)|tournament\.search|task\.(phi\.(kind|model)|merged_model)|fingerprint"
     r"|(sweep|versions|actors)(\..*)?"
 )
-"""Fields of config.yaml in which sweeps of a variant may differ; where Φ lies is one, as its name is compared."""
+"""Fields of config.yaml in which sweeps of a variant may differ; Φ is one, as its name is compared beside."""
 
 _Models = dict[str, dict[str, float]]
 """Model -> ``distance`` and `SHARES`, means over the runs of a point."""
@@ -116,7 +117,7 @@ def read_cells(folders: Sequence[Path]) -> Cells:
 
 def _phi(config: dict[str, Any]) -> str:
     kind, model = (_at(config, f"task.phi.{field}") for field in ("kind", "model"))
-    return f"{kind}:{model}" if model else str(kind)
+    return phi_words(f"{kind}:{model}") if model else str(kind)
 
 
 def _at(config: dict[str, Any], field: str) -> Any:
