@@ -197,7 +197,7 @@ def _after(
     if decision in (Decision.QUARANTINE, Decision.GIVE_UP):  # of a point's own failures: it alone is given up
         times = f"{past.blamed} time{'s' * (past.blamed > 1)}"
         failure = Failure(int(work.numbers[0]), f"the process that ran it {kind.said(limits)}, {times}", "")
-        return BatchResult(np.empty(0, dtype=np.int64), {}, (failure,), ())
+        return BatchResult(np.empty(0, dtype=np.int64), {}, (failure,), (), {})
     measures.lost("sweep", kind)
     if decision is Decision.RETRY:
         return [replace(work, past=past, since=None)]

@@ -7,7 +7,7 @@ from crowd_sim.host import InProcess
 from crowd_sim.sweep.batch import run_batch
 from crowd_sim.sweep.partition import Shard, batches, in_order
 from crowd_sim.sweep.plan import Sweep
-from crowd_sim.tables import point_metrics
+from crowd_sim.tables import point_metrics, run_metrics
 from crowd_sim.tasks.load import load_task
 
 CONTENT = {
@@ -97,7 +97,7 @@ def test_a_points_row_does_not_depend_on_its_batch():
             rows[number] = {name: float(values[i]) for name, values in result.metrics.items()}
     for point in plan.points[::5]:
         (outcome,) = simulate([point.config], people, InProcess())
-        assert repr(rows[point.index]) == repr(point_metrics(outcome))
+        assert repr(rows[point.index]) == repr(point_metrics(run_metrics(outcome)))
 
 
 def test_a_row_has_mean_and_error_of_every_metric():

@@ -25,7 +25,7 @@ from crowd_sim.host import InProcess
 from crowd_sim.participants import check_participants, load_population
 from crowd_sim.sweep.partition import batches
 from crowd_sim.sweep.plan import Sweep
-from crowd_sim.tables import point_metrics
+from crowd_sim.tables import point_metrics, run_metrics
 from crowd_sim.tasks.load import load_task
 from experiments.paper.compare_vector import published
 
@@ -55,7 +55,7 @@ def run(plan: Sweep, console: Console) -> pd.DataFrame:
             points = [plan.points[number] for number in batch.tolist()]
             outcomes = simulate([point.config for point in points], load_task(points[0].config), InProcess())
             for point, outcome in zip(points, outcomes, strict=True):
-                rows.append({"point": point.index, **point.columns, **point_metrics(outcome)})
+                rows.append({"point": point.index, **point.columns, **point_metrics(run_metrics(outcome))})
             progress("points", len(rows), plan.n_points)
     return pd.DataFrame(rows).sort_values("point", ignore_index=True)
 

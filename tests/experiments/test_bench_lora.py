@@ -164,7 +164,7 @@ def test_bad_options_are_one_line(monkeypatch, capsys, tmp_path):
         "--candidates": ("3", "0"),
         "--peak-tflops": ("nan",),
         "--out": (str(tmp_path / "file" / "lora.csv"),),
-        "llm.model": (),
+        "task.model": (),
     }
     for field, values in cases.items():
         given = (field, *values) if values else ("--model", "./nowhere")

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from crowd_sim import tables
 from crowd_sim.metrics import METRICS, mean_and_error, pearson, spearman
 from crowd_sim.models.diversity import copied, distinct
 from crowd_sim.outcome import Outcome
@@ -135,6 +136,23 @@ def summary(outcome: Outcome, fingerprint: str) -> dict[str, Any]:
             **{name: _mean(values) for name, values in _correlations(outcome).items()},
         }
     return content
+
+
+def run_metrics(outcome: Outcome) -> dict[str, NDArray[np.float64]]:
+    """What a sweep keeps of every run beside what it keeps of all tasks' runs: float64[B] by name.
+
+    Of every model ``distance_<model>``, ``distinct_<model>`` and ``copied_<model>``, see `models_table`; correlations of
+    first-order values with the accurate ones, where there are some.
+    """
+    models = models_table(outcome)
+    found = tables.run_metrics(outcome)
+    for name in model_names(outcome):
+        own = models[models["model"] == name].sort_values("run")
+        found |= {f"{column}_{name}": own[column].to_numpy(float) for column in ("distance", "distinct", "copied")}
+    if outcome.values is not None:
+        correlations = _correlations(outcome)
+        found |= {name: correlations[name] for name in ("pearson_first_order", "spearman_first_order")}
+    return found
 
 
 def _correlations(outcome: Outcome) -> dict[str, NDArray[np.float64]]:
