@@ -7,7 +7,6 @@ pytest.importorskip("peft", reason="needs the extra llm")
 
 import numpy as np
 import torch
-from crowd_sim.llm.people import learner_spec
 
 from crowd_sim.crowd.texts import Example
 from crowd_sim.models.lora import LoraLearner, OutputJob, TuneJob

@@ -10,7 +10,6 @@ pytest.importorskip("peft", reason="needs the extra llm")
 
 import torch
 import transformers
-from crowd_sim.llm.people import learner_spec
 
 from crowd_sim.errors import InputError
 from crowd_sim.models.adapters import AdapterStack, LoraSpec
