@@ -15,9 +15,8 @@ from math import ceil
 from typing import Any
 
 import ray
-from ray._private import ray_constants
-from ray._private import utils as ray_utils
 
+from crowd_sim.actors import ray_internals
 from crowd_sim.actors.placement import Need, check_capacity
 from crowd_sim.errors import ClusterError
 
@@ -28,36 +27,28 @@ _GREETING_SECONDS = 20.0
 
 _ADMISSION = "set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN_PATH to a file with the cluster's token"
 
-_GREETING = """
-import sys
-from ray._private import services
-from ray._private.authentication.authentication_token_setup import maybe_enable_token_auth_if_token_available
-from ray._raylet import GcsClient
-
-if sys.argv[1] == "auto":  # as Ray itself: the mode must be set for every other address
-    maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
-try:
-    GcsClient(address=services.canonicalize_bootstrap_address(sys.argv[1]))
-except Exception as error:
-    sys.exit(f"{type(error).__name__}: {error}")
-"""
-
 
 @contextmanager
 def connected(address: str | None, need: Need) -> Iterator[None]:
-    """Join the cluster at `address`, or start a local Ray that can hold `need` where there is none to join.
+    """Use this process's Ray session, join the cluster at `address`, or start a local Ray that can hold `need`.
 
-    Ctrl-C and SIGTERM wait until Ray has started, or stopped: half-way it would leave processes behind, or crash. What
-    SIGTERM does is left as it was.
+    A session that was there before is left as it was. Ctrl-C and SIGTERM wait until Ray has started, or stopped: half-way it
+    would leave processes behind, or crash. What SIGTERM does is left as it was.
 
     Args:
         address: ``auto``, ``host:port`` or, but for streams, ``ray://host:port``; None means the cluster this process was
-            submitted to (environment ``RAY_ADDRESS``), or else a local Ray of this process alone.
+            submitted to (environment ``RAY_ADDRESS``), or else a local Ray of this process alone. Where there is a session,
+            None and ``auto`` mean that, and any other address must be its own.
         need: checked against the cluster before anything starts.
 
     Raises:
-        ClusterError: no cluster answers there, it takes another token, or it is too small.
+        ClusterError: no cluster answers there, it takes another token, it is not the session's, or it is too small.
     """
+    if ray.is_initialized():
+        _check_session(address, need)
+        check_capacity(need)
+        yield
+        return
     # without this Ray warns, at every start, of a default that does not touch us
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     address = address or os.environ.get("RAY_ADDRESS")
@@ -71,6 +62,22 @@ def connected(address: str | None, need: Need) -> Iterator[None]:
     finally:
         with _signals_held():
             ray.shutdown()
+
+
+def _check_session(address: str | None, need: Need) -> None:
+    """Refuse a session that cannot do what is needed, or that is of another cluster than the one that is asked for."""
+    is_client = ray.util.client.ray.is_connected()
+    if is_client and need.streams:
+        raise ClusterError(
+            "no sweep in this process's Ray session: Ray Client knows no streams; end it by ray.shutdown()"
+        )
+    own = "ray://" if is_client else ray.get_runtime_context().gcs_address
+    if address in (None, "auto", own) or (is_client and str(address).startswith(own)):
+        return
+    _probe(str(address), need)  # what is wrong with the address itself is said first
+    raise ClusterError(
+        f"this process has a Ray session at {own}, not at {address}: leave out the address, or end the session"
+    )
 
 
 def _init(address: str | None, need: Need) -> None:
@@ -96,30 +103,13 @@ def _signals_held() -> Iterator[None]:
     noted: list[int] = []
     before = {number: signal.signal(number, lambda n, _: noted.append(n)) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        with (
-            _left_alone(ray_constants, "RAY_DISABLE_FAILURE_SIGNAL_HANDLER", True),
-            _left_alone(ray_utils, "set_sigterm_handler", lambda _: None),
-        ):
+        with ray_internals.sigterm_left_alone():
             yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
         if noted:
             raise KeyboardInterrupt
-
-
-@contextmanager
-def _left_alone(module: Any, name: str, instead: Any) -> Iterator[None]:
-    """One of the two ways in which Ray takes SIGTERM for itself as it starts: to exit at once, and to abort."""
-    if not hasattr(module, name):  # neither is public: another version of Ray may have other ways
-        yield
-        return
-    own = getattr(module, name)
-    setattr(module, name, instead)
-    try:
-        yield
-    finally:
-        setattr(module, name, own)
 
 
 def _probe(address: str, need: Need) -> None:
@@ -146,8 +136,8 @@ def _probe(address: str, need: Need) -> None:
 def _greet(address: str) -> None:
     # in a process of its own: Ray's client cannot be told to give up, and ends a process whose token it cannot read
     try:
-        done = subprocess.run(  # noqa: S603 - our own command
-            [sys.executable, "-c", _GREETING, address],
+        done = subprocess.run(  # noqa: S603 - our own command; -P: the folder one works in may have modules of any name
+            [sys.executable, "-P", ray_internals.__file__, address],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import ray
 from numpy.typing import NDArray
-from ray.util.placement_group import PlacementGroup
 from threadpoolctl import threadpool_limits
 
 from crowd_sim.actors.placement import bundle_options
 from crowd_sim.actors.pool import PendingCall, Pool, Work
 from crowd_sim.actors.run_metrics import RunMetrics
-from crowd_sim.valuation.games import Game
+from crowd_sim.valuation.games import Game, HeartbeatGame
 from crowd_sim.valuation.pacing import paced
 from crowd_sim.valuation.request import Chunk, in_process
 
@@ -34,17 +33,32 @@ _SECONDS_PER_CALL = 0.1
 _MOST_PIECES_PER_CALL = 64
 
 
-class ShapleyEvaluator:
-    """Holds the games' data once, evaluates coalitions."""
+_BUSY = 0.05
+"""Share of a core above which an evaluator's process works: one that only waits takes 0.014 for Ray and its heartbeat."""
 
-    def __init__(self, games: Sequence[Game]) -> None:
+
+class ShapleyEvaluator:
+    """Holds the games' data once, evaluates coalitions; a thread of its own answers `heartbeat`."""
+
+    def __init__(self, games: Sequence[Game], deadline: float) -> None:
         self._games = games
+        self._done = 0
+        self._tick = _BUSY * deadline
+
+    @ray.method(concurrency_group="heartbeat")
+    def heartbeat(self) -> int:
+        """Grows within every deadline in which a piece is finished, a game's own heartbeat grows, or the process is busy."""
+        of_games = sum(game.heartbeat() for game in self._games if isinstance(game, HeartbeatGame))
+        return self._done + of_games + int(time.process_time() / self._tick)
 
     def utilities(self, games: Sequence[int], chunks: Sequence[Chunk]) -> tuple[float, list[NDArray[np.float64]]]:
         """Seconds it took, and for each piece of m coalitions the utilities float64[G, m] of the numbered games."""
         start = time.perf_counter()
         with threadpool_limits(1):
-            answers = list(in_process([self._games[g] for g in games])(chunks))
+            answers = []
+            for answer in in_process([self._games[g] for g in games])(chunks):
+                answers.append(answer)
+                self._done += 1
         return time.perf_counter() - start, answers
 
 
@@ -56,17 +70,17 @@ class RayEvaluators:
     depends on nothing else in the call (see `Game`).
     """
 
-    def __init__(
-        self, games: Sequence[Game], actors: ActorsConfig, measures: RunMetrics, group: PlacementGroup | None = None
-    ) -> None:
+    def __init__(self, games: Sequence[Game], actors: ActorsConfig, measures: RunMetrics) -> None:
         # held here as long as an evaluator may have to start anew
         held = ray.put(list(games))
-        host = ray.remote(ShapleyEvaluator)
+        host = ray.remote(concurrency_groups={"heartbeat": 1})(ShapleyEvaluator)  # type: ignore[call-overload]
 
         def make(evaluator: int) -> Any:
-            return host.options(**bundle_options(actors, "evaluators", evaluator, group)).remote(held)
+            return host.options(**bundle_options(actors, "evaluators", evaluator)).remote(
+                held, actors.failures.deadline
+            )
 
-        self.pool = Pool("evaluator", make, actors.evaluators.number, actors.failures, measures)
+        self.pool = Pool("evaluator", make, actors.evaluators.number, actors.failures, measures, heartbeat="heartbeat")
         self._coalitions_per_call = 1  # nobody knows yet whether one takes a microsecond or an hour
 
     def utilities(self, games: Sequence[int], chunks: Iterable[Chunk]) -> Iterator[NDArray[np.float64]]:

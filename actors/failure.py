@@ -1,26 +1,17 @@
-"""One failure policy: what kind of failure it was, how many of each kind are made good, and what a message says of it.
+"""The one failure policy of pools and sweeps: from what has failed, and what had failed before, to what is done. Without Ray.
 
-A bug is never repeated: it comes back at once with its traceback. What dies, is lost, runs out of memory or hangs is made good
-within separate budgets, which count for one actor, from its last answer on. Work that has killed two actors is quarantined: it
-is not tried a third time, and the error names it.
+A bug is never repeated. What dies, loses its node, runs out of memory or hangs is repeated within separate budgets
+(`actors.failures`), which count in a row: for an actor since its last answer, for a batch of a sweep since it was first sent.
+Work that may be to blame for two failures is quarantined, or halved where it has parts; a lost node is no work's fault.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from ray.exceptions import (
-    ActorUnavailableError,
-    NodeDiedError,
-    ObjectLostError,
-    OutOfMemoryError,
-    RayActorError,
-    WorkerCrashedError,
-)
-
-from crowd_sim.errors import ClusterError, InputError, StrategyError
+from crowd_sim.errors import ClusterError
 
 if TYPE_CHECKING:  # importing the configuration costs an actor a second of its start
     from crowd_sim.config import FailureConfig
@@ -32,95 +23,94 @@ POLL = 1.0
 """Seconds between two looks at whether what is awaited is still alive."""
 
 QUARANTINE = 2
-"""Actors that one piece of work may kill."""
+"""Failures that one piece of work may be to blame for."""
 
 
 class Failure(Enum):
-    """What became of an actor."""
+    """What became of an actor, or of a batch's process."""
 
+    BUG = "raised an error"
     DEATH = "died"
     NODE = "lost its node"
     MEMORY = "was killed for want of memory"
     HANG = "missed its deadline"
 
+    def said(self, limits: FailureConfig) -> str:
+        """As a message says it."""
+        return self.value + (f" of {limits.deadline:g} s (actors.failures.deadline)" if self is Failure.HANG else "")
+
+
+_BUDGETS = {Failure.DEATH: "deaths", Failure.NODE: "nodes", Failure.MEMORY: "memory", Failure.HANG: "hangs"}
+"""The fields of `actors.failures`."""
+
+
+class Decision(Enum):
+    """What is done about a failure."""
+
+    RAISE = "raise it at once, with its traceback"
+    RETRY = "repeat the work, on a new actor or in a new process"
+    SPLIT = "repeat the work in halves"
+    QUARANTINE = "name the work, and never try it again"
+    GIVE_UP = "say which budget is spent"
+
+
+@dataclass(frozen=True)
+class Past:
+    """What has failed in a row.
+
+    Attributes:
+        failures: in their order.
+        blamed: how many of them the work may be to blame for.
+    """
+
+    failures: tuple[Failure, ...] = ()
+    blamed: int = 0
+
+    def after(self, failure: Failure, suspect: bool = True) -> Past:
+        """With one more failure; `suspect`: whether the work had begun, and may be to blame."""
+        return Past((*self.failures, failure), self.blamed + (suspect and failure is not Failure.NODE))
+
+    def of_half(self, divisible: bool) -> Past:
+        """Of one half of the work: it answers for all but one of the whole's failures, a single point for its own alone."""
+        nodes = tuple(failure for failure in self.failures if failure is Failure.NODE)
+        return Past(nodes, max(self.blamed - 1, 0) if divisible else 0)
+
+
+def decide(
+    failure: Failure, past: Past, limits: FailureConfig, *, suspect: bool = True, divisible: bool = False
+) -> Decision:
+    """What is done about a failure.
+
+    Args:
+        failure: what happened now.
+        past: what happened before, this failure left out.
+        limits: the budgets.
+        suspect: whether the work may be to blame.
+        divisible: whether it has parts that can be repeated each for itself. Halves may just need less time or memory.
+    """
+    if failure is Failure.BUG:
+        return Decision.RAISE
+    now = past.after(failure, suspect)
+    spent = now.failures.count(failure) > getattr(limits, _BUDGETS[failure])
+    guilty = now.blamed >= QUARANTINE
+    if failure is not Failure.NODE:
+        if divisible and (spent or guilty or failure is Failure.HANG):
+            return Decision.SPLIT
+        if guilty:
+            return Decision.QUARANTINE
+    return Decision.GIVE_UP if spent else Decision.RETRY
+
+
+def budget_spent(what: str, failure: Failure, limits: FailureConfig, why: str) -> ClusterError:
+    """What `Decision.GIVE_UP` raises; names the budget's field."""
+    field = _BUDGETS[failure]
+    limit = getattr(limits, field)
+    first_line = next((line.strip() for line in why.splitlines() if line.strip()), "")[:200]
+    return ClusterError(
+        f"{what} {failure.said(limits)} {limit + 1} times without an answer in between, more than allowed by "
+        f"actors.failures.{field} = {limit} ({first_line})"
+    )
+
 
 class QuarantinedError(ClusterError):
-    """Work that killed as many actors as it may; the message names it."""
-
-
-def failure_of(error: Exception) -> Failure | None:
-    """The kind of failure that an error of Ray's tells of; None: an error in the code that ran."""
-    if isinstance(error, OutOfMemoryError):
-        return Failure.MEMORY
-    # a node that vanishes leaves its actors unavailable at first; Ray calls them dead only some 15 s later
-    if isinstance(error, ActorUnavailableError | NodeDiedError | ObjectLostError):
-        return Failure.NODE
-    if isinstance(error, RayActorError):
-        if error.actor_init_failed:
-            return None
-        return Failure.NODE if "node" in str(error).partition("died")[2].partition("Worker exit")[0] else Failure.DEATH
-    return Failure.DEATH if isinstance(error, WorkerCrashedError) else None
-
-
-def plain(error: Exception) -> Exception:
-    """What is raised where a call has failed by a bug: the domain's own errors as they are, others with their traceback."""
-    cause = getattr(error, "cause", None)
-    return cause if isinstance(cause, InputError | StrategyError | ClusterError) else error
-
-
-class Budget:
-    """What may still fail, actor by actor and kind by kind."""
-
-    def __init__(self, what: str, limits: FailureConfig) -> None:
-        self._what, self._deadline = what, limits.deadline
-        self._limits = {
-            Failure.DEATH: limits.deaths,
-            Failure.NODE: limits.nodes,
-            Failure.MEMORY: limits.memory,
-            Failure.HANG: limits.hangs,
-        }
-        self._spent: Counter[tuple[int, Failure]] = Counter()
-        self._killed: Counter[str] = Counter()
-
-    def charge(self, member: int, failure: Failure, why: str) -> None:
-        """Count a failure of an actor.
-
-        Raises:
-            ClusterError: it is one too many.
-        """
-        self._spent[member, failure] += 1
-        limit = self._limits[failure]
-        if self._spent[member, failure] > limit:
-            raise ClusterError(
-                f"{self._what} {member} {self._became(failure)} {limit + 1} times without an answer in between, more than "
-                f"allowed ({_first_line(why)})"
-            )
-
-    def blame(self, work: str, failure: Failure) -> None:
-        """Count an actor that failed at this work.
-
-        Raises:
-            QuarantinedError: the work has killed as many as it may. Losing a node is no work's fault.
-        """
-        if failure is not Failure.NODE:
-            self._killed[work] += 1
-            if self._killed[work] >= QUARANTINE:
-                raise QuarantinedError(
-                    f"{work} is quarantined: {self._what} {self._became(failure)} at it {QUARANTINE} times"
-                )
-
-    def answered(self, member: int, work: str) -> None:
-        """An actor has answered: its count begins anew."""
-        if self._spent:
-            for failure in Failure:
-                self._spent.pop((member, failure), None)
-            self._killed.pop(work, None)
-
-    def _became(self, failure: Failure) -> str:
-        return failure.value + (
-            f" of {self._deadline:g} s (actors.failures.deadline)" if failure is Failure.HANG else ""
-        )
-
-
-def _first_line(why: str) -> str:
-    return next((line.strip() for line in why.splitlines() if line.strip()), "")[:200]
+    """Work that was to blame for as many failures as it may; the message names it."""

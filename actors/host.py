@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, closing
-
-from ray.util.placement_group import PlacementGroup
+from typing import Any
 
 from crowd_sim.actors.crowd import RayCrowd
 from crowd_sim.actors.evaluator import RayEvaluators
@@ -20,21 +19,18 @@ from crowd_sim.valuation import Game
 class RayHost:
     """See `crowd_sim.host.Host`. Ray must be initialised."""
 
-    def __init__(
-        self, actors: ActorsConfig, measures: RunMetrics | None = None, group: PlacementGroup | None = None
-    ) -> None:
-        """Evaluators live in `group`, or like all others in what the caller lives in."""
-        self._actors, self._group = actors, group
+    def __init__(self, actors: ActorsConfig, measures: RunMetrics | None = None) -> None:
+        self._actors = actors
         self._measures = measures or RunMetrics("")
 
     def crowd(self, cohort: Cohort) -> AbstractContextManager[Crowd]:
         """A crowd on `actors.crowd.number` shards, or fewer where there are fewer chunks."""
         return closing(RayCrowd(cohort, self._actors, self._measures))
 
-    def trainers(self) -> AbstractContextManager[Trainers]:
+    def trainers(self, hosted: Callable[[], Any]) -> AbstractContextManager[Trainers]:
         """Trainers on `actors.trainers.number` actors."""
-        return closing(RayTrainers(self._actors, self._measures))
+        return closing(RayTrainers(hosted, self._actors, self._measures))
 
     def evaluators(self, games: Sequence[Game]) -> AbstractContextManager[Evaluators]:
         """Evaluators on `actors.evaluators.number` actors."""
-        return closing(RayEvaluators(games, self._actors, self._measures, self._group))
+        return closing(RayEvaluators(games, self._actors, self._measures))

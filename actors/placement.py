@@ -92,11 +92,6 @@ def required_by_run(actors: ActorsConfig) -> Need:
     return _need([getattr(actors, kind) for kind in _RUN], actors.wait)
 
 
-def required_by_llm_run(actors: ActorsConfig) -> Need:
-    """Trainers and evaluators live side by side; there are no shards, as examples travel with the calls."""
-    return _need([actors.trainers, actors.evaluators], actors.wait)
-
-
 def required_by_evaluators(actors: ActorsConfig) -> Need:
     """The evaluators alone."""
     return _need((actors.evaluators,), actors.wait)

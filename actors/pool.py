@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import ray
 from ray.exceptions import GetTimeoutError, RayError
 
-from crowd_sim.actors.failure import POLL, Budget, Failure, failure_of, plain
+from crowd_sim.actors.failure import POLL, Decision, Failure, Past, QuarantinedError, budget_spent, decide
+from crowd_sim.actors.ray_errors import failure_of, plain
 from crowd_sim.actors.run_metrics import RunMetrics
 from crowd_sim.errors import ClusterError
 
@@ -62,11 +63,25 @@ class Pool:
         limits: FailureConfig,
         measures: RunMetrics,
         on_idle: Callable[[], None] | None = None,
+        heartbeat: str = "",
     ) -> None:
-        """Start `make(i)` for every i; they get ready while the caller goes on, who is called `on_idle` it waits."""
+        """Start `make(i)` for every i; they get ready while the caller goes on.
+
+        Args:
+            kind: what messages call an actor.
+            make: starts the actor of a number.
+            number: how many.
+            limits: deadline, and budgets of failures.
+            measures: told what is in flight and what fails.
+            on_idle: called every `POLL` seconds while an answer is waited for.
+            heartbeat: the actors' method, answered by a thread of its own, that returns a number; one whose number has changed
+                since it was last asked is alive, and its deadline begins anew.
+        """
         self._kind, self._make, self._limits, self._measures = kind, make, limits, measures
-        self._meanwhile = on_idle
-        self._budget = Budget(kind, limits)
+        self._on_idle, self._heartbeat = on_idle, heartbeat
+        self._past = [Past()] * number
+        self._asked: dict[int, Any] = {}
+        self._heartbeats = [0] * number
         self._flying = 0
         self.actors: list[Any] = []
         self._ready: list[Any] = []
@@ -101,9 +116,8 @@ class Pool:
             else:
                 break
         self._count(-1)
-        member = ticket.work.member
-        self._answered[member] = time.monotonic()
-        self._budget.answered(member, ticket.work.name)
+        self.is_alive(ticket.work.member)
+        self._past[ticket.work.member] = Past()
         return value
 
     def gather(self, works: Iterable[Work]) -> list[Any]:
@@ -115,9 +129,9 @@ class Pool:
         """The actor has given a sign of life: its deadline begins anew."""
         self._answered[member] = time.monotonic()
 
-    def has_progressed(self, member: int, work: str) -> None:
+    def has_progressed(self, member: int) -> None:
         """What the actor has done will not have to be done again: its failures so far count no more."""
-        self._budget.answered(member, work)
+        self._past[member] = Past()
 
     def close(self) -> None:
         """Give the actors' resources back."""
@@ -143,8 +157,10 @@ class Pool:
                 return ray.get(ticket.ref, timeout=POLL)
             except GetTimeoutError:
                 self._measures.lives()
-                if self._meanwhile:
-                    self._meanwhile()
+                if self._on_idle:
+                    self._on_idle()
+                if self._heartbeat:
+                    self._listen()
                 if not is_ready and self._is_ready(member):
                     is_ready, ticket.since = True, max(ticket.since, time.monotonic() - POLL)
                 waited = time.monotonic() - max(ticket.since, self._answered[member])
@@ -153,10 +169,7 @@ class Pool:
                 if not is_ready and waited > self._limits.start:
                     raise self._cannot_start(member) from None
             except RayError as error:
-                failure = failure_of(error)
-                if failure is None:
-                    raise plain(error) from None
-                raise _Failed(failure, str(error)) from None
+                raise _raised(error) from None
 
     def _replace(self, ticket: PendingCall, failed: _Failed) -> None:
         """Put a new actor in the place of one that failed, unless an earlier answer has shown it and it is done."""
@@ -165,22 +178,43 @@ class Pool:
             return
         start = time.monotonic()
         self._measures.failed(self._kind, member, failed.failure, ticket.work.name)
-        had_begun = ticket.work.may_kill and (failed.failure is Failure.HANG or self._is_ready(member))
+        suspect = ticket.work.may_kill and (failed.failure is Failure.HANG or self._is_ready(member))
         while True:
             with suppress(RayError):
                 ray.kill(self.actors[member])  # one that hangs, or cannot be reached, must not come back
-            if had_begun:
-                self._budget.blame(ticket.work.name, failed.failure)
-            self._budget.charge(member, failed.failure, failed.why)
+            self._charge(ticket.work, failed, suspect)
             self.actors[member] = self._make(member)
             self._ready[member] = self.actors[member].__ray_ready__.remote()
             try:
                 self._await_start(member)
             except _Failed as again:
-                failed, had_begun = again, False
+                failed, suspect = again, False
             else:
                 break
         self._measures.recovered(self._kind, member, time.monotonic() - start)
+
+    def _charge(self, work: Work, failed: _Failed, suspect: bool) -> None:
+        """Raise, unless the failure is to be made good."""
+        failure, past, limits = failed.failure, self._past[work.member], self._limits
+        decision = decide(failure, past, limits, suspect=suspect)
+        self._past[work.member] = now = past.after(failure, suspect)
+        if decision is Decision.QUARANTINE:
+            what = f"{self._kind} {failure.said(limits)} at it {now.blamed} times"
+            raise QuarantinedError(f"{work.name} is quarantined: {what}")
+        if decision is Decision.GIVE_UP:
+            raise budget_spent(f"{self._kind} {work.member}", failure, limits, failed.why)
+
+    def _listen(self) -> None:
+        """Ask all actors for their heartbeats; those whose number has changed are alive."""
+        for member, actor in enumerate(self.actors):
+            if member not in self._asked:
+                self._asked[member] = getattr(actor, self._heartbeat).remote()
+            if not ray.wait([self._asked[member]], timeout=0)[0]:
+                continue
+            with suppress(RayError):  # one that died shows when its work is asked for
+                if (heartbeat := ray.get(self._asked.pop(member), timeout=POLL)) != self._heartbeats[member]:
+                    self._heartbeats[member] = heartbeat
+                    self.is_alive(member)
 
     def _await_start(self, member: int) -> None:
         start = time.monotonic()
@@ -191,10 +225,7 @@ class Pool:
                 self._measures.lives()
                 continue
             except RayError as error:
-                failure = failure_of(error)
-                if failure is None:
-                    raise plain(error) from None
-                raise _Failed(failure, str(error)) from None
+                raise _raised(error) from None
             return
         raise self._cannot_start(member)
 
@@ -212,6 +243,12 @@ class Pool:
             f"{self._kind} {member} could not be started within {self._limits.start:g} s; the cluster has "
             f"{free.get('CPU', 0.0):g} CPUs and {free.get('GPU', 0.0):g} GPUs free"
         )
+
+
+def _raised(error: RayError) -> Exception:
+    """A bug, or what the policy is to decide about."""
+    failure = failure_of(error)
+    return plain(error) if failure is Failure.BUG else _Failed(failure, str(error))
 
 
 class _Failed(Exception):  # noqa: N818 it never leaves this module

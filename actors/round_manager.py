@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import Any
 
 import ray
 from ray.exceptions import RayError
+from ray.util.placement_group import PlacementGroup
 
 from crowd_sim.actors.failure import POLL
 from crowd_sim.actors.host import RayHost
@@ -16,13 +18,14 @@ from crowd_sim.actors.placement import inside, required_by_run, reserved
 from crowd_sim.actors.pool import Pool, Work
 from crowd_sim.actors.run_metrics import Event, RunMetrics
 from crowd_sim.config import RunConfig
-from crowd_sim.crowd.population import Population
-from crowd_sim.engine import Outcome, simulate
+from crowd_sim.engine import simulate_opened
 from crowd_sim.errors import StorageError
+from crowd_sim.outcome import Outcome
 from crowd_sim.progress import Progress, quiet
 from crowd_sim.store.checkpoint import Checkpoint
 from crowd_sim.store.checkpointer import Checkpointer
 from crowd_sim.store.run_log import Record
+from crowd_sim.tasks.base import OpenTask, Task
 
 _LAST_WORDS = 15.0
 """Seconds for a manager to hand over its last checkpoint, on a busy machine."""
@@ -36,43 +39,65 @@ class Update:
         stage: what is being done, how much of it is done, how much there is, and a note.
         events: for the log, since the last news.
         failures: actors of the run that failed so far, by kind.
-        checkpoint: the latest one that has not been handed over.
+        checkpoints: of each stage the latest one that has not been handed over.
         signs: of life, see `RunMetrics`: answering is none, as that is another thread's.
     """
 
     stage: tuple[str, int, int, str]
     events: list[Event]
     failures: Counter[str]
-    checkpoint: Checkpoint | None
+    checkpoints: tuple[Checkpoint, ...]
     signs: int
 
 
 class RoundManager:
     """Hosts one simulation; answers how far it is while it runs."""
 
-    def __init__(self, config: RunConfig, population: Population, name: str, earlier: tuple[Checkpoint, ...]) -> None:
-        self._config, self._population = config, population
+    def __init__(self, config: RunConfig, task: Task, name: str, earlier: tuple[Checkpoint, ...]) -> None:
+        self._config, self._task = config, task
+        self._services = ExitStack()
+        self._opened: OpenTask | None = None
         self._measures = RunMetrics(name)
         self._stage = ("start", 0, 1, "")
-        self._checkpoint: Checkpoint | None = None
-        self._keeping = Checkpointer(earlier, config.actors.checkpoints, self._keep, self._measures.tell)
+        self._checkpoints: dict[str, Checkpoint] = {}
+        self._earlier = earlier
+        self._host = RayHost(config.actors, self._measures)
+
+    def prepare(self) -> str:
+        """Start what the task needs, and see that all of it can be done; the digest of its models' files.
+
+        Raises:
+            InputError: it cannot.
+        """
+        if self._opened is None:
+            self._opened = self._services.enter_context(self._task.open([self._config], self._host))
+        return self._opened.weights
+
+    def resume(self, earlier: tuple[Checkpoint, ...]) -> None:
+        """Go on with these, the latest first."""
+        self._earlier = earlier
 
     def run(self) -> Outcome:
         """Simulate and value the configuration's runs, from the latest checkpoint on."""
-        host = RayHost(self._config.actors, self._measures)
-        (outcome,) = simulate([self._config], self._population, host, self._report, self._keeping)
+        config, measures = self._config, self._measures
+        checkpointer = Checkpointer(self._earlier, config.actors.checkpoints, self._keep, measures.tell)
+        self.prepare()
+        assert self._opened is not None  # noqa: S101 - it is prepared
+        with self._services:
+            opened, ids = self._opened, self._task.ids
+            (outcome,) = simulate_opened([config], opened, ids, self._host, self._report, checkpointer)
         return outcome
 
     def news(self) -> Update:
         """What there is to tell since the last call."""
-        checkpoint, self._checkpoint = self._checkpoint, None
+        checkpoints, self._checkpoints = tuple(self._checkpoints.values()), {}
         return Update(
-            self._stage, self._measures.take_events(), self._measures.failures, checkpoint, self._measures.signs
+            self._stage, self._measures.take_events(), self._measures.failures, checkpoints, self._measures.signs
         )
 
     def _keep(self, checkpoint: Checkpoint) -> None:
         # the folder is where the driver is; an older one that it has not fetched is of no more use
-        self._checkpoint = checkpoint
+        self._checkpoints[checkpoint.stage] = checkpoint
 
     def _report(self, stage: str, done: int, total: int, note: str = "", /) -> None:
         self._stage = (stage, done, total, note)
@@ -81,40 +106,69 @@ class RoundManager:
             self._measures.played(1, self._config.runs * self._config.crowd.n_workers)
 
 
-class _Supervisor:
+class Supervisor:
     """Watches over the manager from the driver: fetches its news, and builds it anew from the last checkpoint on disk."""
 
     def __init__(
         self,
         config: RunConfig,
-        population: Population,
-        progress: Progress,
-        record: Record | None,
-        name: str,
-        places: dict[str, Any],
+        task: Task,
+        progress: Progress = quiet,
+        name: str = "",
+        group: PlacementGroup | None = None,
+        record: Record | None = None,
     ) -> None:
-        self._places = places
-        self._config, self._population, self._progress, self._record = config, population, progress, record
+        """Start a manager.
+
+        Args:
+            config: the runs.
+            task: what is learned, and from whom.
+            progress: told how far it is.
+            name: of the run, in Ray's metrics.
+            group: the reserved places that all actors live in.
+            record: keeps log, status and checkpoints; a manager that dies, and a run begun anew, go on with them.
+        """
+        self._places = inside(group)
+        self._config, self._task, self._progress, self._record = config, task, progress, record
         self._name = name
         self._measures = RunMetrics(name)  # of the manager's own deaths
         self._signs: int | None = None
         self._pool = Pool("round manager", self._make, 1, config.actors.failures, self._measures, self._look)
 
-    def outcome(self) -> Outcome:
-        """The run's outcome."""
+    def prepare(self) -> str:
+        """See `RoundManager.prepare`."""
+        return self._pool.answer(self._pool.submit(Work(0, "prepare", (), "the start", may_kill=False)))
+
+    def outcome(self, record: Record | None = None) -> Outcome:
+        """The run's outcome; `record` is that of a folder which was opened after the manager had started.
+
+        Raises:
+            InputError: what the configuration asks for cannot be done with the crowd's data.
+            StrategyError: a user-defined strategy raised.
+            ClusterError: no room for the actors, or more has failed than may.
+            RayTaskError: an error in the code that ran, with its traceback.
+            StorageError: a checkpoint cannot be written.
+        """
+        if record is not None:
+            self._record = record
+            resume = Work(0, "resume", (record.checkpoints(),), "the start", may_kill=False)
+            self._pool.answer(self._pool.submit(resume))
         try:
             return self._pool.answer(self._pool.submit(Work(0, "run", (), "the run", may_kill=False)))
         finally:
             if not isinstance(sys.exception(), StorageError | KeyboardInterrupt):
                 self._look(_LAST_WORDS)  # the last checkpoint, also of a run that failed
-            self._pool.close()
             self._tell(self._measures.take_events())
+
+    def close(self) -> None:
+        """Give the manager's resources back, and with it those of all its actors."""
+        self._pool.close()
 
     def _make(self, _: int) -> Any:
         # no CPU of its own, as it waits for others; a second thread answers questions
         host = ray.remote(RoundManager).options(num_cpus=0, max_concurrency=2, **self._places)
         earlier = self._record.checkpoints() if self._record else ()
-        return host.remote(self._config, self._population, self._name, earlier)
+        return host.remote(self._config, self._task, self._name, earlier)
 
     def _look(self, patience: float = POLL) -> None:
         """Ask for news; a manager that has none to give is the pool's affair."""
@@ -131,9 +185,9 @@ class _Supervisor:
         self._record.progress(*news.stage)
         self._tell(self._measures.take_events() + news.events)
         self._record.failed(news.failures + self._measures.failures)
-        if news.checkpoint is not None:
-            self._record.keep(news.checkpoint)
-            self._pool.has_progressed(0, "the run")
+        for checkpoint in news.checkpoints:
+            self._record.keep(checkpoint)
+            self._pool.has_progressed(0)
 
     def _tell(self, events: list[Event]) -> None:
         for event in events if self._record else ():
@@ -141,27 +195,11 @@ class _Supervisor:
 
 
 def run_on_ray(
-    config: RunConfig,
-    population: Population,
-    progress: Progress = quiet,
-    record: Record | None = None,
-    name: str = "",
+    config: RunConfig, task: Task, progress: Progress = quiet, record: Record | None = None, name: str = ""
 ) -> Outcome:
-    """Simulate a configuration's runs on the cluster that Ray is connected to.
-
-    Args:
-        config: the runs.
-        population: whom their workers are chosen from.
-        progress: told how far it is.
-        record: keeps log, status and checkpoints; a manager that dies, and a run begun anew, go on with them.
-        name: of the run, in Ray's metrics.
-
-    Raises:
-        InputError: the population is too small.
-        StrategyError: a strategy of one's own raised.
-        ClusterError: no room for the actors, or more has failed than may.
-        RayTaskError: an error in the code that ran, with its traceback.
-        StorageError: a checkpoint cannot be written.
-    """
-    with reserved(required_by_run(config.actors)) as group:
-        return _Supervisor(config, population, progress, record, name, inside(group)).outcome()
+    """Simulate a configuration's runs on the cluster that Ray is connected to; see `Supervisor`."""
+    with (
+        reserved(required_by_run(config.actors)) as group,
+        closing(Supervisor(config, task, progress, name, group, record)) as supervisor,
+    ):
+        return supervisor.outcome()

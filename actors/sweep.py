@@ -1,9 +1,9 @@
 """A sweep on Ray: batches of points as tasks, a bounded number in flight, results as they finish.
 
-Whose fault a lost batch is decides what becomes of it. A batch whose process dies (it crashed, or was killed for its memory)
-runs again; if that process dies, too, the batch is halved, down to the point that does it, which is named and left out. A
-batch that misses its deadline is killed and halved at once: its halves may just need less time. A batch whose node is lost
-runs again elsewhere.
+What becomes of a lost batch is decided by the one policy of `crowd_sim.actors.failure`. A batch whose process dies (it crashed,
+or was killed for its memory) runs again; if that process dies, too, the batch is halved, down to the point that does it, which
+is named and left out. A batch that misses its deadline is killed and halved at once. A batch whose node is lost runs again
+elsewhere.
 """
 
 from __future__ import annotations
@@ -12,55 +12,44 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import ray
 from numpy.typing import NDArray
-from ray.exceptions import (
-    GetTimeoutError,
-    NodeDiedError,
-    ObjectLostError,
-    OutOfMemoryError,
-    RayTaskError,
-    WorkerCrashedError,
-)
+from ray.exceptions import RayError
 
-from crowd_sim.actors.failure import PATIENCE, QUARANTINE
+from crowd_sim.actors.failure import PATIENCE, Decision, Past, budget_spent, decide
 from crowd_sim.actors.failure import Failure as Kind
 from crowd_sim.actors.placement import SECONDS_BETWEEN_LINES, fitting, lack_of_room, options_of
+from crowd_sim.actors.ray_errors import failure_of, plain
 from crowd_sim.actors.run_metrics import RunMetrics
-from crowd_sim.config import CrowdConfig, FailureConfig, SweepWorkers
-from crowd_sim.crowd.population import Population
-from crowd_sim.errors import ClusterError, InputError
-from crowd_sim.participants import population_key
+from crowd_sim.config import FailureConfig, RunConfig, SweepWorkers
+from crowd_sim.errors import ClusterError
 from crowd_sim.sweep.batch import BatchResult, Failure, run_batch
 from crowd_sim.sweep.plan import Sweep
+from crowd_sim.tasks.base import Task
+from crowd_sim.tasks.load import task_key
 
 _POLL = 5.0
 _AHEAD = 2
 """Batches per place that the cluster has for one: one runs while the next one waits."""
 
-_LOSSES = 10
-"""Nodes that a batch may lose: more than a cluster of spot nodes takes from one batch."""
-
 
 @dataclass(frozen=True)
 class _Work:
-    """A batch: its points int64[m], how often it failed and in what way, and since when it runs, if it does."""
+    """A batch: its points int64[m], how it has failed so far, and since when it runs, if it does."""
 
     numbers: NDArray[np.int64]
-    deaths: int = 0
-    hangs: int = 0
-    losses: int = 0
+    past: Past = field(default_factory=Past)
     since: float | None = None
 
 
 def run_batches_on_ray(
     plan: Sweep,
     batches: Iterator[NDArray[np.int64]],
-    people: Callable[[CrowdConfig], Population],
+    tasks: Callable[[RunConfig], Task],
     with_workers: bool,
     measures: RunMetrics,
 ) -> Iterator[list[BatchResult]]:
@@ -70,12 +59,12 @@ def run_batches_on_ray(
         InputError: if that is what the code that ran raised outside of any point.
         RayTaskError: an error in it, with its traceback.
         ClusterError: no batch finished for `PATIENCE` seconds and no node could run one, or none has begun within
-            `actors.failures.start` and `actors.wait` while none ran, or a batch lost its node too often.
+            `actors.failures.start` and `actors.wait` while none ran, or a batch lost more nodes than `actors.failures.nodes`.
     """
     pool, limits = plan.first.actors.sweep, plan.first.actors.failures
     room = _Room(pool, limits.start + plan.first.actors.wait)
     task = ray.remote(_run).options(**options_of(pool), max_retries=0, num_returns="streaming")
-    held_plan, held_people = ray.put(plan), _Held(people)
+    held_plan, held_task = ray.put(plan), _Held(tasks)
     again: deque[_Work] = deque()
     running: dict[Any, _Work] = {}
     looked, places, last_arrival = float("-inf"), 1, time.monotonic()
@@ -83,8 +72,8 @@ def run_batches_on_ray(
         if time.monotonic() - looked > _POLL:
             looked, places = time.monotonic(), fitting(pool)
         while len(running) < _AHEAD * max(1, places) and (work := _next(again, batches)) is not None:
-            crowd = plan.points[int(work.numbers[0])].config.crowd
-            running[task.remote(held_plan, work.numbers, held_people.of(crowd), with_workers)] = work
+            first = plan.points[int(work.numbers[0])].config
+            running[task.remote(held_plan, work.numbers, held_task.of(first), with_workers)] = work
         measures.queued("sweep", len(running))
         if not running:
             return
@@ -160,17 +149,17 @@ class _Room:
 
 
 class _Held:
-    """People in the object store: batches of the same people follow each other, so one copy is enough."""
+    """A task in the object store: batches of the same crowd follow each other, so one copy is enough."""
 
-    def __init__(self, people: Callable[[CrowdConfig], Population]) -> None:
-        self._people = people
+    def __init__(self, tasks: Callable[[RunConfig], Task]) -> None:
+        self._tasks = tasks
         self._key: object = None
         self._ref: Any = None
 
-    def of(self, crowd: CrowdConfig) -> Any:
-        """A reference to the people of a crowd."""
-        if population_key(crowd) != self._key:
-            self._key, self._ref = population_key(crowd), ray.put(self._people(crowd))
+    def of(self, config: RunConfig) -> Any:
+        """A reference to a configuration's task."""
+        if task_key(config) != self._key:
+            self._key, self._ref = task_key(config), ray.put(self._tasks(config))
         return self._ref
 
 
@@ -185,46 +174,31 @@ def _answer(stream: Any, work: _Work, limits: FailureConfig, measures: RunMetric
     """A batch's result, or what is to be done in its stead; None: it has begun."""
     try:
         return ray.get(next(stream), timeout=PATIENCE)
-    except RayTaskError as error:
-        if isinstance(error.cause, InputError):
-            raise error.cause from None
-        raise
-    except OutOfMemoryError:
-        return _after(Kind.MEMORY, replace(work, deaths=work.deaths + 1), limits, measures)
-    except WorkerCrashedError:
-        return _after(Kind.DEATH, replace(work, deaths=work.deaths + 1), limits, measures)
-    except (NodeDiedError, ObjectLostError, GetTimeoutError) as error:
-        if work.losses == _LOSSES:
-            raise ClusterError(f"a batch lost its node {_LOSSES + 1} times: {str(error).splitlines()[0]}") from None
-        return _after(Kind.NODE, replace(work, losses=work.losses + 1), limits, measures)
+    except RayError as error:
+        return _after(failure_of(error), error, work, limits, measures)
 
 
 def _stop(stream: Any, work: _Work, limits: FailureConfig, measures: RunMetrics) -> BatchResult | list[_Work]:
     """End a batch that hangs, with its process."""
     ray.cancel(stream, force=True)
-    return _after(Kind.HANG, replace(work, hangs=work.hangs + 1), limits, measures)
+    return _after(Kind.HANG, TimeoutError(), work, limits, measures)
 
 
-def _after(kind: Kind, work: _Work, limits: FailureConfig, measures: RunMetrics) -> BatchResult | list[_Work]:
+def _after(
+    kind: Kind, error: Exception, work: _Work, limits: FailureConfig, measures: RunMetrics
+) -> BatchResult | list[_Work]:
     """What becomes of a batch that has just failed in this way."""
-    if len(work.numbers) == 1 and (work.deaths + work.hangs >= QUARANTINE or work.hangs > limits.hangs):
-        return _named(int(work.numbers[0]), kind, work, limits)
+    past = work.past.after(kind)
+    decision = decide(kind, work.past, limits, divisible=len(work.numbers) > 1)
+    if decision is Decision.RAISE:
+        raise plain(error) from None
+    if decision is Decision.GIVE_UP and kind is Kind.NODE:
+        raise budget_spent("a batch", kind, limits, str(error)) from None
+    if decision in (Decision.QUARANTINE, Decision.GIVE_UP):  # of a point's own failures: it alone is given up
+        times = f"{past.blamed} time{'s' * (past.blamed > 1)}"
+        failure = Failure(int(work.numbers[0]), f"the process that ran it {kind.said(limits)}, {times}", "")
+        return BatchResult(np.empty(0, dtype=np.int64), {}, (failure,), (), {})
     measures.lost("sweep", kind)
-    if len(work.numbers) == 1 or kind is Kind.NODE or (kind is not Kind.HANG and work.deaths < QUARANTINE):
-        return [replace(work, since=None)]
-    # a half has its batch's deaths to answer for, but one; a single point is named for its own alone
-    halves = np.array_split(work.numbers, 2)
-    return [
-        _Work(half, min(work.deaths, QUARANTINE - 1) if len(half) > 1 else 0, losses=work.losses) for half in halves
-    ]
-
-
-def _named(point: int, kind: Kind, work: _Work, limits: FailureConfig) -> BatchResult:
-    """A point that is given up."""
-    times = work.deaths + work.hangs
-    what = {
-        Kind.MEMORY: "ran out of memory",
-        Kind.HANG: f"missed its deadline of {limits.deadline:g} s (actors.failures.deadline)",
-    }.get(kind, "died")
-    failure = Failure(point, f"the process that ran it {what}, {times} time{'s' * (times > 1)}", "")
-    return BatchResult(np.empty(0, dtype=np.int64), {}, (failure,), ())
+    if decision is Decision.RETRY:
+        return [replace(work, past=past, since=None)]
+    return [_Work(half, past.of_half(len(half) > 1)) for half in np.array_split(work.numbers, 2)]

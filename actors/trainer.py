@@ -1,53 +1,66 @@
-"""TrainerActor: makes candidates."""
+"""TrainerActor: hosts a learner's device work, whatever is learned."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import ray
-from numpy.typing import NDArray
 
 from crowd_sim.actors.placement import bundle_options
 from crowd_sim.actors.pool import Pool, Work
 from crowd_sim.actors.run_metrics import RunMetrics
-from crowd_sim.crowd.reduction import split_evenly
-from crowd_sim.tasks import vector
 
 if TYPE_CHECKING:  # importing the configuration costs an actor a second of its start
     from crowd_sim.config import ActorsConfig
 
 
 class TrainerActor:
-    """A host of the vector learner."""
+    """Hosts what `make` makes, with the first call: loading a model takes long. A thread of its own answers `passes`."""
 
-    def tune(
-        self, models: NDArray[np.float64], group_sums: NDArray[np.float64], step: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """See `crowd_sim.tasks.vector.tune`."""
-        return vector.tune(models, group_sums, step)
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+        self._hosted: Any = None
+
+    def call(self, method: str, *arguments: Any) -> Any:
+        """One of the hosted object's methods."""
+        if self._hosted is None:
+            self._hosted = self._make()
+        return getattr(self._hosted, method)(*arguments)
+
+    @ray.method(concurrency_group="heartbeat")
+    def passes(self) -> int:
+        """Passes of the hosted model so far; 0 of what has none."""
+        return getattr(self._hosted, "passes", 0)
 
 
 class RayTrainers:
-    """The trainers service: candidates are dealt to `TrainerActor`s in consecutive parts."""
+    """See `crowd_sim.host.Trainers`. A trainer keeps nothing between calls, so what fails is replaced and repeated.
 
-    def __init__(self, actors: ActorsConfig, measures: RunMetrics) -> None:
-        host = ray.remote(TrainerActor)
+    A call may take hours: a trainer counts as hung when its model has made no pass for as long as the deadline.
+    """
 
-        def make(trainer: int) -> Any:
-            return host.options(**bundle_options(actors, "trainers", trainer)).remote()
+    def __init__(self, make: Callable[[], Any], actors: ActorsConfig, measures: RunMetrics) -> None:
+        host = ray.remote(concurrency_groups={"heartbeat": 1})(TrainerActor)  # type: ignore[call-overload]
 
-        self.pool = Pool("trainer", make, actors.trainers.number, actors.failures, measures)
+        def start(trainer: int) -> Any:
+            return host.options(**bundle_options(actors, "trainers", trainer)).remote(make)
 
-    def tune(
-        self, models: NDArray[np.float64], group_sums: NDArray[np.float64], step: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
+        number, limits = actors.trainers.number, actors.failures
+        self.pool = Pool("trainer", start, number, limits, measures, heartbeat="passes")
+
+    @property
+    def number(self) -> int:
+        """How many there are."""
+        return len(self.pool)
+
+    def gather(self, method: str, calls: Sequence[tuple[Any, ...]], names: Sequence[str]) -> list[Any]:
         """See `crowd_sim.host.Trainers`."""
         works = [
-            Work(trainer, "tune", (models, group_sums[:, first:stop], step), f"candidates {first} to {stop - 1}")
-            for trainer, (first, stop) in enumerate(split_evenly(group_sums.shape[1], len(self.pool)))
+            Work(trainer, "call", (method, *arguments), name)
+            for trainer, (arguments, name) in enumerate(zip(calls, names, strict=True))
         ]
-        return np.concatenate(self.pool.gather(works), axis=1)
+        return self.pool.gather(works)
 
     def close(self) -> None:
         """Give the trainers' resources back."""

@@ -1,7 +1,7 @@
 """crowd-sim: simulation of crowd-sourced fine-tuning, and of what everyone in it was worth.
 
 >>> from crowd_sim import load_config, run
->>> outcome = run(load_config("experiments/configs/quickstart.yaml", ["runs=1"]))
+>>> outcome = run(load_config("quickstart", ["runs=1"]))
 >>> outcome.metrics["final_distance"].shape
 (1,)
 """

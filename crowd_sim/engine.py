@@ -1,10 +1,10 @@
-"""One way through the house: people, rounds, values, metrics. A run is a batch of one."""
+"""One way through the house: rounds, values, metrics, for every task. A run is a batch of one."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
 from typing import Protocol
@@ -14,80 +14,67 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from crowd_sim.config import RunConfig
-from crowd_sim.crowd.cohort import Cohort
-from crowd_sim.crowd.population import Population
-from crowd_sim.crowd.shard import Key
 from crowd_sim.host import Evaluators, Host, LocalEvaluators
 from crowd_sim.metrics import METRICS, pearson, rounds_to_converge, spearman
-from crowd_sim.participants import participants_of, run_keys
+from crowd_sim.outcome import Outcome
+from crowd_sim.participants import run_keys
 from crowd_sim.progress import Progress, quiet
 from crowd_sim.registry import strategy
 from crowd_sim.scores import Score
+from crowd_sim.tasks.base import Batch, OpenTask, Task
 from crowd_sim.tournament.grouping import Grouping
 from crowd_sim.tournament.groups import Groups
-from crowd_sim.tournament.log import Course, History
+from crowd_sim.tournament.learner import Learner
+from crowd_sim.tournament.log import History, TournamentLog
 from crowd_sim.tournament.round import Rules, play, start
+from crowd_sim.tournament.search import SEARCHES
 from crowd_sim.tournament.streams import RoundStreams
-from crowd_sim.valuing import Valued, plan_games, value_games, values_of
+from crowd_sim.valuing import SavingValues, Valued, plan_games, value_games, values_of
 
 
-class Saving(Protocol):
+class Saving(SavingValues, Protocol):
     """Where a simulation leaves its state, and finds it again."""
 
-    def last(self, rules: Rules) -> Course | None:
-        """The course to go on with; None: from the start."""
+    def last(self, rules: Rules, n_workers: int) -> TournamentLog | None:
+        """The log to go on with; None: from the start."""
 
-    def after_round(self, course: Course) -> None:
-        """Told after every round: may keep the course."""
+    def after(self, log: TournamentLog) -> None:
+        """Told after every round, and after everything that a learner notes: may keep the log."""
 
-    def stopped(self, course: Course) -> None:
-        """Told where the course went no further than this, for an error or an interruption: keeps it."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """A configuration's runs, simulated and valued.
-
-    Attributes:
-        config: the configuration.
-        history: of its B = config.runs runs.
-        workers: int64[B, n], rows of the population; targets: int64[B].
-        values, stderr: float64[B, n], the accurate Shapley values and their standard errors; None with method `none`.
-        kernel_shap: float64[B, n], the paper's estimate; None where its budget is 0 or the method `none`.
-        methods: the estimator that made each run's `values`.
-        n_evaluations: utility evaluations spent on `values` and on `kernel_shap`, all runs together.
-        metrics: float64[B] by name (`METRICS`); NaN where there is nothing to measure.
-    """
-
-    config: RunConfig
-    history: History
-    workers: NDArray[np.int64]
-    targets: NDArray[np.int64]
-    values: NDArray[np.float64] | None
-    stderr: NDArray[np.float64] | None
-    kernel_shap: NDArray[np.float64] | None
-    methods: tuple[str, ...]
-    n_evaluations: dict[str, int]
-    metrics: dict[str, NDArray[np.float64]]
+    def stopped(self, log: TournamentLog) -> None:
+        """Told where the log went no further than this, for an error or an interruption: keeps it."""
 
 
 def simulate(
     configs: Sequence[RunConfig],
-    population: Population,
+    task: Task,
     host: Host,
     progress: Progress = quiet,
     saving: Saving | None = None,
 ) -> list[Outcome]:
-    """Simulate and value configurations that share one population, each with all its replicates.
+    """Simulate and value configurations that share one crowd, each with all its replicates.
 
     Configurations that play by the same rules run as one batch; runs that are the same game are valued once. Neither
     changes a result. What `saving` kept of the rounds is gone on with; it is for a single configuration.
 
     Raises:
-        InputError: the population is too small for a configuration.
-        StrategyError: a strategy of one's own raised.
+        InputError: what a configuration asks for cannot be done with the crowd's data.
+        StrategyError: a user-defined strategy raised.
     """
-    plan = plan_games(configs, population)
+    with task.open(configs, host) as opened:
+        return simulate_opened(configs, opened, task.ids, host, progress, saving)
+
+
+def simulate_opened(
+    configs: Sequence[RunConfig],
+    task: OpenTask,
+    ids: Sequence[str],
+    host: Host,
+    progress: Progress = quiet,
+    saving: Saving | None = None,
+) -> list[Outcome]:
+    """See `simulate`; of a task that is open already."""
+    plan = plan_games(configs, task)
     # a BLAS that splits its sums over threads would make the bits depend on the machine
     with threadpool_limits(1), ExitStack() as services:
 
@@ -97,21 +84,25 @@ def simulate(
 
         histories: dict[int, History] = {}
         for members in _by_rules(configs):
-            played = _tournament([configs[i] for i in members], population, host, evaluators, progress, saving)
+            batch = _batch([configs[i] for i in members])
+            played = _tournament(batch, task, evaluators, progress, saving)
             histories |= dict(zip(members, played, strict=True))
-        values = value_games(plan, evaluators(), progress)
-    return [_outcome(config, population, histories[i], values_of(config, values)) for i, config in enumerate(configs)]
+        values = value_games(plan, evaluators(), progress, saving)
+    return [_outcome(config, task, ids, histories[i], values_of(config, values)) for i, config in enumerate(configs)]
 
 
 def _by_rules(configs: Sequence[RunConfig]) -> Iterator[list[int]]:
     """Numbers of the configurations that can play as one batch: same crowd and shapes, same reward mechanism.
 
-    Those with the same grouping and score stand together.
+    Those with the same grouping and score stand together. Where workers leave, or models are no points, a batch is the runs
+    of one configuration.
     """
     own = dict.fromkeys(("seed", "runs", "valuation", "actors"), True)
     apart = ("step", "mistake_probability", "convergence_distance", "grouping", "score")
 
     def shape(i: int) -> str:
+        if configs[i].task.kind != "vector" or configs[i].tournament.drop_used:
+            return str(i)
         return configs[i].model_dump_json(exclude={**own, "tournament": dict.fromkeys(apart, True)})
 
     def order(i: int) -> tuple[str, str, str]:
@@ -152,64 +143,103 @@ def _score(names: Sequence[str], repeats: Sequence[int]) -> Score:
     return score
 
 
+def _batch(configs: Sequence[RunConfig]) -> Batch:
+    seeds, runs = run_keys(configs)
+    repeats = [config.runs for config in configs]
+    return Batch(
+        configs=configs,
+        seeds=seeds,
+        runs=runs,
+        step=np.repeat([config.tournament.step for config in configs], repeats),
+        score=_score([config.tournament.score for config in configs], repeats),
+    )
+
+
+def _rules(batch: Batch) -> Rules:
+    first, repeats = batch.configs[0], [config.runs for config in batch.configs]
+    tournament = first.tournament
+    return Rules(
+        rounds=tournament.rounds,
+        n_groups=tournament.n_groups,
+        grouping=_grouping([config.tournament.grouping for config in batch.configs], repeats),
+        search=SEARCHES[tournament.search],
+        reward=strategy("reward", tournament.reward),
+        observers={name: strategy("reward", name) for name in tournament.observe},
+        incumbent=tournament.incumbent,
+        drop_used=tournament.drop_used,
+        # a text's candidate is tuned to the end, not a step of the way
+        step=batch.step if first.task.kind == "vector" else np.ones(len(batch.seeds)),
+        mistake_probability=np.repeat([config.tournament.mistake_probability for config in batch.configs], repeats),
+        seeds=batch.seeds,
+        runs=batch.runs,
+    )
+
+
 def _tournament(
-    batch: Sequence[RunConfig],
-    population: Population,
-    host: Host,
-    on_idle: Callable[[], object],
-    progress: Progress,
-    saving: Saving | None,
+    batch: Batch, task: OpenTask, on_idle: Callable[[], object], progress: Progress, saving: Saving | None
 ) -> Iterator[History]:
     """Play all rounds of configurations with the same rules; each one's history.
 
     `on_idle`, called after every round, starts what is needed after the last: processes that start together share the
     machine's cores, and the first round should not wait for those that it does not need.
     """
-    first = batch[0]
-    seeds, runs = run_keys(batch)
-    workers, targets = participants_of(batch, population)
-    repeats = [config.runs for config in batch]
-    rules = Rules(
-        rounds=first.tournament.rounds,
-        n_groups=first.tournament.n_groups,
-        grouping=_grouping([config.tournament.grouping for config in batch], repeats),
-        score=_score([config.tournament.score for config in batch], repeats),
-        reward=strategy("reward", first.tournament.reward),
-        step=np.repeat([config.tournament.step for config in batch], repeats),
-        mistake_probability=np.repeat([config.tournament.mistake_probability for config in batch], repeats),
-        seeds=seeds,
-        runs=runs,
-        targets=population.rows(targets),
-        initial_range=first.tournament.initial_range,
-    )
-    cohort = Cohort(population, workers, first.crowd.chunk_size, Key(first.crowd.behaviour, seeds, runs))
-    course = (saving.last(rules) if saving else None) or Course(rules, start(rules, workers.shape[1]))
-    if course.state.round < rules.rounds:
-        with host.crowd(cohort) as crowd, host.trainers() as trainers, _stopping(saving, course):
-            while course.state.round < rules.rounds:
-                course.advance(*play(rules, course.state, crowd.group_sums, trainers.tune))
-                on_idle()
-                if saving:
-                    saving.after_round(course)
-                progress("rounds", course.state.round, rules.rounds)
-    history = course.history()
-    stop = 0
-    for n_runs in repeats:
-        yield history.of(slice(stop, stop := stop + n_runs))
+    rules, n_workers = _rules(batch), batch.configs[0].crowd.n_workers
+    log = saving.last(rules, n_workers) if saving else None
+    if log is None or not log.is_complete:
+        with task.learner(batch) as learner:
+            log = log or TournamentLog(rules, start(rules, learner, n_workers))
+            with _stopping(saving, log):
+                _finish(log, learner, on_idle, progress, saving)
+    history, stop = log.history(), 0
+    for config in batch.configs:
+        yield history.of(slice(stop, stop := stop + config.runs))
+
+
+def _finish(
+    log: TournamentLog,
+    learner: Learner,
+    on_idle: Callable[[], object],
+    progress: Progress,
+    saving: Saving | None,
+) -> None:
+    """Play what is left, and measure the model before the first round and after every one."""
+    rules = log.rules
+    while True:
+        for note in learner.notes(log.state, rules.rounds, log.notes):
+            log.notes.append(note)
+            progress("rounds", log.state.round, rules.rounds, str(note.get("name", "")).replace("_", " "))
+            if saving:
+                saving.after(log)
+        log.measured(*learner.measure(log.state, log.notes))
+        if log.state.round:
+            if saving:
+                saving.after(log)
+            progress("rounds", log.state.round, rules.rounds)
+        if log.is_complete:
+            return
+        began = time.perf_counter()
+        state, played = play(rules, log.state, learner)
+        notes = learner.describe(played, time.perf_counter() - began)
+        log.advance(state, played, notes)
+        on_idle()
+        if saving and notes:  # what is still to be noted of the new model may take as long as the round
+            saving.after(log)
 
 
 @contextmanager
-def _stopping(saving: Saving | None, course: Course) -> Iterator[None]:
+def _stopping(saving: Saving | None, log: TournamentLog) -> Iterator[None]:
     try:
         yield
     except BaseException:
         if saving:
-            saving.stopped(course)
+            saving.stopped(log)
         raise
 
 
-def _outcome(config: RunConfig, population: Population, history: History, values: Sequence[Valued]) -> Outcome:
-    workers, targets = participants_of([config], population)
+def _outcome(
+    config: RunConfig, task: OpenTask, ids: Sequence[str], history: History, values: Sequence[Valued]
+) -> Outcome:
+    workers, targets = task.rows(task.players(config), config)
     accurate = np.stack([valued.accurate.values for valued in values]) if values else None
     stderr = np.stack([valued.accurate.stderr for valued in values]) if values else None
     paper = [valued.kernel_shap for valued in values if valued.kernel_shap]
@@ -222,6 +252,10 @@ def _outcome(config: RunConfig, population: Population, history: History, values
     for label, estimate in (("kernel_shap", kernel_shap), ("accurate", accurate)):
         metrics[f"pearson_{label}"] = unknown if estimate is None else pearson(history.points, estimate)
         metrics[f"spearman_{label}"] = unknown if estimate is None else spearman(history.points, estimate)
+    watched = {}
+    for name, points in history.observed.items():
+        watched[f"pearson_{name}"] = unknown if accurate is None else pearson(points, accurate)
+        watched[f"spearman_{name}"] = unknown if accurate is None else spearman(points, accurate)
     return Outcome(
         config=config,
         history=history,
@@ -235,5 +269,7 @@ def _outcome(config: RunConfig, population: Population, history: History, values
             "accurate": sum(valued.accurate.n_evaluations for valued in values),
             "kernel_shap": sum(result.n_evaluations for result in paper),
         },
-        metrics={name: metrics[name] for name in METRICS},
+        metrics={name: metrics[name] for name in METRICS} | watched,
+        ids=ids,
+        details=task.details(config, history),
     )

@@ -16,7 +16,6 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from crowd_sim.crowd.population import Population
 from crowd_sim.errors import InputError, StorageError
 
 if TYPE_CHECKING:  # importing it costs half a second, and a run's tables are its last work
@@ -24,15 +23,17 @@ if TYPE_CHECKING:  # importing it costs half a second, and a run's tables are it
 
 _LEFT_EARLY = re.compile(r"\..+\.[0-9]+\.part|(run|status-[0-9]+-of-[0-9]+)\.lock")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # s3://…, as pathlib leaves it
+_FORMAT = 2
+"""Of folders: what config.yaml, checkpoints and status say and how; folders of format 1 have no number."""
+
 _VERSIONS = ("crowd-sim", "numpy", "scipy", "numba", "pandas", "pyarrow")
 
 
-def fingerprint(determinants: Mapping[str, Any], population: Population | None = None) -> str:
-    """SHA-256 of what results depend on: the configuration without its actors, and the people."""
+def fingerprint(determinants: Mapping[str, Any], identity: Iterable[bytes] = ()) -> str:
+    """SHA-256 of what results depend on: the configuration without its actors, and what tells the crowd."""
     digest = hashlib.sha256(json.dumps(determinants, sort_keys=True).encode())
-    if population is not None:
-        for piece in population.identity():
-            digest.update(piece)
+    for piece in identity:
+        digest.update(piece)
     return digest.hexdigest()
 
 
@@ -40,7 +41,7 @@ def open_folder(folder: Path, print_of: str) -> None:
     """Make a run folder, or check that the one that is there belongs to the same configuration.
 
     Raises:
-        InputError: the folder cannot be written, or holds something else.
+        InputError: the folder cannot be written, or holds something else, or another version has made it.
     """
     if _ADDRESS.match(str(folder)):
         raise InputError("--out", str(folder), "must be a folder of this machine, not an address")
@@ -55,7 +56,9 @@ def open_folder(folder: Path, print_of: str) -> None:
         raise InputError("--out", str(folder), "must be a name in UTF-8") from None
     found = None
     if (folder / "config.yaml").exists():
-        found = read_config(folder).get("fingerprint")
+        content = read_config(folder)
+        check_format(folder, content)
+        found = content.get("fingerprint")
     elif all(_LEFT_EARLY.fullmatch(path.name) for path in folder.iterdir()):
         return  # new, or left by a process that was killed before it had written anything
     if found is None:
@@ -66,6 +69,28 @@ def open_folder(folder: Path, print_of: str) -> None:
             str(folder),
             f"must be another folder: this one holds results of another configuration (fingerprint {str(found)[:12]})",
         )
+
+
+def check_format(folder: Path, content: Mapping[str, Any]) -> None:
+    """Refuse to go on in a folder of another version, finished or not: its tables would come from two of them.
+
+    Args:
+        folder: of a run or a sweep.
+        content: what `read_config` says of it.
+
+    Raises:
+        InputError: its format is not this version's.
+    """
+    if content.get("fingerprint") is None or content.get("format") == _FORMAT:
+        return
+    versions = content.get("versions")
+    made = versions.get("crowd-sim", "unknown") if isinstance(versions, dict) else "unknown"
+    age = "an earlier" if content.get("format") is None else "another"
+    allowed = (
+        f"must be another folder: this one was made by {age} version (crowd-sim {made}, format {content.get('format', 1)}, not "
+        f"{_FORMAT}); it can be read (report, status, value, pandas) but not gone on with"
+    )
+    raise InputError("--out", str(folder), allowed)
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -88,7 +113,9 @@ def write_config(folder: Path, content: Mapping[str, Any], print_of: str) -> Non
     versions = {name: version(name) for name in _VERSIONS}
     write_text(
         folder / "config.yaml",
-        OmegaConf.to_yaml(OmegaConf.create({**content, "versions": versions, "fingerprint": print_of})),
+        OmegaConf.to_yaml(
+            OmegaConf.create({"format": _FORMAT, **content, "versions": versions, "fingerprint": print_of})
+        ),
     )
 
 

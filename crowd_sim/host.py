@@ -6,10 +6,10 @@ same domain objects in Ray actors. One suite of tests runs against both.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from crowd_sim.crowd.cohort import Cohort
 from crowd_sim.crowd.reduction import fold_shards
 from crowd_sim.crowd.shard import Place, Shard
-from crowd_sim.tasks import vector
 from crowd_sim.tournament.request import RoundRequest
 from crowd_sim.valuation.games import Game
 from crowd_sim.valuation.request import Chunk, in_process
@@ -31,12 +30,18 @@ class Crowd(Protocol):
 
 
 class Trainers(Protocol):
-    """Whoever makes candidates."""
+    """Whoever does a learner's device work: each hosts the same object.
 
-    def tune(
-        self, models: NDArray[np.float64], group_sums: NDArray[np.float64], step: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """float64[B, d], float64[B, K, d + 1], float64[B] → candidates float64[B, K, d]."""
+    Attributes:
+        number: how many there are.
+    """
+
+    @property
+    def number(self) -> int:
+        """How many there are."""
+
+    def gather(self, method: str, calls: Sequence[tuple[Any, ...]], names: Sequence[str]) -> list[Any]:
+        """Answers to at most `number` calls of the hosted object's method, in their order; `names` say what they are."""
 
 
 class Evaluators(Protocol):
@@ -52,8 +57,8 @@ class Host(Protocol):
     def crowd(self, cohort: Cohort) -> AbstractContextManager[Crowd]:
         """The crowd of B runs."""
 
-    def trainers(self) -> AbstractContextManager[Trainers]:
-        """Trainers of vector candidates."""
+    def trainers(self, hosted: Callable[[], Any]) -> AbstractContextManager[Trainers]:
+        """Trainers that host what this makes where they are."""
 
     def evaluators(self, games: Sequence[Game]) -> AbstractContextManager[Evaluators]:
         """Evaluators of these games."""
@@ -70,14 +75,17 @@ class LocalCrowd:
         return fold_shards([self.shard.group_sums(request.of_everyone())], self.shard.place.n_chunks)
 
 
+@dataclass(frozen=True, eq=False)
 class LocalTrainers:
-    """Makes candidates where it is called."""
+    """Works where it is called."""
 
-    def tune(
-        self, models: NDArray[np.float64], group_sums: NDArray[np.float64], step: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
+    hosted: Any
+    number: int = 1
+
+    def gather(self, method: str, calls: Sequence[tuple[Any, ...]], names: Sequence[str]) -> list[Any]:
         """See `Trainers`."""
-        return vector.tune(models, group_sums, step)
+        del names
+        return [getattr(self.hosted, method)(*arguments) for arguments in calls]
 
 
 @dataclass(frozen=True)
@@ -99,9 +107,9 @@ class InProcess:
         vectors, place = cohort.population.vectors, Place(cohort.chunk_size, 0, cohort.n_chunks)
         return nullcontext(LocalCrowd(Shard(vectors, np.arange(len(vectors)), cohort.rows, place, cohort.key)))
 
-    def trainers(self) -> AbstractContextManager[Trainers]:
+    def trainers(self, hosted: Callable[[], Any]) -> AbstractContextManager[Trainers]:
         """See `Host`."""
-        return nullcontext(LocalTrainers())
+        return nullcontext(LocalTrainers(hosted()))
 
     def evaluators(self, games: Sequence[Game]) -> AbstractContextManager[Evaluators]:
         """See `Host`."""

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from crowd_sim.arrays import is_name, packable
 from crowd_sim.crowd.behaviours import BEHAVIOURS
 from crowd_sim.crowd.population import Population
 from crowd_sim.crowd.sources.by_name import SOURCES
@@ -22,8 +23,8 @@ from crowd_sim.errors import InputError, StrategyError
 from crowd_sim.scores import SCORES
 from crowd_sim.tournament.grouping import GROUPINGS
 from crowd_sim.tournament.groups import Groups
-from crowd_sim.tournament.played import Played
 from crowd_sim.tournament.rewards import REWARDS
+from crowd_sim.tournament.state import Memory, Round
 from crowd_sim.tournament.streams import RoundStreams
 from crowd_sim.user_defined import check_name, resolve_in
 from crowd_sim.valuation import METHODS
@@ -132,8 +133,8 @@ def _score(name: str, function: _Function, x: NDArray[np.float64], target: NDArr
 
 
 def _reward(
-    name: str, function: _Function, points: NDArray[np.float64], memory: Any, played: Played
-) -> tuple[NDArray[np.float64], Any]:
+    name: str, function: _Function, points: NDArray[np.float64], memory: Memory, played: Round
+) -> tuple[NDArray[np.float64], Memory]:
     where = f"round {played.round}"
     given = _called("reward", name, where, function, points, memory, played)
     if not isinstance(given, tuple | list) or len(given) != 2:
@@ -142,7 +143,23 @@ def _reward(
     earned = _numbers("reward", name, where, given[0], points.shape)
     if not np.isfinite(earned).all():
         raise _refused("reward", name, where, "points that are not finite", _finite(points.shape))
-    return earned, given[1]
+    return earned, _memory(name, where, given[1])
+
+
+def _memory(name: str, where: str, given: Any) -> Memory:
+    """What a reward wants to remember, as it will find it again, also after its run was stopped."""
+    if given is None:
+        return {}
+    must = "what to remember must be None, or arrays and numbers by name"
+    if not isinstance(given, Mapping):
+        raise _refused("reward", name, where, f"{_described(given)} to remember", must)
+    found = {}
+    for key, value in given.items():
+        array = packable(value)
+        if array is None or not is_name(key):
+            raise _refused("reward", name, where, f"{_described(value)} named {key!r} to remember", must)
+        found[key] = array
+    return found
 
 
 _CHECKED: Mapping[str, _Function] = {"source": _source, "grouping": _grouping, "score": _score, "reward": _reward}

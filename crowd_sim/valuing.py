@@ -7,18 +7,18 @@ in groupings, say, share their games, and the scores of one run share the coalit
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any, Protocol
 
 from crowd_sim.config import RunConfig, ValuationConfig
-from crowd_sim.crowd.population import Population
 from crowd_sim.host import Evaluators
-from crowd_sim.participants import participants_of
 from crowd_sim.progress import Progress
-from crowd_sim.registry import resolve
-from crowd_sim.valuation import AveragingGame, ShapleyResult, shapley_many
-from crowd_sim.valuation.request import ListEvaluate
+from crowd_sim.tasks.base import OpenTask
+from crowd_sim.valuation import AveragingGame, Game, ShapleyResult, shapley_many
+from crowd_sim.valuation.log import ValuationLog
+from crowd_sim.valuation.request import Evaluate, ListEvaluate
 
 
 @dataclass(frozen=True)
@@ -59,53 +59,90 @@ _Key = tuple[str, str, int, int]
 class GamePlan:
     """All different games of some configurations."""
 
-    games: list[AveragingGame]
+    games: list[Game]
     sets: dict[_Key, GameSet]
 
 
-def plan_games(configs: Sequence[RunConfig], population: Population) -> GamePlan:
+def plan_games(configs: Sequence[RunConfig], task: OpenTask) -> GamePlan:
     """Find the different games; none for configurations whose method is `none`."""
-    wanted: dict[_Key, tuple[RunConfig, dict[str, None]]] = {}
+    wanted: dict[_Key, dict[str, RunConfig]] = {}
     for config in configs:
         if config.valuation.method != "none":
             for run in range(config.runs):
-                _, scores = wanted.setdefault(_key(config, run), (config, {}))
-                scores[config.tournament.score] = None
-    people = {}
-    for config in sorted(configs, key=lambda c: c.runs):  # the one with most runs has the others' people too
-        people[_key(config, 0)] = participants_of([config], population)
-    games: list[AveragingGame] = []
+                scores = wanted.setdefault(_key(config, run), {})
+                scores.setdefault(config.tournament.score, config)
+    players = {}
+    for config in sorted(configs, key=lambda c: c.runs):  # the one with most runs has the others' players too
+        players[_key(config, 0)] = task.players(config)
+    games: list[Game] = []
     sets: dict[_Key, GameSet] = {}
-    for key, (config, scores) in wanted.items():
-        run = key[-1]
-        workers, targets = people[_key(config, 0)]
-        vectors, target = population.vectors[workers[run]], population.vectors[targets[run]]
+    for key, scores in wanted.items():
+        run, first = key[-1], next(iter(scores.values()))
         numbers = range(len(games), len(games) + len(scores))
-        games += [
-            AveragingGame(vectors, target, score=resolve("score", name) if ":" in name else name) for name in scores
-        ]
-        sets[key] = GameSet(config.seed, run, config.valuation, tuple(scores), numbers)
+        games += [task.game(players[_key(first, 0)], run, config) for config in scores.values()]
+        sets[key] = GameSet(first.seed, run, first.valuation, tuple(scores), numbers)
     return GamePlan(games, sets)
+
+
+class SavingValues(Protocol):
+    """Where a valuation leaves what it has come to, and finds it again."""
+
+    def last_values(self) -> ValuationLog:
+        """The log to go on with."""
+
+    def after_evaluations(self, log: ValuationLog, *, over: bool = False) -> None:
+        """Told after every piece of work: may keep the log; keeps it where the valuation is over."""
+
+    def stopped_valuing(self, log: ValuationLog) -> None:
+        """Told where it went no further, for an error or an interruption: keeps the log."""
 
 
 Values = dict[tuple[_Key, str], Valued]
 
 
-def value_games(plan: GamePlan, evaluators: Evaluators, progress: Progress) -> Values:
-    """Value every game of a plan; progress is told the mean relative error of the games so far, where it is known."""
+def value_games(
+    plan: GamePlan, evaluators: Evaluators, progress: Progress, saving: SavingValues | None = None
+) -> Values:
+    """Value every game of a plan; progress is told the mean relative error of the games so far, where it is known.
+
+    What `saving` has kept is not evaluated again.
+    """
+    if saving is None or not plan.sets:
+        return _valued(plan, evaluators, progress, None, lambda: None)
+    log = saving.last_values()
+    try:
+        values = _valued(plan, evaluators, progress, log, lambda: saving.after_evaluations(log))
+    except BaseException:
+        saving.stopped_valuing(log)
+        raise
+    saving.after_evaluations(log, over=True)
+    return values
+
+
+def _valued(
+    plan: GamePlan, evaluators: Evaluators, progress: Progress, log: ValuationLog | None, after: Callable[[], object]
+) -> Values:
     values: Values = {}
     errors: list[float] = []
     for done, (key, games) in enumerate(plan.sets.items()):
-        value = partial(
-            shapley_many,
-            [plan.games[number] for number in games.numbers],
-            seed=games.seed,
-            run=games.run,
-            evaluate=ListEvaluate(partial(evaluators.utilities, games.numbers)),
-        )
-        accurate = value(method=games.valuation.method, budget=games.valuation.budget)
-        budget = games.valuation.kernel_shap_budget
-        paper = value(method="kernel_shap", budget=budget) if budget else [None] * len(accurate)
+        evaluate = partial(evaluators.utilities, games.numbers)
+        players = [plan.games[number] for number in games.numbers]
+
+        def value(
+            method: str, budget: int, games: GameSet = games, players: list[Game] = players, evaluate: Any = evaluate
+        ) -> list[ShapleyResult]:
+            def by(evaluate: Evaluate) -> list[ShapleyResult]:
+                return shapley_many(
+                    players, method=method, budget=budget, seed=games.seed, run=games.run, evaluate=evaluate
+                )
+
+            return by(ListEvaluate(evaluate)) if log is None else log.result(by, evaluate, after)
+
+        accurate = value(games.valuation.method, games.valuation.budget)
+        # the paper's estimate is of its averaging games; another game is too dear to be valued twice
+        averages = all(isinstance(game, AveragingGame) for game in players)
+        budget = games.valuation.kernel_shap_budget if averages else 0
+        paper = value("kernel_shap", budget) if budget else [None] * len(accurate)
         for score, a, p in zip(games.scores, accurate, paper, strict=True):
             values[key, score] = Valued(a, p)
         errors += [error for result in accurate if math.isfinite(error := result.relative_error)]
@@ -122,4 +159,7 @@ def values_of(config: RunConfig, values: Values) -> list[Valued]:
 
 
 def _key(config: RunConfig, run: int) -> _Key:
-    return config.crowd.model_dump_json(), config.valuation.model_dump_json(), config.seed, run
+    crowd = config.crowd.model_dump_json()
+    # what is learned by retraining depends on how it is trained, and the section `task` says that
+    learned = "" if config.task.kind == "vector" else config.task.model_dump_json()
+    return crowd + learned, config.valuation.model_dump_json(), config.seed, run

@@ -6,8 +6,8 @@ from pathlib import Path
 from crowd_sim.config import RunConfig
 from crowd_sim.engine import simulate
 from crowd_sim.host import InProcess
-from crowd_sim.participants import load_population
 from crowd_sim.store.run_folder import open_run, write_run
+from crowd_sim.tasks.load import load_task
 
 FILES = ("rounds.parquet", "workers.parquet", "runs.parquet", "summary.json")
 
@@ -47,9 +47,8 @@ def config(kind, n_actors=1, **changes):
 
 def written(outcome, folder: Path):
     """The run folder's tables and summary."""
-    people = load_population(outcome.config.crowd)
-    with open_run(folder, outcome.config, people) as print_of:
-        write_run(folder, outcome, people, print_of)
+    with open_run(folder, outcome.config, load_task(outcome.config)) as print_of:
+        write_run(folder, outcome, print_of)
     return tables(folder)
 
 
@@ -63,5 +62,5 @@ def digest(found):
 
 
 def simulated(setup, host=None, saving=None):
-    (outcome,) = simulate([setup], load_population(setup.crowd), host or InProcess(), saving=saving)
+    (outcome,) = simulate([setup], load_task(setup), host or InProcess(), saving=saving)
     return outcome

@@ -28,7 +28,7 @@ def answer(*arguments):
 ARGUMENTS = {
     "grouping": (POINTS, K, DRAWS, 10),
     "score": (X, TARGET),
-    "reward": (POINTS, None, SimpleNamespace(round=5)),
+    "reward": (POINTS, {}, SimpleNamespace(round=5)),
 }
 
 
@@ -94,8 +94,42 @@ def test_what_is_right_is_taken():
         assert called("grouping", given).of_everyone().tolist() == GROUPS.tolist()
     assert called("grouping", random).of_everyone().tolist() == random(POINTS, K, DRAWS, 10).of_everyone().tolist()
     assert called("score", np.ones((2, K), dtype=np.float32)).tolist() == [[1.0] * K] * 2
-    points, memory = called("reward", [POINTS + 1, "remembered"])
-    assert (points.tolist(), memory) == ((POINTS + 1).tolist(), "remembered")
+    points, memory = called(
+        "reward", [POINTS + 1, {"streak": POINTS, "seen": 3, "rows": [[1, 2]], "big-endian": POINTS.astype(">f4")}]
+    )
+    assert points.tolist() == (POINTS + 1).tolist()
+    assert {name: array.tolist() for name, array in memory.items()} == {
+        "streak": POINTS.tolist(),
+        "seen": 3,
+        "rows": [[1, 2]],
+        "big-endian": POINTS.tolist(),
+    }
+    assert memory["big-endian"].dtype == "<f4"
+    assert called("reward", (POINTS, None))[1] == {}
+
+
+@pytest.mark.parametrize(
+    ("remembered", "says"),
+    [
+        ("all of it", "returned str to remember in round 5"),
+        (POINTS, "returned an array of float64 to remember in round 5"),
+        (SimpleNamespace(), "returned SimpleNamespace to remember in round 5"),
+        ({"who": "anna"}, "returned str named 'who' to remember in round 5"),
+        ({"who": np.array([object()])}, "returned an array of object named 'who' to remember in round 5"),
+        ({"when": np.zeros(2, "M8[s]")}, "returned an array of datetime64[s] named 'when' to remember in round 5"),
+        ({"z": 1j}, "returned complex named 'z' to remember in round 5"),
+        ({"huge": 2**70}, "returned int named 'huge' to remember in round 5"),
+        ({"rows": [[1], [1, 2]]}, "returned list named 'rows' to remember in round 5"),
+        ({"nested": {"x": 1}}, "returned dict named 'nested' to remember in round 5"),
+        ({1: 2}, "returned int named 1 to remember in round 5"),
+        ({"a/b": 2}, "returned int named 'a/b' to remember in round 5"),
+    ],
+)
+def test_what_cannot_be_kept_as_data_cannot_be_remembered(remembered, says):
+    with pytest.raises(InputError) as caught:
+        called("reward", (POINTS, remembered))
+    must = "what to remember must be None, or arrays and numbers by name"
+    assert str(caught.value) == f"tournament.reward = 'tests.test_own:answer': {says}; {must}"
 
 
 def test_outputs_of_a_model_that_has_diverged_have_no_score():

@@ -9,7 +9,8 @@ from crowd_sim.engine import simulate
 from crowd_sim.host import InProcess
 from crowd_sim.participants import load_population, participants_of
 from crowd_sim.random import Purpose
-from crowd_sim.store.tables import rounds_table, summary, workers_table
+from crowd_sim.tables import rounds_table, summary, workers_table
+from crowd_sim.tasks.load import load_task
 from crowd_sim.tournament.grouping import GROUPINGS
 from crowd_sim.tournament.streams import RoundStreams
 
@@ -31,14 +32,13 @@ def config(**changes):
 
 
 def simulated(*configs):
-    return simulate(configs, load_population(configs[0].crowd), InProcess())
+    return simulate(configs, load_task(configs[0]), InProcess())
 
 
 def same(a, b):
-    people = load_population(a.config.crowd)
     return (
         rounds_table(a).equals(rounds_table(b))
-        and workers_table(a, people).equals(workers_table(b, people))
+        and workers_table(a).equals(workers_table(b))
         and summary(a, "") == summary(b, "")
     )
 
@@ -122,7 +122,7 @@ def test_without_values_there_are_no_correlations_with_them():
     (outcome,) = simulated(config(valuation__method="none"))
     assert outcome.values is None
     assert np.isnan(outcome.metrics["pearson_accurate"]).all()
-    assert "shapley" not in workers_table(outcome, load_population(outcome.config.crowd))
+    assert "shapley" not in workers_table(outcome)
     assert summary(outcome, "")["metrics"]["pearson_accurate"] == {"mean": None, "se": None, "n": 0}
 
 
@@ -130,7 +130,7 @@ def test_the_readmes_strategies_run(tmp_path, monkeypatch):
     text = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
     (tmp_path / "mine.py").write_text(re.search(r"```python\n(# mine\.py.*?)```", text, re.DOTALL).group(1))
     monkeypatch.chdir(tmp_path)
-    names = {"grouping": "mine:by_lot", "score": "mine:cosine", "reward": "mine:winner_takes_all"}
+    names = {"grouping": "mine:by_lot", "score": "mine:cosine", "reward": "mine:winning_streak"}
     (outcome,) = simulated(config(**{f"tournament__{kind}": name for kind, name in names.items()}))
     assert outcome.history.accepted.any()
     assert outcome.history.points.max() > 1
@@ -157,9 +157,9 @@ def test_a_strategy_of_ones_own(tmp_path, monkeypatch):
         "def first_coordinate(x, target):\n"
         "    return -np.abs(x[..., 0] - target[..., 0])\n"
         "def flat(points, memory, played):\n"
-        "    memory = (memory or 0) + 1\n"
-        "    assert memory == played.round\n"
-        "    return points + 1, memory\n"
+        "    number = memory.get('number', 0) + 1\n"
+        "    assert number == played.round\n"
+        "    return points + 1, {'number': number}\n"
         "def people(path, n_workers, seed):\n"
         "    v = np.arange(40.0).reshape(20, 2)\n"
         "    return Population(v, [str(i) for i in range(20)], ['a', 'b'])\n"

@@ -4,11 +4,11 @@ import pytest
 from crowd_sim.engine import simulate
 from crowd_sim.errors import InputError
 from crowd_sim.host import InProcess
-from crowd_sim.participants import load_population
-from crowd_sim.store.tables import point_metrics
 from crowd_sim.sweep.batch import run_batch
 from crowd_sim.sweep.partition import Shard, batches, in_order
 from crowd_sim.sweep.plan import Sweep
+from crowd_sim.tables import point_metrics, run_metrics
+from crowd_sim.tasks.load import load_task
 
 CONTENT = {
     "runs": 3,
@@ -88,7 +88,7 @@ def test_points_of_the_same_games_stand_together():
 
 def test_a_points_row_does_not_depend_on_its_batch():
     plan = Sweep.parse(CONTENT)
-    people = load_population(plan.first.crowd)
+    people = load_task(plan.first)
     rows = {}
     for batch in batches(plan, 30):
         result = run_batch(plan, batch, people, False)
@@ -97,12 +97,12 @@ def test_a_points_row_does_not_depend_on_its_batch():
             rows[number] = {name: float(values[i]) for name, values in result.metrics.items()}
     for point in plan.points[::5]:
         (outcome,) = simulate([point.config], people, InProcess())
-        assert repr(rows[point.index]) == repr(point_metrics(outcome))
+        assert repr(rows[point.index]) == repr(point_metrics(run_metrics(outcome)))
 
 
 def test_a_row_has_mean_and_error_of_every_metric():
     plan = Sweep.parse(CONTENT)
-    result = run_batch(plan, np.array([0]), load_population(plan.first.crowd), True)
+    result = run_batch(plan, np.array([0]), load_task(plan.first), True)
     metrics = ["final_distance", "rounds_to_converge"]
     metrics += [f"{name}_{which}" for which in ("kernel_shap", "accurate") for name in ("pearson", "spearman")]
     assert list(result.metrics) == [*(f"{metric}_{part}" for metric in metrics for part in ("mean", "se")), "converged"]
@@ -121,7 +121,7 @@ def _fails_above(points, n_groups, draws, rounds):
 def test_a_point_that_fails_takes_no_other_with_it():
     own = {**CONTENT["tournament"], "grouping": "tests.test_sweep:_fails_above"}
     plan = Sweep.parse({**CONTENT, "tournament": own})
-    result = run_batch(plan, np.arange(24), load_population(plan.first.crowd), False)
+    result = run_batch(plan, np.arange(24), load_task(plan.first), False)
     assert result.points.tolist() == list(range(12))
     assert [failure.point for failure in result.failures] == list(range(12, 24))
     (error,) = {failure.error for failure in result.failures}
@@ -130,7 +130,7 @@ def test_a_point_that_fails_takes_no_other_with_it():
     )
     assert error.endswith(r"('more than\nten')")
     assert all("in _fails_above" in failure.traceback for failure in result.failures)
-    alone = run_batch(plan, np.array([20]), load_population(plan.first.crowd), False)
+    alone = run_batch(plan, np.array([20]), load_task(plan.first), False)
     assert alone.failures == result.failures[8:9]
 
 

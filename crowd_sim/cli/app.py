@@ -33,7 +33,9 @@ app.add_typer(data, name="data")
 
 _INTERRUPTED = 130
 
-Configuration = Annotated[Path, typer.Argument(help="A YAML file, for example experiments/configs/quickstart.yaml.")]
+Configuration = Annotated[
+    Path, typer.Argument(help="A YAML file, or the name of a configuration that ships (`crowd-sim configs`).")
+]
 Overrides = Annotated[
     list[str] | None, typer.Argument(help="Dotted overrides, for example crowd.n_workers=1000.", show_default=False)
 ]
@@ -55,7 +57,8 @@ Trust = Annotated[
 @app.command()
 def run(
     configuration: Annotated[
-        Path | None, typer.Argument(help="A YAML file, for example experiments/configs/quickstart.yaml.")
+        Path | None,
+        typer.Argument(help="A YAML file, or the name of a configuration that ships (`crowd-sim configs`)."),
     ] = None,
     overrides: Overrides = None,
     out: Out = None,
@@ -65,16 +68,14 @@ def run(
     ] = None,
     accept_changes: Annotated[
         bool,
-        typer.Option(
-            "--accept-changes", help="Go on from the last checkpoint with a changed configuration; not of an LLM run."
-        ),
+        typer.Option("--accept-changes", help="Go on from the last checkpoint with a changed configuration."),
     ] = False,
     trust: Trust = False,
 ) -> None:
     """Simulate a configuration's runs and value their workers; given again, a run goes on from its last checkpoint.
 
-    Example: `crowd-sim run experiments/configs/quickstart.yaml crowd.n_workers=100 runs=50 --out runs/hundred`, and after
-    an interruption the same, or `crowd-sim run --resume runs/hundred`
+    Example: `crowd-sim run quickstart crowd.n_workers=100 runs=50 --out runs/hundred`, and after an interruption the same,
+    or `crowd-sim run --resume runs/hundred`
     """
     from crowd_sim.cli.run import outcome_table
     from crowd_sim.cli.run import run as run_config
@@ -88,23 +89,12 @@ def run(
         configuration, out = resume / "config.yaml", resume
     if configuration is None:
         allowed = (
-            "a YAML file, or --resume with a run's folder, is needed; `crowd-sim run --help` shows what is allowed"
+            "a YAML file, a name of `crowd-sim configs`, or --resume with a run's folder, is needed; `crowd-sim run --help` "
+            "shows what is allowed"
         )
         raise InputError("Missing argument 'CONFIGURATION'", None, allowed)
     config = load_config(configuration, overrides or [], handed_over=resume is not None, trust=trust)
     console = Console()
-    if config.llm is not None:
-        if accept_changes:
-            allowed = (
-                "must be left out with a section llm: an LLM run goes on with the configuration that it was begun with"
-            )
-            raise InputError("--accept-changes", None, allowed)
-        from crowd_sim.cli.llm_run import llm_table, run_llm
-
-        tuned = run_llm(config, configuration.stem, out, ray_address, console)
-        console.print(llm_table(tuned))
-        _say(f"{tuned.folder}: tables, adapter, report.html and figures")
-        return
     finished = run_config(config, configuration.stem, out, ray_address, console, accept_changes)
     console.print(outcome_table(finished))
     figures = ", ".join(path.name for path in sorted((finished.folder / "figures").glob("*.png")))
@@ -127,7 +117,7 @@ def sweep(
 
     Points that fail are left out and named at the end, with exit status 1.
 
-    Example: `crowd-sim sweep experiments/configs/paper_sweep.yaml sweep.crowd.n_workers=[25,75] runs=20`
+    Example: `crowd-sim sweep paper_sweep crowd.source=synthetic sweep.crowd.n_workers=[25,75] runs=20`
     """
     from crowd_sim.cli.sweep import sweep as run_sweep
     from crowd_sim.config.io import check_content, load_content
@@ -143,6 +133,33 @@ def sweep(
     if swept.left:
         _say(f"{swept.folder}: {swept.done:,} of {swept.points:,} points; the tables are made when none is missing")
     _conclude(swept)
+
+
+@app.command()
+def configs() -> None:
+    """List the configurations that ship: `run` and `sweep` take their names.
+
+    Example: `crowd-sim configs`, then `crowd-sim run quickstart`
+    """
+    from crowd_sim.cli.configs import configs_table
+
+    Console().print(configs_table())
+
+
+@app.command()
+def init(
+    name: Annotated[str, typer.Argument(help="A configuration that ships (`crowd-sim configs`).")],
+    path: Annotated[
+        Path | None, typer.Argument(help="The file to write, a new one. [default: NAME.yaml]", show_default=False)
+    ] = None,
+) -> None:
+    """Write a copy of a configuration that ships, to edit.
+
+    Example: `crowd-sim init quickstart mine.yaml`, then `crowd-sim run mine.yaml`
+    """
+    from crowd_sim.cli.configs import write_copy
+
+    _say(str(write_copy(name, path)))
 
 
 @app.command()

@@ -8,8 +8,6 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Sequence
-from importlib.resources import files
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,17 +18,19 @@ from threadpoolctl import threadpool_limits
 
 from crowd_sim.cli import paper_baseline as plain
 from crowd_sim.config.io import load_content
+from crowd_sim.config.shipped import shipped_file
 from crowd_sim.engine import simulate
 from crowd_sim.host import InProcess
 from crowd_sim.participants import load_population
 from crowd_sim.sweep.batch import run_batch
 from crowd_sim.sweep.partition import batches
 from crowd_sim.sweep.plan import Sweep
+from crowd_sim.tasks.load import load_task
 
 ACCURATE_BUDGET = 2_000
 """Evaluations at which errors are well below 0.02: `valuation_bars` has 16 workers at 1,600 and 75 at 750."""
 
-SWEEP = Path(str(files("crowd_sim") / "configs" / "paper_sweep.yaml"))
+SWEEP = shipped_file("paper_sweep")
 
 
 def compare(plain_runs: int, overrides: Sequence[str], console: Console) -> None:
@@ -38,7 +38,7 @@ def compare(plain_runs: int, overrides: Sequence[str], console: Console) -> None
 
     Args:
         plain_runs: runs of the plain procedure per size; its combinations of grouping and score take turns.
-        overrides: of experiments/configs/paper_sweep.yaml; the crowd is synthetic unless they say otherwise.
+        overrides: of the shipped paper_sweep; the crowd is synthetic unless they say otherwise.
         console: where the table goes.
     """
     given = ["crowd.source=synthetic", *overrides]
@@ -86,18 +86,18 @@ def _plain_seconds(sweep: Sweep, n_workers: int, n_runs: int) -> float:
 
 def _alone_seconds(sweep: Sweep) -> float:
     by_score = {point.config.tournament.score: point.config for point in sweep.points}
-    population = load_population(sweep.first.crowd)
+    task = load_task(sweep.first)
     for config in by_score.values():  # compiled code is loaded, and people are read, before the clock starts
-        simulate([config.model_copy(update={"runs": 1})], population, InProcess())
+        simulate([config.model_copy(update={"runs": 1})], task, InProcess())
     start = time.perf_counter()
     for config in by_score.values():
-        simulate([config], population, InProcess())
+        simulate([config], task, InProcess())
     return (time.perf_counter() - start) / sum(config.runs for config in by_score.values())
 
 
 def _sweep_seconds(sweep: Sweep) -> float:
-    population = load_population(sweep.first.crowd)
+    task = load_task(sweep.first)
     start = time.perf_counter()
     for batch in batches(sweep, sweep.first.actors.sweep.max_runs):
-        run_batch(sweep, batch, population, with_workers=False)
+        run_batch(sweep, batch, task, with_workers=False)
     return (time.perf_counter() - start) / sum(point.config.runs for point in sweep.points)

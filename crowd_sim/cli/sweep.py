@@ -24,13 +24,15 @@ from crowd_sim.cli.signals import stoppable
 from crowd_sim.config.io import load_content
 from crowd_sim.errors import InputError
 from crowd_sim.files import fingerprint, open_folder, read_config, write_config, write_json
-from crowd_sim.participants import check_participants, load_population, population_key
+from crowd_sim.participants import check_participants
 from crowd_sim.store.lock import alone
 from crowd_sim.sweep.batch import BatchResult, run_batch
 from crowd_sim.sweep.folder import SweepFolder, SweepProgress
 from crowd_sim.sweep.log import SweepRecord, lock_of
 from crowd_sim.sweep.partition import WHOLE, Shard, batches, in_order
 from crowd_sim.sweep.plan import Sweep
+from crowd_sim.tasks.load import load_task, task_key
+from crowd_sim.tasks.vector import VectorTask
 
 
 @dataclass(frozen=True)
@@ -164,12 +166,12 @@ def _results(
     """Results as they come, and how many batches were lost so far, by kind."""
     if ray_address == IN_PROCESS:
         for numbers in cut:
-            people = load_population(plan.points[int(numbers[0])].config.crowd)
-            yield [run_batch(plan, numbers, people, files.with_workers)], Counter()
+            task = load_task(plan.points[int(numbers[0])].config)
+            yield [run_batch(plan, numbers, task, files.with_workers)], Counter()
     else:
         with connected(ray_address, required_by_sweep(plan.first.actors)):
             measures = RunMetrics(files.folder.name)
-            for results in run_batches_on_ray(plan, cut, load_population, files.with_workers, measures):
+            for results in run_batches_on_ray(plan, cut, load_task, files.with_workers, measures):
                 yield results, measures.failures
 
 
@@ -199,11 +201,11 @@ def _fingerprint(plan: Sweep) -> str:
     """Of the sweep and of all people it meets, who are checked here, before anything starts."""
     people: dict[tuple[object, ...], str] = {}
     for config in plan.crowds():
-        population = load_population(config.crowd)
-        check_participants(config, population)
-        key = population_key(config.crowd)
+        task, key = load_task(config), task_key(config)
+        if isinstance(task, VectorTask):
+            check_participants(config, task.population)
         if key not in people:
-            people[key] = fingerprint({}, population)
+            people[key] = fingerprint({}, task.identity())
     return fingerprint({**plan.determinants(), "people": list(people.values())})
 
 

@@ -74,13 +74,13 @@ def of_run(folder: Path, run: int, trust: bool = False) -> Question:
     recorded = content.get("fingerprint")
     needed = ("crowd.source", "tournament.score")
     config = load_config(folder / "config.yaml", handed_over=True, trust=trust, fields=needed)
-    if config.llm is not None:
-        allowed = "must be a run without a section llm: what workers of one are worth is in its workers.parquet"
+    if config.task.kind != "vector":
+        allowed = "must be a vector run: what the workers of a text run are worth is in its workers.parquet"
         raise InputError("source", str(folder), allowed)
     if run >= config.runs:
         raise InputError("--run", run, f"must be below {config.runs}, the number of runs in {folder}")
     population = load_population(config.crowd)
-    if fingerprint(config.determinants(), population) != recorded:
+    if fingerprint(config.determinants(), population.identity()) != recorded:
         raise InputError("source", str(folder), "the people its configuration names are not those of the run any more")
     workers, targets = participants_of([config.model_copy(update={"runs": run + 1})], population)
     return Question(

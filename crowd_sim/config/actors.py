@@ -64,16 +64,17 @@ class SweepWorkers(Strict):
 
 
 class FailureConfig(Strict):
-    """How much may fail before a run gives up. Each number counts for one actor, since it last answered."""
+    """How much may fail before a run gives up. Each number counts for one actor since it last answered, or for one batch."""
 
     deaths: int = Field(3, ge=0, description="deaths of an actor in a row, since it last answered, that are made good")
-    nodes: int = Field(5, ge=0, description="nodes in a row that an actor may lose under it")
+    nodes: int = Field(5, ge=0, description="nodes in a row that an actor, or a batch of a sweep, may lose under it")
     memory: int = Field(2, ge=0, description="times in a row that an actor may be killed for want of memory")
     hangs: int = Field(1, ge=0, description="times in a row that an actor may miss its deadline")
     deadline: float = Field(
         600.0,
         gt=0,
-        description="seconds for a call, or for a round manager to stand still, after which the actor counts as hung",
+        description="seconds after which an actor counts as hung: for a call, or without a sign of life for a round manager, "
+        "an evaluator (a busy process is one) or a trainer of a language model",
     )
     start: float = Field(
         300.0,

@@ -1,56 +1,133 @@
-"""What a configuration with a section `llm` must satisfy beyond its fields."""
+"""What a task supports, and what is checked across the sections of a configuration.
+
+`SUPPORT` is the one table: the refusals below are made from it, and the reference in the README is, too.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import ceil
-from typing import TYPE_CHECKING
 
-from crowd_sim.config.task import LLM_SOURCES
+from pydantic import BaseModel
+
+from crowd_sim.config.crowd import CrowdConfig
+from crowd_sim.config.task import TEXT_SOURCES, TaskConfig
+from crowd_sim.config.tournament import TournamentConfig
+from crowd_sim.config.valuation import ValuationConfig
 from crowd_sim.errors import InputError
+from crowd_sim.registry import NAMES
 from crowd_sim.valuation.requirements import check_budget
 
-if TYPE_CHECKING:
-    from crowd_sim.config import RunConfig
 
-_METHODS = ("none", "exact", "permutation", "kernel_shap", "surrogate")
-_MOST_EXACT = 8
-_OF_MERGED = ("rank", "marginal")
-_OF_POINTS = ("step", "initial_range", "convergence_distance")
+@dataclass(frozen=True)
+class Support:
+    """What a task supports.
+
+    Attributes:
+        sources: of its crowd; user-defined ones besides where `user_sources`.
+        searches: values of tournament.search.
+        methods: values of valuation.method.
+        unused: fields that mean nothing to it and must keep their defaults, as ``section.field``.
+        most_exact: workers at most whom valuation.method=exact can value; None: what the estimator says.
+    """
+
+    sources: tuple[str, ...]
+    user_sources: bool
+    searches: tuple[str, ...]
+    methods: tuple[str, ...]
+    unused: tuple[str, ...]
+    most_exact: int | None = None
 
 
-def check_llm(config: RunConfig) -> None:
-    """Refuse what an LLM run cannot do.
+SUPPORT = {
+    "vector": Support(
+        sources=tuple(NAMES["source"]),
+        user_sources=True,
+        searches=("best", "merge"),
+        methods=tuple(NAMES["method"]),
+        unused=("crowd.target", *(f"task.{name}" for name in TaskConfig.model_fields if name != "kind")),
+    ),
+    "imitate": Support(
+        sources=TEXT_SOURCES,
+        user_sources=False,
+        searches=("best", "merge", "halving"),
+        methods=("none", "exact", "permutation", "kernel_shap", "surrogate"),
+        unused=(
+            "crowd.behaviour",
+            "tournament.step",
+            "tournament.initial_range",
+            "tournament.convergence_distance",
+        ),
+        most_exact=8,  # it tunes a model for each of 2^n coalitions
+    ),
+}
+
+
+def check_sections(
+    crowd: CrowdConfig, tournament: TournamentConfig, valuation: ValuationConfig, task: TaskConfig
+) -> None:
+    """Refuse what the task, or the sections together, do not allow.
 
     Raises:
         InputError: names the first field that is wrong.
     """
-    crowd, tournament = config.crowd, config.tournament
-    if crowd.source not in LLM_SOURCES:
-        raise InputError("crowd.source", crowd.source, f"must be one of {', '.join(LLM_SOURCES)} with a section llm")
+    support = SUPPORT[task.kind]
+    if tournament.n_groups > crowd.n_workers:
+        allowed = f"must be at most crowd.n_workers, {crowd.n_workers}"
+        raise InputError("tournament.n_groups", tournament.n_groups, allowed)
+    _check_source(crowd, task.kind, support)
+    sections = {"crowd": crowd, "tournament": tournament, "valuation": valuation, "task": task}
+    for name in support.unused:
+        section, field = name.split(".")
+        _check_default(sections[section], section, field, task.kind)
+    _check_search(crowd, tournament, task.kind, support)
+    _check_valuation(crowd, tournament, valuation, task.kind, support)
+
+
+def _check_source(crowd: CrowdConfig, kind: str, support: Support) -> None:
+    if crowd.source not in support.sources and not (support.user_sources and ":" in crowd.source):
+        if crowd.source in TEXT_SOURCES:
+            raise InputError("crowd.source", crowd.source, "contributes texts and needs task.kind=imitate")
+        allowed = f"must be one of {', '.join(support.sources)} with task.kind={kind}"
+        raise InputError("crowd.source", crowd.source, allowed)
+    if kind == "vector":
+        return
     if crowd.target is None:
         wanted = {"goemotions": "an emotion", "feedback": "a file of texts", "example_feedback": "a style"}
         raise InputError("crowd.target", None, f"must be given: {wanted[crowd.source]}, where outputs should lead")
     if crowd.source == "example_feedback" and crowd.path is not None:
         allowed = "must be left out with crowd.source=example_feedback, which comes with the project"
         raise InputError("crowd.path", crowd.path, allowed)
-    if crowd.behaviour != "honest":
-        allowed = "must be left out with a section llm: workers contribute the texts of their source"
-        raise InputError("crowd.behaviour", crowd.behaviour, allowed)
-    for name in _OF_POINTS:
-        value, default = getattr(tournament, name), type(tournament).model_fields[name].default
-        if value != default:
-            raise InputError(f"tournament.{name}", value, "must be left out with a section llm: it is about points")
-    if config.lora.drop_used:
-        if tournament.reward != "rank":
-            allowed = "must be rank, or llm.drop_used false: other mechanisms compare workers over all rounds"
-            raise InputError("tournament.reward", tournament.reward, allowed)
+
+
+def _check_default(section: BaseModel, name: str, field: str, kind: str) -> None:
+    value = getattr(section, field)
+    if value != type(section).model_fields[field].get_default(call_default_factory=True):
+        shown = value.model_dump(exclude_defaults=True) if isinstance(value, BaseModel) else value
+        raise InputError(f"{name}.{field}", shown, f"must be left out with task.kind={kind}, which has no use for it")
+
+
+def _check_search(crowd: CrowdConfig, tournament: TournamentConfig, kind: str, support: Support) -> None:
+    if tournament.search not in support.searches:
+        allowed = f"must be one of {', '.join(support.searches)} with task.kind={kind}"
+        raise InputError("tournament.search", tournament.search, allowed)
+    if tournament.search == "halving" and tournament.n_groups < 3:
+        allowed = "must be at least 3 with tournament.search=halving"
+        raise InputError("tournament.n_groups", tournament.n_groups, allowed)
+    for field, name in (("reward", tournament.reward), *(("observe", name) for name in tournament.observe)):
+        if tournament.drop_used and name != "rank":
+            allowed = "must be rank, or tournament.drop_used false: other mechanisms compare workers over all rounds"
+            raise InputError(f"tournament.{field}", name, allowed)
+        if tournament.search == "merge" and name == "calibrated":
+            allowed = (
+                "must be rank or marginal with tournament.search=merge: a merged model is nobody's candidate, and "
+                "calibrated learns from those"
+            )
+            raise InputError(f"tournament.{field}", name, allowed)
+        if field == "observe" and name == tournament.reward:
+            raise InputError("tournament.observe", name, "must not list the mechanism that pays, tournament.reward")
+    if tournament.drop_used:
         _check_left(crowd.n_workers, tournament.n_groups, tournament.rounds, tournament.grouping)
-    elif config.lora.selection == "merge" and tournament.reward not in _OF_MERGED:
-        allowed = f"must be {' or '.join(_OF_MERGED)} with llm.selection=merge: a merged model is nobody's candidate"
-        raise InputError("tournament.reward", tournament.reward, allowed)
-    if config.lora.selection == "halving" and tournament.n_groups < 3:
-        raise InputError("tournament.n_groups", tournament.n_groups, "must be at least 3 with llm.selection=halving")
-    _check_valuation(config)
 
 
 def _check_left(n_workers: int, n_groups: int, rounds: int, grouping: str) -> None:
@@ -58,8 +135,8 @@ def _check_left(n_workers: int, n_groups: int, rounds: int, grouping: str) -> No
     for number in range(1, rounds + 1):
         if left < n_groups:
             allowed = (
-                f"must be lower: each round a group leaves (llm.drop_used), and round {number} would have {left} workers "
-                f"for {n_groups} groups"
+                f"must be lower: each round a group leaves (tournament.drop_used), and round {number} would have {left} "
+                f"workers for {n_groups} groups"
             )
             raise InputError("tournament.rounds", rounds, allowed)
         # the largest group; interleaved cuts each half of the workers by itself
@@ -67,18 +144,32 @@ def _check_left(n_workers: int, n_groups: int, rounds: int, grouping: str) -> No
         left -= sum(ceil(half / n_groups) for half in halves)
 
 
-def _check_valuation(config: RunConfig) -> None:
-    method, n_workers = config.valuation.method, config.crowd.n_workers
-    if method not in _METHODS:
-        allowed = f"must be one of {', '.join(_METHODS)} with a section llm, where every evaluation tunes a model"
-        raise InputError("valuation.method", method, allowed)
-    if method == "exact" and n_workers > _MOST_EXACT:
-        allowed = (
-            f"must be at most {_MOST_EXACT} with valuation.method=exact: it tunes a model for each of 2^n coalitions"
-        )
-        raise InputError("crowd.n_workers", n_workers, allowed)
-    if method not in ("none", "exact"):
-        try:
-            check_budget(method, config.valuation.budget, n_workers, None)
-        except InputError as error:
-            raise InputError(f"valuation.{error.field}", error.value, error.allowed) from None
+def _check_valuation(
+    crowd: CrowdConfig, tournament: TournamentConfig, valuation: ValuationConfig, kind: str, support: Support
+) -> None:
+    method, n_workers = valuation.method, crowd.n_workers
+    if method not in support.methods:
+        allowed = f"must be one of {', '.join(support.methods)} with task.kind={kind}"
+        raise InputError("valuation.method", method, f"{allowed}, where every evaluation tunes a model")
+    if method == "none":
+        return
+    if method == "exact" and support.most_exact is not None:
+        if n_workers > support.most_exact:
+            allowed = (
+                f"must be at most {support.most_exact} with valuation.method=exact: it tunes a model for each of 2^n "
+                "coalitions"
+            )
+            raise InputError("crowd.n_workers", n_workers, allowed)
+        return
+    _check_budget("budget", method, valuation.budget, n_workers, tournament.score if kind == "vector" else None)
+    if kind == "vector" and valuation.kernel_shap_budget:
+        _check_budget("kernel_shap_budget", "kernel_shap", valuation.kernel_shap_budget, n_workers, None)
+
+
+def _check_budget(field: str, method: str, budget: int, n_workers: int, score: str | None) -> None:
+    try:
+        check_budget(method, budget, n_workers, score)
+    except InputError as error:
+        if field == "kernel_shap_budget":
+            raise InputError(f"valuation.{field}", error.value, f"{error.allowed}; 0 leaves Kernel SHAP out") from None
+        raise InputError(f"valuation.{error.field}", error.value, error.allowed) from None

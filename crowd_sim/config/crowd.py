@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from crowd_sim.config.strict import Strict
-from crowd_sim.config.task import LLM_SOURCES
+from crowd_sim.config.task import TEXT_SOURCES
 from crowd_sim.registry import check_strategy
 
 
@@ -17,7 +17,7 @@ class CrowdConfig(Strict):
     source: str = Field(
         "synthetic",
         description="`synthetic` (drawn by the documented generator), `movielens`, `vectors`, or `package.module:Name`; with "
-        "a section `llm`: `goemotions`, `feedback` or `example_feedback`",
+        "`task.kind=imitate`: `goemotions`, `feedback` or `example_feedback`",
     )
     path: str | None = Field(
         None,
@@ -27,8 +27,8 @@ class CrowdConfig(Strict):
     )
     target: str | None = Field(
         None,
-        description="with a section `llm`, where outputs should lead: an emotion (`goemotions`), a file of texts (`feedback`), "
-        "or a style (`example_feedback`)",
+        description="with `task.kind=imitate`, where outputs should lead: an emotion (`goemotions`), a file of texts "
+        "(`feedback`), or a style (`example_feedback`)",
     )
     n_workers: int = Field(75, ge=1, le=100_000_000, description="workers per run; one more person is the target")
     seed: int = Field(
@@ -59,6 +59,6 @@ class CrowdConfig(Strict):
     @field_validator("source", "behaviour")
     @classmethod
     def _known(cls, value: str, info: ValidationInfo) -> str:
-        if info.field_name == "source" and value in LLM_SOURCES:
+        if info.field_name == "source" and value in TEXT_SOURCES:
             return value
         return check_strategy(str(info.field_name), value)

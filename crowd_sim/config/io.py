@@ -15,16 +15,18 @@ from yaml import MarkedYAMLError, YAMLError
 from crowd_sim.config.code import EVERY_FIELD, check_code
 from crowd_sim.config.places import KEY, found_from, look_up, put
 from crowd_sim.config.run import RunConfig
+from crowd_sim.config.shipped import located
 from crowd_sim.errors import InputError
 
-_OWN_KEYS = ("versions", "fingerprint", "lineage", "weights", KEY)
+_OWN_KEYS = ("format", "versions", "fingerprint", "lineage", "weights", KEY)
 """What a run's or a sweep's folder says in its config.yaml besides the configuration."""
 
 
 def load_content(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """A YAML file as nested dictionaries, changed by overrides such as ``crowd.n_workers=1000``.
+    """A YAML file, or a shipped configuration by name, as nested dictionaries, changed by overrides.
 
-    A run folder's own config.yaml is accepted: what it says of versions, fingerprint and the like is left out.
+    A file that exists comes before a shipped configuration. An override is dotted, such as ``crowd.n_workers=1000``. A run
+    folder's own config.yaml is accepted: what it says of versions, fingerprint and the like is left out.
 
     Raises:
         InputError: missing or broken file, or an override that is not ``field=value``.
@@ -47,7 +49,9 @@ def load_config(
     trust: bool = False,
     fields: Collection[str] = EVERY_FIELD,
 ) -> RunConfig:
-    """A run's configuration from a YAML file and dotted overrides; the user-defined strategies that it names are loaded.
+    """A run's configuration from a YAML file, or a shipped configuration such as ``quickstart``, and dotted overrides.
+
+    The user-defined strategies that it names are loaded.
 
     Args:
         path: of the file. Relative paths in the config.yaml of a run's folder are looked for from where they were given.
@@ -58,9 +62,11 @@ def load_config(
         fields: where strategies are named that are needed; others are not loaded.
 
     Raises:
-        InputError: the first thing that is wrong, in one line.
+        InputError: the first thing that is wrong, in one line; a sweep's file, too.
     """
     content = load_content(path, overrides)
+    if "sweep" in content:
+        raise InputError("configuration", str(path), "has a key sweep: it is for `crowd-sim sweep`, not for a run")
     RunConfig.parse(content)  # what is wrong is told as it was given
     check_content(path, content, overrides, handed_over=handed_over, trust=trust, fields=fields)
     base = Path(path).parent / str(_read(path).get(KEY, os.curdir))
@@ -99,7 +105,7 @@ def _content_of(overrides: Sequence[str]) -> dict[str, Any]:
 
 def _read(path: str | Path) -> DictConfig:
     try:
-        data = Path(path).read_bytes()
+        data = located(path).read_bytes()
     except OSError as error:
         raise InputError("configuration", str(path), f"cannot be read ({error.strerror})") from None
     try:

@@ -8,15 +8,14 @@ from typing import Any, Self, get_args
 from pydantic import BaseModel, Field, PrivateAttr, ValidationError
 
 from crowd_sim.config.actors import ActorsConfig
-from crowd_sim.config.checks import check_llm
+from crowd_sim.config.checks import check_sections
 from crowd_sim.config.crowd import CrowdConfig
 from crowd_sim.config.places import KEY, put, relative_paths, seen_from
 from crowd_sim.config.strict import Strict
-from crowd_sim.config.task import LLM_SOURCES, LlmConfig
+from crowd_sim.config.task import TaskConfig
 from crowd_sim.config.tournament import TournamentConfig
 from crowd_sim.config.valuation import ValuationConfig
 from crowd_sim.errors import InputError
-from crowd_sim.valuation.requirements import check_budget
 
 
 class RunConfig(Strict):
@@ -28,7 +27,7 @@ class RunConfig(Strict):
     tournament: TournamentConfig = TournamentConfig()
     valuation: ValuationConfig = ValuationConfig()
     actors: ActorsConfig = ActorsConfig()
-    llm: LlmConfig | None = None
+    task: TaskConfig = TaskConfig()
 
     _given: dict[str, str] = PrivateAttr(default_factory=dict)
     _base: Path | None = PrivateAttr(default=None)
@@ -40,33 +39,18 @@ class RunConfig(Strict):
         Raises:
             InputError: names the first field that is wrong, its value and what is allowed.
         """
+        if content.get("llm") is not None:
+            allowed = (
+                "is now task: with kind: imitate; its fields selection, incumbent and drop_used are tournament.search, "
+                "tournament.incumbent and tournament.drop_used"
+            )
+            raise InputError("llm", None, allowed)
         try:
-            config = cls.model_validate(content)
+            config = cls.model_validate({name: value for name, value in content.items() if name != "llm"})
         except ValidationError as error:
             raise _first_line(error) from None
-        if config.tournament.n_groups > config.crowd.n_workers:
-            raise InputError(
-                "tournament.n_groups",
-                config.tournament.n_groups,
-                f"must be at most crowd.n_workers, {config.crowd.n_workers}",
-            )
-        if config.llm is None:
-            _check_points(config)
-            _check_valuation(config)
-        else:
-            check_llm(config)
+        check_sections(config.crowd, config.tournament, config.valuation, config.task)
         return config
-
-    @property
-    def lora(self) -> LlmConfig:
-        """The section `llm` of a configuration that has one.
-
-        Raises:
-            ValueError: it has none.
-        """
-        if self.llm is None:
-            raise ValueError("a configuration without a section llm")
-        return self.llm
 
     def given_as(self, paths: dict[str, str], base: Path) -> Self:
         """The same, remembering how paths that were found elsewhere were given, by field, and from which folder."""
@@ -92,38 +76,21 @@ class RunConfig(Strict):
     def determinants(self) -> dict[str, Any]:
         """What results depend on: everything but the actors and whether a merged model is written."""
         # what a field says by its default, or has nothing to say of, must not change the fingerprints of older folders
-        unsaid = {"behaviour"} if self.crowd.behaviour == CrowdConfig.model_fields["behaviour"].default else set()
-        if self.llm is None:
-            content = self.model_dump(mode="json", exclude={"actors": True, "llm": True, "crowd": unsaid | {"target"}})
-            return self._as_given(content)
-        content = self._as_given(self.model_dump(mode="json", exclude={"actors": True, "crowd": unsaid}))
-        # what is written besides changes no result; as if it were not asked for, and not left out: older folders have it
-        content["llm"]["merged_model"] = False
+        exclude: dict[str, Any] = {"actors": True}
+        for section, fields in (
+            ("crowd", ("behaviour",)),
+            ("tournament", ("observe", "search", "incumbent", "drop_used")),
+        ):
+            model = getattr(self, section)
+            exclude[section] = {
+                name for name in fields if getattr(model, name) == type(model).model_fields[name].default
+            }
+        if self.task.kind == "vector":
+            exclude |= {"task": True, "crowd": exclude["crowd"] | {"target"}}
+        content = self._as_given(self.model_dump(mode="json", exclude=exclude))
+        if self.task.kind != "vector":
+            content["task"]["merged_model"] = False  # what is written besides changes no result
         return content
-
-
-def _check_points(config: RunConfig) -> None:
-    if config.crowd.source in LLM_SOURCES:
-        raise InputError("crowd.source", config.crowd.source, "contributes texts and needs a section llm (llm.model=…)")
-    if config.crowd.target is not None:
-        raise InputError("crowd.target", config.crowd.target, "must be left out without a section llm")
-
-
-def _check_valuation(config: RunConfig) -> None:
-    valuation, n_workers = config.valuation, config.crowd.n_workers
-    if valuation.method == "none":
-        return
-    try:
-        check_budget(valuation.method, valuation.budget, n_workers, config.tournament.score)
-    except InputError as error:
-        raise InputError(f"valuation.{error.field}", error.value, error.allowed) from None
-    if valuation.kernel_shap_budget:
-        try:
-            check_budget("kernel_shap", valuation.kernel_shap_budget, n_workers, None)
-        except InputError as error:
-            raise InputError(
-                "valuation.kernel_shap_budget", error.value, f"{error.allowed}; 0 leaves Kernel SHAP out"
-            ) from None
 
 
 def _first_line(error: ValidationError) -> InputError:

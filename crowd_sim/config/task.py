@@ -1,4 +1,4 @@
-"""The section `llm` of a configuration: with it a run tunes LoRA candidates of a language model instead of points."""
+"""The section `task`: what is learned. `imitate` tunes LoRA candidates of a language model on the crowd's texts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, field_validator
 
 from crowd_sim.config.strict import Strict
 
-LLM_SOURCES = ("goemotions", "feedback", "example_feedback")
+TEXT_SOURCES = ("goemotions", "feedback", "example_feedback")
 """Sources of a crowd whose workers contribute texts."""
 
 
@@ -70,9 +70,14 @@ class GenerationConfig(Strict):
         return value
 
 
-class LlmConfig(Strict):
-    """What is tuned, how, and how it is judged."""
+class TaskConfig(Strict):
+    """What is learned, how, and how it is judged."""
 
+    kind: Literal["vector", "imitate"] = Field(
+        "vector",
+        description="`vector` (the model is a point that moves towards the target) or `imitate` (a language model learns to "
+        "answer as the target's texts do; all other fields of `task` are its)",
+    )
     model: str = Field(
         "smollm2-135m",
         min_length=1,
@@ -112,18 +117,6 @@ class LlmConfig(Strict):
     threads: int = Field(1, ge=1, le=1024, description="CPU threads of each trainer; part of the result's last bits")
     phi: PhiConfig = PhiConfig()
     generation: GenerationConfig = GenerationConfig()
-    selection: Literal["best", "merge", "halving"] = Field(
-        "best",
-        description="`best` candidate of a round; `merge`: all that beat the model, merged by how far they beat it "
-        "(a round with a mistake takes the mistaken candidate, unmerged); `halving`: the worse half of the candidates leaves "
-        "after each part of the training, which the others then get",
-    )
-    incumbent: bool = Field(
-        True, description="whether a round keeps the old model where nothing beats it; the paper: false"
-    )
-    drop_used: bool = Field(
-        True, description="whether the workers of a winning group leave the tournament, as in the paper"
-    )
     single_sizes: Sizes = Field(
         (), description="baselines: a single model tuned on the first so many examples (`goemotions`: the nearest)"
     )

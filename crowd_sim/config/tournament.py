@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
@@ -20,6 +20,11 @@ def _pair(value: Any) -> Any:
     return tuple(value)
 
 
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_tuple)]
 _Pair = Annotated[tuple[float, float], BeforeValidator(_pair)]
 
 
@@ -48,6 +53,23 @@ class TournamentConfig(Strict):
         description="`rank` (the group at rank r earns K − r), `marginal` (its candidate's score less the model's), "
         "`calibrated` (what a worker adds to a coalition, estimated from all scores so far), or `package.module:Name`",
     )
+    observe: Names = Field(
+        (),
+        description="further reward mechanisms, whose points are kept beside those of the one that pays: they watch the same "
+        "rounds and steer nothing. Their columns are `points_<name>` in workers.parquet and `pearson_<name>`, "
+        "`spearman_<name>` among the metrics",
+    )
+    search: Literal["best", "merge", "halving"] = Field(
+        "best",
+        description="`best` candidate of a round; `merge`: all that beat the model, merged by how far they beat it "
+        "(a round with a mistake takes the mistaken candidate, unmerged); `halving`: the worse half of the candidates leaves "
+        "after each part of the training, which the others then get",
+    )
+    incumbent: bool = Field(True, description="whether a round keeps the old model where nothing beats it")
+    drop_used: bool = Field(
+        False,
+        description="whether the workers of a winning group leave the tournament, as in the paper's LLM experiment",
+    )
     initial_range: _Pair = Field((0.0, 5.0), description="the model starts uniform in [low, high] in every coordinate")
     convergence_distance: float = Field(
         5.0, ge=0, description="a run has converged at its first round this near the target"
@@ -60,6 +82,13 @@ class TournamentConfig(Strict):
         if not -LARGEST_COORDINATE <= low <= high <= LARGEST_COORDINATE:
             raise ValueError(f"must be [low, high] with low ≤ high, both within ±{LARGEST_COORDINATE:g}")
         return value
+
+    @field_validator("observe")
+    @classmethod
+    def _observers(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError("must not list a mechanism twice")
+        return tuple(check_strategy("reward", name) for name in value)
 
     @field_validator("grouping", "score", "reward")
     @classmethod

@@ -19,7 +19,7 @@ class Example:
 
 
 @dataclass(frozen=True)
-class Contributions:
+class TextCrowd:
     """Everyone's examples, and the texts that show where the tuning should lead.
 
     Attributes:
@@ -54,9 +54,9 @@ class Contributions:
         """How many workers there are."""
         return len(self.ids)
 
-    def of(self, rows: Sequence[int]) -> Contributions:
+    def of(self, rows: Sequence[int]) -> TextCrowd:
         """These workers only, in this order; the target stays."""
-        return Contributions(tuple(self.ids[r] for r in rows), tuple(self.examples[r] for r in rows), self.target_texts)
+        return TextCrowd(tuple(self.ids[r] for r in rows), tuple(self.examples[r] for r in rows), self.target_texts)
 
     def validation(self) -> tuple[Example, ...]:
         """The target's texts as responses, behind the prompts of `in_turn`, over and over."""

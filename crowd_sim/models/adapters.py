@@ -131,12 +131,12 @@ def target_names(base: Base, spec: LoraSpec) -> list[str]:
     ]
     if not linear:
         raise InputError(
-            "llm.model", base.name, "must have linear modules beside its output layer, for adapters to sit on"
+            "task.model", base.name, "must have linear modules beside its output layer, for adapters to sit on"
         )
     leaves = {name.rpartition(".")[2] for name in linear}
     for target in spec.target_modules:
         if target not in leaves:
-            raise InputError("llm.target_modules", target, f"must be among the model's: {', '.join(sorted(leaves))}")
+            raise InputError("task.target_modules", target, f"must be among the model's: {', '.join(sorted(leaves))}")
     return [name for name in linear if not spec.target_modules or name.rpartition(".")[2] in spec.target_modules]
 
 

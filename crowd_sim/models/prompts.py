@@ -61,7 +61,7 @@ def _filled(tokenizer: Any, template: str | None, prompt: str) -> str:
     if template is not None:
         return template.replace("{prompt}", prompt)
     if not tokenizer.chat_template:
-        raise InputError("llm.prompt_template", None, "must be given: the model has no chat template")
+        raise InputError("task.prompt_template", None, "must be given: the model has no chat template")
     turn = [{"role": "user", "content": prompt}]
     try:
         own = _dated(tokenizer.get_chat_template())
@@ -69,7 +69,7 @@ def _filled(tokenizer: Any, template: str | None, prompt: str) -> str:
     except Exception as error:  # of any class: it depends on the template
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         allowed = f"must be given: the model's chat template fails ({reason})"
-        raise InputError("llm.prompt_template", None, allowed) from None
+        raise InputError("task.prompt_template", None, allowed) from None
 
 
 def _dated(template: str) -> str:

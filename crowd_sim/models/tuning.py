@@ -1,4 +1,4 @@
-"""Tuning candidates: K adapters on one frozen model, one packed row each, their losses in one pass."""
+"""TuneJob candidates: K adapters on one frozen model, one packed row each, their losses in one pass."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Key:
 
 
 @dataclass(frozen=True, eq=False)
-class TuneJob:
+class PackedTuneJob:
     """One candidate to tune.
 
     Attributes:
@@ -64,7 +64,7 @@ class TuneJob:
 
 
 @dataclass(frozen=True, eq=False)
-class Tuned:
+class TunedAdapter:
     """A tuned candidate.
 
     Attributes:
@@ -78,7 +78,7 @@ class Tuned:
     n_tokens: int
 
 
-def tune(base: Base, stack: AdapterStack, jobs: Sequence[TuneJob], training: Training) -> list[Tuned]:
+def tune(base: Base, stack: AdapterStack, jobs: Sequence[PackedTuneJob], training: Training) -> list[TunedAdapter]:
     """Tune candidates side by side, each with its own optimiser.
 
     On a CPU each goes by itself, so that its numbers do not depend on its company.
@@ -88,7 +88,7 @@ def tune(base: Base, stack: AdapterStack, jobs: Sequence[TuneJob], training: Tra
     return _together(base, stack, jobs, training)
 
 
-def batches(job: TuneJob, training: Training) -> Iterator[list[Tokens]]:
+def batches(job: PackedTuneJob, training: Training) -> Iterator[list[Tokens]]:
     """The examples of each optimiser step: every epoch in an order of its own."""
     spent = epoch = 0
     while job.examples and (epoch < training.epochs if job.n_tokens is None else spent < job.n_tokens):
@@ -157,7 +157,7 @@ def losses_of(base: Base, rows: Sequence[Packed]) -> Any:
     return torch.stack([part.mean() for part in losses.split([len(row.targets) for row in rows])])
 
 
-def _together(base: Base, stack: AdapterStack, jobs: Sequence[TuneJob], training: Training) -> list[Tuned]:
+def _together(base: Base, stack: AdapterStack, jobs: Sequence[PackedTuneJob], training: Training) -> list[TunedAdapter]:
     import torch
 
     stack.put([job.start for job in jobs], trainable=True)
@@ -189,4 +189,7 @@ def _together(base: Base, stack: AdapterStack, jobs: Sequence[TuneJob], training
             optimisers[k].zero_grad()
             history[k].append(losses[k])
             n_tokens[k] += totals[k]
-    return [Tuned(stack.get(k), np.array([float(loss) for loss in history[k]]), n_tokens[k]) for k in range(len(jobs))]
+    return [
+        TunedAdapter(stack.get(k), np.array([float(loss) for loss in history[k]]), n_tokens[k])
+        for k in range(len(jobs))
+    ]

@@ -39,7 +39,8 @@ from crowd_sim.report.tables import (
 )
 
 # Shown above the figures; everything else stands in the full configuration at the end.
-_SETTINGS = tuple(field for field in FIELD_WORDS if field != "runs" and not field.startswith("llm."))
+_OF_TEXTS = ("tournament.search", "tournament.incumbent", "tournament.drop_used")
+_SETTINGS = tuple(field for field in FIELD_WORDS if field != "runs" and not field.startswith(("task.", *_OF_TEXTS)))
 
 
 _MOST_ROWS, _MOST_VALUES = 2_000, 40

@@ -12,11 +12,11 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from crowd_sim.llm.tables import in_order
 from crowd_sim.report.captions import MOST_RUNS
 from crowd_sim.report.labels import plain, short_model_words
 from crowd_sim.report.run_figures import against_values
 from crowd_sim.report.style import COLUMN_WIDTH, INK, MUTED, PAGE_WIDTH, PALETTE, RULE, new_figure, styled
+from crowd_sim.tasks.imitate.tables import in_order
 
 _BLUE, _ORANGE, _GREEN = PALETTE[:3]
 _MOST_NAMES = 30

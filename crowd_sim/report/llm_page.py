@@ -8,8 +8,6 @@ from typing import Any
 
 import pandas as pd
 
-from crowd_sim.llm.experiment import EQUAL_TOKENS
-from crowd_sim.llm.tables import in_order
 from crowd_sim.report.captions import captions_of_llm_run
 from crowd_sim.report.figures import draw_llm_run
 from crowd_sim.report.labels import FIELD_WORDS, model_words, three_digits
@@ -26,6 +24,8 @@ from crowd_sim.report.tables import (
     read_summary,
     read_table,
 )
+from crowd_sim.tasks.imitate.learner import EQUAL_TOKENS
+from crowd_sim.tasks.imitate.tables import in_order
 
 _PAIRS = 12
 """Outputs that the page shows of each of the two models."""
@@ -35,11 +35,12 @@ _LONGEST = 600
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 # Texts that stand as they are: an underscore in a path is an underscore.
-_VERBATIM = {"crowd.path": "File of the crowd", "crowd.target": "Target", "llm.model": "Base model"}
+_VERBATIM = {"crowd.path": "File of the crowd", "crowd.target": "Target", "task.model": "Base model"}
 _SETTINGS = (
     *("crowd.source", "crowd.n_workers", "tournament.n_groups", "tournament.rounds", "tournament.grouping"),
     *("tournament.score", "tournament.reward", "tournament.mistake_probability", "valuation.method"),
-    *(field for field in FIELD_WORDS if field.startswith("llm.")),
+    *("tournament.search", "tournament.incumbent", "tournament.drop_used"),
+    *(field for field in FIELD_WORDS if field.startswith("task.")),
     "seed",
 )
 _FACTS = {

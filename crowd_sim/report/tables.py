@@ -37,7 +37,7 @@ VALUE_COLUMNS = frozenset({"shapley", "shapley_stderr"})
 """Columns of the workers' table that are there unless the configuration's valuation method is `none`."""
 
 Kind = Literal["run", "sweep", "llm"]
-"""A run's folder is `llm` where its configuration has that section."""
+"""A run's folder is `llm` where its task is to imitate texts."""
 
 # The only fields that stand outside a section and so have no dot.
 _TOP_LEVEL_FIELDS = ("seed", "runs")
@@ -53,7 +53,8 @@ def kind_of(folder: Path) -> Kind:
         return "sweep"
     if (folder / "rounds.parquet").is_file():
         _, config = read_config(folder)
-        return "run" if config.get("llm") is None else "llm"
+        task = config.get("task")
+        return "llm" if isinstance(task, dict) and task.get("kind") == "imitate" else "run"
     allowed = "the folder of a run (with rounds.parquet) or of a sweep (with points.parquet)"
     raise InputError("folder", folder, allowed if folder.is_dir() else f"no such folder; give {allowed}")
 
@@ -127,7 +128,24 @@ def read_config(folder: Path) -> tuple[str, dict[str, Any]]:
         raise InputError(str(folder / "config.yaml"), None, f"must be YAML ({error})") from error
     if not isinstance(content, dict):
         raise InputError(str(folder / "config.yaml"), None, "must be a YAML mapping")
-    return text, {str(key): value for key, value in content.items()}
+    return text, _renamed({str(key): value for key, value in content.items()})
+
+
+_MOVED = {"selection": "search", "incumbent": "incumbent", "drop_used": "drop_used"}
+
+
+def _renamed(config: dict[str, Any]) -> dict[str, Any]:
+    """A configuration of an earlier version, which had a section `llm`, in the words of today."""
+    section = config.pop("llm", None)
+    if not isinstance(section, dict):
+        return config
+    tournament = config.get("tournament")
+    moved = {new: section.pop(old) for old, new in _MOVED.items() if old in section}
+    return {
+        **config,
+        "task": {"kind": "imitate", **section},
+        "tournament": {**(tournament if isinstance(tournament, dict) else {}), **moved},
+    }
 
 
 def convergence_distance(config: dict[str, Any]) -> float:

@@ -18,11 +18,14 @@ from crowd_sim.config import CheckpointConfig
 from crowd_sim.files import write_bytes
 
 _KEPT = 2
-_MAGIC = b"crowd-sim checkpoint 1"
+_KIND, _FORMAT = b"crowd-sim checkpoint ", b"2"
+"""What a file begins with; format 1 was pickled, and nothing of it is read."""
+
 _LARGEST_SHARE = 1 / 20
 """Of a run's time that checkpoints may take."""
 
 _Flaw = Literal["damaged", "unusable"]
+Stage = Literal["round", "values"]
 
 
 @dataclass(frozen=True)
@@ -30,12 +33,14 @@ class Checkpoint:
     """A state that was kept.
 
     Attributes:
-        round: after which it was taken.
-        content: `crowd_sim.tournament.log.Course.pack`.
+        round: after which it was taken; of a valuation, the number of results it has.
+        content: `crowd_sim.tournament.log.TournamentLog.pack` or `crowd_sim.valuation.log.ValuationLog.pack`.
+        stage: which of the two.
     """
 
     round: int
     content: bytes
+    stage: Stage = "round"
 
 
 class Checkpoints:
@@ -53,14 +58,14 @@ class Checkpoints:
             StorageError: it cannot be written.
         """
         body = self._print_of.encode() + b"\n" + checkpoint.content
-        path = self._path(checkpoint.round)
-        write_bytes(path, _MAGIC + b" " + hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
-        for old in [other for other in self._paths() if other <= path][_KEPT:]:
+        path = self._path(checkpoint.round, checkpoint.stage)
+        write_bytes(path, _KIND + _FORMAT + b" " + hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
+        for old in [other for other in self._paths(checkpoint.stage) if other <= path][_KEPT:]:
             old.unlink(missing_ok=True)
 
     def read(self) -> Iterator[Checkpoint]:
-        """The states that can be read, the latest first; others are set aside."""
-        for path in self._paths():
+        """The states that can be read, of each stage the latest first; others are set aside."""
+        for path in [*self._paths("round"), *self._paths("values")]:
             checkpoint = self._read(path)
             if isinstance(checkpoint, Checkpoint):
                 yield checkpoint
@@ -68,31 +73,35 @@ class Checkpoints:
                 _set_aside(path, checkpoint)
 
     def last(self) -> Checkpoint | None:
-        """The latest state that can be read; changes nothing in the folder."""
-        found = map(self._read, self._paths())
+        """The latest state of the rounds that can be read; changes nothing in the folder."""
+        found = map(self._read, self._paths("round"))
         return next((checkpoint for checkpoint in found if isinstance(checkpoint, Checkpoint)), None)
 
-    def set_aside(self, round_number: int) -> None:
+    def set_aside(self, round_number: int, stage: Stage = "round") -> None:
         """Take the one after this round out of the row: its content is of no use."""
-        _set_aside(self._path(round_number), "unusable")
+        _set_aside(self._path(round_number, stage), "unusable")
 
-    def _path(self, round_number: int) -> Path:
-        return self._folder / f"round-{round_number:08d}.checkpoint"
+    def _path(self, number: int, stage: Stage) -> Path:
+        return self._folder / f"{stage}-{number:08d}.checkpoint"
 
-    def _paths(self) -> list[Path]:
-        return sorted(self._folder.glob("round-*.checkpoint"), reverse=True)
+    def _paths(self, stage: Stage) -> list[Path]:
+        return sorted(self._folder.glob(f"{stage}-*.checkpoint"), reverse=True)
 
     def _read(self, path: Path) -> Checkpoint | _Flaw | None:
         try:
             head, _, body = path.read_bytes().partition(b"\n")
         except OSError:
             return None
-        if head != _MAGIC + b" " + hashlib.sha256(body).hexdigest().encode():
+        format_number, _, checksum = head.removeprefix(_KIND).partition(b" ")
+        if not head.startswith(_KIND) or checksum != hashlib.sha256(body).hexdigest().encode():
             return "damaged"
+        if format_number != _FORMAT:
+            return "unusable"
         print_of, _, content = body.partition(b"\n")
         if print_of.decode(errors="replace") != self._print_of:
             return "unusable"
-        return Checkpoint(int(path.stem.removeprefix("round-")), content)
+        stage, _, number = path.stem.partition("-")
+        return Checkpoint(int(number), content, "values" if stage == "values" else "round")
 
 
 def _set_aside(path: Path, why: _Flaw) -> None:
@@ -111,11 +120,11 @@ class CheckpointSchedule:
     def is_due(self, round_number: int, rounds: int) -> bool:
         """Whether the state after this round of so many should be kept: always the last, for its values may take long."""
         every = self._config.rounds
-        return (
-            round_number == rounds
-            or (every > 0 and round_number % every == 0)
-            or time.monotonic() - self._last >= self._pause
-        )
+        return round_number == rounds or (every > 0 and round_number % every == 0) or self.has_paused()
+
+    def has_paused(self) -> bool:
+        """Whether the last one was long enough ago."""
+        return time.monotonic() - self._last >= self._pause
 
     def took(self, seconds: float) -> None:
         """A checkpoint was taken and cost this much."""

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from crowd_sim import tables
 from crowd_sim.config import RunConfig
-from crowd_sim.crowd.population import Population
-from crowd_sim.engine import Outcome
 from crowd_sim.errors import InputError
-from crowd_sim.files import fingerprint, open_folder, read_config, write_config, write_json, write_table
+from crowd_sim.files import check_format, fingerprint, open_folder, read_config, write_config, write_json, write_table
+from crowd_sim.outcome import Outcome
 from crowd_sim.store.checkpoint import Checkpoint, Checkpoints
 from crowd_sim.store.lock import RUN, alone
-from crowd_sim.store.tables import rounds_table, runs_table, summary, workers_table
+from crowd_sim.tasks.base import Task
+from crowd_sim.tasks.imitate import tables as text_tables
+from crowd_sim.tasks.imitate.folder import write_adapters
 
 _Lineage = list[dict[str, Any]]
 """Of a run that went on with changed configurations: after which round, and the fingerprint it had until then."""
@@ -38,7 +40,9 @@ class _Opening:
 
 
 @contextmanager
-def open_run(folder: Path, config: RunConfig, population: Population, accept_changes: bool = False) -> Iterator[str]:
+def open_run(
+    folder: Path, config: RunConfig, task: Task, accept_changes: bool = False, weights: str = ""
+) -> Iterator[str]:
     """Make the folder (or take one that the same configuration has made) and write config.yaml; the run's fingerprint.
 
     While the context lasts the folder is nobody else's. One that is refused stays as it was.
@@ -46,41 +50,72 @@ def open_run(folder: Path, config: RunConfig, population: Population, accept_cha
     Args:
         folder: of the run.
         config: the runs.
-        population: whom their workers are chosen from.
+        task: what is learned, and from whom.
         accept_changes: a folder that another configuration has made is taken, too, if its last checkpoint can be gone on
-            with: with the same seed, runs, crowd and reward. The folder remembers that in config.yaml, as `lineage`.
+            with: with the same seed, runs, crowd, task and reward. The folder remembers that in config.yaml, as `lineage`.
+        weights: a digest of the models' files. Those in a folder may be others tomorrow, and what they have made must not be
+            mixed, so it is written, too; a folder without one is taken for what it says.
 
     Raises:
         InputError: the folder cannot be written, holds something else, or another process is at work in it.
         StorageError: config.yaml cannot be written.
     """
-    own = fingerprint(config.determinants(), population)
-    with alone(folder / RUN, partial(_opening, folder, config, own, accept_changes)) as opening:
+    own = run_fingerprint(config, task)
+    with alone(folder / RUN, partial(_opening, folder, config, own, accept_changes, weights)) as opening:
         if opening.handed_over is not None:
             (folder / "summary.json").unlink(missing_ok=True)  # the run is no longer complete
             Checkpoints(folder, opening.print_of).write(opening.handed_over)
         content = config.recorded(folder)
         lineage = {"lineage": opening.lineage} if opening.lineage else {}
-        write_config(folder, {**content, **lineage}, opening.print_of)
+        digest = {"weights": weights} if weights else {}
+        write_config(folder, {**content, **lineage, **digest}, opening.print_of)
         yield opening.print_of
 
 
-def write_run(folder: Path, outcome: Outcome, population: Population, print_of: str) -> None:
-    """Write the tables, and last the summary, whose presence says that the run is complete."""
-    write_table(folder / "rounds.parquet", rounds_table(outcome))
-    write_table(folder / "workers.parquet", workers_table(outcome, population))
-    write_table(folder / "runs.parquet", runs_table(outcome))
-    write_json(folder / "summary.json", summary(outcome, print_of))
+def run_fingerprint(config: RunConfig, task: Task) -> str:
+    """SHA-256 of what a run depends on: the configuration without its actors, and the crowd."""
+    return fingerprint(config.determinants(), task.identity())
 
 
-def _opening(folder: Path, config: RunConfig, own: str, accept_changes: bool) -> _Opening:
+def write_run(folder: Path, outcome: Outcome, print_of: str) -> None:
+    """Write the tables, and last the summary, whose presence says that the run is complete.
+
+    Raises:
+        InputError: a base model, needed here for `task.merged_model`, cannot be loaded.
+    """
+    own = text_tables if outcome.config.task.kind == "imitate" else tables
+    for name, table in own.TABLES.items():
+        write_table(folder / f"{name}.parquet", table(outcome))
+    told = _as_given(outcome)
+    if outcome.config.task.kind == "imitate":
+        write_adapters(folder, outcome, told, print_of)
+    write_json(folder / "summary.json", own.summary(told, print_of))
+
+
+def _as_given(outcome: Outcome) -> Outcome:
+    """The outcome as the folder in which the run was begun would have it told."""
+    config, details = outcome.config.as_given(), outcome.details
+    if config.task.kind == "imitate":
+        here, given = outcome.config.task.phi.model, config.task.phi.model
+        if here is not None and given is not None:
+            details = replace(details, info=replace(details.info, phi=details.info.phi.replace(here, given)))
+    return replace(outcome, config=config, details=details)
+
+
+def _opening(folder: Path, config: RunConfig, own: str, accept_changes: bool, weights: str) -> _Opening:
     """What is to be done with the folder; nothing in it is changed yet."""
     before = _before(folder)
+    check_format(folder, before)
     lineage: _Lineage = list(before.get("lineage", []))
     print_of = _with_lineage(own, lineage)
     if accept_changes and before and before.get("fingerprint") != print_of:
         return _changed(folder, config, before, own, lineage)
     open_folder(folder, print_of)
+    if before.get("weights") not in (None, weights):
+        allowed = (
+            "must be another folder: the files of task.model or task.phi.model have changed since this one was made"
+        )
+        raise InputError("--out", str(folder), allowed)
     return _Opening(lineage, print_of)
 
 
@@ -98,7 +133,7 @@ def _with_lineage(own: str, lineage: _Lineage) -> str:
 def _changed(folder: Path, config: RunConfig, before: dict[str, Any], own: str, lineage: _Lineage) -> _Opening:
     """The last checkpoint of the configuration before, to be handed over to this one."""
     now = config.recorded(folder)
-    for field in ("seed", "runs", "crowd", "tournament.reward"):
+    for field in ("seed", "runs", "crowd", "task", "tournament.reward"):
         if _at(before, field) != _at(now, field):
             allowed = "cannot be changed: the state to go on with depends on it; choose another folder with --out"
             raise InputError(field, None, allowed)

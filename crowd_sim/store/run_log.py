@@ -97,6 +97,8 @@ class Record:
             StorageError: it cannot be written.
         """
         self._checkpoints.write(checkpoint)
+        if checkpoint.stage == "values":
+            return
         self._status.checkpoint = checkpoint.round
         self._round = max(self._round, checkpoint.round)  # whoever asks once a second may not hear of every round
 
@@ -118,7 +120,7 @@ class Record:
         line = {"time": round(now, 3), "run": self._folder.name, "round": self._round, "event": event, **details}
         append_lines(self._folder / _LOG, [line])
         if event == "checkpoint unusable":  # found where the state was unpacked, maybe on another machine
-            self._checkpoints.set_aside(int(details["round"]))
+            self._checkpoints.set_aside(int(details["round"]), details.get("stage", "round"))
         if event == "resumed":
             self._status.resumed_from = self._status.checkpoint = self._round = int(details["round"])
             self._first = (time.time(), self._round)

@@ -1,6 +1,7 @@
 """A sweep's folder: parts written as batches finish, each with its own checksum, and the tables made of them at the end.
 
-``parts/points`` has a row per finished point, ``parts/failures`` one per failed attempt, ``parts/workers`` the sampled workers.
+``parts/points`` has a row per finished point, ``parts/runs`` one per run of these, ``parts/failures`` one per failed attempt,
+``parts/workers`` the sampled workers.
 All of a part but its first point's number is in its name: a digest of its bytes. So a part that was cut short or has changed is
 found, equal parts are one file, and different ones never overwrite each other, whoever writes into the folder at the same time.
 """
@@ -10,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import io
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,13 +26,17 @@ from numpy.typing import NDArray
 from crowd_sim.errors import StorageError
 from crowd_sim.files import replace_file, write_bytes, write_table
 from crowd_sim.store.lock import lock
-from crowd_sim.sweep.batch import BatchResult
+from crowd_sim.sweep.batch import BatchResult, joined
 from crowd_sim.sweep.plan import Sweep, as_cell
+from crowd_sim.tables import metrics_in_order
 
-Kind = Literal["points", "failures", "workers"]
+Kind = Literal["points", "runs", "failures", "workers"]
 
 _BLOCK = 1 << 18
-"""Points whose rows are in memory at a time, and rows of a row group."""
+"""Rows that are in memory at a time, and of a row group."""
+
+_FIXED = ("point", "run", "seed", "error", "traceback", "attempts")
+"""Columns that stand before the metrics."""
 
 _TURN = "tables.lock"
 
@@ -68,10 +73,13 @@ class SweepFolder:
 
     def standing(self) -> SweepProgress:
         """What is on disk; a damaged part is set aside, and its points count as not done."""
-        done, sampled = (np.zeros(self._plan.n_points, dtype=bool) for _ in range(2))
+        done, sampled, with_runs = (np.zeros(self._plan.n_points, dtype=bool) for _ in range(3))
         attempts = np.zeros(self._plan.n_points, dtype=np.uint8)
         for table in self._parts("points"):
             done[table["point"].to_numpy()] = True
+        for table in self._parts("runs"):
+            with_runs[table["point"].to_numpy()] = True
+        done &= with_runs
         if self.with_workers:
             for table in self._parts("workers"):
                 sampled[table["point"].to_numpy()] = True
@@ -105,10 +113,9 @@ class SweepFolder:
             self._write_part("failures", self._with_fields(numbers, {"point": pa.array(numbers), **told}))
         if finished:
             numbers = np.concatenate([result.points for result in finished])
-            metrics = {
-                name: pa.array(np.concatenate([result.metrics[name] for result in finished]))
-                for name in finished[0].metrics
-            }
+            runs = joined([result.runs for result in finished])
+            self._write_part("runs", self._with_fields(runs["point"], _arrays(runs)))
+            metrics = _arrays(joined([result.metrics for result in finished]))
             self._write_part("points", self._with_fields(numbers, {"point": pa.array(numbers), **metrics}))
             standing.done[numbers] = True
 
@@ -146,8 +153,9 @@ class SweepFolder:
                 write_bytes(target, source.read_bytes())
 
     def compact(self, standing: SweepProgress) -> None:
-        """Make points.parquet, failures.parquet and the workers' sample of the parts; a table without rows is left out."""
+        """Make the tables of points, runs, failures and sampled workers of the parts; one without rows is left out."""
         self._write_rows("points", "points.parquet", standing.done)
+        self._write_rows("runs", "runs.parquet", standing.done)
         self._write_rows("failures", "failures.parquet", standing.failed)
         if self.with_workers and standing.done.any():
             parts = [part.to_pandas() for part in self._parts("workers")]
@@ -182,19 +190,43 @@ class SweepFolder:
 
     def _blocks(self, kind: Kind, wanted: NDArray[np.bool_]) -> Iterator[pa.Table]:
         """The rows of the wanted points in their order, without their numbers: the same whatever the parts are."""
-        for start in range(0, len(wanted), _BLOCK):
+        n_runs = max(self._plan.fields.get("runs", [self._plan.first.runs])) if kind == "runs" else 1
+        n_points = max(_BLOCK // n_runs, 1)
+        spans, names = self._spans(kind)
+        for start in range(0, len(wanted), n_points):
             here = wanted.copy()
-            here[:start] = here[start + _BLOCK :] = False
-            parts = [part.filter(pa.array(here[part["point"].to_numpy()])) for part in self._parts(kind)]
-            table = pa.concat_tables([part for part in parts if len(part)]) if here.any() else None
-            if table is not None:
-                numbers = table["point"].to_numpy()
-                latest = table["attempts"].to_numpy() if kind == "failures" else np.zeros(len(table))
-                order = np.lexsort([-latest.astype(np.int64), numbers])
-                once = order[np.unique(numbers[order], return_index=True)[1]]
-                if len(once) != here.sum():
-                    raise RuntimeError(f"{self.folder} has rows for {len(once)} of {here.sum()} points")
-                yield table.take(pa.array(once)).drop_columns("point")
+            here[:start] = here[start + n_points :] = False
+            if not here.any():
+                continue
+            read = (_part(path) for path, first, last in spans if first < start + n_points and last >= start)
+            parts = [part.filter(pa.array(here[part["point"].to_numpy()])) for part in read if part is not None]
+            table = pa.concat_tables([_filled(part, names) for part in parts if len(part)])
+            numbers = table["point"].to_numpy()
+            # a point has equal rows in two parts where an interrupted sweep went on in other batches; failures count up
+            second = {"runs": "run", "failures": "attempts"}.get(kind)
+            within = (
+                np.zeros(len(table), dtype=np.int64) if second is None else table[second].to_numpy().astype(np.int64)
+            )
+            order = np.lexsort([-within if kind == "failures" else within, numbers])
+            numbers, within = numbers[order], within[order]
+            new = np.diff(numbers, prepend=-1) != 0
+            if kind == "runs":
+                new |= np.diff(within, prepend=-1) != 0
+            once = order[new]
+            n_found = len(np.unique(numbers))
+            if n_found != here.sum():
+                raise RuntimeError(f"{self.folder} has rows for {n_found} of {here.sum()} points")
+            yield table.take(pa.array(once)).drop_columns("point")
+
+    def _spans(self, kind: Kind) -> tuple[list[tuple[Path, int, int]], list[str]]:
+        """Every part with its lowest and highest point, and all columns of theirs, in an order that no cut changes."""
+        spans, names = [], dict[str, None]()
+        for path, table in self._parts_by_path(kind):
+            numbers = table["point"].to_numpy()
+            spans.append((path, int(numbers.min()), int(numbers.max())))
+            names |= dict.fromkeys(table.column_names)
+        own = [name for name in names if name in _FIXED or name in self._values]
+        return spans, [*own, *metrics_in_order(names.keys() - own)]
 
     def _with_fields(self, numbers: NDArray[np.int64], columns: dict[str, pa.Array]) -> pa.Table:
         """A table with the swept fields of its points after the first column."""
@@ -217,10 +249,14 @@ class SweepFolder:
         return _digest("\n".join(sorted(f"{path.parent.name}/{path.name}" for path in paths)).encode())
 
     def _parts(self, kind: Kind) -> Iterator[pa.Table]:
+        for _, table in self._parts_by_path(kind):
+            yield table
+
+    def _parts_by_path(self, kind: Kind) -> Iterator[tuple[Path, pa.Table]]:
         for path in sorted((self.folder / "parts" / kind).glob("*.parquet")):
-            content = path.read_bytes()
-            if path.stem.rpartition("-")[2] == _digest(content):
-                yield pq.read_table(io.BytesIO(content))
+            table = _part(path)
+            if table is not None:
+                yield path, table
             else:
                 aside = self.folder / "damaged" / f"{kind}-{path.name}"
                 aside.parent.mkdir(exist_ok=True)
@@ -246,6 +282,22 @@ def _numbers(parts: Path) -> NDArray[np.int64]:
         with suppress(OSError, pa.ArrowException):  # set aside on_idle, or cut short
             found.append(pq.read_table(io.BytesIO(path.read_bytes()), columns=["point"])["point"].to_numpy())
     return np.unique(np.concatenate(found))
+
+
+def _part(path: Path) -> pa.Table | None:
+    """A part's table; None where it is damaged."""
+    content = path.read_bytes()
+    return pq.read_table(io.BytesIO(content)) if path.stem.rpartition("-")[2] == _digest(content) else None
+
+
+def _filled(part: pa.Table, names: Sequence[str]) -> pa.Table:
+    """All columns, NaN in those that the part lacks."""
+    unknown = pa.array(np.full(len(part), np.nan))
+    return pa.table({name: part[name] if name in part.column_names else unknown for name in names})
+
+
+def _arrays(columns: Mapping[str, NDArray[Any]]) -> dict[str, pa.Array]:
+    return {name: pa.array(column) for name, column in columns.items()}
 
 
 def _columns(table: pd.DataFrame) -> dict[str, pa.Array]:

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowd_sim.errors import InputError
-from crowd_sim.participants import population_key
 from crowd_sim.sweep.plan import Sweep
+from crowd_sim.tasks.load import task_key
 
 _AT_A_TIME = 1 << 16
 """Points whose numbers are in memory at a time."""
@@ -92,7 +92,7 @@ def batches(
         )
         for number, n_runs, code in zip(todo.tolist(), runs.tolist(), _crowd_codes(plan, todo).tolist(), strict=True):
             if code != crowd:
-                crowd, key = code, population_key(plan.points[number].config.crowd)
+                crowd, key = code, task_key(plan.points[number].config)
             if batch and (key != batch_key or n_runs > room):
                 yield np.array(batch)
                 batch = []

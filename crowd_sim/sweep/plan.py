@@ -24,6 +24,8 @@ from crowd_sim.errors import InputError
 _MOST_POINTS = 100_000_000
 """More are taken for a slip: a byte for each says whether it is done, and their table would not fit on most disks."""
 
+_MUST_LIST = "must list values, for example sweep.crowd.n_workers=[25,75]"
+
 _FREE = frozenset(
     {
         "seed",
@@ -79,16 +81,17 @@ class Sweep:
             InputError: names what is wrong: no lists, an empty one, too many points, or a value that its field does not
                 allow.
         """
+        if "sweep" not in content:
+            allowed = f"{_MUST_LIST}; a configuration without it is for `crowd-sim run`"
+            raise InputError("sweep", None, allowed)
         base = {key: value for key, value in content.items() if key != "sweep"}
-        fields = dict(_lists(content.get("sweep"), "sweep"))
+        fields = dict(_lists(content["sweep"], "sweep"))
         for field in fields:
             if field.split(".")[0] == "actors":
                 raise InputError(f"sweep.{field}", None, "cannot be swept: actors do not change results")
         n_points = math.prod(map(len, fields.values()))
         if n_points > _MOST_POINTS:
             raise InputError("sweep", None, f"has {n_points:,} points, must have at most {_MOST_POINTS:,}")
-        if base.get("llm") is not None or any(field.split(".")[0] == "llm" for field in fields):
-            raise InputError("llm", None, "must be left out of a sweep: its points are runs without a section llm")
         for swept in _to_check(fields):
             _checked(base, swept)
         return cls(base, fields)
@@ -188,7 +191,7 @@ def _lists(node: Any, path: str) -> Iterator[tuple[str, list[Any]]]:
             raise InputError(path, node, "must not list a value twice")
         yield path.removeprefix("sweep."), node
     else:
-        raise InputError(path, node, "must list values, for example sweep.crowd.n_workers=[25,75]")
+        raise InputError(path, node, _MUST_LIST)
 
 
 def _has_equals(values: list[Any]) -> bool:

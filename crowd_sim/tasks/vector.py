@@ -1,29 +1,233 @@
-"""The vector learner: a model is a point in R^d, tuning moves it towards a group's centroid.
-
-Source: Crowd-SFT (arXiv 2506.04063), vector simulation: candidate = model + δ (centroid − model).
-"""
+"""The task `vector`: a model is a point, and a candidate one that moved towards what its group contributes."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
+
+from crowd_sim.config import RunConfig
+from crowd_sim.crowd.cohort import Cohort
+from crowd_sim.crowd.population import Population
+from crowd_sim.crowd.reduction import split_evenly
+from crowd_sim.crowd.shard import Key
+from crowd_sim.host import Crowd, Host, Trainers
+from crowd_sim.participants import check_participants, participants_of
+from crowd_sim.random import Purpose
+from crowd_sim.registry import strategy
+from crowd_sim.scores import Score, l2
+from crowd_sim.tasks.base import Batch, OpenTask
+from crowd_sim.tournament.learner import Candidates, Learner, Note, Part
+from crowd_sim.tournament.log import History
+from crowd_sim.tournament.request import RoundRequest
+from crowd_sim.tournament.state import Round, Scores, State
+from crowd_sim.tournament.streams import RoundStreams
+from crowd_sim.valuation import AveragingGame, Game
+
+
+class VectorTuner:
+    """The device work of the vector task."""
+
+    def tune(
+        self, models: NDArray[np.float64], group_sums: NDArray[np.float64], step: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """See `tune`."""
+        return tune(models, group_sums, step)
 
 
 def tune(
     models: NDArray[np.float64], group_sums: NDArray[np.float64], step: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """The candidates of a round.
+    """Move each group's candidate from the model towards the group's weighted centroid. Source: arXiv 2506.04063.
+
+    A group without weight keeps the model.
 
     Args:
         models: float64[B, d].
-        group_sums: float64[B, K, d + 1], per group the weighted sum of its members' vectors and the sum of their weights.
+        group_sums: float64[B, K, d + 1], weighted sums of contributions and, last, of weights.
         step: float64[B], δ.
 
     Returns:
-        float64[B, K, d]. A group of total weight 0 (empty, or of workers without points) leaves the model where it is.
+        candidates float64[B, K, d], model + δ (centroid − model).
     """
-    total = group_sums[..., -1:]
-    base = models[:, None, :]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        moved = base + step[:, None, None] * (group_sums[..., :-1] / total - base)
-    return np.where(total > 0, moved, base)
+    total, weight = group_sums[:, :, :-1], group_sums[:, :, -1:]
+    model = models[:, None, :]
+    centroids = np.divide(total, weight, out=np.broadcast_to(model, total.shape).copy(), where=weight > 0)
+    return model + step[:, None, None] * (centroids - model)
+
+
+@dataclass(frozen=True, eq=False)
+class VectorLearner:
+    """See `crowd_sim.tournament.learner.Learner`. Models are float64[B, d].
+
+    Attributes:
+        crowd, trainers: who contributes, and who makes candidates.
+        step: float64[B], δ.
+        score: of points float64[…, d] against targets.
+        targets: float64[B, d].
+        streams: of the start.
+        initial_range: a model starts uniform in [low, high]^d.
+    """
+
+    crowd: Crowd
+    trainers: Trainers
+    step: NDArray[np.float64]
+    scoring: Score
+    targets: NDArray[np.float64]
+    streams: RoundStreams
+    initial_range: tuple[float, float]
+
+    def initial(self) -> NDArray[np.float64]:
+        """Uniform in the initial range."""
+        low, high = self.initial_range
+        return low + (high - low) * self.streams.uniforms(Purpose.INITIAL_MODEL, self.targets.shape[1])
+
+    def weights(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Points squared. Source: arXiv 2506.04063."""
+        return points**2
+
+    def tune(self, asked: RoundRequest, part: Part | None = None, before: Candidates | None = None) -> Candidates:
+        """One step towards each group's centroid; there are no parts of it."""
+        del part, before
+        sums = self.crowd.group_sums(asked)
+        parts = split_evenly(asked.n_groups, self.trainers.number)
+        calls = [(asked.models, sums[:, first:stop], self.step) for first, stop in parts]
+        names = [f"candidates {first} to {stop - 1}" for first, stop in parts]
+        made = np.concatenate(self.trainers.gather("tune", calls, names), axis=1)
+        return Candidates(made, np.zeros(made.shape[:2], dtype=np.int64))
+
+    def score(
+        self,
+        asked: RoundRequest,
+        candidates: Candidates | None,
+        numbers: Sequence[int] = (),
+        alive: NDArray[np.bool_] | None = None,
+        *,
+        incumbents: bool = True,
+    ) -> Scores:
+        """Scores are exact, so they need no draws."""
+        del numbers, alive
+        n_runs = len(self.targets)
+        old = self.scoring(asked.models, self.targets) if incumbents else np.full(n_runs, np.nan)
+        new = np.empty((n_runs, 0)) if candidates is None else self.scoring(candidates.models, self.targets[:, None, :])
+        return Scores(old, np.zeros(n_runs), new, np.zeros(new.shape), np.zeros(n_runs, dtype=np.int64))
+
+    def combine(self, candidates: Candidates, weights: NDArray[np.float64]) -> Candidates:
+        """Their weighted mean."""
+        shares = weights[:, :, None]
+        parts = np.where(np.isnan(shares), 0.0, shares * candidates.models)
+        merged = parts.sum(axis=1, keepdims=True)
+        return Candidates(merged, np.zeros((len(merged), 1), dtype=np.int64))
+
+    def adopt(
+        self,
+        models: NDArray[np.float64],
+        candidates: Candidates,
+        merged: Candidates | None,
+        winners: NDArray[np.int64],
+    ) -> NDArray[np.float64]:
+        """float64[B, d]."""
+        n_groups = candidates.models.shape[1]
+        chosen = candidates.models[np.arange(len(models)), np.minimum(winners, n_groups - 1)]
+        if merged is not None:
+            chosen = np.where((winners == n_groups)[:, None], merged.models[:, 0], chosen)
+        return np.where((winners >= 0)[:, None], chosen, models)
+
+    def notes(self, state: State, rounds: int, notes: Sequence[Note]) -> Sequence[Note]:
+        """A point says nothing."""
+        del state, rounds, notes
+        return ()
+
+    def describe(self, played: Round, seconds: float) -> Sequence[Note]:
+        """All that there is to know of a round stands in its numbers."""
+        del played, seconds
+        return ()
+
+    def measure(self, state: State, notes: Sequence[Note]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Distance ‖model − target‖₂ and score."""
+        del notes
+        return -l2(state.models, self.targets), self.scoring(state.models, self.targets)
+
+
+@dataclass(frozen=True, eq=False)
+class VectorTask:
+    """See `crowd_sim.tasks.base.Task`.
+
+    Attributes:
+        population: whom workers and targets are chosen from.
+    """
+
+    population: Population
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """Of the population."""
+        return self.population.ids
+
+    def identity(self) -> Iterator[bytes]:
+        """The population's."""
+        return iter(self.population.identity())
+
+    @contextmanager
+    def open(self, configs: Sequence[RunConfig], host: Host) -> Iterator[OpenTask]:
+        """Nothing is needed yet.
+
+        Raises:
+            InputError: the population is too small.
+        """
+        for config in configs:
+            check_participants(config, self.population)
+        yield _OpenVectorTask(self.population, host)
+
+
+@dataclass(frozen=True, eq=False)
+class _OpenVectorTask:
+    """See `crowd_sim.tasks.base.OpenTask`."""
+
+    population: Population
+    host: Host
+    weights: str = ""
+
+    @contextmanager
+    def learner(self, batch: Batch) -> Iterator[Learner]:
+        """A learner on the host's crowd and trainers."""
+        first = batch.configs[0]
+        workers, targets = participants_of(batch.configs, self.population)
+        key = Key(first.crowd.behaviour, batch.seeds, batch.runs)
+        cohort = Cohort(self.population, workers, first.crowd.chunk_size, key)
+        with self.host.crowd(cohort) as crowd, self.host.trainers(VectorTuner) as trainers:
+            yield VectorLearner(
+                crowd=crowd,
+                trainers=trainers,
+                step=batch.step,
+                scoring=batch.score,
+                targets=self.population.rows(targets),
+                streams=RoundStreams(batch.seeds, batch.runs, 0),
+                initial_range=first.tournament.initial_range,
+            )
+
+    def players(self, config: RunConfig) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Rows of the workers int64[B, n] and of the targets int64[B]."""
+        return participants_of([config], self.population)
+
+    def game(self, players: tuple[NDArray[np.int64], NDArray[np.int64]], run: int, config: RunConfig) -> Game:
+        """The score of the mean of a coalition's vectors."""
+        workers, targets = players
+        name = config.tournament.score
+        score = strategy("score", name) if ":" in name else name
+        vectors = self.population.vectors
+        return AveragingGame(vectors[workers[run]], vectors[targets[run]], score=score)
+
+    def rows(
+        self, players: tuple[NDArray[np.int64], NDArray[np.int64]], config: RunConfig
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The players."""
+        del config
+        return players
+
+    def details(self, config: RunConfig, history: History) -> None:
+        """Nothing more."""
+        del config, history

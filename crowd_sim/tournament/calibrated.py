@@ -39,7 +39,7 @@ from numpy.typing import NDArray
 
 from crowd_sim.tournament.kernel_ridge import Fit, arc, fit_scores
 from crowd_sim.tournament.mixture_weights import Rounds, compositions, remember, scores
-from crowd_sim.tournament.played import Played
+from crowd_sim.tournament.state import Memory, Round
 
 SPREAD = 0.1
 """Standard deviation of the points' logarithms."""
@@ -62,20 +62,18 @@ _BLOCK = 4096
 """Workers whose compositions are in memory at a time."""
 
 
-def calibrated(
-    points: NDArray[np.float64], memory: Rounds | None, played: Played
-) -> tuple[NDArray[np.float64], Rounds]:
+def calibrated(points: NDArray[np.float64], memory: Memory, played: Round) -> tuple[NDArray[np.float64], Memory]:
     """Points by what each worker is estimated to add to a coalition; see the module.
 
     Every run is fitted by itself, so none depends on which are beside it. A run whose scores tell nothing apart keeps its
     points.
     """
     n_groups = played.selection.candidate_scores.shape[1]
-    memory = remember(memory, played, max((WINDOW - 1) // n_groups, 1))
-    if not is_due(played.round, played.rounds):
-        return points, memory
-    last = WINDOW if played.round == played.rounds else EARLY
-    return np.stack([_points(row, memory, run, last) for run, row in enumerate(points)]), memory
+    known = remember(Rounds.of(memory) if memory else None, played, max((WINDOW - 1) // n_groups, 1))
+    if is_due(played.round, played.rounds):
+        last = WINDOW if played.round == played.rounds else EARLY
+        points = np.stack([_points(row, known, run, last) for run, row in enumerate(points)])
+    return points, known.arrays()
 
 
 def is_due(number: int, rounds: int) -> bool:

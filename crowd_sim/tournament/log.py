@@ -1,17 +1,19 @@
-"""What happened to B runs, round by round, and a course: the history so far with the state it has led to."""
+"""What happened to B runs, round by round, and the log of a tournament on its way."""
 
 from __future__ import annotations
 
-import pickle
-from dataclasses import dataclass, fields, replace
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
-from crowd_sim.scores import l2
-from crowd_sim.tournament.round import Rules, State
-from crowd_sim.tournament.selection import Selection
+from crowd_sim.arrays import Arrays, pack, unpack
+from crowd_sim.tournament.learner import Note
+from crowd_sim.tournament.round import Rules
+from crowd_sim.tournament.state import Memory, Observed, Round, State
 
 
 @dataclass(frozen=True)
@@ -21,10 +23,13 @@ class History:
     Attributes:
         distances: float64[R + 1, B], ‖model − target‖₂ from the start (index 0) on.
         model_scores: float64[R + 1, B], the score of the model after each round.
-        best_scores: float64[R, B], the best candidate's score.
+        best_scores: float64[R, B], the best candidate's score; NaN where the tuning of all diverged.
         accepted, mistakes: bool[R, B].
         winners: int64[R, B], the group whose candidate became the model, −1 where none did.
         points: float64[B, n], at the end.
+        models: the learner's own, of B runs, at the end.
+        observed: float64[B, n], the points of every mechanism that watched, by name.
+        notes: what the learner had to say.
     """
 
     distances: NDArray[np.float64]
@@ -34,79 +39,181 @@ class History:
     mistakes: NDArray[np.bool_]
     winners: NDArray[np.int64]
     points: NDArray[np.float64]
+    models: Any
+    observed: Mapping[str, NDArray[np.float64]]
+    notes: tuple[Note, ...]
 
     def of(self, runs: slice) -> History:
         """The history of some of the runs."""
-        rows = {field.name: getattr(self, field.name)[:, runs] for field in fields(self) if field.name != "points"}
-        return History(**rows, points=self.points[runs])
+        whole = ("points", "models", "observed", "notes")
+        rows = {field.name: getattr(self, field.name)[:, runs] for field in fields(self) if field.name not in whole}
+        observed = {name: points[runs] for name, points in self.observed.items()}
+        return History(**rows, points=self.points[runs], models=self.models[runs], observed=observed, notes=self.notes)
 
 
-class Course:
+class TournamentLog:
     """A tournament on its way: its rules, the state after some rounds, and the rows of its history so far.
 
     Attributes:
+        rules: of its rounds.
         state: after `state.round` rounds.
+        notes: what the learner had to say so far.
+        is_complete: whether the model after the last round is measured.
     """
 
-    def __init__(self, rules: Rules, state: State, rows: dict[str, NDArray[Any]] | None = None) -> None:
-        """Begin with `state`, which has come about as `rows` say (nothing yet, if there are none).
-
-        Args:
-            rules: of the rounds to come.
-            state: where they start.
-            rows: float64, bool or int64[r, B] of the r rounds so far, by their names in `History`.
-        """
+    def __init__(self, rules: Rules, state: State) -> None:
         self.rules = rules
-        n_runs = len(state.models)
+        self.state = state
+        self.notes: list[Note] = []
+        self.is_complete = False
+        n_runs = len(rules.seeds)
         # with room for all rounds: what is written once is never copied again
         self._rows: dict[str, NDArray[Any]] = {
-            "distances": np.empty((rules.rounds + 1, n_runs)),
-            "model_scores": np.empty((rules.rounds + 1, n_runs)),
-            "best_scores": np.empty((rules.rounds, n_runs)),
-            "accepted": np.empty((rules.rounds, n_runs), dtype=np.bool_),
-            "mistakes": np.empty((rules.rounds, n_runs), dtype=np.bool_),
-            "winners": np.empty((rules.rounds, n_runs), dtype=np.int64),
+            "distances": np.zeros((rules.rounds + 1, n_runs)),
+            "model_scores": np.zeros((rules.rounds + 1, n_runs)),
+            "best_scores": np.zeros((rules.rounds, n_runs)),
+            "accepted": np.zeros((rules.rounds, n_runs), dtype=np.bool_),
+            "mistakes": np.zeros((rules.rounds, n_runs), dtype=np.bool_),
+            "winners": np.zeros((rules.rounds, n_runs), dtype=np.int64),
         }
-        for name, known in (rows or {}).items():
-            self._rows[name][: len(known)] = known
-        self.state = state
-        self._note_model()
 
-    def advance(self, state: State, selection: Selection) -> None:
-        """Note the round that has led to `state`."""
+    def advance(self, state: State, played: Round, notes: Sequence[Note]) -> None:
+        """Note the round that has led to `state`, and what the learner says of it."""
         row = state.round - 1
-        self._rows["best_scores"][row] = selection.candidate_scores.max(axis=1)
-        self._rows["accepted"][row] = selection.accepted
-        self._rows["mistakes"][row] = selection.mistake
-        self._rows["winners"][row] = selection.winner
+        self._rows["best_scores"][row] = np.fmax.reduce(played.scores.candidates, axis=1)  # NaN where all diverged
+        self._rows["accepted"][row] = played.selection.winner >= 0
+        self._rows["mistakes"][row] = played.selection.mistake
+        self._rows["winners"][row] = played.selection.winner
         self.state = state
-        self._note_model()
+        self.notes += notes
 
-    def _note_model(self) -> None:
-        models, targets = self.state.models, self.rules.targets
-        self._rows["distances"][self.state.round] = -l2(models, targets)
-        self._rows["model_scores"][self.state.round] = self.rules.score(models, targets)
+    def measured(self, distances: NDArray[np.float64], scores: NDArray[np.float64]) -> None:
+        """Note distances and scores, float64[B] each, of the models as they are now."""
+        self._rows["distances"][self.state.round] = distances
+        self._rows["model_scores"][self.state.round] = scores
+        self.is_complete = self.state.round == self.rules.rounds
+
+    @property
+    def progress(self) -> int:
+        """Grows with everything that is noted."""
+        return self.state.round + len(self.notes)
 
     def history(self) -> History:
         """All of it, when the last round is over."""
-        return History(**self._rows, points=self.state.points)
+        observed = {name: account.points for name, account in self.state.observed.items()}
+        return History(
+            **self._rows,
+            points=self.state.points,
+            models=self.state.models,
+            observed=observed,
+            notes=tuple(self.notes),
+        )
 
     def pack(self) -> bytes:
-        """All that `unpack` needs to go on from here."""
-        done = self.state.round
-        rows = {name: array[: done + (len(array) > self.rules.rounds)] for name, array in self._rows.items()}
-        state = {field.name: getattr(self.state, field.name) for field in fields(State)}
-        return pickle.dumps((state, rows), protocol=pickle.HIGHEST_PROTOCOL)
+        """All that `unpack` needs to go on from here: the same bytes for the same log."""
+        state = self.state
+        rows: Arrays = {name: array[: self._length(name, state.round)] for name, array in self._rows.items()}
+        observed: Arrays = {
+            name: {"points": account.points, "memory": dict(account.memory)} for name, account in state.observed.items()
+        }
+        found: Arrays = {
+            "models": _models_to_arrays(state.models),
+            "points": state.points,
+            "memory": dict(state.memory),
+            "active": state.active,
+            "observed": observed,
+        }
+        notes = np.frombuffer(json.dumps(self.notes).encode(), dtype=np.uint8)
+        header = {"round": state.round, "complete": self.is_complete}
+        return pack({"rows": rows, "state": found, "notes": notes}, header)
 
     @classmethod
-    def unpack(cls, packed: bytes, rules: Rules) -> Course:
-        """The course that was packed, under the same rules.
+    def unpack(cls, packed: bytes, rules: Rules, n_workers: int) -> TournamentLog:
+        """The log that was packed, under the same rules.
 
         Raises:
-            ValueError: it is not of as many runs and coordinates, or further than these rules' last round.
+            ValueError: bytes that are no log's, or one of other numbers of runs or workers, or further than these rules'
+                last round.
         """
-        content, rows = pickle.loads(packed)
-        state = replace(State(**content))
-        if state.models.shape != rules.targets.shape or state.round > rules.rounds:
-            raise ValueError(f"packed after round {state.round} for models of shape {state.models.shape}")
-        return cls(rules, state, rows)
+        arrays, header = unpack(packed)
+        round_number, state, rows = header.get("round"), arrays.get("state"), arrays.get("rows")
+        if type(round_number) is not int or not 0 <= round_number <= rules.rounds:
+            raise ValueError(f"packed after round {round_number!r} of {rules.rounds}")
+        if not isinstance(state, dict) or not isinstance(rows, dict):
+            raise ValueError("no state and rows of a tournament")  # noqa: TRY004 - bad content, not a bug
+        n_runs = len(rules.seeds)
+        log = cls(
+            rules,
+            State(
+                round_number,
+                _models_of_arrays(state.get("models"), n_runs),
+                _array(state, "points", np.float64, (n_runs, n_workers)),
+                _memory(state),
+                _array(state, "active", np.bool_, (n_runs, n_workers if rules.drop_used else 0)),
+                _observed(state, rules, n_workers),
+            ),
+        )
+        for name, room in log._rows.items():
+            done = log._length(name, round_number)
+            room[:done] = _array(rows, name, room.dtype, (done, n_runs))
+        log.notes = _notes(_array(arrays, "notes", np.uint8, (None,)))
+        # a run that is to have more rounds than it had is not complete any more
+        log.is_complete = header.get("complete") is True and round_number == rules.rounds
+        return log
+
+    def _length(self, name: str, done: int) -> int:
+        """How many rows there are after so many rounds."""
+        return done + (len(self._rows[name]) > self.rules.rounds)
+
+
+def _models_to_arrays(models: Any) -> Arrays | NDArray[Any]:
+    """An array as it is; a sequence of one mapping of arrays per run by the runs' numbers."""
+    if isinstance(models, np.ndarray):
+        return models
+    return {str(run): dict(own) for run, own in enumerate(models)}
+
+
+def _models_of_arrays(found: Any, n_runs: int) -> Any:
+    if isinstance(found, np.ndarray):
+        if len(found) != n_runs:
+            raise ValueError(f"{len(found)} models, not {n_runs}")
+        return found
+    if not isinstance(found, dict) or set(found) != {str(run) for run in range(n_runs)}:
+        raise ValueError(f"no models of {n_runs} runs")
+    return tuple(found[str(run)] for run in range(n_runs))
+
+
+def _memory(found: Arrays) -> Memory:
+    memory = found.get("memory", {})
+    if not isinstance(memory, dict):
+        raise ValueError("memory is no mapping")  # noqa: TRY004 - bad content, not a bug
+    return memory
+
+
+def _observed(state: Arrays, rules: Rules, n_workers: int) -> dict[str, Observed]:
+    found = state.get("observed", {})
+    if not isinstance(found, dict) or set(found) != set(rules.observers):
+        raise ValueError("other mechanisms observed")
+    shape = (len(rules.seeds), n_workers)
+    return {
+        name: Observed(_array(account, "points", np.float64, shape), _memory(account))
+        for name, account in found.items()
+        if isinstance(account, dict)
+    }
+
+
+def _notes(content: NDArray[np.uint8]) -> list[Note]:
+    notes = json.loads(content.tobytes())  # a ValueError where it is no JSON
+    if not isinstance(notes, list):
+        raise ValueError("notes are no list")  # noqa: TRY004 - bad content, not a bug
+    return notes
+
+
+def _array(found: Arrays, name: str, kind: DTypeLike, shape: tuple[int | None, ...]) -> NDArray[Any]:
+    """The array of this name, if it has this type and shape; None: an axis of any length."""
+    array = found.get(name)
+    if not isinstance(array, np.ndarray) or array.dtype != kind or len(array.shape) != len(shape):
+        raise ValueError(f"{name} is no array of {kind} with {len(shape)} axes")
+    if any(wanted not in (None, axis) for axis, wanted in zip(array.shape, shape, strict=True)):
+        raise ValueError(f"{name} is of shape {array.shape}, not {shape}")
+    return array

@@ -11,17 +11,18 @@ weight 0 leaves the model where it is: z_k = q. The initial model has the rest, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from crowd_sim.tournament.played import Played
+from crowd_sim.tournament.state import Memory, Round
 
 
 @dataclass(frozen=True)
-class Round:
+class Remembered:
     """A round as it is remembered.
 
     Attributes:
@@ -41,6 +42,9 @@ class Round:
     winner: NDArray[np.int64]
 
 
+_FIELDS = tuple(field.name for field in fields(Remembered))
+
+
 @dataclass(frozen=True)
 class Rounds:
     """The last rounds of B runs.
@@ -53,10 +57,34 @@ class Rounds:
 
     step: NDArray[np.float64]
     before: NDArray[np.float64]
-    rounds: tuple[Round, ...]
+    rounds: tuple[Remembered, ...]
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All of it by name, the rounds' with their place at the end; weights that did not change only once."""
+        found: dict[str, NDArray[Any]] = {"step": self.step, "before": self.before}
+        weights = None
+        for i, played in enumerate(self.rounds):
+            for name in _FIELDS:
+                found[f"{name}.{i}"] = getattr(played, name)
+            if played.weights is weights:
+                del found[f"weights.{i}"]
+            weights = played.weights
+        return found
+
+    @classmethod
+    def of(cls, arrays: Memory) -> Rounds:
+        """What `arrays` gave."""
+        rounds: list[Remembered] = []
+        while f"winner.{len(rounds)}" in arrays:
+            i = len(rounds)
+            weights = rounds[-1].weights if rounds and f"weights.{i}" not in arrays else arrays[f"weights.{i}"]
+            rounds.append(
+                Remembered(weights=weights, **{name: arrays[f"{name}.{i}"] for name in _FIELDS if name != "weights"})
+            )
+        return cls(arrays["step"], arrays["before"], tuple(rounds))
 
 
-def remember(memory: Rounds | None, played: Played, n_rounds: int) -> Rounds:
+def remember(memory: Rounds | None, played: Round, n_rounds: int) -> Rounds:
     """The memory with one more round, and without the oldest where there are more than `n_rounds`."""
     memory = memory or Rounds(played.step, np.zeros(played.weights.shape), ())
     rounds = (*memory.rounds, _round(played, memory.rounds[-1] if memory.rounds else None))
@@ -65,13 +93,13 @@ def remember(memory: Rounds | None, played: Played, n_rounds: int) -> Rounds:
     return Rounds(memory.step, _after(memory.before, rounds[0], memory.step), rounds[1:])
 
 
-def _round(played: Played, last: Round | None) -> Round:
+def _round(played: Round, last: Remembered | None) -> Remembered:
     n_groups = played.selection.candidate_scores.shape[1]
     same = last is not None and np.array_equal(last.weights, played.weights)
     weights = last.weights if last is not None and same else played.weights
     totals = np.zeros((len(weights), n_groups))
     _sum_groups(played.assignment, weights, totals)
-    return Round(
+    return Remembered(
         played.assignment.astype(np.min_scalar_type(n_groups - 1)),
         weights,
         totals,
@@ -81,7 +109,7 @@ def _round(played: Played, last: Round | None) -> Round:
     )
 
 
-def _after(before: NDArray[np.float64], oldest: Round, step: NDArray[np.float64]) -> NDArray[np.float64]:
+def _after(before: NDArray[np.float64], oldest: Remembered, step: NDArray[np.float64]) -> NDArray[np.float64]:
     after = before.copy()
     _advance(after, oldest.assignment, oldest.weights, oldest.totals, oldest.winner, step)
     return after

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ class Selection:
         ranks: int64[B, K], 0 for the candidate ranked first, after mistakes.
         accepted: bool[B], whether the best candidate beat the model; where not, the round changes nothing.
         mistake: bool[B], whether the first of the ranking changed places with another.
-        winner: int64[B], the candidate that becomes the model, −1 where not accepted.
+        winner: int64[B], the candidate that becomes the model, −1 where not accepted, K where it is a merged one.
     """
 
     model_scores: NDArray[np.float64]
@@ -30,6 +30,10 @@ class Selection:
     accepted: NDArray[np.bool_]
     mistake: NDArray[np.bool_]
     winner: NDArray[np.int64]
+
+    def of(self, runs: slice) -> Selection:
+        """The selection of some of the runs."""
+        return Selection(**{field.name: getattr(self, field.name)[runs] for field in fields(self)})
 
 
 def select(

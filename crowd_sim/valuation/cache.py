@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowd_sim.errors import InputError
-from crowd_sim.valuation.games import Game
+from crowd_sim.valuation.games import Game, HeartbeatGame
 from crowd_sim.valuation.pacing import paced
 from crowd_sim.valuation.utility_table import Memory, packed, packed_bytes
 
@@ -38,7 +38,7 @@ class CachedGame:
     It may be pickled and sent to evaluators; each process opens the folder for itself, when first called. Processes on one
     machine, or on several with the folder on a file system they share, find each other's utilities; two that want the same
     one at the same moment may both evaluate it. In a process, one thread at a time. What the game knows of itself (a closed
-    form, say) is hidden: this is for games that are only called.
+    form, say) is hidden but for its heartbeat: this is for games that are only called.
 
     Attributes:
         game: each of its utilities a function of the coalition alone; called with a few coalitions at a time.
@@ -78,6 +78,10 @@ class CachedGame:
             OSError: the folder cannot be written any more: a full disk, say.
         """
         return self._store().utilities(coalitions, self.game)
+
+    def heartbeat(self) -> int:
+        """That of the game, where it has one."""
+        return self.game.heartbeat() if isinstance(self.game, HeartbeatGame) else 0
 
     @property
     def _path(self) -> Path:

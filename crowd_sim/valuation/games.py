@@ -23,6 +23,9 @@ class Game(Protocol):
     A coalition's utility may depend on nothing but the coalition: not on the others in the call, not on chance. Slow games
     are called with few coalitions at a time, quick ones with thousands, and the split is nobody's to rely on. To the last bit:
     a product of BLAS may round a row differently with other rows around it, sums over one row at a time do not.
+
+    A coalition may take longer than `actors.failures.deadline` as long as the evaluator's process is busy; a game that works
+    elsewhere (on a GPU, in processes of its own) has a `HeartbeatGame.heartbeat`.
     """
 
     @property
@@ -50,6 +53,15 @@ class ListGame(Protocol):
 
     def at(self, lists: Lists) -> NDArray[np.float64]:
         """Utilities float64[m] of the m coalitions of ``lists``."""
+        ...
+
+
+@runtime_checkable
+class HeartbeatGame(Protocol):
+    """A game that tells while it is called whether it works: without growth for a deadline its evaluator counts as hung."""
+
+    def heartbeat(self) -> int:
+        """A number that grows while the game works; asked by another thread, so it must answer at once."""
         ...
 
 

@@ -22,7 +22,7 @@ from crowd_sim.actors.host import RayHost
 from crowd_sim.actors.placement import required_by_run
 from crowd_sim.config import RunConfig
 from crowd_sim.crowd.behaviours import Members, Worker, per_shard
-from crowd_sim.participants import load_population
+from crowd_sim.tasks.load import load_task
 from experiments.bench.large_crowd import play
 
 _FLOWER = Path(__file__).with_name("flower.py")
@@ -46,7 +46,7 @@ def together(members: Members) -> NDArray[np.float64]:
 
 @ray.remote(num_cpus=0)
 def _play(config: RunConfig) -> list[float]:
-    return play(config, load_population(config.crowd), RayHost(config.actors))[0]
+    return play(config, load_task(config), RayHost(config.actors))[0]
 
 
 def _config(behaviour: str, n_workers: int, shards: int, rounds: int) -> RunConfig:

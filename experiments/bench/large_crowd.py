@@ -25,13 +25,15 @@ from crowd_sim.actors.host import RayHost
 from crowd_sim.actors.placement import required_by_run
 from crowd_sim.config import RunConfig
 from crowd_sim.config.io import load_config
-from crowd_sim.crowd.population import Population
 from crowd_sim.engine import simulate
 from crowd_sim.errors import ClusterError, InputError
 from crowd_sim.host import Host, InProcess
 from crowd_sim.participants import load_population
-from crowd_sim.tournament.log import Course
+from crowd_sim.tasks.base import Task
+from crowd_sim.tasks.vector import VectorTask
+from crowd_sim.tournament.log import TournamentLog
 from crowd_sim.tournament.round import Rules
+from crowd_sim.valuation.log import ValuationLog
 
 CONFIGURATION = Path(str(files("crowd_sim") / "configs" / "large_crowd.yaml"))
 
@@ -42,15 +44,25 @@ class Clock:
     def __init__(self) -> None:
         self.ends: list[float] = []
 
-    def last(self, _rules: Rules) -> Course | None:
+    def last(self, _rules: Rules, _n_workers: int) -> TournamentLog | None:
         """See `crowd_sim.engine.Saving`."""
         return None
 
-    def after_round(self, _course: Course) -> None:
+    def after(self, _log: TournamentLog) -> None:
         """See `crowd_sim.engine.Saving`."""
         self.ends.append(time.perf_counter())
 
-    def stopped(self, _course: Course) -> None:
+    def stopped(self, _log: TournamentLog) -> None:
+        """See `crowd_sim.engine.Saving`."""
+
+    def last_values(self) -> ValuationLog:
+        """See `crowd_sim.engine.Saving`."""
+        return ValuationLog()
+
+    def after_evaluations(self, _log: ValuationLog, *, over: bool = False) -> None:
+        """See `crowd_sim.engine.Saving`."""
+
+    def stopped_valuing(self, _log: ValuationLog) -> None:
         """See `crowd_sim.engine.Saving`."""
 
     def seconds(self) -> list[float]:
@@ -58,25 +70,25 @@ class Clock:
         return [after - before for before, after in zip(self.ends, self.ends[1:], strict=False)]
 
 
-def play(config: RunConfig, people: Population, host: Host) -> tuple[list[float], bytes]:
+def play(config: RunConfig, task: Task, host: Host) -> tuple[list[float], bytes]:
     """Seconds of the rounds, and the points' bits."""
     clock = Clock()
-    (outcome,) = simulate([config], people, host, saving=clock)
+    (outcome,) = simulate([config], task, host, saving=clock)
     return clock.seconds(), outcome.history.points.tobytes()
 
 
 class Manager:
     """Plays where a run's `RoundManager` does: in a process of the cluster, beside a thread that answers questions."""
 
-    def play(self, config: RunConfig, people: Population) -> tuple[list[float], bytes]:
+    def play(self, config: RunConfig, task: Task) -> tuple[list[float], bytes]:
         """See the function of this name."""
-        return play(config, people, RayHost(config.actors))
+        return play(config, task, RayHost(config.actors))
 
 
 def compare(overrides: Sequence[str], turns: int) -> None:
     """Print the table."""
     config = load_config(CONFIGURATION, overrides)
-    people = load_population(config.crowd)
+    task = VectorTask(load_population(config.crowd))
     alone: list[float] = []
     on_ray: list[float] = []
     points = set()
@@ -85,8 +97,8 @@ def compare(overrides: Sequence[str], turns: int) -> None:
         for _ in range(turns):
             manager: Any = host.remote()
             for seconds, (found, bits) in (
-                (alone, play(config, people, InProcess())),
-                (on_ray, ray.get(manager.play.remote(config, people), timeout=3600)),
+                (alone, play(config, task, InProcess())),
+                (on_ray, ray.get(manager.play.remote(config, task), timeout=3600)),
             ):
                 seconds.extend(found)
                 points.add(bits)
@@ -94,7 +106,8 @@ def compare(overrides: Sequence[str], turns: int) -> None:
         raise RuntimeError("in process and on Ray the points differ")
     shards = min(config.actors.crowd.number, -(-config.crowd.n_workers // config.crowd.chunk_size))
     print(
-        f"{config.crowd.n_workers:,} workers, d = {people.n_features}, {config.tournament.grouping} grouping, ", end=""
+        f"{config.crowd.n_workers:,} workers, d = {task.population.n_features}, {config.tournament.grouping} grouping, ",
+        end="",
     )
     print(f"{len(alone)} rounds each way, equal points")
     print("| where | seconds per round, median | fastest | workers/s |\n| --- | --: | --: | --: |")

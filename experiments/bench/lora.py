@@ -38,7 +38,7 @@ from crowd_sim.models.generation import GenerateJob, generate
 from crowd_sim.models.language_model import PACKAGED
 from crowd_sim.models.model_hub import require
 from crowd_sim.models.packing import pack
-from crowd_sim.models.tuning import Key, Tuned, TuneJob, batches, parts, tune
+from crowd_sim.models.tuning import Key, PackedTuneJob, TunedAdapter, batches, parts, tune
 from crowd_sim.random import Purpose
 from experiments.bench.lora_task import (
     EXAMPLES,
@@ -93,9 +93,9 @@ def ours(task: Task) -> Measured:
     base, examples = prepared.base, prepared.jobs
     stack = AdapterStack(base, SPEC)
     start = stack.initial(0, 0)
-    jobs = [TuneJob(start, own, Key(0, 0, 1, k)) for k, own in enumerate(examples)]
+    jobs = [PackedTuneJob(start, own, Key(0, 0, 1, k)) for k, own in enumerate(examples)]
     prompts = (examples[0][0].prompt,) * OUTPUTS
-    warm = tune(base, stack, [TuneJob(start, prepared.few, Key(0, 0, 0, 0))], TRAINING)
+    warm = tune(base, stack, [PackedTuneJob(start, prepared.few, Key(0, 0, 0, 0))], TRAINING)
     generate(base, stack, [_wanted(warm[0], prompts[:1], Key(0, 0, 0, 0))], SAMPLING)
     began = prepared.clock()
     tuned = tune(base, stack, jobs, TRAINING)
@@ -225,7 +225,7 @@ def options() -> argparse.ArgumentParser:
     return parser
 
 
-def _wanted(tuned: Tuned, prompts: tuple[tuple[int, ...], ...], key: Key) -> GenerateJob:
+def _wanted(tuned: TunedAdapter, prompts: tuple[tuple[int, ...], ...], key: Key) -> GenerateJob:
     return GenerateJob(tuned.adapter, prompts, key, Purpose.SELECTION_OUTPUTS)
 
 

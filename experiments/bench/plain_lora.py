@@ -7,21 +7,21 @@ from collections.abc import Callable
 from typing import Any
 
 from crowd_sim.models.packing import Tokens
-from crowd_sim.models.tuning import Key, TuneJob, batches
+from crowd_sim.models.tuning import Key, PackedTuneJob, batches
 from experiments.bench.lora_task import OUTPUTS, SAMPLING, SPEC, TRAINING, Measured, Prepared, Task, prepare
 
-Tuned = tuple[Any, float]
+TunedAdapter = tuple[Any, float]
 """A peft model, tuned, and the seconds that took."""
 
 
-def plain(task: Task, tune_one: Callable[[Prepared, TuneJob], Tuned]) -> Measured:
+def plain(task: Task, tune_one: Callable[[Prepared, PackedTuneJob], TunedAdapter]) -> Measured:
     """One candidate after another."""
     prepared = prepare(task)
-    _one(prepared, TuneJob({}, prepared.few, Key(0, 0, 0, 0)), tune_one, 1)
+    _one(prepared, PackedTuneJob({}, prepared.few, Key(0, 0, 0, 0)), tune_one, 1)
     tuning = generating = 0.0
     seen = trained = generated = 0
     for k, examples in enumerate(prepared.jobs):
-        job = TuneJob({}, examples, Key(0, 0, 1, k))
+        job = PackedTuneJob({}, examples, Key(0, 0, 1, k))
         tuning_one, generating_one, generated_one = _one(prepared, job, tune_one, OUTPUTS)
         tuning += tuning_one
         generating += generating_one
@@ -31,7 +31,7 @@ def plain(task: Task, tune_one: Callable[[Prepared, TuneJob], Tuned]) -> Measure
     return prepared.measured(tuning, generating, seen, trained, generated)
 
 
-def by_peft(prepared: Prepared, job: TuneJob) -> Tuned:
+def by_peft(prepared: Prepared, job: PackedTuneJob) -> TunedAdapter:
     """A lean loop of one's own."""
     import torch
 
@@ -47,7 +47,7 @@ def by_peft(prepared: Prepared, job: TuneJob) -> Tuned:
     return model, prepared.clock() - began
 
 
-def by_trl(prepared: Prepared, job: TuneJob) -> Tuned:
+def by_trl(prepared: Prepared, job: PackedTuneJob) -> TunedAdapter:
     """TRL's SFTTrainer."""
     import torch
     from datasets import Dataset
@@ -89,7 +89,7 @@ PLAIN = {"peft": by_peft, "trl": by_trl}
 
 
 def _one(
-    prepared: Prepared, job: TuneJob, tune_one: Callable[[Prepared, TuneJob], Tuned], n_outputs: int
+    prepared: Prepared, job: PackedTuneJob, tune_one: Callable[[Prepared, PackedTuneJob], TunedAdapter], n_outputs: int
 ) -> tuple[float, float, int]:
     """Seconds of tuning and of generating, and the outputs' tokens."""
     import torch

@@ -28,10 +28,10 @@ from numpy.typing import NDArray
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
-from crowd_sim.participants import load_population
 from crowd_sim.sweep.batch import run_batch
 from crowd_sim.sweep.partition import batches
 from crowd_sim.sweep.plan import Sweep
+from crowd_sim.tasks.load import load_task
 
 N_POINTS = 100_000
 
@@ -133,7 +133,7 @@ def two_workers() -> float:
         start = time.perf_counter()
         done = 0
         for results in run_batches_on_ray(
-            plan, batches(plan, plan.first.actors.sweep.max_runs), load_population, False, RunMetrics("sweep_speed")
+            plan, batches(plan, plan.first.actors.sweep.max_runs), load_task, False, RunMetrics("sweep_speed")
         ):
             done += sum(len(result.points) for result in results)
         if done != plan.n_points:
@@ -168,7 +168,7 @@ def two_processes() -> float:
 def _bare(numbers: NDArray[np.int64]) -> None:
     plan = Sweep.parse(WORK)
     with threadpool_limits(1):
-        run_batch(plan, numbers, load_population(plan.first.crowd), False)
+        run_batch(plan, numbers, load_task(plan.first), False)
 
 
 def main() -> None:

@@ -20,24 +20,26 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from rich.console import Console
 
-from crowd_sim.cli.llm_run import play
 from crowd_sim.cli.progress import shown
 from crowd_sim.config import RunConfig
 from crowd_sim.config.io import load_content
 from crowd_sim.crowd.sources.goemotions import PROMPT, find_neighbourhoods
 from crowd_sim.crowd.sources.neighbourhoods import read_neighbourhoods
-from crowd_sim.crowd.texts import Contributions, Example
+from crowd_sim.crowd.texts import Example, TextCrowd
+from crowd_sim.engine import simulate
 from crowd_sim.errors import InputError
 from crowd_sim.files import write_text
 from crowd_sim.host import InProcess
-from crowd_sim.llm.experiment import LlmOutcome
-from crowd_sim.llm.people import learner_spec, load_contributions
-from crowd_sim.llm.tournament import advance, start
-from crowd_sim.models.lora import shared_learner
+from crowd_sim.outcome import Outcome
+from crowd_sim.progress import Progress
 from crowd_sim.random import Purpose, generator
+from crowd_sim.store.checkpointer import Checkpointer
+from crowd_sim.store.run_folder import open_run, run_fingerprint, write_run
+from crowd_sim.store.run_log import Record
+from crowd_sim.tasks.imitate.participants import load_texts
+from crowd_sim.tasks.imitate.task import ImitateTask
 from experiments.paper.bad_worker_table import MEASURES, by_seed, enough, markdown
 
 CONFIGURATION = Path(str(files("crowd_sim") / "configs" / "llm_bad_worker.yaml"))
@@ -55,7 +57,7 @@ class Crowd:
         bad: the worker, by its place, whose comments are word salad.
     """
 
-    contributions: Contributions
+    contributions: TextCrowd
     bad: int
 
 
@@ -85,7 +87,7 @@ def deal(config: RunConfig) -> Crowd:
     words = np.array([word for one in neighbourhoods for text in one.texts for word in text.split()], dtype=object)
     own[bad] = [" ".join(draws.choice(words, len(text.split()))) for text in own[bad]]
     examples = tuple(tuple(Example(PROMPT, text) for text in texts) for texts in own)
-    return Crowd(Contributions(tuple(f"w{w}" for w in range(n_workers)), examples, texts[emotion]), bad)
+    return Crowd(TextCrowd(tuple(f"w{w}" for w in range(n_workers)), examples, texts[emotion]), bad)
 
 
 def run_seed(config: RunConfig, folder: Path, console: Console) -> pd.DataFrame:
@@ -101,41 +103,41 @@ def run_seed(config: RunConfig, folder: Path, console: Console) -> pd.DataFrame:
     """
     crowd = deal(config)
     own, feedback, target = config.model_dump(mode="json"), folder / "feedback.jsonl", folder / "target.jsonl"
+    own["tournament"]["observe"] = ["calibrated"]  # what it makes of the same rounds
     own["crowd"] |= {"source": "feedback", "path": str(feedback), "target": str(target)}
     examples = zip(crowd.contributions.ids, crowd.contributions.examples, strict=True)
     lines = [{"worker": worker, **asdict(example)} for worker, theirs in examples for example in theirs]
     _write_lines(feedback, lines)
     _write_lines(target, [{"text": text} for text in crowd.contributions.target_texts])
     with shown(console) as progress:
-        written = RunConfig.parse(own)
-        learners = shared_learner(learner_spec(written))
-        outcome = play(written, load_contributions(written), folder / "run", learners, InProcess(), progress)
+        outcome = _run(RunConfig.parse(own), folder / "run", progress)
     return rows(outcome, crowd.bad)
 
 
-def rows(outcome: LlmOutcome, bad: int) -> pd.DataFrame:
+def _run(config: RunConfig, folder: Path, progress: Progress) -> Outcome:
+    texts = load_texts(config)
+    print_of = run_fingerprint(config, ImitateTask(texts))
+    task = ImitateTask(texts, (folder / "utilities", print_of))
+    with open_run(folder, config, task) as opened, Record(folder, opened, config.crowd.n_workers) as record:
+        saving = Checkpointer(record.checkpoints(), config.actors.checkpoints, record.keep, record.tell)
+        (outcome,) = simulate([config], task, InProcess(), progress, saving)
+        write_run(folder, outcome, opened)
+    return outcome
+
+
+def rows(outcome: Outcome, bad: int) -> pd.DataFrame:
     """A row per worker: `seed`, `worker`, whether it is the `bad` one, and the `MEASURES`."""
     if outcome.values is None:
         raise InputError("valuation.method", "none", "must value the workers")
-    ids = outcome.contributions.ids
+    ids = outcome.ids
     measures = (
-        outcome.values.shapley[0],
-        outcome.points[0],
-        _points(outcome, "calibrated"),
-        outcome.values.first_order[0],
+        outcome.values[0],
+        outcome.history.points[0],
+        outcome.history.observed["calibrated"][0],
+        outcome.details.first_order[0],
     )
     columns = dict(zip(MEASURES, measures, strict=True))
     return pd.DataFrame({"seed": outcome.config.seed, "worker": ids, "bad": np.arange(len(ids)) == bad, **columns})
-
-
-def _points(outcome: LlmOutcome, reward: str) -> NDArray[np.float64]:
-    """What another mechanism makes of the rounds that were played: float64[n]."""
-    content = outcome.config.model_dump(mode="json")
-    config = RunConfig.parse({**content, "tournament": {**content["tournament"], "reward": reward}})
-    state = start(outcome.contributions.n_workers)
-    for record in outcome.rounds:
-        state = advance(config, outcome.contributions, state, record)
-    return state.points[0]
 
 
 def _write_lines(path: Path, records: Sequence[dict[str, Any]]) -> None:

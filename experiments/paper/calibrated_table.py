@@ -23,9 +23,10 @@ from crowd_sim.engine import simulate
 from crowd_sim.errors import InputError
 from crowd_sim.host import InProcess
 from crowd_sim.participants import check_participants, load_population
-from crowd_sim.store.tables import point_metrics
 from crowd_sim.sweep.partition import batches
 from crowd_sim.sweep.plan import Sweep
+from crowd_sim.tables import point_metrics, run_metrics
+from crowd_sim.tasks.load import load_task
 from experiments.paper.compare_vector import published
 
 SWEEP = Path(str(files("crowd_sim") / "configs" / "calibrated_sweep.yaml"))
@@ -52,11 +53,9 @@ def run(plan: Sweep, console: Console) -> pd.DataFrame:
     with shown(console) as progress:
         for batch in batches(plan, plan.first.actors.sweep.max_runs):
             points = [plan.points[number] for number in batch.tolist()]
-            outcomes = simulate(
-                [point.config for point in points], load_population(points[0].config.crowd), InProcess()
-            )
+            outcomes = simulate([point.config for point in points], load_task(points[0].config), InProcess())
             for point, outcome in zip(points, outcomes, strict=True):
-                rows.append({"point": point.index, **point.columns, **point_metrics(outcome)})
+                rows.append({"point": point.index, **point.columns, **point_metrics(run_metrics(outcome))})
             progress("points", len(rows), plan.n_points)
     return pd.DataFrame(rows).sort_values("point", ignore_index=True)
 

@@ -1,9 +1,10 @@
-"""The result table of many LLM runs: `python -m experiments.paper.llm_table FOLDER`.
+"""The result table of many LLM runs: `python -m experiments.paper.llm_table FOLDER...`.
 
-FOLDER holds finished run folders as <emotion>/seed-<s>/<variant>, variants `tournament`, `merging` and `halving`. Written into
-it, or to --out, are llm_table.csv (a row per emotion), llm_overall.csv (means over all, with intervals), llm_table.md and
-llm_bars.png. Distances are means over fresh outputs; a reduction is 100 (1 − distance / a single model's distance) of a seed,
-then averaged. A variant of smaller steps is also held against single models of steps as small.
+The FOLDERs are of sweeps over emotions and seeds that have, together, every `tournament.search`: `best` is the variant
+`tournament`, `merge` is `merging`, and `halving`. Written into the first, or to --out, are llm_table.csv (a row per emotion),
+llm_overall.csv (means over all, with intervals), llm_table.md and llm_bars.png. Distances are means over fresh outputs; a
+reduction is 100 (1 − distance / a single model's distance) of a seed, then averaged. A variant of smaller steps is also held
+against single models of steps as small.
 Exit status 1 if the best variant's mean reduction against the single model of 100 examples is below the paper's mean.
 """
 
@@ -166,23 +167,23 @@ def _with_interval(row: pd.Series) -> str:
 
 
 def main() -> None:
-    """Make the tables of a folder."""
+    """Make the tables of sweeps."""
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="example: python -m experiments.paper.llm_table runs/llm --out experiments/results",
+        epilog="example: python -m experiments.paper.llm_table runs/llm runs/llm-halving --out experiments/results",
     )
     parser.add_argument(
-        "folder", type=Path, help="of finished cells, as python -m experiments.paper.llm_cells makes it"
+        "folder", type=Path, nargs="+", help="of a finished sweep, as of experiments/configs/llm_sweep.yaml"
     )
-    parser.add_argument("--out", type=Path, help="where the tables go; absent: into the folder")
+    parser.add_argument("--out", type=Path, help="where the tables go; absent: into the first folder")
     arguments = parser.parse_args()
     try:
         cells = read_cells(arguments.folder)
     except InputError as error:
         print(f"llm_table: {error}", file=sys.stderr)
         sys.exit(2)
-    out = arguments.out or arguments.folder
+    out = arguments.out or arguments.folder[0]
     met = write(cells, out)
     print((out / "llm_table.md").read_text(encoding="utf-8"), end="")
     if cells.unfinished:

@@ -64,7 +64,7 @@ def refused(tmp_path, monkeypatch, capsys) -> Callable[..., None]:
             "actors.sweep.foo=1",
             ("actors.sweep.foo = 1", "unknown key", "allowed here: cpus, gpus, resources, max_runs"),
         ),
-        ("sweep.runs=[1,2]", ("sweep = {'runs': [1, 2]}", "unknown key", TOP)),
+        ("sweep.runs=[1,2]", ("configuration = 'run.yaml'", "has a key sweep", "`crowd-sim sweep`")),
         ("1=2", ("1 = 2", "unknown key", TOP)),
         # wrong types
         ("runs=abc", ("runs = 'abc'", INTEGER)),
@@ -265,7 +265,13 @@ def test_a_configuration_file_is_refused(refused, content, says):
 
 
 def test_a_configuration_that_is_not_there_or_a_folder_is_refused(refused):
-    refused("run", "no.yaml", *IN_PROCESS, says=("configuration = 'no.yaml'", "cannot be read", "No such file"))
+    for command in ("run", "sweep"):
+        for name in ("no.yaml", "no"):
+            refused(
+                command, name, *IN_PROCESS, says=(f"configuration = '{name}'", "is no file", "paper_sweep, quickstart")
+            )
+    refused("run", "a/no.yaml", *IN_PROCESS, says=("configuration = 'a/no.yaml'", "cannot be read", "No such file"))
+    refused("run", "x" * 300, *IN_PROCESS, says=("configuration = 'xxx", "cannot be read", "too long"))
     Path("folder.yaml").mkdir()
     refused("run", "folder.yaml", *IN_PROCESS, says=("configuration = 'folder.yaml'", "cannot be read", "directory"))
 
@@ -400,7 +406,14 @@ def test_a_sweep_is_refused(refused, overrides, says):
 
 
 def test_a_run_s_configuration_is_no_sweep(refused):
-    refused("sweep", "run.yaml", *IN_PROCESS, says=("sweep", LISTS))
+    refused("sweep", "run.yaml", *IN_PROCESS, says=("sweep", LISTS, "is for `crowd-sim run`"))
+    refused("sweep", "quickstart", *IN_PROCESS, says=("sweep", LISTS, "is for `crowd-sim run`"))
+
+
+@pytest.mark.parametrize("configuration", ["sweep.yaml", "paper_sweep"])
+def test_a_sweep_is_no_run_s_configuration(refused, configuration):
+    says = (f"configuration = '{configuration}'", "has a key sweep", "`crowd-sim sweep`")
+    refused("run", configuration, *IN_PROCESS, says=says)
 
 
 def a_file(path: Path) -> Path:
@@ -431,7 +444,7 @@ def a_broken_one(content: str) -> Callable[[Path], Path]:
         (lambda path: Path("/proc/nowhere/at/all"), ("'/proc/nowhere/at/all'", "must be a folder that can be written")),
         (lambda path: path.with_name("n" * 300), ("must be a folder that can be written", "name too long")),
         (a_foreign_folder, ("out'", "must be a new or empty folder, or one this configuration has made")),
-        (a_broken_one("fingerprint: abc"), ("out'", "another configuration (fingerprint abc)")),
+        (a_broken_one("format: 2\nfingerprint: abc"), ("out'", "another configuration (fingerprint abc)")),
         (a_broken_one("seed: 1"), ("out'", "must be a new or empty folder, or one this configuration has made")),
         (a_broken_one("[1"), ("out'", "no config.yaml that can be read")),
         (lambda path: Path("s3://bucket/out"), ("--out = 's3:/bucket/out'", "must be a folder of this machine")),
@@ -535,7 +548,7 @@ def test_a_report_of_a_foreign_folder_is_refused(refused, tmp_path):
             ("crowd_sim.cli.app", "run", "run.yaml", "tournament.rounds=-3"),
             ("crowd-sim: tournament.rounds = -3", AT_LEAST_1),
         ),
-        (("crowd_sim.cli.app", "sweep", b"\xff.yaml"), ("crowd-sim: configuration = '\\udcff.yaml'", "cannot be read")),
+        (("crowd_sim.cli.app", "sweep", b"\xff.yaml"), ("crowd-sim: configuration = '\\udcff.yaml'", "is no file")),
         (
             ("experiments.paper.compare_vector", "nowhere"),
             ("compare_vector: folder = 'nowhere'", "must hold points.parquet"),

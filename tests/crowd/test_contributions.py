@@ -1,12 +1,12 @@
 import pytest
 
-from crowd_sim.crowd.texts import Contributions, Example
+from crowd_sim.crowd.texts import Example, TextCrowd
 from crowd_sim.errors import InputError
 
 
 def crowd(*responses, ids=None):
     examples = tuple(tuple(Example("p", text) for text in own) for own in responses)
-    return Contributions(tuple(ids or map(str, range(len(responses)))), examples, ("target",))
+    return TextCrowd(tuple(ids or map(str, range(len(responses)))), examples, ("target",))
 
 
 def test_some_workers_in_the_order_asked_for():
@@ -27,7 +27,7 @@ def test_in_turn_is_a_round_robin_over_what_is_left():
         (crowd, "at least one worker"),
         (lambda: crowd("a", ""), "'1': a worker needs at least one example"),
         (lambda: crowd("a", "b", ids=("x", "x")), "'x': a worker's name must come only once"),
-        (lambda: Contributions(("x",), ((Example("p", "a"),),), ()), "at least one target text"),
+        (lambda: TextCrowd(("x",), ((Example("p", "a"),),), ()), "at least one target text"),
         (lambda: crowd("a").of([]), "at least one worker"),
     ],
 )

@@ -9,11 +9,10 @@ import pandas as pd
 CONFIG = """seed: 3
 runs: {n_runs}
 crowd: {{source: feedback, target: my_words.txt, n_workers: {n_workers}}}
-tournament: {{n_groups: 3, rounds: {n_rounds}, score: l2}}
-llm:
+tournament: {{n_groups: 3, rounds: {n_rounds}, score: l2, search: merge, incumbent: true}}
+task:
+  kind: imitate
   model: some/base_model
-  selection: merge
-  incumbent: true
   generation: {{report_outputs: 20}}
 """
 BASELINES = ("base", "single_33", "single_66", "single_100", "single_equal_tokens")

@@ -125,12 +125,12 @@ def small(tmp_path_factory, file):
         f"crowd.path={file}",
         "crowd.n_workers=3",
         "tournament.rounds=2",
-        f"llm.model={parts / 'model'}",
-        f"llm.prompt_template='{TEMPLATE}'",
-        "llm.phi.kind=embedding",
-        f"llm.phi.model={parts / 'phi'}",
-        "llm.max_tokens=100",
-        "llm.generation.max_new_tokens=4",
+        f"task.model={parts / 'model'}",
+        f"task.prompt_template='{TEMPLATE}'",
+        "task.phi.kind=embedding",
+        f"task.phi.model={parts / 'phi'}",
+        "task.max_tokens=100",
+        "task.generation.max_new_tokens=4",
     ]
 
 
@@ -169,7 +169,7 @@ def test_the_command_writes_the_tables_and_goes_on_where_it_stopped(small, tmp_p
 
 def test_bad_input_of_the_command_is_one_line(small, tmp_path, capsys):
     with pytest.raises(SystemExit) as ended:
-        bad_worker.main([*small, "llm.rank=0", "--out", str(tmp_path / "out")])
+        bad_worker.main([*small, "task.rank=0", "--out", str(tmp_path / "out")])
     assert ended.value.code == 2
-    check_line(capsys.readouterr().err, ("bad_worker: ", "llm.rank = 0"))
+    check_line(capsys.readouterr().err, ("bad_worker: ", "task.rank = 0"))
     assert not (tmp_path / "out").exists()

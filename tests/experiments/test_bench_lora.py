@@ -13,7 +13,7 @@ from rich.console import Console
 pytest.importorskip("torch", reason="needs the extra llm")
 pytest.importorskip("peft", reason="needs the extra llm")
 
-from crowd_sim.crowd.texts import Contributions, Example
+from crowd_sim.crowd.texts import Example, TextCrowd
 from crowd_sim.models.language_model import load_base
 from experiments.bench import lora, lora_task
 from experiments.bench.lora import Comparison, rows, table, verdicts
@@ -37,7 +37,7 @@ def comparison(device="cpu", candidates=3, plain=15.0):
 def refused(monkeypatch, capsys, *arguments):
     monkeypatch.setattr(sys, "argv", ["lora", *arguments])
     example = Example("write", "sun")
-    monkeypatch.setattr(lora, "read_neighbours", lambda *_: Contributions(("0",), ((example,),), ("sun",)))
+    monkeypatch.setattr(lora, "read_neighbours", lambda *_: TextCrowd(("0",), ((example,),), ("sun",)))
     with pytest.raises(SystemExit) as ended:
         lora.main()
     assert ended.value.code == 2
@@ -164,7 +164,7 @@ def test_bad_options_are_one_line(monkeypatch, capsys, tmp_path):
         "--candidates": ("3", "0"),
         "--peak-tflops": ("nan",),
         "--out": (str(tmp_path / "file" / "lora.csv"),),
-        "llm.model": (),
+        "task.model": (),
     }
     for field, values in cases.items():
         given = (field, *values) if values else ("--model", "./nowhere")

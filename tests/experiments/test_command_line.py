@@ -61,7 +61,19 @@ def test_a_cluster_that_is_not_there_is_one_line(tmp_path, quickstart):
 
 
 @pytest.mark.parametrize(
-    "command", ["run", "sweep", "value", "report", "data movielens", "data goemotions", "data distill", "bench"]
+    "command",
+    [
+        "run",
+        "sweep",
+        "configs",
+        "init",
+        "value",
+        "report",
+        "data movielens",
+        "data goemotions",
+        "data distill",
+        "bench",
+    ],
 )
 def test_every_command_helps_with_an_example(command, capsys):
     with pytest.raises(SystemExit) as ended:

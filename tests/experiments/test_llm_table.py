@@ -1,9 +1,9 @@
-import json
 import sys
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from PIL import Image
 from scipy import stats
 
@@ -16,15 +16,29 @@ from experiments.paper.llm_table import best_variant, by_emotion, markdown, over
 EMOTIONS = ("neutral", "love", "anger")
 
 
-def write_cell(folder, distances, phi="distilled:head", finished=True, weights="w", epochs=3):
-    folder.mkdir(parents=True)
-    seed = folder.parent.name.removeprefix("seed-")
-    (folder / "config.yaml").write_text(f"seed: {seed}\ncrowd: {{target: {folder}}}\nllm: {{epochs: {epochs}}}\n")
-    models = pd.DataFrame({"run": 0, "model": list(distances), "distance": list(distances.values())})
-    models = models.assign(distinct=1 - models["distance"] / 10, copied=models["distance"] / 10)
-    models.to_parquet(folder / "models.parquet")
-    if finished:
-        (folder / "summary.json").write_text(json.dumps({"distance": {}, "learner": {"phi": phi, "weights": weights}}))
+SEARCHES = {"tournament": "best", "merging": "merge", "halving": "halving"}
+
+
+def write_cell(folder, distances, phi="distilled:head", epochs=3):
+    """A point of the sweep of a variant: <root>/<emotion>/seed-<s>/<variant> goes to <root>/<variant>."""
+    variant, seed, emotion = folder.name, int(folder.parent.name.removeprefix("seed-")), folder.parent.parent.name
+    sweep = folder.parents[2] / variant
+    sweep.mkdir(parents=True, exist_ok=True)
+    kind, _, model = phi.partition(":")
+    swept = {"crowd": {"target": [emotion]}, "seed": [seed], "tournament": {"search": [SEARCHES[variant]]}}
+    task = {"kind": "imitate", "epochs": epochs, "phi": {"kind": kind, "model": model}}
+    (sweep / "config.yaml").write_text(yaml.safe_dump({"crowd": {"target": emotion}, "task": task, "sweep": swept}))
+    row = {"crowd.target": emotion, "seed": seed, "tournament.search": SEARCHES[variant]}
+    for name, distance in distances.items():
+        row |= {f"distance_{name}_mean": distance, f"distinct_{name}_mean": 1 - distance / 10}
+        row |= {f"copied_{name}_mean": distance / 10}
+    path = sweep / "points.parquet"
+    before = [pd.read_parquet(path)] if path.exists() else []
+    pd.concat([*before, pd.DataFrame([row])], ignore_index=True).to_parquet(path)
+
+
+def sweeps(root):
+    return sorted(path.parent for path in root.glob("*/points.parquet"))
 
 
 def write_halving(seed_folder, final=0.9, **singles):
@@ -50,7 +64,7 @@ def cells(tmp_path):
 
 
 def test_a_row_per_emotion_with_means_over_seeds_and_the_published_figures(cells):
-    table = by_emotion(read_cells(cells).table).set_index("emotion")
+    table = by_emotion(read_cells(sweeps(cells)).table).set_index("emotion")
     assert list(table["seeds"]) == [3, 3, 3]
     assert table["base"]["love"] == pytest.approx(1.2)
     assert table["merging"]["love"] == pytest.approx(0.47)
@@ -67,7 +81,7 @@ def test_a_reduction_is_the_mean_of_the_seeds_own(cells):
     write_cell(cells / "love" / "seed-7" / "merging", distances(0.5, shift=1.0))
     write_halving(cells / "love" / "seed-7")
     own = [*(100 * (1 - (0.45 + 0.02 * seed) / 0.8) for seed in range(3)), 100 * (1 - 1.5 / 1.8)]
-    table = by_emotion(read_cells(cells).table).set_index("emotion")
+    table = by_emotion(read_cells(sweeps(cells)).table).set_index("emotion")
     assert table["merging_single_100"]["love"] == pytest.approx(np.mean(own))
 
 
@@ -75,7 +89,7 @@ def test_a_variant_is_held_against_its_own_single_models_where_it_has_some(tmp_p
     write_cell(tmp_path / "love" / "seed-0" / "tournament", distances(0.5))
     write_cell(tmp_path / "love" / "seed-0" / "merging", {"single_equal_tokens": 1.0, "round_3": 0.5})
     write_halving(tmp_path / "love" / "seed-0", 0.3, single_100=0.4, single_equal_tokens=0.5)
-    row = read_cells(tmp_path).table.iloc[0]
+    row = read_cells(sweeps(tmp_path)).table.iloc[0]
     assert row["merging_single_equal_tokens"] == pytest.approx(50)
     assert row["merging_single_100"] == pytest.approx(37.5)
     assert (row["single_100"], row["single_equal_tokens"]) == (0.8, 0.6)
@@ -86,14 +100,14 @@ def test_a_variant_is_held_against_its_own_single_models_where_it_has_some(tmp_p
 
 
 def test_shares_of_distinct_and_of_copied_outputs_are_percentages_of_each_model(cells):
-    table = by_emotion(read_cells(cells).table).set_index("emotion")
+    table = by_emotion(read_cells(sweeps(cells)).table).set_index("emotion")
     assert table["halving_copied"]["love"] == pytest.approx(9)
     assert table["merging_distinct"]["love"] == pytest.approx(100 - 4.7)
     assert table["single_100_of_halving_copied"]["love"] == pytest.approx(10)
 
 
 def test_intervals_over_cells_and_over_emotions(cells):
-    table = read_cells(cells).table
+    table = read_cells(sweeps(cells)).table
     means = overall(table).set_index(["column", "over"])
     for over, sample in (("cells", table["merging"]), ("emotions", table.groupby("emotion")["merging"].mean())):
         low, high = stats.t.interval(0.95, len(sample) - 1, sample.mean(), sample.sem())
@@ -108,15 +122,14 @@ def test_intervals_over_cells_and_over_emotions(cells):
 
 def test_cells_that_lack_a_variant_are_left_out_and_named(cells):
     write_cell(cells / "love" / "seed-10" / "tournament", distances(0.1))
-    write_cell(cells / "love" / "seed-10" / "merging", distances(0.1), finished=False)
     write_halving(cells / "love" / "seed-10")
-    found = read_cells(cells)
+    found = read_cells(sweeps(cells))
     assert found.unfinished == ("love/seed-10",)
     assert len(found.table) == 9
 
 
 def test_the_page_says_what_was_measured(cells):
-    found = read_cells(cells)
+    found = read_cells(sweeps(cells))
     best = best_variant(found.table)
     assert best == "merging"
     lines = list(markdown(by_emotion(found.table), overall(found.table), best, found.phi))
@@ -137,7 +150,7 @@ def test_the_page_says_what_was_measured(cells):
 
 
 def test_bars_stand_in_falling_order_of_the_reduction(cells):
-    table = by_emotion(read_cells(cells).table)
+    table = by_emotion(read_cells(sweeps(cells)).table)
     upper, lower = bars_by_emotion(table, "merging").axes
     assert [label.get_text() for label in lower.get_xticklabels()] == list(EMOTIONS)
     heights = [bar.get_height() for bar in lower.patches[:3]]
@@ -146,14 +159,14 @@ def test_bars_stand_in_falling_order_of_the_reduction(cells):
 
 
 def test_bars_show_the_single_model_of_equal_tokens_that_the_variant_is_held_against(cells):
-    table = by_emotion(read_cells(cells).table)
+    table = by_emotion(read_cells(sweeps(cells)).table)
     for best, equal in (("merging", 0.6), ("halving", 1.0)):
         upper, _ = bars_by_emotion(table, best).axes
         assert [bar.get_height() for bar in upper.patches[3:6]] == pytest.approx([equal] * 3)
 
 
 def test_bars_say_whose_steps_the_single_model_of_equal_tokens_has(cells):
-    table = by_emotion(read_cells(cells).table)
+    table = by_emotion(read_cells(sweeps(cells)).table)
     for best, steps in (("merging", ""), ("halving", ", in steps of halving")):
         upper, lower = bars_by_emotion(table, best).axes
         said = [text.get_text() for axes in (upper, lower) for text in axes.get_legend().get_texts()]
@@ -165,7 +178,7 @@ def test_a_variant_is_judged_by_its_last_round_however_many_there_are(tmp_path):
         found = distances(0.0) | {"round_2": 0.5 + number / 10, "round_10": 0.3 + number / 10}
         write_cell(tmp_path / "love/seed-0" / name, {model: d for model, d in found.items() if model != "round_3"})
     write_cell(tmp_path / "love/seed-0/halving", {"single_100": 1.0, "single_equal_tokens": 1.0, "round_2": 0.2})
-    row = read_cells(tmp_path).table.iloc[0]
+    row = read_cells(sweeps(tmp_path)).table.iloc[0]
     assert [row[name] for name in ("tournament", "merging", "halving")] == pytest.approx([0.3, 0.4, 0.2])
 
 
@@ -176,7 +189,7 @@ def test_the_command_writes_the_files_and_says_whether_it_is_enough(best, status
         write_cell(tmp_path / "runs" / "love" / f"seed-{seed}" / "merging", distances(best))
         write_halving(tmp_path / "runs" / "love" / f"seed-{seed}")
     out = tmp_path / "out"
-    monkeypatch.setattr(sys, "argv", ["llm_table", str(tmp_path / "runs"), "--out", str(out)])
+    monkeypatch.setattr(sys, "argv", ["llm_table", *map(str, sweeps(tmp_path / "runs")), "--out", str(out)])
     with pytest.raises(SystemExit) as ended:
         llm_table.main()
     assert ended.value.code == status
@@ -192,40 +205,45 @@ def test_the_command_writes_the_files_and_says_whether_it_is_enough(best, status
     assert Image.open(out / "llm_bars.png").width == 1420
 
 
-def two_cells(root, variant, **changed):
-    """A complete cell, and one of another emotion whose variant was made otherwise."""
-    write_cell(root / "anger/seed-0/tournament", distances(0.5))
-    write_cell(root / "anger/seed-0/merging", distances(0.5))
-    write_halving(root / "anger/seed-0")
-    write_cell(root / "love/seed-0" / variant, distances(0.5), **changed)
+def whole(root):
+    """A cell of which all is there."""
+    write_cell(root / "love/seed-0/tournament", distances(0.5))
+    write_cell(root / "love/seed-0/merging", distances(0.5))
+    write_halving(root / "love/seed-0")
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda root: None, "at least one finished"),
+        (lambda root: write_cell(root / "joy/seed-0/tournament", distances(0.5)), "have an emotion and seed"),
+        (lambda root: (root / "empty").mkdir() or [root / "empty"], "must be of a sweep that is finished"),
         (
-            lambda root: write_cell(root / "love/seed-0/tournament", {"base": 1.0, "round_3": 1.0}),
-            "single_33.*is missing",
+            lambda root: whole(root) or write_cell(root / "more/anger/seed-0/tournament", distances(0.5), epochs=2),
+            "task.epochs = '.': must be that of .*, .: a variant is",
         ),
         (
-            lambda root: write_cell(root / "love/seed-0/tournament", dict.fromkeys(BASELINES, 1.0)),
-            "round_1.*is missing",
+            lambda root: whole(root) or write_cell(root / "more/love/seed-0/tournament", distances(0.5)),
+            "must not have love, seed 0 and search best again",
         ),
-        (lambda root: write_cell(root / "love/seed-0/tournament", distances(0.5), phi="other"), "by one Φ"),
-        (lambda root: write_cell(root / "love/seed-0/tournament", distances(0.5), weights="v"), "one base model"),
         (
-            lambda root: two_cells(root, "tournament", epochs=2),
-            "llm.epochs = '2': must be that of .*anger.*, 3: a table is",
+            lambda root: whole(root) or write_cell(root / "a/joy/seed-1/halving", distances(0.5), phi="other"),
+            "by one Φ",
         ),
     ],
 )
 def test_refuses_what_is_no_result(change, said, tmp_path):
-    if change(tmp_path) is None and (tmp_path / "love").exists():
-        write_cell(tmp_path / "love/seed-0/merging", distances(0.5))
-        write_halving(tmp_path / "love/seed-0")
+    folders = change(tmp_path) or sorted(path.parent for path in tmp_path.rglob("points.parquet"))
     with pytest.raises(InputError, match=said):
-        read_cells(tmp_path)
+        read_cells(folders)
+
+
+@pytest.mark.parametrize("names", [{"base": 1.0, "round_3": 1.0}, dict.fromkeys(BASELINES, 1.0)])
+def test_a_point_without_a_model_is_refused(names, tmp_path):
+    write_cell(tmp_path / "love/seed-0/tournament", names)
+    write_cell(tmp_path / "love/seed-0/merging", distances(0.5))
+    write_halving(tmp_path / "love/seed-0")
+    with pytest.raises(InputError, match=r"(single_33|round_1).*is missing"):
+        read_cells(sweeps(tmp_path))
 
 
 def test_the_published_part_has_22_emotions():

@@ -37,7 +37,7 @@ def whole(tmp_path_factory):
 
 
 def table(folder):
-    return (folder / "points.parquet").read_bytes(), (folder / "workers_sample.parquet").read_bytes()
+    return tuple((folder / f"{name}.parquet").read_bytes() for name in ("points", "runs", "workers_sample"))
 
 
 def test_a_sweep_leaves_its_table_and_figures(whole):

@@ -1,5 +1,6 @@
 """Actors that fail by a script: each failure is made good exactly once, and the result is the same."""
 
+import os
 import time
 from contextlib import closing, contextmanager
 from functools import partial
@@ -13,13 +14,13 @@ from crowd_sim.actors.pool import Pool, Work
 from crowd_sim.actors.round_manager import _Supervisor, run_on_ray
 from crowd_sim.actors.run_metrics import RunMetrics
 from crowd_sim.config import FailureConfig
-from crowd_sim.errors import StrategyError
+from crowd_sim.errors import ClusterError, StrategyError
 from crowd_sim.host import InProcess
-from crowd_sim.participants import load_population
 from crowd_sim.store.checkpoint import Checkpoint, Checkpoints
 from crowd_sim.store.checkpointer import Checkpointer
 from crowd_sim.store.run_folder import open_run, write_run
 from crowd_sim.store.run_log import Record, read_status
+from crowd_sim.tasks.load import load_task
 from tests.faults import trouble
 from tests.faults.clock import Clock
 from tests.runs import config, simulated, tables, written
@@ -139,9 +140,9 @@ def test_a_shard_that_hangs(expected, tmp_path, monkeypatch):
 
 
 def run(folder, setup, play=run_on_ray):
-    people = load_population(setup.crowd)
+    people = load_task(setup)
     with open_run(folder, setup, people) as print_of, Record(folder, print_of, 120) as record:
-        write_run(folder, play(setup, people, record=record), people, print_of)
+        write_run(folder, play(setup, people, record=record), print_of)
     return tables(folder)
 
 
@@ -161,10 +162,10 @@ def test_a_manager_that_dies_is_built_of_the_checkpoint(expected, tmp_path):
 
 
 def test_a_checkpoint_that_the_manager_cannot_use_is_set_aside_where_the_folder_is(expected, tmp_path):
-    with open_run(tmp_path, setup(), load_population(setup().crowd)) as print_of:
+    with open_run(tmp_path, setup(), load_task(setup())) as print_of:
         Checkpoints(tmp_path, print_of).write(Checkpoint(11, b"of another version"))
     assert run(tmp_path, setup()) == expected
-    names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    names = sorted(path.name for path in (tmp_path / "checkpoints").glob("round-*"))
     assert "round-00000011.unusable" in names
     assert names[-1] == "round-00000012.checkpoint"
 
@@ -233,6 +234,19 @@ def test_work_that_hangs_twice_is_named_and_the_run_can_go_on(expected, tmp_path
     with pytest.raises(QuarantinedError, match=says):
         run(tmp_path, one_shard, partial(here, RayHost(one_shard.actors)))
     check_goes_on(tmp_path, one_shard, expected)
+
+
+def test_a_spent_budget_is_named():
+    @ray.remote(num_cpus=0)
+    class Mortal:
+        def die(self):
+            os._exit(1)
+
+    limits, says = FailureConfig(deaths=1), r"mortal 0 died 2 times .* actors.failures.deaths = 1 \("
+    pool = Pool("mortal", lambda _: Mortal.remote(), 1, limits, RunMetrics("test"))
+    with closing(pool), pytest.raises(ClusterError, match=says) as caught:
+        pool.gather([Work(0, "die", (), "the run", may_kill=False)])
+    assert not isinstance(caught.value, QuarantinedError)
 
 
 def check_goes_on(folder, setup, expected):

@@ -2,8 +2,10 @@
 
 import errno
 import fcntl
+import hashlib
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -11,6 +13,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -18,9 +21,11 @@ import crowd_sim
 from crowd_sim.cli.app import main
 from crowd_sim.errors import InputError, StorageError
 from crowd_sim.files import read_config
+from crowd_sim.participants import load_population
 from crowd_sim.store.checkpoint import Checkpoint, Checkpoints
 from crowd_sim.store.checkpointer import Checkpointer
 from crowd_sim.store.lock import RUN, lock
+from crowd_sim.store.run_folder import read_run
 from crowd_sim.store.run_log import Record, read_status
 from experiments.bench.processes import family
 from tests.bad_input.command import IN_PROCESS, call, check_line, snapshot
@@ -51,7 +56,7 @@ def expected(folder):
 
 
 def checkpoints(folder):
-    return sorted(path.name for path in (folder / "out" / "checkpoints").iterdir())
+    return sorted(path.name for path in (folder / "out" / "checkpoints").glob("round-*"))
 
 
 def cut(path):
@@ -190,9 +195,67 @@ def test_a_refused_command_changes_nothing_in_the_folder_of_a_run_that_is_alive(
     assert snapshot(folder / "out") == before
 
 
+def test_a_finished_run_given_again_simulates_and_values_nothing(folder, capsys, monkeypatch):
+    assert call(arguments(*IN_PROCESS)) == 0
+    said, before = capsys.readouterr().out, snapshot(folder / "out")
+
+    def never(*_, **__):
+        raise AssertionError("must not be called")
+
+    for name in ("simulate", "run_on_ray", "connected"):
+        monkeypatch.setattr(f"crowd_sim.cli.run.{name}", never)
+    for command in (arguments(*IN_PROCESS), arguments(), ["run", "--resume", "out"]):
+        assert call(command) == 0
+        again = capsys.readouterr().out  # as before but for the progress
+        assert "Shapley" in again
+        assert said.endswith(again)
+    assert snapshot(folder / "out") == before
+    assert read_status(folder / "out").state == "finished"
+    flip(folder / "out" / "workers.parquet")
+    with pytest.raises(AssertionError, match="must not be called"):
+        main(["run", "--resume", "out", *IN_PROCESS])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_outcome_is_read_from_its_tables(kind, tmp_path):
+    whole = written(simulated(config(kind)), tmp_path)
+    people = load_population(config(kind).crowd)
+    print_of = read_config(tmp_path)["fingerprint"]
+    again = read_run(tmp_path, config(kind), people, print_of)
+    assert written(again, tmp_path / "again") == whole
+    assert read_run(tmp_path, config(kind), people, "another") is None
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_folder_of_an_earlier_version_opens_but_is_not_gone_on_with(finished, folder, capsys):
+    assert call(arguments(*IN_PROCESS)) == 0
+    content = yaml.safe_load(Path("out", "config.yaml").read_text())
+    assert content.pop("format") == 2
+    content["versions"]["crowd-sim"] = "0.0.1"
+    Path("out", "config.yaml").write_text(yaml.safe_dump(content))
+    if finished:
+        assert call(["report", "out"]) == 0
+        assert len(pd.read_parquet(Path("out", "workers.parquet"))) == 120
+    else:
+        Path("out", "summary.json").unlink()
+    assert call(["status", "out"]) == 0
+    before = snapshot(folder / "out")
+    capsys.readouterr()
+    for command in (
+        arguments(*IN_PROCESS),
+        ["run", "--resume", "out", *IN_PROCESS],
+        ["run", "--resume", "out", "tournament.rounds=15", "--accept-changes", *IN_PROCESS],
+    ):
+        assert call(command) == 2
+        check_line(capsys.readouterr().err, ["--out = 'out'", "an earlier version (crowd-sim 0.0.1, format 1, not 2)"])
+    with pytest.raises(InputError, match="an earlier version"):
+        crowd_sim.run(crowd_sim.load_config("out/config.yaml"), "out")
+    assert snapshot(folder / "out") == before
+
+
 def test_a_folder_of_something_else_gets_no_lock(folder, capsys):
     Path("other").mkdir()
-    Path("other", "config.yaml").write_text("fingerprint: abc\n")
+    Path("other", "config.yaml").write_text("format: 2\nfingerprint: abc\n")
     before = snapshot(folder)
     assert call(arguments(*IN_PROCESS, out="other")) == 2
     assert "results of another configuration" in capsys.readouterr().err
@@ -213,16 +276,16 @@ def test_checkpoints_that_cannot_be_used_are_set_aside_and_new_ones_kept(folder,
     assert call(arguments(*IN_PROCESS)) == 0
     aside = sorted([unusable(folder, 12), unusable(folder, 11, "another"), unusable(folder, 10)])
     Path("out", "summary.json").unlink()
-    after_round, seen = Checkpointer.after_round, []
+    after, seen = Checkpointer.after, []
 
     def killed(self, course):
-        after_round(self, course)
+        after(self, course)
         seen.append((course.state.round, checkpoints(folder)))
         if course.state.round == 7:
             raise ZeroDivisionError
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Checkpointer, "after_round", killed)
+        patch.setattr(Checkpointer, "after", killed)
         patch.setattr(Checkpointer, "stopped", lambda *_: None)
         with pytest.raises(ZeroDivisionError):
             main(["run", "--resume", "out", "--trust", *IN_PROCESS])
@@ -233,6 +296,30 @@ def test_checkpoints_that_cannot_be_used_are_set_aside_and_new_ones_kept(folder,
     assert tables(folder / "out") == expected
     log = [json.loads(line) for line in Path("out", "log.jsonl").read_text().splitlines()]
     assert [line["round"] for line in log if line["event"] == "checkpoint unusable"] == [12, 10]
+
+
+class Bomb:
+    def __reduce__(self):
+        return Path.touch, (Path("boom"),)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize(
+    "bomb", [pickle.dumps(Bomb()), pickle.dumps(({"round": 12, "memory": Bomb()}, {}))], ids=["alone", "in a state"]
+)
+def test_a_crafted_checkpoint_runs_nothing(number, bomb, folder, expected):
+    """With the right beginning, checksum and fingerprint, of the format that was pickled and of this one."""
+    assert call(arguments(*IN_PROCESS)) == 0
+    body = read_config(folder / "out")["fingerprint"].encode() + b"\n" + bomb
+    head = f"crowd-sim checkpoint {number} {hashlib.sha256(body).hexdigest()}\n".encode()
+    Path("out", "checkpoints", "round-00000012.checkpoint").write_bytes(head + body)
+    Path("out", "summary.json").unlink()
+    for command in (["status", "out"], ["run", "--resume", "out", *IN_PROCESS]):
+        assert call(command) == 0
+    assert "round-00000012.unusable" in checkpoints(folder)
+    assert not Path("boom").exists()
+    assert tables(folder / "out") == expected
+    assert read_status(folder / "out").resumed_from == 10
 
 
 def test_a_checkpoint_costs_no_later_one(tmp_path):

@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 from contextlib import closing
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,12 +13,13 @@ import pytest
 pytest.importorskip("torch", reason="needs the extra llm")
 pytest.importorskip("peft", reason="needs the extra llm")
 
-from crowd_sim.actors.llm import RayLearners
 from crowd_sim.actors.run_metrics import RunMetrics
+from crowd_sim.actors.trainer import RayTrainers
 from crowd_sim.config import ActorsConfig, FailureConfig, PoolConfig
-from crowd_sim.llm.people import learner_spec, load_contributions
-from crowd_sim.models.lora import Tuning
+from crowd_sim.models.lora import TuneJob, shared_learner
 from crowd_sim.models.tuning import Key
+from crowd_sim.tasks.imitate.participants import learner_spec, load_texts
+from crowd_sim.tasks.imitate.trainers import TextTrainers
 from experiments.bench.processes import family
 from tests.llm.small import config, make_parts
 
@@ -27,32 +29,34 @@ DEADLINE = 3.0
 
 
 def trainer() -> int:
-    (pid,) = (pid for pid, title in family(os.getpid()).items() if title.startswith("ray::LoraTrainer"))
+    (pid,) = (pid for pid, title in family(os.getpid()).items() if title.startswith("ray::TrainerActor"))
     return pid
 
 
 def test_a_long_call_is_no_hang_and_a_trainer_that_stands_still_is(tmp_path, monkeypatch):
     setup = config(make_parts(tmp_path))
-    examples = load_contributions(setup).in_turn()
+    examples = load_texts(setup).in_turn()
     measures = RunMetrics("test")
     one = ActorsConfig(trainers=PoolConfig(number=1, cpus=0.1))
-    with closing(RayLearners(learner_spec(setup), one, measures)) as learners:
+    hosted = partial(shared_learner, learner_spec(setup))
+    with closing(RayTrainers(hosted, one, measures)) as trainers:
+        learners = TextTrainers(trainers)
         start = learners.initial(0, 0)
 
         def tuned(n_tokens: int):
             began = time.monotonic()
-            (done,) = learners.tune([Tuning(start, examples, Key(0, 0, 1, 0), n_tokens)])
+            (done,) = learners.tune([TuneJob(start, examples, Key(0, 0, 1, 0), n_tokens)])
             return done, time.monotonic() - began
 
         tuned(1_000)  # loads the model
         _, seconds = tuned(4_000)
         long = int(4_000 * 3 * DEADLINE / seconds)
-        monkeypatch.setattr(learners.pool, "_limits", FailureConfig(deadline=DEADLINE))
+        monkeypatch.setattr(trainers.pool, "_limits", FailureConfig(deadline=DEADLINE))
         expected, seconds = tuned(long)
         assert seconds > DEADLINE
         assert measures.failures == {}
 
-        monkeypatch.setattr(learners.pool, "_limits", FailureConfig(deadline=4 * DEADLINE))  # the next one loads anew
+        monkeypatch.setattr(trainers.pool, "_limits", FailureConfig(deadline=4 * DEADLINE))  # the next one loads anew
         stop = threading.Timer(DEADLINE / 2, lambda: os.kill(trainer(), signal.SIGSTOP))
         stop.start()
         found, _ = tuned(long)

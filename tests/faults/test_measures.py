@@ -9,8 +9,8 @@ from rich.console import Console
 
 from crowd_sim.actors.round_manager import RoundManager
 from crowd_sim.cli import sweep as sweeping
-from crowd_sim.participants import load_population
 from crowd_sim.sweep.plan import Sweep
+from crowd_sim.tasks.load import load_task
 from tests.faults import trouble
 from tests.runs import config
 
@@ -44,7 +44,7 @@ def seen(monkeypatch):
 def test_a_run_is_measured(seen):
     setup = config("behaviour", 2, crowd__behaviour="tests.faults.trouble:lazy")
     trouble.plan("exit", 4)
-    RoundManager(setup, load_population(setup.crowd), "test", ()).run()  # as it runs in its actor
+    RoundManager(setup, load_task(setup), "test", ()).run()  # as it runs in its actor
     assert sum(seen["crowd_sim_rounds",]) == 12
     assert sum(seen["crowd_sim_workers",]) == 12 * 2 * 60
     for pool, n_calls in (("crowd shard", 2), ("trainer", 2), ("evaluator", 1)):

@@ -7,19 +7,25 @@ import os
 import re
 from collections import Counter
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import ray
+from ray.exceptions import NodeDiedError
 from rich.console import Console
 
+from crowd_sim import files
+from crowd_sim.actors.failure import Failure
 from crowd_sim.actors.run_metrics import RunMetrics
+from crowd_sim.actors.sweep import _after, _Work
 from crowd_sim.cli import sweep as sweeping
 from crowd_sim.cli.run import IN_PROCESS
 from crowd_sim.cli.status import status_lines
+from crowd_sim.config import FailureConfig
 from crowd_sim.errors import ClusterError, InputError, StorageError
-from crowd_sim.store import folder as files
 from crowd_sim.store.lock import is_locked, lock
 from crowd_sim.sweep.log import SweepRecord, lock_of
 from crowd_sim.sweep.plan import Sweep
@@ -184,6 +190,16 @@ def test_a_point_that_always_hangs_is_named_and_left_out(tmp_path, script, losse
     assert losses == {"hang": 2}
     says = "the process that ran it missed its deadline of 600 s (actors.failures.deadline), 2 times"
     assert swept.first_failure["error"] == says
+
+
+def test_a_batch_that_loses_too_many_nodes_ends_the_sweep(losses):
+    limits, measures = FailureConfig(nodes=1), RunMetrics("test")
+    lost = partial(_after, Failure.NODE, NodeDiedError("gone"), limits=limits, measures=measures)
+    (again,) = lost(work=_Work(np.arange(4)))
+    assert again.numbers.tolist() == [0, 1, 2, 3]
+    with pytest.raises(ClusterError, match=r"a batch lost its node 2 times .* actors.failures.nodes = 1 \(gone\)"):
+        lost(work=again)
+    assert losses == {"node": 1}
 
 
 @pytest.mark.parametrize("address", [IN_PROCESS, None])

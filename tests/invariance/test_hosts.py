@@ -14,11 +14,13 @@ from crowd_sim.config import ActorsConfig, ValuationConfig
 from crowd_sim.crowd.behaviours import per_shard
 from crowd_sim.crowd.cohort import Cohort
 from crowd_sim.crowd.population import Population
+from crowd_sim.crowd.reduction import split_evenly
 from crowd_sim.crowd.shard import Key
 from crowd_sim.engine import simulate
 from crowd_sim.host import InProcess
-from crowd_sim.participants import load_population
 from crowd_sim.progress import quiet
+from crowd_sim.tasks.load import load_task
+from crowd_sim.tasks.vector import VectorTuner
 from crowd_sim.tournament.groups import Groups
 from crowd_sim.tournament.request import RoundRequest
 from crowd_sim.valuation import AveragingGame, shapley
@@ -86,8 +88,11 @@ class TestEveryHost:
 
     def test_trainers(self, host):
         models, sums = np.zeros((2, 3)), np.ones((2, 5, 4))
-        with host.trainers() as trainers:
-            candidates = trainers.tune(models, sums, np.array([0.1, 0.5]))
+        step = np.array([0.1, 0.5])
+        with host.trainers(VectorTuner) as trainers:
+            parts = split_evenly(5, trainers.number)
+            calls = [(models, sums[:, first:stop], step) for first, stop in parts]
+            candidates = np.concatenate(trainers.gather("tune", calls, ["a part"] * len(parts)), axis=1)
         assert candidates.tolist() == [[[0.1] * 3] * 5, [[0.5] * 3] * 5]
 
     def test_evaluators_keep_the_order_of_chunks_and_games(self, host):
@@ -150,12 +155,12 @@ def errors_so_far(outcome):
 
 def test_progress_of_values_tells_their_running_error():
     config, told = config_of("valued"), []
-    (outcome,) = simulate([config], load_population(config.crowd), InProcess(), lambda *news: told.append(news))
+    (outcome,) = simulate([config], load_task(config), InProcess(), lambda *news: told.append(news))
     assert [news for news in told if news[0] == "games"] == errors_so_far(outcome)
     assert (outcome.stderr > 0).all()
 
 
 def test_so_does_that_of_a_run_on_ray(local_ray):
     config, told = config_of("valued"), []
-    outcome = run_on_ray(config, load_population(config.crowd), lambda *news: told.append(news))
+    outcome = run_on_ray(config, load_task(config), lambda *news: told.append(news))
     assert told[-1] == errors_so_far(outcome)[-1]

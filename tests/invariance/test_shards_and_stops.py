@@ -9,10 +9,10 @@ from crowd_sim.actors.round_manager import run_on_ray
 from crowd_sim.config import CheckpointConfig
 from crowd_sim.crowd.reduction import fold_shards
 from crowd_sim.host import InProcess
-from crowd_sim.participants import load_population
 from crowd_sim.store.checkpointer import Checkpointer
 from crowd_sim.store.run_folder import open_run, write_run
 from crowd_sim.store.run_log import Record
+from crowd_sim.tasks.load import load_task
 from tests.runs import KINDS, config, digest, simulated, tables, written
 
 
@@ -47,7 +47,7 @@ def test_one_to_five_shards(kind, number, expected, tmp_path):
 @pytest.mark.parametrize("kind", KINDS)
 def test_actors(kind, number, expected, tmp_path):
     setup = config(kind, number)
-    assert written(run_on_ray(setup, load_population(setup.crowd)), tmp_path) == expected[kind]
+    assert written(run_on_ray(setup, load_task(setup)), tmp_path) == expected[kind]
 
 
 def quiet(*_, **__):
@@ -60,12 +60,15 @@ def test_stopped_and_resumed_at_every_third_round(kind, expected, tmp_path):
     cadence = CheckpointConfig(seconds=1e6, rounds=3)
     whole = simulated(config(kind), saving=Checkpointer([], cadence, checkpoints.append, quiet))
     assert written(whole, tmp_path / "whole") == expected[kind]
+    checkpoints = [checkpoint for checkpoint in checkpoints if checkpoint.stage == "round"]
     assert [checkpoint.round for checkpoint in checkpoints] == [3, 6, 9, 12]
     for checkpoint in checkpoints:
         later = []
         resumed = simulated(config(kind), saving=Checkpointer([checkpoint], cadence, later.append, quiet))
         assert written(resumed, tmp_path / str(checkpoint.round)) == expected[kind]
-        assert [further.round for further in later] == [3, 6, 9, 12][checkpoint.round // 3 :]
+        assert [further.round for further in later if further.stage == "round"] == [3, 6, 9, 12][
+            checkpoint.round // 3 :
+        ]
 
 
 @pytest.mark.usefixtures("local_ray")
@@ -73,13 +76,13 @@ def test_stopped_and_resumed_at_every_third_round(kind, expected, tmp_path):
 def test_stopped_in_process_and_resumed_on_ray(expected, tmp_path, stopped):
     """By way of the folder, as the command line does it."""
     setup = config("behaviour", 2, actors__checkpoints__rounds=3)
-    people = load_population(setup.crowd)
+    people = load_task(setup)
     with open_run(tmp_path, setup, people) as print_of, Record(tmp_path, print_of, 120) as record:
         for checkpoint in _first(setup, stopped):
             record.keep(checkpoint)
         events = []
         record.tell = lambda event, **details: events.append((event, details.get("round")))
-        write_run(tmp_path, run_on_ray(setup, people, record=record), people, print_of)
+        write_run(tmp_path, run_on_ray(setup, people, record=record), print_of)
         assert [checkpoint.round for checkpoint in record.checkpoints()][:1] == [12]
     assert digest(tables(tmp_path)) == digest(expected["behaviour"])
     assert events[:2] == [("resumed", stopped), ("first round", stopped + 1)]
@@ -88,4 +91,4 @@ def test_stopped_in_process_and_resumed_on_ray(expected, tmp_path, stopped):
 def _first(setup, last):
     found = []
     simulated(setup, saving=Checkpointer([], CheckpointConfig(seconds=1e6, rounds=3), found.append, quiet))
-    return [checkpoint for checkpoint in found if checkpoint.round <= last]
+    return [checkpoint for checkpoint in found if checkpoint.stage == "round" and checkpoint.round <= last]

@@ -99,7 +99,9 @@ def test_the_merged_model_is_pefts(folder, tmp_path):
 
 
 def test_an_unknown_target_module_is_refused(folder):
-    with pytest.raises(InputError, match=r"llm.target_modules = 'lm_head': must be among the model's: down_proj, gate"):
+    with pytest.raises(
+        InputError, match=r"task.target_modules = 'lm_head': must be among the model's: down_proj, gate"
+    ):
         stack_of(folder, LoraSpec(target_modules=("q_proj", "lm_head")))
 
 

@@ -10,7 +10,7 @@ from crowd_sim.models.adapters import AdapterStack, LoraSpec
 from crowd_sim.models.in_run_shapley import first_order
 from crowd_sim.models.language_model import load_base
 from crowd_sim.models.packing import Tokens
-from crowd_sim.models.tuning import Key, Training, TuneJob, batches, tune
+from crowd_sim.models.tuning import Key, PackedTuneJob, Training, batches, tune
 from tests.learners.busy import busy_adapter
 from tests.learners.plain_peft import gradients, plain_loss, plain_model
 from tests.learners.tiny_llm import make_tiny_llm
@@ -62,7 +62,7 @@ def test_values_are_those_of_plain_gradients(tiny, tmp_path):
         plain_loss(model, batch).backward()
         return gradients(model)
 
-    for marked in batches(TuneJob({}, marks, KEY), training):
+    for marked in batches(PackedTuneJob({}, marks, KEY), training):
         batch = [mark.prompt[1] for mark in marked]
         towards = gradient(validation)
         total = sum(examples[e].n_trained for e in batch)
@@ -83,7 +83,7 @@ def test_values_are_those_of_plain_gradients(tiny, tmp_path):
     assert np.abs(expected).min() > 1e-4
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-6)
 
-    (tuned,) = tune(base, stack, [TuneJob(start, tuple(examples), KEY)], training)
+    (tuned,) = tune(base, stack, [PackedTuneJob(start, tuple(examples), KEY)], training)
     for name, own in tuned.adapter.items():
         np.testing.assert_allclose(after[name], own, atol=2e-3 * training.learning_rate + 1e-4)
         assert not np.array_equal(own, start[name])

@@ -12,11 +12,11 @@ import torch
 import transformers
 
 from crowd_sim.errors import InputError
-from crowd_sim.llm.people import learner_spec
 from crowd_sim.models.adapters import AdapterStack, LoraSpec
 from crowd_sim.models.architecture_check import check_architecture, window
 from crowd_sim.models.language_model import load_base
 from crowd_sim.models.lora import LoraLearner
+from crowd_sim.tasks.imitate.participants import learner_spec
 from tests.learners.tiny_llm import make_tiny_llm, make_tiny_phi
 from tests.llm.small import config
 
@@ -24,7 +24,7 @@ from tests.llm.small import config
 def made(folder, kind: str, dtype: str = "float32", max_tokens: int = 40, **settings: object) -> LoraLearner:
     make_tiny_llm(folder / "model", kind, **settings)
     make_tiny_phi(folder / "phi")
-    return LoraLearner(learner_spec(config(folder, llm={"dtype": dtype, "max_tokens": max_tokens})))
+    return LoraLearner(learner_spec(config(folder, task={"dtype": dtype, "max_tokens": max_tokens})))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
@@ -44,7 +44,7 @@ def test_what_can_be_tuned_passes(tmp_path, kind, dtype):
 def test_what_cannot_is_refused_in_one_line(tmp_path, kind, settings, reason):
     with pytest.raises(InputError) as refused:
         made(tmp_path, kind, **settings)
-    assert (refused.value.field, refused.value.value) == ("llm.model", str(tmp_path / "model"))
+    assert (refused.value.field, refused.value.value) == ("task.model", str(tmp_path / "model"))
     says = "must be an architecture that can be tuned in packed rows and generate from a shared cache: "
     assert refused.value.allowed.startswith(says)
     assert reason in refused.value.allowed.removeprefix(says)
@@ -82,7 +82,7 @@ def test_examples_longer_than_a_sliding_window_are_refused(tmp_path):
     made(tmp_path, "mistral", max_tokens=16, sliding_window=16)
     with pytest.raises(InputError) as refused:
         made(tmp_path, "mistral", max_tokens=17, sliding_window=16)
-    assert str(refused.value) == "llm.max_tokens = 17: must be at most the window of the model's sliding attention, 16"
+    assert str(refused.value) == "task.max_tokens = 17: must be at most the window of the model's sliding attention, 16"
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ def test_a_chat_template_that_fails_is_one_line(tokenizer, chat, says):
     tokenizer.chat_template = chat
     with pytest.raises(InputError) as refused:
         prompt_ids(tokenizer, None, "hello")
-    assert str(refused.value).startswith("llm.prompt_template: must be given: the model's chat template fails (")
+    assert str(refused.value).startswith("task.prompt_template: must be given: the model's chat template fails (")
     assert says in str(refused.value)
 
 

@@ -16,7 +16,7 @@ pytest.importorskip("peft", reason="needs the extra llm")
 
 from crowd_sim.models.adapters import AdapterStack, LoraSpec
 from crowd_sim.models.language_model import load_base
-from crowd_sim.models.tuning import Key, Training, TuneJob, batches, losses_of, tune
+from crowd_sim.models.tuning import Key, PackedTuneJob, Training, batches, losses_of, tune
 
 SPEC = LoraSpec(rank=3, alpha=6.0)
 PROMPTS = ((1, 40, 41, 2), (1, 50, 2), (1, 60, 61, 62, 63, 2))
@@ -65,7 +65,7 @@ def test_three_epochs_lose_what_plain_peft_loses(tiny, tmp_path, together):
     base = replace(base, one_by_one=not together)
     training = Training(epochs=3, batch_size=4, learning_rate=3e-3)
     # groups of different sizes: the batched candidates end at different steps
-    jobs = [TuneJob(busy_adapter(stack, k), examples(n, k), Key(5, 0, 1, k)) for k, n in enumerate((9, 14, 3))]
+    jobs = [PackedTuneJob(busy_adapter(stack, k), examples(n, k), Key(5, 0, 1, k)) for k, n in enumerate((9, 14, 3))]
     tuned = tune(base, stack, jobs, training)
     for k, (job, result) in enumerate(zip(jobs, tuned, strict=True)):
         plain = plain_model(folder, job.start, SPEC, tmp_path / str(k))
@@ -81,7 +81,7 @@ def test_in_bfloat16_losses_are_those_of_float32_within_one_percent(tiny, togeth
     half = load_base(str(folder), "cpu", "bfloat16")
     half_stack = AdapterStack(half, SPEC)
     training = Training(epochs=3, batch_size=4, learning_rate=3e-3)
-    jobs = [TuneJob(busy_adapter(stack, k), examples(n, k), Key(5, 0, 1, k)) for k, n in enumerate((9, 14, 3))]
+    jobs = [PackedTuneJob(busy_adapter(stack, k), examples(n, k), Key(5, 0, 1, k)) for k, n in enumerate((9, 14, 3))]
     expected = tune(base, stack, jobs, training)
     found = tune(replace(half, one_by_one=not together), half_stack, jobs, training)
     for own, other in zip(found, expected, strict=True):
@@ -96,7 +96,7 @@ def test_alone_a_candidate_has_the_same_bits_as_in_company(tiny, dtype):
     stack = AdapterStack(base, SPEC)
     assert base.one_by_one
     training = Training(epochs=1, batch_size=4)
-    jobs = [TuneJob(busy_adapter(stack, k), examples(6, k), Key(5, 0, 1, k)) for k in range(3)]
+    jobs = [PackedTuneJob(busy_adapter(stack, k), examples(6, k), Key(5, 0, 1, k)) for k in range(3)]
     together = tune(base, stack, jobs, training)
     for job, other in zip(jobs, together, strict=True):
         (alone,) = tune(base, stack, [job], training)
@@ -108,13 +108,13 @@ def test_a_budget_of_tokens_is_met_exactly(tiny):
     own = examples(5)
     per_epoch = sum(example.n_trained for example in own)
     for wanted in (1, per_epoch - 1, per_epoch, 2 * per_epoch + 3):
-        (tuned,) = tune(base, stack, [TuneJob(stack.initial(0, 0), own, Key(0, 0, 0, 0), wanted)], Training())
+        (tuned,) = tune(base, stack, [PackedTuneJob(stack.initial(0, 0), own, Key(0, 0, 0, 0), wanted)], Training())
         assert tuned.n_tokens == wanted
 
 
 def test_every_epoch_has_an_order_of_its_own():
     own = examples(20)
-    job = TuneJob({}, own, Key(1, 2, 3, 4))
+    job = PackedTuneJob({}, own, Key(1, 2, 3, 4))
     seen = [e for batch in batches(job, Training(epochs=2, batch_size=8)) for e in batch]
     assert sorted(map(str, seen[:20])) == sorted(map(str, own))
     assert seen[:20] != seen[20:]

@@ -33,9 +33,10 @@ def content(folder: Path, **changes: dict[str, Any]) -> dict[str, Any]:
             "target": str(folder / "target.txt"),
             "n_workers": len(WORDS),
         },
-        "tournament": {"rounds": 2, "n_groups": 2, "mistake_probability": 0.0},
+        "tournament": {"rounds": 2, "n_groups": 2, "mistake_probability": 0.0, "drop_used": True},
         "valuation": {"method": "none"},
-        "llm": {
+        "task": {
+            "kind": "imitate",
             "model": str(folder / "model"),
             "prompt_template": TEMPLATE,
             "rank": 2,

@@ -9,9 +9,9 @@ import pytest
 import yaml
 from rich.console import Console
 
-from crowd_sim.cli.llm_run import run_llm
-from crowd_sim.llm.card import model_card
-from crowd_sim.llm.run_folder import write_llm_run
+from crowd_sim.cli.run import run as run_command
+from crowd_sim.store.run_folder import write_run
+from crowd_sim.tasks.imitate.card import model_card
 from tests.bad_input.command import IN_PROCESS
 from tests.llm.small import config
 
@@ -26,15 +26,15 @@ def finished(parts, tmp_path_factory):
     setup = config(
         parts,
         tournament={"rounds": 1},
-        llm={"model": str(model), "prompt_template": TEMPLATE, "max_tokens": 60},
+        task={"model": str(model), "prompt_template": TEMPLATE, "max_tokens": 60},
     )
-    return run_llm(setup, "card", root / "run", IN_PROCESS[1], Console(quiet=True))
+    return run_command(setup, "card", root / "run", IN_PROCESS[1], Console(quiet=True))
 
 
 def of(finished, **fields):
-    """The outcome as if the section `llm` had said something else."""
+    """The outcome as if the section `task` had said something else."""
     setup = finished.outcome.config
-    return replace(finished.outcome, config=setup.model_copy(update={"llm": setup.lora.model_copy(update=fields)}))
+    return replace(finished.outcome, config=setup.model_copy(update={"task": setup.task.model_copy(update=fields)}))
 
 
 def front_of(card: str):
@@ -44,7 +44,7 @@ def front_of(card: str):
 def test_the_front_matter_is_yaml_whatever_the_models_folder_is_called(finished):
     card = (finished.folder / "adapter" / "run-0" / "README.md").read_text(encoding="utf-8")
     assert front_of(card) == {
-        "base_model": finished.outcome.config.lora.model,
+        "base_model": finished.outcome.config.task.model,
         "library_name": "peft",
         "tags": ["lora", "crowd-sim"],
     }
@@ -62,7 +62,7 @@ def test_without_a_template_it_is_the_base_models(finished):
 
 
 def test_card_and_adapter_name_the_packaged_model_by_its_id_on_the_hub(finished, tmp_path):
-    write_llm_run(tmp_path, of(finished, model="smollm2-135m"), "0" * 64)
+    write_run(tmp_path, of(finished, model="smollm2-135m"), "0" * 64)
     own = tmp_path / "adapter" / "run-0"
     named = json.loads((own / "adapter_config.json").read_text())["base_model_name_or_path"]
     assert named == "HuggingFaceTB/SmolLM2-135M-Instruct"
@@ -73,7 +73,8 @@ def test_merging_needs_neither_the_trainers_device_nor_phi(finished, tmp_path, c
     import torch
 
     outcome = of(finished, merged_model=True, device="cuda", phi=config_phi("/no/such/folder"))
-    write_llm_run(tmp_path, replace(outcome, facts=replace(outcome.facts, dtype="bfloat16")), "0" * 64)
+    info = replace(outcome.details.info, dtype="bfloat16")
+    write_run(tmp_path, replace(outcome, details=replace(outcome.details, info=info)), "0" * 64)
     from safetensors.torch import load_file
 
     merged = load_file(tmp_path / "merged" / "run-0" / "model.safetensors")

@@ -2,11 +2,14 @@ import re
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from crowd_sim import load_config, run
+from crowd_sim.cli.run import run as run_command
 from crowd_sim.config import RunConfig
-from crowd_sim.errors import InputError
 from crowd_sim.files import fingerprint
+from tests.bad_input.command import IN_PROCESS
+from tests.llm.small import config as small
 
 
 def test_a_run_of_points_knows_nothing_of_texts_and_honest_workers_of_no_behaviour():
@@ -22,23 +25,29 @@ def test_a_run_of_points_knows_nothing_of_texts_and_honest_workers_of_no_behavio
 def test_results_of_texts_depend_on_all_but_the_actors():
     def of(**sections):
         crowd = {"source": "example_feedback", "target": "warm", "n_workers": 8}
-        content = {"crowd": crowd, "tournament": {"rounds": 1}, "valuation": {"method": "none"}, "llm": {}}
+        content = {
+            "crowd": crowd,
+            "tournament": {"rounds": 1},
+            "valuation": {"method": "none"},
+            "task": {"kind": "imitate"},
+        }
         return fingerprint(RunConfig.parse(content | sections).determinants())
 
     first = of()
     assert of(actors={"trainers": {"number": 3}}) == first
     assert of(crowd={"source": "example_feedback", "target": "terse", "n_workers": 8}) != first
-    assert of(llm={"generation": {"temperature": 0.5}}) != first
+    assert of(task={"kind": "imitate", "generation": {"temperature": 0.5}}) != first
 
 
 def test_a_merged_model_is_no_other_result_and_older_folders_stay_known():
     crowd = {"source": "example_feedback", "target": "warm", "n_workers": 8}
     content = {"crowd": crowd, "tournament": {"rounds": 1}, "valuation": {"method": "none"}}
     plain, merged = (
-        RunConfig.parse(content | {"llm": {"merged_model": wanted}}).determinants() for wanted in (False, True)
+        RunConfig.parse(content | {"task": {"kind": "imitate", "merged_model": wanted}}).determinants()
+        for wanted in (False, True)
     )
     assert plain == merged
-    assert plain["llm"]["merged_model"] is False  # as it stands in the fingerprints of folders that are there
+    assert plain["task"]["merged_model"] is False  # as it stands in the fingerprints of folders that are there
 
 
 ROOT = Path(__file__).parents[2]
@@ -48,7 +57,7 @@ CONFIGS = sorted((ROOT / "experiments" / "configs").glob("llm_*.yaml"))
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_the_configurations_that_come_with_the_project_are_some(path):
     config = load_config(path)
-    assert config.llm is not None
+    assert config.task.kind == "imitate"
     published = set((ROOT / "experiments" / "paper" / "published_llm.csv").read_text().replace("\n", ",").split(","))
     for target in re.findall(r"crowd\.target=(\w+)", path.read_text(encoding="utf-8")):
         assert target in published  # those that the neighbourhoods are published for
@@ -58,7 +67,10 @@ def test_there_are_such_configurations():
     assert len(CONFIGS) >= 3
 
 
-def test_the_python_face_says_what_there_is_for_language_models(tmp_path):
-    with pytest.raises(InputError, match=r"^llm: .*`crowd-sim run`.* crowd_sim\.cli\.llm_run\.run_llm$"):
-        run(load_config(CONFIGS[-1]), tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+def test_the_python_face_runs_them_as_the_command_does(parts, tmp_path):
+    setup = small(parts, tournament={"rounds": 1})
+    outcome = run(setup, tmp_path / "own")
+    finished = run_command(setup, "small", tmp_path / "theirs", IN_PROCESS[1], Console(quiet=True))
+    assert outcome.history.points.tobytes() == finished.outcome.history.points.tobytes()
+    for name in ("rounds", "candidates", "workers", "outputs"):
+        assert (tmp_path / "own" / f"{name}.parquet").read_bytes() == (finished.folder / f"{name}.parquet").read_bytes()

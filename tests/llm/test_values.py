@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from crowd_sim.cli.llm_run import run_llm
+from crowd_sim.cli.run import run as run_command
 from crowd_sim.errors import InputError
-from crowd_sim.llm.values import RetrainingGame
 from crowd_sim.models.lora import LoraLearner
+from crowd_sim.tasks.imitate.game import RetrainingGame
 from tests.bad_input.command import IN_PROCESS
 from tests.llm.small import config
 
@@ -24,18 +24,18 @@ def setup(parts):
 
 def valued(parts, runs: int):
     crowd = {"n_workers": N, "selection": "first"}
-    return config(parts, runs, crowd=crowd, valuation={"method": "exact"}, llm={"drop_used": False})
+    return config(parts, runs, crowd=crowd, valuation={"method": "exact"}, tournament={"drop_used": False})
 
 
 def run(setup, out):
-    return run_llm(setup, "small", out, IN_PROCESS[1], Console(quiet=True))
+    return run_command(setup, "small", out, IN_PROCESS[1], Console(quiet=True))
 
 
 def test_exact_values_are_the_definitions(setup, tmp_path):
     outcome = run(setup, tmp_path / "run").outcome
-    from crowd_sim.llm.people import learner_spec
+    from crowd_sim.tasks.imitate.participants import learner_spec
 
-    game = RetrainingGame(learner_spec(setup), outcome.contributions, outcome.judge, setup.seed, 0)
+    game = RetrainingGame(learner_spec(setup), outcome.details.crowd, outcome.details.scorer, setup.seed, 0)
     worth = {}
     for members in itertools.chain.from_iterable(itertools.combinations(range(N), k) for k in range(N + 1)):
         coalition = np.zeros((1, N), dtype=bool)
@@ -47,16 +47,16 @@ def test_exact_values_are_the_definitions(setup, tmp_path):
         for place, worker in enumerate(order):
             before = tuple(sorted(order[:place]))
             expected[worker] += worth[tuple(sorted((*before, worker)))] - worth[before]
-    np.testing.assert_allclose(outcome.values.shapley[0], expected / factorial(N), atol=1e-12)
-    assert outcome.values.n_evaluations == 2**N
-    assert outcome.values.shapley.sum() == pytest.approx(worth[tuple(range(N))] - worth[()])
+    np.testing.assert_allclose(outcome.values[0], expected / factorial(N), atol=1e-12)
+    assert outcome.n_evaluations == {"accurate": 2**N, "kernel_shap": 0}
+    assert outcome.values.sum() == pytest.approx(worth[tuple(range(N))] - worth[()])
 
 
 def test_utilities_do_not_depend_on_their_company(setup, tmp_path):
     outcome = run(setup, tmp_path / "run").outcome
-    from crowd_sim.llm.people import learner_spec
+    from crowd_sim.tasks.imitate.participants import learner_spec
 
-    game = RetrainingGame(learner_spec(setup), outcome.contributions, outcome.judge, setup.seed, 0)
+    game = RetrainingGame(learner_spec(setup), outcome.details.crowd, outcome.details.scorer, setup.seed, 0)
     coalitions = np.array([[1, 0, 1], [0, 0, 0], [1, 1, 1]], dtype=bool)
     alone = np.concatenate([game(coalitions[i : i + 1]) for i in range(3)])
     assert game(coalitions).tobytes() == alone.tobytes()
@@ -76,8 +76,8 @@ def test_a_second_run_evaluates_nothing(setup, tmp_path, monkeypatch):
     evaluated.clear()
     second = run(setup, tmp_path / "run").outcome
     assert evaluated == []
-    assert second.values.shapley.tobytes() == first.values.shapley.tobytes()
-    assert second.values.first_order.tobytes() == first.values.first_order.tobytes()
+    assert second.values.tobytes() == first.values.tobytes()
+    assert second.details.first_order.tobytes() == first.details.first_order.tobytes()
 
 
 def test_values_of_the_runs_stand_beside_their_workers(parts, tmp_path):
@@ -85,10 +85,10 @@ def test_values_of_the_runs_stand_beside_their_workers(parts, tmp_path):
 
     finished = run(valued(parts, 2), tmp_path / "run")
     table = pd.read_parquet(finished.folder / "workers.parquet")
-    values = finished.outcome.values
-    assert table["shapley"].tolist() == values.shapley.ravel().tolist()
-    assert table["first_order"].tolist() == values.first_order.ravel().tolist()
-    assert not np.array_equal(*values.shapley)
+    outcome = finished.outcome
+    assert table["shapley"].tolist() == outcome.values.ravel().tolist()
+    assert table["first_order"].tolist() == outcome.details.first_order.ravel().tolist()
+    assert not np.array_equal(*outcome.values)
 
 
 def test_a_coalition_whose_tuning_diverges_is_named(setup, tmp_path, monkeypatch):
@@ -102,6 +102,6 @@ def test_a_coalition_whose_tuning_diverges_is_named(setup, tmp_path, monkeypatch
         return tuned
 
     monkeypatch.setattr(LoraLearner, "tune", diverging)
-    says = r"^llm.learning_rate = 0.02: must be lower: tuning on the examples of w0, w2 together diverged"
+    says = r"^task.learning_rate = 0.02: must be lower: tuning on the examples of w0, w2 together diverged"
     with pytest.raises(InputError, match=says):
         run(setup, tmp_path / "run")

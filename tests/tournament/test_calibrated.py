@@ -1,23 +1,23 @@
-import pickle
-
 import numpy as np
 import pytest
 
+from crowd_sim.arrays import pack, unpack
 from crowd_sim.config import RunConfig
 from crowd_sim.engine import simulate
-from crowd_sim.host import InProcess
-from crowd_sim.participants import load_population
+from crowd_sim.host import InProcess, LocalTrainers
 from crowd_sim.scores import SCORES
-from crowd_sim.tasks import vector
+from crowd_sim.tasks.load import load_task
+from crowd_sim.tasks.vector import VectorLearner, VectorTuner
 from crowd_sim.tournament import calibrated as mechanism
 from crowd_sim.tournament.calibrated import calibrated, is_due, size_grid
 from crowd_sim.tournament.grouping import random
 from crowd_sim.tournament.kernel_ridge import PENALTIES, fit_scores, kernel_matrix
-from crowd_sim.tournament.mixture_weights import compositions, remember, scores
-from crowd_sim.tournament.played import Played
+from crowd_sim.tournament.mixture_weights import Rounds, compositions, remember, scores
 from crowd_sim.tournament.round import Rules, play, start
+from crowd_sim.tournament.search import SEARCHES
 from crowd_sim.tournament.selection import select
 from crowd_sim.tournament.streams import RoundStreams
+from tests.tournament.rounds import a_round
 
 
 def config(score="l2", reward="calibrated", n=20, k=3, rounds=50, runs=8, **tournament):
@@ -32,7 +32,7 @@ def config(score="l2", reward="calibrated", n=20, k=3, rounds=50, runs=8, **tour
 
 
 def simulated(*configs):
-    return simulate(configs, load_population(configs[0].crowd), InProcess())
+    return simulate(configs, load_task(configs[0]), InProcess())
 
 
 def points_of(*configs):
@@ -46,7 +46,7 @@ def played(candidates, assignment, number=1, rounds=1, model=0.0):
     n_runs = len(candidates)
     draws = RoundStreams(np.zeros(n_runs, dtype=np.uint64), np.arange(n_runs, dtype=np.uint64), number)
     selection = select(np.full(n_runs, model), candidates, np.zeros(n_runs), draws)
-    return Played(number, rounds, np.full(n_runs, 0.1), assignment, np.ones(assignment.shape), selection)
+    return a_round(number, rounds, np.full(n_runs, 0.1), assignment, np.ones(assignment.shape), selection)
 
 
 # the mechanism
@@ -127,9 +127,9 @@ def test_points_change_at_the_end_and_at_its_halves(rounds, due):
     assert [number for number in range(1, rounds + 1) if is_due(number, rounds)] == due
 
 
-def test_what_is_remembered_stays_bounded_and_survives_pickling(monkeypatch):
+def test_what_is_remembered_stays_bounded_and_survives_a_checkpoint(monkeypatch):
     monkeypatch.setattr(mechanism, "WINDOW", 10)
-    memory, points = None, np.ones((1, 6))
+    memory, points = {}, np.ones((1, 6))
     sizes = []
     for number in range(1, 13):
         draws = RoundStreams(np.zeros(1, dtype=np.uint64), np.zeros(1, dtype=np.uint64), number)
@@ -137,16 +137,16 @@ def test_what_is_remembered_stays_bounded_and_survives_pickling(monkeypatch):
             np.sin([[number, 2.0 * number, 3.0 * number]]), random(points, 3, draws, 12).of_everyone(), number, 12
         )
         points, memory = calibrated(points, memory, one)
-        memory = pickle.loads(pickle.dumps(memory))
-        sizes.append(len(memory.rounds))
+        memory, _ = unpack(pack(memory))
+        sizes.append(len(Rounds.of(memory).rounds))
     assert sizes == [1, 2] + [3] * 10
     assert np.log(points).std() == pytest.approx(mechanism.SPREAD)
 
 
 def test_more_groups_than_the_window_holds_are_thinned(monkeypatch):
     monkeypatch.setattr(mechanism, "WINDOW", 5)
-    points, memory = calibrated(np.ones((1, 20)), None, played(np.arange(20.0), np.arange(20)))
-    assert len(scores(memory, 0, 5)) == 5
+    points, memory = calibrated(np.ones((1, 20)), {}, played(np.arange(20.0), np.arange(20)))
+    assert len(scores(Rounds.of(memory), 0, 5)) == 5
     assert (points > 0).all()
 
 
@@ -159,58 +159,70 @@ def test_scores_are_those_of_the_mixtures(n_rounds):
     n_runs, n, k, d = 3, 9, 4, 5
     vectors = np.random.default_rng(0).normal(size=(n_runs, n, d))
 
-    def contributions(request):
-        call = request.of_everyone()
-        members = (call.assignment[:, None] == np.arange(call.n_groups)[:, None]) * call.weights[:, None]
-        return np.concatenate([members @ vectors, members.sum(axis=2, keepdims=True)], axis=2)
+    class Crowd:
+        def group_sums(self, request):
+            call = request.of_everyone()
+            members = (call.assignment[:, None] == np.arange(call.n_groups)[:, None]) * call.weights[:, None]
+            return np.concatenate([members @ vectors, members.sum(axis=2, keepdims=True)], axis=2)
 
     def reward(points, memory, played):
         # half of the workers without points: groups without weight are common
         keys = np.random.default_rng(played.round).integers(0, 4, size=points.shape)
-        return np.maximum(keys - 1.0, 0), remember(memory, played, n_rounds)
+        known = remember(Rounds.of(memory) if memory else None, played, n_rounds)
+        return np.maximum(keys - 1.0, 0), known.arrays()
 
+    seeds, runs = np.zeros(n_runs, dtype=np.uint64), np.arange(n_runs, dtype=np.uint64)
+    step, targets = np.array([0.1, 0.5, 1.0]), np.random.default_rng(1).normal(size=(n_runs, d))
+    streams = RoundStreams(seeds, runs, 0)
+    learner = VectorLearner(Crowd(), LocalTrainers(VectorTuner()), step, SCORES["dot"], targets, streams, (0.0, 5.0))
     rules = Rules(
         rounds=20,
         n_groups=k,
         grouping=random,
-        score=SCORES["dot"],
+        search=SEARCHES["best"],
         reward=reward,
-        step=np.array([0.1, 0.5, 1.0]),
+        observers={},
+        incumbent=True,
+        drop_used=False,
+        step=step,
         mistake_probability=np.full(n_runs, 0.3),
-        seeds=np.zeros(n_runs, dtype=np.uint64),
-        runs=np.arange(n_runs, dtype=np.uint64),
-        targets=np.random.default_rng(1).normal(size=(n_runs, d)),
-        initial_range=(0.0, 5.0),
+        seeds=seeds,
+        runs=runs,
     )
-    state = start(rules, n)
+    state = start(rules, learner, n)
     initial = state.models
     empty = mistakes = 0
     for _ in range(rules.rounds):
-        state, selection = play(rules, state, contributions, vector.tune)
-        empty += (state.memory.rounds[-1].totals == 0).sum()
-        mistakes += selection.mistake.sum()
+        state, played_round = play(rules, state, learner)
+        empty += (Rounds.of(state.memory).rounds[-1].totals == 0).sum()
+        mistakes += played_round.selection.mistake.sum()
     assert empty > 5
     assert mistakes > 0
+    memory = Rounds.of(state.memory)
     for run in range(n_runs):
-        shares = compositions(state.memory, run, 1_000, 0, n)
+        shares = compositions(memory, run, 1_000, 0, n)
         assert shares.shape == (n, 1 + k * min(n_rounds, 20))
         mixtures = shares.T @ vectors[run] + np.outer(1 - shares.sum(axis=0), initial[run])
-        given = scores(state.memory, run, 1_000)
-        np.testing.assert_allclose(mixtures @ rules.targets[run], given, atol=1e-12)
-        np.testing.assert_array_equal(compositions(state.memory, run, 7, 2, 5), shares[2:5, -7:])
-        np.testing.assert_array_equal(scores(state.memory, run, 7), given[-7:])
+        given = scores(memory, run, 1_000)
+        np.testing.assert_allclose(mixtures @ targets[run], given, atol=1e-12)
+        np.testing.assert_array_equal(compositions(memory, run, 7, 2, 5), shares[2:5, -7:])
+        np.testing.assert_array_equal(scores(memory, run, 7), given[-7:])
 
 
 def test_memory_is_never_changed_in_place():
     memory = remember(None, played([1.0, 0.0], [0, 1, 0]), 1)
-    kept = pickle.dumps(memory)
+    kept = pack(memory.arrays())
     remember(memory, played([1.0, 0.0], [1, 1, 0]), 1)
-    assert pickle.dumps(memory) == kept
+    assert pack(memory.arrays()) == kept
 
 
 def test_weights_that_do_not_change_are_kept_once():
     memory = remember(remember(None, played([1.0, 0.0], [0, 1, 0]), 9), played([1.0, 0.0], [1, 1, 0]), 9)
     assert memory.rounds[0].weights is memory.rounds[1].weights
+    assert [name for name in memory.arrays() if name.startswith("weights")] == ["weights.0"]
+    again = Rounds.of(memory.arrays())
+    assert again.rounds[0].weights is again.rounds[1].weights is memory.rounds[0].weights
+    assert again.rounds[1].winner is memory.rounds[1].winner
 
 
 # kernel ridge

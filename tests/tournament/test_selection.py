@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from crowd_sim.tournament.rewards import Played, rank
+from crowd_sim.tournament.rewards import rank
 from crowd_sim.tournament.selection import select
 from crowd_sim.tournament.streams import RoundStreams
+from tests.tournament.rounds import a_round
 
 
 def draws(n_runs):
@@ -11,7 +12,7 @@ def draws(n_runs):
 
 
 def played(assignment, selection):
-    return Played(1, 10, np.full(len(assignment), 0.1), assignment, np.ones(assignment.shape), selection)
+    return a_round(1, 10, np.full(len(assignment), 0.1), assignment, np.ones(assignment.shape), selection)
 
 
 def test_the_best_candidate_becomes_the_model_and_ranks_are_paid():

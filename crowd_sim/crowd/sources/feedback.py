@@ -7,14 +7,14 @@ from importlib.resources import as_file, files
 from pathlib import Path
 
 from crowd_sim.crowd.sources.records import Record, read_lines, read_records
-from crowd_sim.crowd.texts import Contributions, Example
+from crowd_sim.crowd.texts import Example, TextCrowd
 from crowd_sim.errors import InputError
 
 KEYS = ("worker", "prompt", "response")
 EXAMPLE_TARGETS = ("warm", "terse")
 
 
-def read_feedback(path: Path, target_path: Path) -> Contributions:
+def read_feedback(path: Path, target_path: Path) -> TextCrowd:
     """Everyone's examples: workers in the order in which they first come, a worker's examples in the file's order.
 
     Args:
@@ -50,7 +50,7 @@ def read_target_texts(path: Path) -> tuple[str, ...]:
     return texts
 
 
-def example_feedback(target: str) -> Contributions:
+def example_feedback(target: str) -> TextCrowd:
     """The small crowd that comes with the project: eight workers, four of each style, eight examples each.
 
     Workers warm-1 to warm-4 answer warmly and at length enough to encourage; terse-1 to terse-4 tersely and
@@ -68,9 +68,9 @@ def example_feedback(target: str) -> Contributions:
         return read_feedback(folder / "feedback.jsonl", folder / f"target_{target}.txt")
 
 
-def _grouped(records: Sequence[Record], target_texts: tuple[str, ...]) -> Contributions:
+def _grouped(records: Sequence[Record], target_texts: tuple[str, ...]) -> TextCrowd:
     of_worker: dict[str, list[Example]] = {}
     for record in records:
         example = Example(record.text("prompt"), record.text("response"))
         of_worker.setdefault(record.name("worker"), []).append(example)
-    return Contributions(tuple(of_worker), tuple(map(tuple, of_worker.values())), target_texts)
+    return TextCrowd(tuple(of_worker), tuple(map(tuple, of_worker.values())), target_texts)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from crowd_sim.crowd.sources.by_name import DATA_VARIABLE
 from crowd_sim.crowd.sources.neighbourhoods import read_neighbourhoods
-from crowd_sim.crowd.texts import Contributions, Example
+from crowd_sim.crowd.texts import Example, TextCrowd
 from crowd_sim.errors import InputError
 
 FILE_NAME = "neighbourhoods.parquet"
@@ -19,10 +19,10 @@ PROMPT = "write a reddit comment."
 """The paper's prompt."""
 
 
-def read_neighbours(path: Path | None, emotion: str, n_workers: int, prompt: str = PROMPT) -> Contributions:
+def read_neighbours(path: Path | None, emotion: str, n_workers: int, prompt: str = PROMPT) -> TextCrowd:
     """The neighbours of one emotion's target comment, dealt one by one in the order of their rank.
 
-    Worker w has the ranks w + 1, w + 1 + n, w + 1 + 2n, …, so that `Contributions.in_turn` gives them back nearest first.
+    Worker w has the ranks w + 1, w + 1 + n, w + 1 + 2n, …, so that `TextCrowd.in_turn` gives them back nearest first.
     The target comment itself (rank 0) is not dealt. The target texts are all the neighbours.
 
     Args:
@@ -46,7 +46,7 @@ def read_neighbours(path: Path | None, emotion: str, n_workers: int, prompt: str
     if not prompt.strip():
         raise InputError("crowd.prompt", prompt, "a text that is not blank")
     dealt = tuple(tuple(Example(prompt, text) for text in neighbours[w::n_workers]) for w in range(n_workers))
-    return Contributions(tuple(map(str, range(n_workers))), dealt, neighbours)
+    return TextCrowd(tuple(map(str, range(n_workers))), dealt, neighbours)
 
 
 def find_neighbourhoods(path: Path | None) -> Path:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from crowd_sim.crowd.population import Population
-from crowd_sim.engine import Outcome
-from crowd_sim.metrics import mean_and_error, summarise
+from crowd_sim.metrics import METRICS, mean_and_error, summarise
+from crowd_sim.outcome import Outcome
 
 if TYPE_CHECKING:  # importing it costs half a second, and a run's tables are its last work
     import pandas as pd
@@ -38,16 +39,17 @@ def rounds_table(outcome: Outcome) -> pd.DataFrame:
     )
 
 
-def workers_table(outcome: Outcome, population: Population, runs: slice = slice(None)) -> pd.DataFrame:
+def workers_table(outcome: Outcome, runs: slice = slice(None)) -> pd.DataFrame:
     """One row per run and worker: who, points, accurate Shapley value with standard error, the paper's Kernel SHAP."""
     import pandas as pd
 
     workers = outcome.workers[runs]
     columns = {
         "run": np.repeat(np.arange(outcome.config.runs)[runs], workers.shape[1]),
-        "worker": np.asarray(population.ids)[workers.ravel()],
+        "worker": np.asarray(outcome.ids)[workers.ravel()],
         "row": workers.ravel(),
         "points": outcome.history.points[runs].ravel(),
+        **{f"points_{name}": points[runs].ravel() for name, points in outcome.history.observed.items()},
     }
     for name, values in (
         ("shapley", outcome.values),
@@ -83,13 +85,32 @@ def summary(outcome: Outcome, fingerprint: str) -> dict[str, Any]:
     }
 
 
-def point_metrics(outcome: Outcome) -> dict[str, float]:
-    """What a sweep's table says of a point: mean and standard error of every metric over its runs.
+TABLES = {"rounds": rounds_table, "workers": workers_table, "runs": runs_table}
+"""Of a vector run's folder, by name."""
+
+
+def run_metrics(outcome: Outcome) -> dict[str, NDArray[np.float64]]:
+    """What a sweep keeps of every run: float64[B] by name."""
+    return {"initial_distance": outcome.history.distances[0], **outcome.metrics}
+
+
+def point_metrics(runs: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
+    """What a sweep's table says of a point: mean and standard error of every metric of `run_metrics` but the start's.
 
     `converged` is the share of runs that came within the convergence distance; `rounds_to_converge` speaks of these only.
     """
     row: dict[str, float] = {}
-    for name, sample in outcome.metrics.items():
-        row[f"{name}_mean"], row[f"{name}_se"], _ = mean_and_error(sample)
-    row["converged"] = float(np.mean(~np.isnan(outcome.metrics["rounds_to_converge"])))
+    for name, sample in runs.items():
+        if name != "initial_distance":
+            row[f"{name}_mean"], row[f"{name}_se"], _ = mean_and_error(sample)
+    row["converged"] = float(np.mean(~np.isnan(runs["rounds_to_converge"])))
     return row
+
+
+_FIRST = ("initial_distance", *(f"{name}{part}" for name in METRICS for part in ("", "_mean", "_se")), "converged")
+
+
+def metrics_in_order(names: Iterable[str]) -> list[str]:
+    """Distinct metrics in a sweep's order, which does not depend on which point had which: those of all points first."""
+    there = set(names)
+    return [*(name for name in _FIRST if name in there), *sorted(there.difference(_FIRST))]

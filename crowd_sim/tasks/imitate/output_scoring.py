@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowd_sim.config import RunConfig
-from crowd_sim.crowd.texts import Contributions
+from crowd_sim.crowd.texts import TextCrowd
 from crowd_sim.registry import strategy
 from crowd_sim.scores import Score, l2
 
 
 @dataclass(frozen=True, eq=False)
-class Judge:
+class OutputScorer:
     """What outputs are held against.
 
     Attributes:
@@ -39,10 +39,10 @@ class Judge:
         return -l2(vectors, self.target)
 
 
-def make_judge(config: RunConfig, contributions: Contributions, target_vectors: NDArray[np.float64]) -> Judge:
-    """The judge of a configuration's runs; target_vectors float64[t, d] are the Φ of the target's texts."""
-    selection, report = prompts_of(config, contributions)
-    return Judge(
+def make_scorer(config: RunConfig, crowd: TextCrowd, target_vectors: NDArray[np.float64]) -> OutputScorer:
+    """The scorer of a configuration's runs; target_vectors float64[t, d] are the Φ of the target's texts."""
+    selection, report = prompts_of(config, crowd)
+    return OutputScorer(
         score=strategy("score", config.tournament.score),
         target=target_vectors.mean(axis=0),
         selection_prompts=selection,
@@ -50,10 +50,10 @@ def make_judge(config: RunConfig, contributions: Contributions, target_vectors: 
     )
 
 
-def prompts_of(config: RunConfig, contributions: Contributions) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def prompts_of(config: RunConfig, crowd: TextCrowd) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The prompts of the selection's and of the report's outputs, one per output."""
-    generation = config.lora.generation
-    own = tuple(dict.fromkeys(example.prompt for worker in contributions.examples for example in worker))
+    generation = config.task.generation
+    own = tuple(dict.fromkeys(example.prompt for worker in crowd.examples for example in worker))
     return (
         _in_turn(generation.selection_prompts or own, generation.selection_outputs),
         _in_turn(generation.report_prompts or own, generation.report_outputs),

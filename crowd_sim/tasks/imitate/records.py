@@ -1,9 +1,13 @@
-"""What an LLM run leaves behind, in numbers and texts that JSON can hold: a run stopped anywhere goes on from its records."""
+"""What a text run leaves behind, in numbers and texts that JSON can hold: a run stopped anywhere goes on from its records."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isfinite, nan
+from math import isfinite, isnan, nan
+from typing import Any
+
+from crowd_sim.tournament.state import Round
 
 
 @dataclass(frozen=True)
@@ -30,10 +34,11 @@ class Report:
     tokens_trained: int
     tokens_generated: int
     seconds: float
+    kind: str = "report"
 
 
 @dataclass(frozen=True)
-class Round:
+class CandidateRound:
     """One round of one run.
 
     Attributes:
@@ -68,6 +73,7 @@ class Round:
     winner: int
     tokens_generated: int
     seconds: float
+    kind: str = "round"
 
     @property
     def best_score(self) -> float:
@@ -78,3 +84,45 @@ class Round:
     def n_diverged(self) -> int:
         """Candidates whose tuning diverged."""
         return len(self.candidate_scores) - sum(map(isfinite, self.candidate_scores))
+
+
+def rounds_of(played: Round, seconds: float) -> list[CandidateRound]:
+    """The round of every run, each of which took so many seconds."""
+    scores, selection = played.scores, played.selection
+    return [
+        CandidateRound(
+            run=run,
+            round=played.round,
+            assignment=tuple(played.assignment[run].tolist()),
+            model_score=float(scores.incumbents[run]),
+            model_score_se=float(scores.incumbents_se[run]),
+            candidate_scores=tuple(scores.candidates[run].tolist()),
+            candidate_scores_se=tuple(scores.candidates_se[run].tolist()),
+            candidate_tokens=tuple(played.trained[run].tolist()),
+            merged_score=None if isnan(merged) else merged,
+            merge_weights=None if isnan(merged) else tuple(played.merge_weights[run].tolist()),
+            ranks=tuple(selection.ranks[run].tolist()),
+            accepted=winner >= 0,
+            mistake=bool(selection.mistake[run]),
+            winner=winner,
+            tokens_generated=int(scores.generated[run]),
+            seconds=seconds,
+        )
+        for run, (winner, merged) in enumerate(
+            zip(selection.winner.tolist(), played.merged_scores.tolist(), strict=True)
+        )
+    ]
+
+
+def round_of(note: Mapping[str, Any]) -> CandidateRound:
+    """A round from its note."""
+    return CandidateRound(**{name: _tuples(value) for name, value in note.items()})
+
+
+def report_of(note: Mapping[str, Any]) -> Report:
+    """A report from its note."""
+    return Report(**{name: _tuples(value) for name, value in note.items()})
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

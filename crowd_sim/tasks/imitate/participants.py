@@ -7,7 +7,7 @@ from pathlib import Path
 from crowd_sim.config import RunConfig
 from crowd_sim.crowd.sources.feedback import example_feedback, read_feedback
 from crowd_sim.crowd.sources.goemotions import read_neighbours
-from crowd_sim.crowd.texts import Contributions
+from crowd_sim.crowd.texts import TextCrowd
 from crowd_sim.errors import InputError
 from crowd_sim.models.adapters import LoraSpec
 from crowd_sim.models.generation import Sampling
@@ -15,8 +15,8 @@ from crowd_sim.models.lora import LearnerSpec
 from crowd_sim.models.tuning import Training
 
 
-def load_contributions(config: RunConfig) -> Contributions:
-    """The contributions of the workers that take part.
+def load_texts(config: RunConfig) -> TextCrowd:
+    """The texts of the workers that take part.
 
     Raises:
         InputError: the source cannot be read, has too few workers, or too few examples for a baseline.
@@ -24,41 +24,41 @@ def load_contributions(config: RunConfig) -> Contributions:
     crowd = config.crowd
     target, path = str(crowd.target), Path(crowd.path) if crowd.path else None
     if crowd.source == "goemotions":
-        contributions = read_neighbours(path, target, crowd.n_workers)
+        texts = read_neighbours(path, target, crowd.n_workers)
     elif crowd.source == "feedback":
         if path is None:
             raise InputError("crowd.path", None, "must be given: a JSONL or Parquet file of worker, prompt, response")
-        contributions = read_feedback(path, Path(target))
+        texts = read_feedback(path, Path(target))
     else:
-        contributions = example_feedback(target)
-    there = contributions.n_workers
+        texts = example_feedback(target)
+    there = texts.n_workers
     if crowd.n_workers > there:
         raise InputError("crowd.n_workers", crowd.n_workers, f"must be at most {there}, the workers of the source")
     if crowd.n_workers < there and crowd.selection != "first":
         allowed = f"must be {there}, all workers of the source, or fewer with crowd.selection=first"
         raise InputError("crowd.n_workers", crowd.n_workers, allowed)
-    contributions = contributions.of(range(crowd.n_workers))
-    n_examples = len(contributions.in_turn())
-    for size in config.lora.single_sizes:
+    texts = texts.of(range(crowd.n_workers))
+    n_examples = len(texts.in_turn())
+    for size in config.task.single_sizes:
         if size > n_examples:
-            raise InputError("llm.single_sizes", size, f"must be at most {n_examples}, all examples of the crowd")
-    return contributions
+            raise InputError("task.single_sizes", size, f"must be at most {n_examples}, all examples of the crowd")
+    return texts
 
 
 def learner_spec(config: RunConfig) -> LearnerSpec:
     """What a configuration's learner is made from."""
-    llm = config.lora
+    task = config.task
     return LearnerSpec(
-        model=llm.model,
-        device=llm.device,
-        dtype=llm.dtype,
-        threads=llm.threads,
-        prompt_template=llm.prompt_template,
-        lora=LoraSpec(llm.rank, llm.alpha, llm.target_modules),
-        training=Training(llm.epochs, llm.batch_size, llm.learning_rate, llm.max_grad_norm),
-        sampling=Sampling(llm.generation.max_new_tokens, llm.generation.temperature),
-        max_tokens=llm.max_tokens,
-        cut=llm.long_texts == "cut",
-        phi_kind=llm.phi.kind,
-        phi_model=llm.phi.model,
+        model=task.model,
+        device=task.device,
+        dtype=task.dtype,
+        threads=task.threads,
+        prompt_template=task.prompt_template,
+        lora=LoraSpec(task.rank, task.alpha, task.target_modules),
+        training=Training(task.epochs, task.batch_size, task.learning_rate, task.max_grad_norm),
+        sampling=Sampling(task.generation.max_new_tokens, task.generation.temperature),
+        max_tokens=task.max_tokens,
+        cut=task.long_texts == "cut",
+        phi_kind=task.phi.kind,
+        phi_model=task.phi.model,
     )

@@ -6,17 +6,18 @@ import re
 
 import yaml
 
-from crowd_sim.llm.experiment import LlmOutcome
 from crowd_sim.models.language_model import public_name
+from crowd_sim.outcome import Outcome
 
 
-def model_card(outcome: LlmOutcome, run: int, fingerprint: str) -> str:
+def model_card(outcome: Outcome, run: int, fingerprint: str) -> str:
     """Markdown with the front matter that the Hugging Face hub reads."""
-    config, contributions = outcome.config, outcome.contributions
-    llm, tournament = config.lora, config.tournament
-    n_examples = sum(len(own) for own in contributions.examples)
-    reports = [report for report in outcome.reports if report.run == run]
-    front = {"base_model": public_name(llm.model), "library_name": "peft", "tags": ["lora", "crowd-sim"]}
+    config, details = outcome.config, outcome.details
+    crowd = details.crowd
+    task, tournament = config.task, config.tournament
+    n_examples = sum(len(own) for own in crowd.examples)
+    reports = [report for report in details.reports if report.run == run]
+    front = {"base_model": public_name(task.model), "library_name": "peft", "tags": ["lora", "crowd-sim"]}
     lines = [
         "---",
         yaml.safe_dump(front, sort_keys=False, allow_unicode=True).rstrip("\n"),
@@ -24,17 +25,17 @@ def model_card(outcome: LlmOutcome, run: int, fingerprint: str) -> str:
         "",
         "# A LoRA adapter tuned by a simulated crowd",
         "",
-        f"Made by crowd-sim (the method of Crowd-SFT, arXiv 2506.04063): {contributions.n_workers} workers with {n_examples} "
+        f"Made by crowd-sim (the method of Crowd-SFT, arXiv 2506.04063): {crowd.n_workers} workers with {n_examples} "
         f"examples (`{config.crowd.source}`, target `{config.crowd.target}`) in {tournament.n_groups} groups, "
-        f"{tournament.rounds} rounds, selection `{llm.selection}`. Seed {config.seed}, run {run}, configuration "
+        f"{tournament.rounds} rounds, search `{tournament.search}`. Seed {config.seed}, run {run}, configuration "
         f"`{fingerprint[:12]}`.",
         "",
-        f"LoRA of rank {llm.rank}, alpha {llm.alpha:g}; {llm.epochs} epochs, {llm.batch_size} examples per step, AdamW at "
-        f"{llm.learning_rate:g}; {outcome.facts.dtype} on {outcome.facts.device}.",
+        f"LoRA of rank {task.rank}, alpha {task.alpha:g}; {task.epochs} epochs, {task.batch_size} examples per step, AdamW at "
+        f"{task.learning_rate:g}; {details.info.dtype} on {details.info.device}.",
         "",
-        *_template(llm.prompt_template),
+        *_template(task.prompt_template),
         "",
-        f"Distance of {len(reports[0].texts)} fresh outputs to the target under Φ = {outcome.facts.phi}:",
+        f"Distance of {len(reports[0].texts)} fresh outputs to the target under Φ = {details.info.phi}:",
         "",
         "| model | mean distance | trained tokens |",
         "| --- | --- | --- |",
@@ -43,7 +44,7 @@ def model_card(outcome: LlmOutcome, run: int, fingerprint: str) -> str:
     lines += ["", "| round | winner | score before | best score |", "| --- | --- | --- | --- |"]
     lines += [
         f"| {r.round} | {_winner(r.winner, tournament.n_groups)} | {r.model_score:.4f} | {r.best_score:.4f} |"
-        for r in outcome.rounds
+        for r in details.rounds
         if r.run == run
     ]
     return "\n".join([*lines, ""])

@@ -1,4 +1,4 @@
-"""LLM outcomes as tables. Only `models` holds times; equal runs have the other tables equal byte for byte."""
+"""Text outcomes as tables. Only `models` holds times; equal runs have the other tables equal byte for byte."""
 
 from __future__ import annotations
 
@@ -8,19 +8,23 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from crowd_sim.llm.experiment import EQUAL_TOKENS, LlmOutcome
-from crowd_sim.llm.judging import mean_and_se
-from crowd_sim.llm.records import Report
-from crowd_sim.metrics import mean_and_error
+from crowd_sim import tables
+from crowd_sim.metrics import METRICS, mean_and_error, pearson, spearman
 from crowd_sim.models.diversity import copied, distinct
+from crowd_sim.outcome import Outcome
+from crowd_sim.tables import runs_table
+from crowd_sim.tasks.imitate.learner import EQUAL_TOKENS
+from crowd_sim.tasks.imitate.output_scoring import mean_and_se
+from crowd_sim.tasks.imitate.records import Report
 
 
-def rounds_table(outcome: LlmOutcome) -> pd.DataFrame:
+def rounds_table(outcome: Outcome) -> pd.DataFrame:
     """One row per run and round: scores in selection, and the model after it on fresh outputs."""
-    after = {(report.run, report.name): report for report in outcome.reports}
+    after = {(report.run, report.name): report for report in outcome.details.reports}
     rows = []
-    for record in outcome.rounds:
+    for record in outcome.details.rounds:
         report = after[record.run, f"round_{record.round}"]
         distance, error = mean_and_se(np.array(report.distances))
         rows.append(
@@ -44,7 +48,7 @@ def rounds_table(outcome: LlmOutcome) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def candidates_table(outcome: LlmOutcome) -> pd.DataFrame:
+def candidates_table(outcome: Outcome) -> pd.DataFrame:
     """One row per run, round and candidate."""
     rows = [
         {
@@ -58,38 +62,39 @@ def candidates_table(outcome: LlmOutcome) -> pd.DataFrame:
             "workers": record.assignment.count(k),
             "tokens_trained": record.candidate_tokens[k],
         }
-        for record in outcome.rounds
+        for record in outcome.details.rounds
         for k in range(len(record.ranks))
     ]
     return pd.DataFrame(rows)
 
 
-def workers_table(outcome: LlmOutcome) -> pd.DataFrame:
+def workers_table(outcome: Outcome) -> pd.DataFrame:
     """One row per run and worker: points and, where they were valued, what retraining says they are worth."""
-    contributions, n_runs = outcome.contributions, len(outcome.points)
+    crowd, n_runs = outcome.details.crowd, len(outcome.history.points)
     columns: dict[str, Any] = {
-        "run": np.repeat(np.arange(n_runs), contributions.n_workers),
-        "worker": np.tile(np.array(contributions.ids), n_runs),
-        "examples": np.tile([len(examples) for examples in contributions.examples], n_runs),
-        "points": outcome.points.ravel(),
+        "run": np.repeat(np.arange(n_runs), crowd.n_workers),
+        "worker": np.tile(np.array(crowd.ids), n_runs),
+        "examples": np.tile([len(examples) for examples in crowd.examples], n_runs),
+        "points": outcome.history.points.ravel(),
     }
-    if outcome.values is not None:
-        columns["shapley"] = outcome.values.shapley.ravel()
-        columns["shapley_stderr"] = outcome.values.stderr.ravel()
-        columns["first_order"] = outcome.values.first_order.ravel()
+    columns |= {f"points_{name}": points.ravel() for name, points in outcome.history.observed.items()}
+    if outcome.values is not None and outcome.stderr is not None:
+        columns["shapley"] = outcome.values.ravel()
+        columns["shapley_stderr"] = outcome.stderr.ravel()
+        columns["first_order"] = outcome.details.first_order.ravel()
     return pd.DataFrame(columns)
 
 
-def models_table(outcome: LlmOutcome) -> pd.DataFrame:
+def models_table(outcome: Outcome) -> pd.DataFrame:
     """One row per run and model: how far its fresh outputs are from the target, and what it took to make it.
 
     ``distinct`` and ``copied`` are shares of the outputs: different ones, and those that are an example of the crowd's.
     """
-    examples = {example.response for own in outcome.contributions.examples for example in own}
-    return pd.DataFrame([_model_row(report, examples) for report in outcome.reports])
+    examples = {example.response for own in outcome.details.crowd.examples for example in own}
+    return pd.DataFrame([_model_row(report, examples) for report in outcome.details.reports])
 
 
-def outputs_table(outcome: LlmOutcome) -> pd.DataFrame:
+def outputs_table(outcome: Outcome) -> pd.DataFrame:
     """One row per fresh output of every model."""
     return pd.DataFrame(
         [
@@ -102,16 +107,16 @@ def outputs_table(outcome: LlmOutcome) -> pd.DataFrame:
                 "distance": report.distances[i],
                 "score": report.scores[i],
             }
-            for report in outcome.reports
+            for report in outcome.details.reports
             for i in range(len(report.texts))
         ]
     )
 
 
-def summary(outcome: LlmOutcome, fingerprint: str) -> dict[str, Any]:
+def summary(outcome: Outcome, fingerprint: str) -> dict[str, Any]:
     """What summary.json holds.
 
-    Facts of the learner, how many candidates diverged, mean distance by model, and how much nearer the tournament came.
+    LearnerInfo of the learner, how many candidates diverged, mean distance by model, and how much nearer the tournament came.
     """
     distances = _distances(outcome)
     final = distances[f"round_{outcome.config.tournament.rounds}"]
@@ -119,23 +124,54 @@ def summary(outcome: LlmOutcome, fingerprint: str) -> dict[str, Any]:
     content: dict[str, Any] = {
         "fingerprint": fingerprint,
         "runs": outcome.config.runs,
-        "learner": asdict(outcome.facts),
-        "diverged": sum(record.n_diverged for record in outcome.rounds),
+        "learner": asdict(outcome.details.info),
+        "diverged": sum(record.n_diverged for record in outcome.details.rounds),
         "distance": {name: _mean(values) for name, values in distances.items()},
         "reduction_pct": {name: _mean(100 * (1 - final / distances[name])) for name in others},
     }
     if outcome.values is not None:
         content["valuation"] = {
-            "method": outcome.values.method,
-            "n_evaluations": outcome.values.n_evaluations,
-            **{name: _mean(values) for name, values in outcome.values.correlations.items()},
+            "method": outcome.methods[0],
+            "n_evaluations": outcome.n_evaluations["accurate"],
+            **{name: _mean(values) for name, values in _correlations(outcome).items()},
         }
     return content
 
 
-def model_names(outcome: LlmOutcome) -> list[str]:
+def run_metrics(outcome: Outcome) -> dict[str, NDArray[np.float64]]:
+    """What a sweep keeps of every run beside what it keeps of all tasks' runs: float64[B] by name.
+
+    Of every model ``distance_<model>``, ``distinct_<model>`` and ``copied_<model>``, see `models_table`; correlations of
+    first-order values with the accurate ones, where there are some.
+    """
+    models = models_table(outcome)
+    found = tables.run_metrics(outcome)
+    for name in model_names(outcome):
+        own = models[models["model"] == name].sort_values("run")
+        found |= {f"{column}_{name}": own[column].to_numpy(float) for column in ("distance", "distinct", "copied")}
+    if outcome.values is not None:
+        correlations = _correlations(outcome)
+        found |= {name: correlations[name] for name in ("pearson_first_order", "spearman_first_order")}
+    return found
+
+
+def _correlations(outcome: Outcome) -> dict[str, NDArray[np.float64]]:
+    """float64[B] by name: points and first-order values against the Shapley values."""
+    first, values, metrics = outcome.details.first_order, outcome.values, outcome.metrics
+    assert values is not None  # noqa: S101 - asked for where they were valued
+    watched = {name: metrics[name] for name in metrics if name not in METRICS}
+    return {
+        "pearson_points": metrics["pearson_accurate"],
+        "spearman_points": metrics["spearman_accurate"],
+        "pearson_first_order": pearson(first, values),
+        "spearman_first_order": spearman(first, values),
+        **watched,
+    }
+
+
+def model_names(outcome: Outcome) -> list[str]:
     """An outcome's models, `in_order`."""
-    return in_order(report.name for report in outcome.reports)
+    return in_order(report.name for report in outcome.details.reports)
 
 
 def in_order(names: Iterable[str]) -> list[str]:
@@ -143,10 +179,10 @@ def in_order(names: Iterable[str]) -> list[str]:
     return sorted(dict.fromkeys(names), key=lambda name: (name.startswith("round_"), name == EQUAL_TOKENS))
 
 
-def _distances(outcome: LlmOutcome) -> dict[str, np.ndarray[Any, Any]]:
+def _distances(outcome: Outcome) -> dict[str, np.ndarray[Any, Any]]:
     """Mean distance of every run by model: float64[B]."""
     return {
-        name: np.array([np.mean(report.distances) for report in outcome.reports if report.name == name])
+        name: np.array([np.mean(report.distances) for report in outcome.details.reports if report.name == name])
         for name in model_names(outcome)
     }
 
@@ -172,3 +208,14 @@ def _model_row(report: Report, examples: Set[str]) -> dict[str, Any]:
 def _mean(values: np.ndarray[Any, Any]) -> dict[str, float | None]:
     mean, error, known = mean_and_error(values)
     return {"mean": mean if known else None, "se": error if known > 1 else None}
+
+
+TABLES = {
+    "rounds": rounds_table,
+    "candidates": candidates_table,
+    "workers": workers_table,
+    "models": models_table,
+    "outputs": outputs_table,
+    "runs": runs_table,
+}
+"""Of a text run's folder, by name."""

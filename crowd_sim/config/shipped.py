@@ -1,0 +1,45 @@
+"""Configurations that ship with the package and are found by name, wherever one works."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+from crowd_sim.errors import InputError
+
+
+def shipped() -> dict[str, Path]:
+    """The files by their names, in alphabetical order."""
+    folder = Path(str(files("crowd_sim") / "configs"))
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def shipped_file(name: str) -> Path:
+    """The file of the shipped configuration of this name.
+
+    Raises:
+        InputError: none has that name.
+    """
+    known = shipped()
+    if name not in known:
+        raise InputError("configuration", name, f"must be a shipped configuration: {', '.join(known)}")
+    return known[name]
+
+
+def located(given: str | Path) -> Path:
+    """The file that is meant: one that exists, else the shipped configuration of that name.
+
+    Raises:
+        InputError: a bare name that is neither.
+    """
+    path, known = Path(given), shipped()
+    try:
+        is_file, is_there = path.is_file(), path.exists()
+    except OSError:  # a name that is too long, for example: whoever reads the file says so
+        return path
+    if not is_file and str(given) in known:
+        return known[str(given)]
+    if not is_there and path.parent == Path():
+        allowed = f"is no file; must be a YAML file or a shipped configuration: {', '.join(known)}"
+        raise InputError("configuration", str(given), allowed)
+    return path

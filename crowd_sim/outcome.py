@@ -1,0 +1,45 @@
+"""What comes out of a configuration's runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crowd_sim.config import RunConfig
+from crowd_sim.tournament.log import History
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A configuration's runs, simulated and valued.
+
+    Attributes:
+        config: the configuration.
+        history: of its B = config.runs runs.
+        workers: int64[B, n], rows of the crowd; targets: int64[B], −1 where the target is no worker.
+        values, stderr: float64[B, n], the accurate Shapley values and their standard errors; None with method `none`.
+        kernel_shap: float64[B, n], the paper's estimate; None where its budget is 0 or the method `none`.
+        methods: the estimator that made each run's `values`.
+        n_evaluations: utility evaluations spent on `values` and on `kernel_shap`, all runs together.
+        metrics: float64[B] by name (`METRICS`, and two for each mechanism that watched); NaN where there is nothing to
+            measure.
+        ids: names of the workers, by row.
+        details: what the task has to say beyond this.
+    """
+
+    config: RunConfig
+    history: History
+    workers: NDArray[np.int64]
+    targets: NDArray[np.int64]
+    values: NDArray[np.float64] | None
+    stderr: NDArray[np.float64] | None
+    kernel_shap: NDArray[np.float64] | None
+    methods: tuple[str, ...]
+    n_evaluations: dict[str, int]
+    metrics: dict[str, NDArray[np.float64]]
+    ids: Sequence[str]
+    details: Any = None

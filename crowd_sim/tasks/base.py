@@ -1,0 +1,77 @@
+"""What a task brings: the crowd's data, a learner, and the game that says what its workers were worth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crowd_sim.config import RunConfig
+from crowd_sim.host import Host
+from crowd_sim.scores import Score
+from crowd_sim.tournament.learner import Learner
+from crowd_sim.tournament.log import History
+from crowd_sim.valuation import Game
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Configurations that play by the same rules, as one batch of B runs.
+
+    Attributes:
+        configs: they share crowd and shapes; what each run has of its own stands below.
+        seeds, runs: uint64[B], the keys of the runs' random streams.
+        step: float64[B].
+        score: of all runs.
+    """
+
+    configs: Sequence[RunConfig]
+    seeds: NDArray[np.uint64]
+    runs: NDArray[np.uint64]
+    step: NDArray[np.float64]
+    score: Score
+
+
+class OpenTask(Protocol):
+    """A task whose services are there, for as long as a simulation lasts."""
+
+    @property
+    def weights(self) -> str:
+        """A digest of what would change results without changing the configuration: models' files; empty without any."""
+
+    def learner(self, batch: Batch) -> AbstractContextManager[Learner]:
+        """The learner of a batch of runs."""
+
+    def players(self, config: RunConfig) -> Any:
+        """Who takes part in all runs of a configuration, for `game` and `rows`; looked up once."""
+
+    def game(self, players: Any, run: int, config: RunConfig) -> Game:
+        """The game of one run."""
+
+    def rows(self, players: Any, config: RunConfig) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Rows of the workers, int64[B, n], and of the targets, int64[B] (−1 where the target is no worker)."""
+
+    def details(self, config: RunConfig, history: History) -> Any:
+        """What the task has to say of an outcome beyond what all tasks have."""
+
+
+class Task(Protocol):
+    """What is learned, and from whom."""
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """Names of the workers, by row."""
+
+    def identity(self) -> Iterator[bytes]:
+        """What tells this crowd from every other one, for the fingerprint."""
+
+    def open(self, configs: Sequence[RunConfig], host: Host) -> AbstractContextManager[OpenTask]:
+        """Start what all runs need.
+
+        Raises:
+            InputError: what these configurations ask for cannot be done with the crowd's data.
+        """

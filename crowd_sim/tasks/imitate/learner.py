@@ -1,0 +1,237 @@
+"""The learner of the task `imitate`: LoRA candidates, judged by their outputs. Source: Crowd-SFT (arXiv 2506.04063).
+
+What a round reports is measured on outputs that selection has not seen. Baselines are tuned beside the rounds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crowd_sim.config import RunConfig
+from crowd_sim.crowd.texts import Example, TextCrowd
+from crowd_sim.models.adapters import Adapter
+from crowd_sim.models.lora import OutputJob, Outputs, TuneJob
+from crowd_sim.models.merging import merge
+from crowd_sim.models.tuning import Key
+from crowd_sim.random import Purpose
+from crowd_sim.tasks.imitate.output_scoring import OutputScorer, mean_and_se
+from crowd_sim.tasks.imitate.records import CandidateRound, Report, report_of, round_of, rounds_of
+from crowd_sim.tasks.imitate.trainers import TextTrainers
+from crowd_sim.tournament.learner import Candidates, Note, Part
+from crowd_sim.tournament.request import RoundRequest
+from crowd_sim.tournament.state import Round, Scores, State
+
+EQUAL_TOKENS = "single_equal_tokens"
+
+
+@dataclass(frozen=True, eq=False)
+class ImitateLearner:
+    """See `crowd_sim.tournament.learner.Learner`. Models are B adapters.
+
+    Attributes:
+        config: of all B runs.
+        crowd: who takes part.
+        scorer: what outputs are held against.
+        trainers: who tunes, and draws outputs.
+    """
+
+    config: RunConfig
+    crowd: TextCrowd
+    scorer: OutputScorer
+    trainers: TextTrainers
+
+    @cached_property
+    def _start(self) -> tuple[Adapter, ...]:
+        return tuple(self.trainers.initial(self.config.seed, run) for run in range(self.config.runs))
+
+    def initial(self) -> tuple[Adapter, ...]:
+        """Adapters that change nothing yet."""
+        return self._start
+
+    def weights(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """A worker weighs as much as it has examples."""
+        counts = np.array([float(len(examples)) for examples in self.crowd.examples])
+        return np.broadcast_to(counts, points.shape)
+
+    def tune(self, asked: RoundRequest, part: Part | None = None, before: Candidates | None = None) -> Candidates:
+        """Tune on the examples of each group; optimisers start anew with each part, in another order of the examples."""
+        epochs, n_groups = self.config.task.epochs, asked.n_groups
+        trained = np.zeros((self.config.runs, n_groups), dtype=np.int64) if before is None else before.trained.copy()
+        models: list[list[Adapter]] = []
+        for run, groups in enumerate(self._groups(asked)):
+            starts = [asked.models[run]] * n_groups if before is None else list(before.models[run])
+            going: list[int] = list(range(n_groups))
+            tokens, number = None, 0
+            if part is not None:
+                going = np.flatnonzero(part.alive[run]).tolist()
+                number = part.number << 16
+                share = epochs * sum(self.trainers.count(groups)) // part.of
+                tokens = share // max(len(going), 1)
+            jobs = [TuneJob(starts[k], groups[k], self._key(run, asked.round, k + number), tokens) for k in going]
+            for k, tuned in zip(going, self.trainers.tune(jobs) if jobs else (), strict=True):
+                starts[k] = tuned.adapter
+                trained[run, k] += tuned.n_tokens
+            models.append(starts)
+        return Candidates(models, trained)
+
+    def score(
+        self,
+        asked: RoundRequest,
+        candidates: Candidates | None,
+        numbers: Sequence[int] = (),
+        alive: NDArray[np.bool_] | None = None,
+        *,
+        incumbents: bool = True,
+    ) -> Scores:
+        """Mean scores of outputs, of incumbents and candidates together."""
+        n_runs = self.config.runs
+        found = np.full((n_runs, len(numbers) + 1), np.nan)
+        errors, generated = found.copy(), np.zeros(n_runs, dtype=np.int64)
+        for run in range(n_runs):
+            going = [k for k in range(len(numbers)) if alive is None or alive[run, k]]
+            own = [candidates.models[run][k] for k in going] if candidates is not None else []
+            keys = [numbers[k] for k in going]
+            if incumbents:
+                own, keys, going = [*own, asked.models[run]], [*keys, asked.n_groups], [*going, len(numbers)]
+            outputs = self._outputs(own, [self._key(run, asked.round, number) for number in keys])
+            for k, output in zip(going, outputs, strict=True):
+                found[run, k], errors[run, k] = mean_and_se(self.scorer.scores(output.vectors))
+                generated[run] += output.n_tokens
+        return Scores(found[:, -1], errors[:, -1], found[:, :-1], errors[:, :-1], generated)
+
+    def combine(self, candidates: Candidates, weights: NDArray[np.float64]) -> Candidates:
+        """The adapter nearest to the weighted sum of the candidates' products; of a run without weights its first."""
+        merged = []
+        for own, shares in zip(candidates.models, weights, strict=True):
+            there = np.flatnonzero(~np.isnan(shares)).tolist()
+            merged.append([merge([own[k] for k in there], shares[there].tolist()) if there else own[0]])
+        return Candidates(merged, np.zeros((len(merged), 1), dtype=np.int64))
+
+    def adopt(
+        self,
+        models: Sequence[Adapter],
+        candidates: Candidates,
+        merged: Candidates | None,
+        winners: NDArray[np.int64],
+    ) -> tuple[Adapter, ...]:
+        """B adapters."""
+        after = []
+        for run, winner in enumerate(winners.tolist()):
+            own = candidates.models[run]
+            if winner == len(own) and merged is not None:
+                own = [*own, *merged.models[run]]
+            after.append(own[winner] if winner >= 0 else models[run])
+        return tuple(after)
+
+    def notes(self, state: State, rounds: int, notes: Sequence[Note]) -> Iterator[Note]:
+        """Reports of the models on fresh outputs, of baselines before the rounds and after them, and first-order values."""
+        said = {(note["run"], note["name"]) for note in notes if note["kind"] == "report"}
+        for run in range(self.config.runs):
+            for name in self._due(state.round, rounds):
+                if (run, name) not in said:
+                    yield asdict(self._report(name, run, state, notes))
+        if state.round == rounds and self.config.valuation.method != "none":
+            there = {note["run"] for note in notes if note["kind"] == "first_order"}
+            for run in set(range(self.config.runs)) - there:
+                values = self.trainers.first_order(
+                    self._start[run], self.crowd.examples, self.crowd.validation(), self._key(run, 0, 0)
+                )
+                yield {"kind": "first_order", "run": run, "values": values.tolist()}
+
+    def describe(self, played: Round, seconds: float) -> list[Note]:
+        """The round of every run."""
+        return [asdict(record) for record in rounds_of(played, seconds / self.config.runs)]
+
+    def measure(self, state: State, notes: Sequence[Note]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Means over the fresh outputs."""
+        name = f"round_{state.round}" if state.round else "base"
+        reports = {note["run"]: note for note in notes if note["kind"] == "report" and note["name"] == name}
+        own = [reports[run] for run in range(self.config.runs)]
+        return np.array([np.mean(r["distances"]) for r in own]), np.array([np.mean(r["scores"]) for r in own])
+
+    def _due(self, number: int, rounds: int) -> list[str]:
+        """The reports that are made after so many rounds."""
+        names = baselines(self.config)
+        if number == 0:
+            return [name for name in names if name != EQUAL_TOKENS]
+        last = [EQUAL_TOKENS] if number == rounds and EQUAL_TOKENS in names else []
+        return [f"round_{number}", *last]
+
+    def _report(self, name: str, run: int, state: State, notes: Sequence[Note]) -> Report:
+        records = [round_of(note) for note in notes if note["kind"] == "round" and note["run"] == run]
+        if name.startswith("round_"):
+            return self._of_round(run, state, notes, records)
+        number = baselines(self.config).index(name)
+        key, start = self._key(run, 0, number), self._start[run]
+        if name == "base":
+            return self._fresh(name, key, start, (0, 0), 0.0)
+        examples, n_tokens = self.crowd.in_turn(), None
+        if name == EQUAL_TOKENS:
+            n_tokens = sum(sum(record.candidate_tokens) for record in records)
+        else:
+            examples = examples[: int(name.removeprefix("single_"))]
+        tuned, seconds = self.trainers.tuned_alone(TuneJob(start, examples, key, n_tokens))
+        return self._fresh(name, key, tuned.adapter, (tuned.n_tokens, 0), seconds)
+
+    def _of_round(self, run: int, state: State, notes: Sequence[Note], records: Sequence[CandidateRound]) -> Report:
+        number, last = state.round, records[-1]
+        if last.accepted:
+            made = self._fresh("", self._key(run, number, 0), state.models[run], (0, 0), 0.0)
+        else:
+            # a model that stayed the same keeps its report: other outputs of it would look like a change
+            before = f"round_{number - 1}" if number > 1 else "base"
+            made = report_of(next(n for n in notes if n["kind"] == "report" and (n["run"], n["name"]) == (run, before)))
+        return replace(
+            made,
+            name=f"round_{number}",
+            tokens_trained=sum(sum(record.candidate_tokens) for record in records),
+            tokens_generated=sum(record.tokens_generated for record in records),
+            seconds=sum(record.seconds for record in records),
+        )
+
+    def _fresh(self, name: str, key: Key, model: Adapter, tokens: tuple[int, int], seconds: float) -> Report:
+        """A model on fresh outputs; `tokens` trained and generated, and `seconds`, are what it took to make."""
+        prompts = self.scorer.report_prompts
+        (outputs,) = self.trainers.judge([OutputJob(model, prompts, key, Purpose.REPORT_OUTPUTS)])
+        return Report(
+            name=name,
+            run=key.run,
+            prompts=prompts,
+            texts=outputs.texts,
+            distances=tuple(self.scorer.distances(outputs.vectors).tolist()),
+            scores=tuple(self.scorer.scores(outputs.vectors).tolist()),
+            tokens_trained=tokens[0],
+            tokens_generated=tokens[1],
+            seconds=seconds,
+        )
+
+    def _groups(self, asked: RoundRequest) -> Iterator[list[tuple[Example, ...]]]:
+        """The examples of each group, for every run."""
+        assignment = np.where(asked.weights > 0, asked.groups.of_everyone(), -1)
+        for own in assignment:
+            yield [
+                tuple(e for worker in np.flatnonzero(own == k) for e in self.crowd.examples[worker])
+                for k in range(asked.n_groups)
+            ]
+
+    def _outputs(self, adapters: Sequence[Adapter], keys: Sequence[Key]) -> list[Outputs]:
+        prompts = self.scorer.selection_prompts
+        jobs = [
+            OutputJob(adapter, prompts, key, Purpose.SELECTION_OUTPUTS)
+            for adapter, key in zip(adapters, keys, strict=True)
+        ]
+        return self.trainers.judge(jobs) if jobs else []
+
+    def _key(self, run: int, number: int, candidate: int) -> Key:
+        return Key(self.config.seed, run, number, candidate)
+
+
+def baselines(config: RunConfig) -> list[str]:
+    """The models that are tuned beside the rounds; their places are the keys of their draws."""
+    singles = [f"single_{m}" for m in config.task.single_sizes]
+    return ["base", *singles, *([EQUAL_TOKENS] if config.task.equal_tokens else [])]

@@ -1,0 +1,83 @@
+"""Configurations that ship: found by name, listed, copied; a file comes first."""
+
+from pathlib import Path
+
+import pytest
+
+from crowd_sim import load_config
+from crowd_sim.config.shipped import shipped
+from crowd_sim.errors import InputError
+from tests.bad_input.command import CONFIGURATION, IN_PROCESS, call, check_line
+
+SMALL = ["runs=1", "crowd.n_workers=6", "tournament.rounds=2", "valuation.kernel_shap_budget=0"]
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def test_a_run_by_name_is_that_of_the_file(quickstart):
+    assert load_config("quickstart") == load_config(quickstart)
+
+
+def test_a_file_comes_before_a_name_and_a_folder_does_not():
+    Path("quickstart").mkdir()
+    assert load_config("quickstart").runs == 20
+    Path("quickstart").rmdir()
+    Path("quickstart").write_text(CONFIGURATION)
+    assert load_config("quickstart").runs == 2
+
+
+def test_python_refuses_a_name_that_is_neither():
+    with pytest.raises(InputError, match=r"^configuration = 'nope': is no file; .*: calibrated_sweep, .*quickstart$"):
+        load_config("nope")
+
+
+def test_a_run_by_name_names_its_folder():
+    assert call(["run", "quickstart", *SMALL, *IN_PROCESS]) == 0
+    (folder,) = Path("runs").iterdir()
+    assert folder.name.startswith("quickstart-")
+    assert len(folder.name) == len("quickstart-") + 8
+
+
+def test_a_sweep_by_name_is_run():
+    swept = ["sweep.crowd.n_workers=[6]", "sweep.tournament.n_groups=[2,3]", "sweep.tournament.score=[l2]"]
+    only = ["crowd.source=synthetic", "sweep.tournament.grouping=[random]"]
+    assert call(["sweep", "paper_sweep", *SMALL[:1], *SMALL[2:], *swept, *only, *IN_PROCESS]) == 0
+    (folder,) = Path("runs").iterdir()
+    assert folder.name.startswith("paper_sweep-")
+
+
+def test_every_one_is_listed_with_its_kind_task_and_comment(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    assert call(["configs"]) == 0
+    rows = {words[0]: words for line in capsys.readouterr().out.splitlines() if len(words := line.split()) > 3}
+    assert set(shipped()) <= set(rows)
+    assert rows["quickstart"][1:7] == ["run", "vectors", "Twenty", "runs", "of", "a"]
+    assert rows["paper_sweep"][1:6] == ["sweep", "vectors", "The", "9,000", "runs"]
+    assert rows["llm_quickstart"][1:4] == ["run", "language", "model"]
+
+
+@pytest.mark.parametrize("path", shipped().values(), ids=lambda path: path.name)
+def test_each_begins_with_a_line_that_says_what_it_shows(path):
+    first = path.read_text(encoding="utf-8").splitlines()[0]
+    assert first.startswith("# ")
+    assert first[-1] in ".;"
+
+
+def test_a_copy_is_made_to_edit_and_never_over_a_file(quickstart, capsys):
+    assert call(["init", "quickstart"]) == 0
+    assert Path("quickstart.yaml").read_bytes() == quickstart.read_bytes()
+    assert call(["init", "paper_sweep", "mine.yaml"]) == 0
+    assert capsys.readouterr().out == "quickstart.yaml\nmine.yaml\n"
+    for arguments, says in (
+        (["quickstart"], "PATH = 'quickstart.yaml': exists already"),
+        (["quickstart", "."], "PATH = '.': "),
+        (["quickstart", "no/mine.yaml"], "PATH = 'no/mine.yaml': cannot be written (No such file"),
+        (["nope"], "configuration = 'nope': must be a shipped configuration: calibrated_sweep, "),
+        (["quickstart.yaml", "x"], "configuration = 'quickstart.yaml': must be a shipped configuration"),
+    ):
+        assert call(["init", *arguments]) == 2
+        check_line(capsys.readouterr().err, (says,))
+    assert sorted(path.name for path in Path().iterdir()) == ["mine.yaml", "quickstart.yaml"]
