@@ -103,7 +103,8 @@ def run_seed(config: RunConfig, folder: Path, console: Console) -> pd.DataFrame:
     """
     crowd = deal(config)
     own, feedback, target = config.model_dump(mode="json"), folder / "feedback.jsonl", folder / "target.jsonl"
-    own["tournament"]["observe"] = ["calibrated"]  # what it makes of the same rounds
+    paid = config.tournament.reward
+    own["tournament"]["observe"] = [name for name in ("calibrated",) if name != paid]  # of the same rounds
     own["crowd"] |= {"source": "feedback", "path": str(feedback), "target": str(target)}
     examples = zip(crowd.contributions.ids, crowd.contributions.examples, strict=True)
     lines = [{"worker": worker, **asdict(example)} for worker, theirs in examples for example in theirs]
@@ -133,7 +134,7 @@ def rows(outcome: Outcome, bad: int) -> pd.DataFrame:
     measures = (
         outcome.values[0],
         outcome.history.points[0],
-        outcome.history.observed["calibrated"][0],
+        outcome.history.observed.get("calibrated", outcome.history.points)[0],
         outcome.details.first_order[0],
     )
     columns = dict(zip(MEASURES, measures, strict=True))
