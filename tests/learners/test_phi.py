@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from crowd_sim.errors import InputError
-from crowd_sim.models import hub
+from crowd_sim.models import model_hub as hub
 from crowd_sim.models.phi import load_phi
 
 torch = pytest.importorskip("torch", reason="the extra llm is not installed")

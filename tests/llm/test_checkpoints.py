@@ -1,74 +1,23 @@
-"""A stage is read back as it was, or made again."""
+"""A checkpoint is read back as it was, or set aside: whatever byte is lost or bit flipped."""
 
-import numpy as np
-import pytest
+from crowd_sim.store.checkpoint import Checkpoint, Checkpoints
 
-pytest.importorskip("safetensors", reason="needs the extra llm")
-
-from crowd_sim.llm.checkpoints import FolderMemo, _read
-
-ADAPTER = {"b.lora_A": np.arange(6, dtype=np.float32).reshape(2, 3), "a.lora_B": np.ones((1, 2), np.float32)}
-RECORD = {"x": [1, 0.1, 1e-300, None], "text": "ünïcode\n"}
+KEPT = Checkpoint(3, bytes(range(256)) + "ünïcode\n".encode())
 
 
-def no_stage():
-    raise AssertionError("must not be made again")
-
-
-@pytest.mark.parametrize("adapter", [ADAPTER, None])
-def test_a_stage_is_made_once(tmp_path, adapter):
-    memo = FolderMemo(tmp_path)
-    made = memo("first", lambda: (RECORD, adapter))
-    assert [path.name for path in tmp_path.iterdir()] == ["first.safetensors"]
-    for record, found in (made, memo("first", no_stage)):
-        assert record == RECORD
-        assert (found is None) == (adapter is None)
-        for name, weights in (adapter or {}).items():
-            assert found[name].tobytes() == weights.tobytes()
-            assert found[name].shape == weights.shape
-
-
-def test_stages_are_told_apart(tmp_path):
-    memo = FolderMemo(tmp_path)
-    memo("first", lambda: ({"n": 1}, None))
-    assert memo("second", lambda: ({"n": 2}, None))[0] == {"n": 2}
-    assert memo("first", no_stage)[0] == {"n": 1}
-
-
-@pytest.mark.parametrize("adapter", [ADAPTER, None])
-def test_no_damage_is_taken_for_a_stage(tmp_path, adapter):
-    """Whatever byte is lost or bit flipped: the stage is what it was, or counts as not there."""
-    FolderMemo(tmp_path)("stage", lambda: (RECORD, adapter))
-    path = tmp_path / "stage.safetensors"
+def test_no_damage_is_taken_for_a_checkpoint(tmp_path):
+    kept = Checkpoints(tmp_path, "f" * 64)
+    kept.write(KEPT)
+    path = tmp_path / "checkpoints" / "round-00000003.checkpoint"
     whole = path.read_bytes()
-    outcomes = {"there": 0, "gone": 0}
-
-    def check(content: bytes) -> None:
-        path.write_bytes(content)
-        stage = _read(path)
-        if stage is None:
-            outcomes["gone"] += 1
-            return
-        outcomes["there"] += 1
-        record, found = stage
-        assert record == RECORD
-        for name, weights in (adapter or {}).items():
-            assert found[name].dtype == weights.dtype
-            assert np.array_equal(found[name], weights)
-
+    assert kept.last() == KEPT
     for length in range(len(whole)):
-        check(whole[:length])
-    assert outcomes == {"there": 0, "gone": len(whole)}
+        path.write_bytes(whole[:length])
+        assert kept.last() is None
     for i in range(len(whole)):
-        check(whole[:i] + bytes([whole[i] ^ (1 << i % 8)]) + whole[i + 1 :])
-    assert outcomes["gone"] > 1.9 * len(whole)
-
-
-def test_a_damaged_stage_is_made_again(tmp_path):
-    memo = FolderMemo(tmp_path)
-    memo("stage", lambda: (RECORD, ADAPTER))
-    path = tmp_path / "stage.safetensors"
-    whole = path.read_bytes()
-    path.write_bytes(whole[:-3])
-    assert memo("stage", lambda: ({"again": True}, ADAPTER))[0] == {"again": True}
-    assert memo("stage", no_stage)[0] == {"again": True}
+        path.write_bytes(whole[:i] + bytes([whole[i] ^ (1 << i % 8)]) + whole[i + 1 :])
+        assert kept.last() is None
+    assert list(kept.read()) == []
+    assert path.with_suffix(".damaged").exists()
+    kept.write(KEPT)
+    assert list(kept.read()) == [KEPT]
