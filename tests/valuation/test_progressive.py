@@ -275,10 +275,10 @@ def test_continuing_several_games_on_an_evaluator():
         ({"previous": 5}, "previous: must be a result with its evaluations"),
         ({"previous": shapley(Watched(5), "permutation", 100)}, "previous: must be a result with its evaluations"),
         ({"previous": shapley(Watched(4), "permutation", 100, stop=MaxTime(9))}, "previous = 4: must be of a game of 5"),
-        ({"previous": shapley(Watched(5), "permutation", 500, stop=MaxEvaluations(500))},
-         "budget = 300: must be at least 500, that of previous"),
-        ({"budget": 4, "stop": MaxTime(9)}, "budget = 4: must be at least 19 for permutation"),
-        ({"stop": MaxEvaluations(3)}, "budget = 3: must be at least 19 for permutation"),
+        ({"budget": 20, "previous": shapley(Watched(5), "permutation", 30, stop=MaxEvaluations(30))},
+         "budget = 20: must be at least 30, that of previous"),
+        ({"budget": 4, "stop": MaxTime(9)}, "budget = 4: must be at least 10 for permutation"),
+        ({"stop": MaxEvaluations(3)}, "budget = 3: must be at least 10 for permutation"),
     ],
 )  # fmt: skip
 def test_bad_arguments_are_refused_in_one_line(arguments, line):
