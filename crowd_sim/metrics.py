@@ -18,17 +18,27 @@ METRICS = (
 
 
 def pearson(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Pearson correlation of each row: float64[B, n] twice → float64[B]; NaN where a row is constant or n < 2."""
+    """Pearson correlation of each row: float64[B, n] twice → float64[B]; NaN where n < 2 or a row is constant.
+
+    A row whose entries differ by rounding only, 1e-12 of the largest, is constant.
+    """
+    unknown = _constant(x) | _constant(y)
     x = x - x.mean(axis=1, keepdims=True)
     y = y - y.mean(axis=1, keepdims=True)
     scale = np.sqrt((x * x).sum(axis=1) * (y * y).sum(axis=1))
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(scale > 0, (x * y).sum(axis=1) / scale, np.nan)
+        return np.where((scale > 0) & ~unknown, (x * y).sum(axis=1) / scale, np.nan)
 
 
 def spearman(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Spearman rank correlation of each row, ties at their mean rank: float64[B, n] twice → float64[B]."""
-    return pearson(_ranks(x), _ranks(y))
+    """Spearman rank correlation of each row, ties at their mean rank: float64[B, n] twice → float64[B]; NaN as `pearson`."""
+    return np.where(_constant(x) | _constant(y), np.nan, pearson(_ranks(x), _ranks(y)))
+
+
+def _constant(x: NDArray[np.float64]) -> NDArray[np.bool_]:
+    if x.shape[1] == 0:
+        return np.ones(len(x), dtype=np.bool_)
+    return np.ptp(x, axis=1) <= 1e-12 * np.abs(x).max(axis=1)
 
 
 def _ranks(x: NDArray[np.float64]) -> NDArray[np.float64]:

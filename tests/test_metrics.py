@@ -17,6 +17,14 @@ def test_a_constant_has_no_correlation():
     assert np.isnan(spearman(np.ones((1, 4)), np.arange(4.0)[None])).all()
 
 
+def test_rounding_has_no_correlation():
+    nearly = 0.1 + np.array([[0.0, 1.4e-17, 2.8e-17, -1.4e-17, 4.2e-17, 0.0]])
+    for one, other in ((nearly, np.arange(6.0)[None]), (np.arange(6.0)[None], nearly)):
+        assert np.isnan(pearson(one, other)).all()
+        assert np.isnan(spearman(one, other)).all()
+    assert np.isfinite(pearson(1e6 + np.arange(6.0)[None], np.arange(6.0)[None])).all()
+
+
 def test_rounds_to_converge_is_the_first_round_within():
     distances = np.array([[9.0, 4.0, 9.0], [5.0, 6.0, 8.0], [4.0, 3.0, 7.0]])
     result = rounds_to_converge(distances, 5.0)

@@ -16,14 +16,25 @@ from crowd_sim.valuation.request import Evaluate
 from crowd_sim.valuation.result import ShapleyResult
 from crowd_sim.valuation.stopping import MaxEvaluations, MaxTime, Progress, RankStability, Rule, TargetError
 from crowd_sim.valuation.utility_table import Evaluated
+from crowd_sim.valuation.values import (
+    AllUtilities,
+    LeastCore,
+    beta_shapley,
+    interactions,
+    least_core,
+    owen,
+    semivalue,
+)
 
 __all__ = [
     "METHODS",
+    "AllUtilities",
     "AveragingGame",
     "CachedGame",
     "Evaluate",
     "Evaluated",
     "Game",
+    "LeastCore",
     "MaxEvaluations",
     "MaxTime",
     "Progress",
@@ -33,7 +44,12 @@ __all__ = [
     "ShapleyResult",
     "TargetError",
     "banzhaf",
+    "beta_shapley",
+    "interactions",
+    "least_core",
     "leave_one_out",
+    "owen",
+    "semivalue",
     "shapley",
     "shapley_many",
 ]

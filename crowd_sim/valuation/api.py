@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from crowd_sim.valuation.estimators.permutation import permutation
 from crowd_sim.valuation.estimators.stratified.estimator import fits as fits_stratified
 from crowd_sim.valuation.estimators.stratified.estimator import stratified
 from crowd_sim.valuation.estimators.surrogate.estimator import surrogate
-from crowd_sim.valuation.games import ClosedFormGame, Game
+from crowd_sim.valuation.games import ClosedFormGame, Game, players_of
 from crowd_sim.valuation.request import Estimator, Evaluate, Request
 from crowd_sim.valuation.requirements import automatic
 from crowd_sim.valuation.result import ShapleyResult
@@ -22,6 +22,7 @@ from crowd_sim.valuation.stopping import Rule
 from crowd_sim.valuation.validation import finite, integer
 
 _LARGEST_KEY = 2**64 - 1
+_ANEW = {"kernel_shap"}  # methods for which an earlier result's evaluations do not count
 _BESIDES = {"kernel_shap": 2}  # evaluations that a method's budget does not count: both ends
 
 
@@ -75,21 +76,26 @@ def shapley_many(
             share a part. All together keep to ``budget``: a stage that would pass it is cut to fit, and is the last.
             With a rule the results carry their evaluations (⌈n / 8⌉ + 8 bytes each), and each game is valued by itself.
         previous: a result for each game to continue from: what it has evaluated is looked up, and counts towards
-            ``budget``, which must leave enough for the method. It must come from these very games, and carry its evaluations.
+            ``budget``, which must leave enough for the method; of Kernel SHAP without a rule, whose
+            coalitions are others with every budget, only what is evaluated now counts: the values are those of one go.
+            It must come from these very games, and carry its evaluations.
 
     Raises:
         InputError: no games, fewer than one player, games of different n, an unknown method or one that does not fit
             the game, a budget too small for the method, utilities of the wrong shape or not finite, something else
             than a rule, or a previous result that does not fit or has no evaluations.
     """
+    if callable(games) or not isinstance(games, Iterable):
+        raise InputError("games", type(games).__name__, "must be a list of games")
     games = list(games)
     if not games:
         raise InputError("games", games, "needs at least one game")
     estimator = METHODS.get(method) if isinstance(method, str) else None
     if estimator is None:
         raise InputError("method", method, f"must be one of {', '.join(METHODS)}")
-    n = integer("game.n_players", games[0].n_players, 1)
+    n = players_of(games[0], "game" if len(games) == 1 else "games[0]")
     for g, game in enumerate(games):
+        players_of(game, f"games[{g}]" if len(games) > 1 else "game")
         if game.n_players != n:
             raise InputError(f"games[{g}].n_players", game.n_players, f"must be {n}, as in the first game")
     request = Request(
@@ -102,7 +108,7 @@ def shapley_many(
     )
     if stop is None and previous is None:
         return estimator(request)
-    return progressive(estimator, request, stop, previous, _BESIDES.get(method, 0))
+    return progressive(estimator, request, stop, previous, _BESIDES.get(method, 0), method in _ANEW)
 
 
 def _closed_form(request: Request) -> list[ShapleyResult]:

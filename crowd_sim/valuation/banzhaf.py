@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from crowd_sim.errors import InputError
 from crowd_sim.random import Purpose, generator
 from crowd_sim.valuation.estimators.exact import MAX_PLAYERS, all_coalitions
-from crowd_sim.valuation.games import Game
+from crowd_sim.valuation.games import Game, players_of
 from crowd_sim.valuation.request import Evaluate, Request, chunk_rows
 from crowd_sim.valuation.result import ShapleyResult
 from crowd_sim.valuation.single_threaded_blas import one_thread
@@ -30,7 +30,8 @@ def banzhaf(
     β_i = E[v(S) | i in S] − E[v(S) | i not in S] for S uniform over all coalitions, so that every evaluation serves
     every player (maximum sample reuse: Wang and Jia, "Data Banzhaf", AISTATS 2023). S is drawn together with its
     complement, which leaves of v only the odd part d(S) = (v(S) − v(N∖S)) / 2, and β_i is twice the coefficient of the
-    sign of i in d. From two pairs a player on it is estimated by least squares, whose error no longer holds what an
+    sign of i in d. Up to one pair a player the standard errors are NaN: draws that happen to agree would say 0. From two pairs
+    a player on it is estimated by least squares, whose error no longer holds what an
     additive game explains (Liu, Witter, Korn et al., "Kernel Banzhaf", 2024, arXiv 2410.08336), below that by the mean.
 
     Args:
@@ -43,7 +44,7 @@ def banzhaf(
     Raises:
         InputError: fewer than one player, a budget of less than two pairs, or utilities of the wrong shape or not finite.
     """
-    n = integer("game.n_players", game.n_players, 1)
+    n = players_of(game)
     request = Request(
         games=[game],
         n_players=n,
@@ -82,6 +83,8 @@ def _sampled(request: Request) -> ShapleyResult:
     with one_thread():
         estimate = _least_squares if 2 * n <= n_pairs and n <= _MOST_REGRESSED else _means
         coefficients, stderr = estimate(signs, odd)
+    if n_pairs <= n:
+        stderr = np.full(n, np.nan)
     return ShapleyResult(2.0 * coefficients, 2.0 * stderr, 2 * n_pairs, "maximum_sample_reuse")
 
 

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowd_sim.errors import InputError
-from crowd_sim.valuation.games import Game, HeartbeatGame
+from crowd_sim.valuation.games import AveragingGame, ClosedFormGame, Game, HeartbeatGame
 from crowd_sim.valuation.pacing import paced
 from crowd_sim.valuation.utility_table import Memory, packed, packed_bytes
 
@@ -37,8 +37,8 @@ class CachedGame:
 
     It may be pickled and sent to evaluators; each process opens the folder for itself, when first called. Processes on one
     machine, or on several with the folder on a file system they share, find each other's utilities; two that want the same
-    one at the same moment may both evaluate it. In a process, one thread at a time. What the game knows of itself (a closed
-    form, say) is hidden but for its heartbeat: this is for games that are only called.
+    one at the same moment may both evaluate it. In a process, one thread at a time. What an averaging game knows of itself is
+    kept: it is valued as the bare one.
 
     Attributes:
         game: each of its utilities a function of the coalition alone; called with a few coalitions at a time.
@@ -69,6 +69,15 @@ class CachedGame:
     def n_players(self) -> int:
         """Number of players."""
         return self.game.n_players
+
+    @property
+    def averaging(self) -> AveragingGame | None:
+        """The game itself, where it is an averaging game."""
+        return self.game if isinstance(self.game, AveragingGame) else None
+
+    def shapley_values(self) -> NDArray[np.float64] | None:
+        """Closed-form Shapley values float64[n] of the game, ``None`` where it has none."""
+        return self.game.shapley_values() if isinstance(self.game, ClosedFormGame) else None
 
     def __call__(self, coalitions: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Utilities float64[m] of ``coalitions`` bool[m, n]; the game is called with those that nobody has stored.

@@ -14,7 +14,9 @@ from crowd_sim.scores import SCORES, Score
 from crowd_sim.valuation.coalition_lists import Lists
 from crowd_sim.valuation.estimators.closed_form import QuadraticOfMean
 from crowd_sim.valuation.estimators.stratified.coalition_means import coalition_means, list_means
-from crowd_sim.valuation.validation import finite
+from crowd_sim.valuation.validation import finite, integer
+
+_SMALLEST, _LARGEST = 1e-30, 1e30  # their eighth powers are numbers
 
 
 class Game(Protocol):
@@ -65,6 +67,18 @@ class HeartbeatGame(Protocol):
         ...
 
 
+def players_of(game: Game, field: str = "game") -> int:
+    """The number of players.
+
+    Raises:
+        InputError: naming ``field``, where it is no game: a bare function, a list or a table, say; or has no players.
+    """
+    if not callable(game) or not hasattr(game, "n_players"):
+        allowed = "must be a game: callable, with n_players, such as AveragingGame(vectors, target)"
+        raise InputError(field, type(game).__name__, allowed)
+    return integer(f"{field}.n_players", game.n_players, 1)
+
+
 @dataclass(frozen=True, eq=False)
 class AveragingGame:
     """The paper's game: v(S) = score(mean of the vectors of S, target), and v(∅) = score(0, target).
@@ -76,7 +90,8 @@ class AveragingGame:
             returns float64[m], each entry a function of its own point alone.
 
     Raises:
-        InputError: vectors or target not finite or of the wrong shape, no workers, an unknown score.
+        InputError: vectors or target not finite, of the wrong shape, or of a size whose powers leave float64, no
+            workers, an unknown score.
     """
 
     vectors: NDArray[np.float64]
@@ -89,6 +104,10 @@ class AveragingGame:
             raise InputError("vectors", vectors.shape, "needs at least one worker and one dimension")
         object.__setattr__(self, "vectors", vectors)
         object.__setattr__(self, "target", finite("target", self.target, (vectors.shape[1],)))
+        for name in ("vectors", "target"):
+            size = float(np.abs(getattr(self, name)).max())
+            if size and not _SMALLEST <= size <= _LARGEST:
+                raise InputError(name, size, "the largest entry must be 0 or of a size in [1e-30, 1e30]; scale both")
         if not callable(self.score) and not (isinstance(self.score, str) and self.score in SCORES):
             raise InputError("score", self.score, f"must be one of {', '.join(SCORES)}, or a callable")
 

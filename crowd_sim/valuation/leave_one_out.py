@@ -7,10 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from crowd_sim.valuation.games import Game
+from crowd_sim.valuation.games import Game, players_of
 from crowd_sim.valuation.request import Evaluate, Request, chunk_rows
 from crowd_sim.valuation.result import ShapleyResult
-from crowd_sim.valuation.validation import integer
 
 
 def leave_one_out(game: Game, evaluate: Evaluate | None = None) -> ShapleyResult:
@@ -26,7 +25,7 @@ def leave_one_out(game: Game, evaluate: Evaluate | None = None) -> ShapleyResult
     Raises:
         InputError: fewer than one player, or utilities of the wrong shape or not finite.
     """
-    n = integer("game.n_players", game.n_players, 1)
+    n = players_of(game)
     request = Request(games=[game], n_players=n, evaluate=evaluate, budget=n + 1, seed=0, run=0)
     utilities = np.concatenate([u[0] for _, u in request.utilities(_all_but_one(n))])
     return ShapleyResult(utilities[0] - utilities[1:], np.zeros(n), n + 1, "leave_one_out")

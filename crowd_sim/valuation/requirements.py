@@ -8,6 +8,7 @@ from crowd_sim.errors import InputError
 from crowd_sim.scores import SCORES
 from crowd_sim.valuation.estimators.exact import MAX_PLAYERS
 from crowd_sim.valuation.estimators.kernel_shap.estimator import minimum_budget as least_of_kernel_shap
+from crowd_sim.valuation.estimators.permutation import minimum_budget as least_of_permutation
 from crowd_sim.valuation.estimators.stratified.estimator import KNOWN_SCORES
 from crowd_sim.valuation.estimators.stratified.estimator import minimum_budget as least_of_stratified
 from crowd_sim.valuation.estimators.surrogate.estimator import MAX_PLAYERS as MOST_OF_SURROGATE
@@ -69,15 +70,10 @@ def check_budget(method: str, budget: int, n_players: int, score: str | None) ->
         method = "closed_form" if closed_form else automatic(n_players, budget, score in KNOWN_SCORES)
     least = {
         "kernel_shap": least_of_kernel_shap,
-        "permutation": _two_pairs,
+        "permutation": least_of_permutation,
         "stratified": least_of_stratified,
         "surrogate": least_of_surrogate,
     }
     smallest = least[method](n_players) if method in least else 0
     if budget < smallest:
         raise InputError("budget", budget, f"must be at least {smallest} for {method} with {n_players} workers")
-
-
-def _two_pairs(n: int) -> int:
-    """Permutation sampling: both ends, the single players, and two pairs for a standard error."""
-    return n + 2 + 4 * (n - 2) if n > 2 else 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,9 @@ from crowd_sim.valuation.utility_table import Evaluated
 
 if TYPE_CHECKING:  # importing pandas costs an actor a part of a second of its start
     import pandas as pd
+    from matplotlib.axes import Axes
 
+_ROWS_SHOWN = 40
 NORMAL_95 = 1.959963984540054
 """The normal quantile of 97.5 %."""
 
@@ -25,7 +27,7 @@ class ShapleyResult:
         values: float64[n], in the units of the game's utility.
         stderr: float64[n], the standard error of each value over the random draws: 0 where nothing was drawn
             (exact, closed form, Kernel SHAP with every coalition enumerated); NaN where the draws are
-            too few for one (Kernel SHAP with no more of them than players).
+            too few for one (Kernel SHAP with no more of them than players, a single pair of permutations).
         n_evaluations: how many utilities of this game were evaluated, those of the empty and the grand coalition
             included; with a rule or an earlier result, how many different ones, the earlier result's included.
         method: the method that was used; never ``"auto"``.
@@ -63,6 +65,55 @@ class ShapleyResult:
         if spread > 0.0 or error == 0.0:
             return error and error / spread
         return error * np.inf
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the values, best first, with their 95 % intervals (without one where it is not known), and return the axes.
+
+        Args:
+            ax: matplotlib's axes to draw on; absent: those of a new figure.
+        """
+        if ax is None:
+            from matplotlib.figure import Figure
+
+            ax = Figure(figsize=(6.0, max(2.0, 0.25 * len(self.values))), layout="constrained").subplots()
+        order = np.argsort(-self.values, kind="stable")
+        reach = NORMAL_95 * np.nan_to_num(self.stderr[order])
+        places = np.arange(len(order))
+        ax.errorbar(self.values[order], places, xerr=reach, fmt="o", markersize=4, capsize=2)
+        ax.set_yticks(places, [str(player) for player in order])
+        ax.invert_yaxis()
+        ax.axvline(0.0, color="0.7", linewidth=0.8, zorder=0)
+        ax.set(xlabel="Shapley value, 95 % interval", ylabel="player")
+        return ax
+
+    def to_shapiq(self, baseline: float = 0.0) -> Any:
+        """The values as `shapiq.InteractionValues` of order 1, for that package's plots.
+
+        Args:
+            baseline: v(∅), which a result does not hold.
+
+        Raises:
+            ImportError: the package shapiq is not installed.
+        """
+        import shapiq
+
+        n = len(self.values)
+        return shapiq.InteractionValues(
+            values=np.append(baseline, self.values),
+            index="SV",
+            max_order=1,
+            min_order=0,
+            n_players=n,
+            interaction_lookup={(): 0, **{(i,): i + 1 for i in range(n)}},
+            estimated=bool(self.stderr.any()),
+            estimation_budget=self.n_evaluations,
+            baseline_value=baseline,
+        )
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: method, evaluations and the table, of many players the ends of it."""
+        table = self.to_frame().to_html(index=False, max_rows=_ROWS_SHOWN, float_format=lambda x: f"{x:.4g}")
+        return f"<p>Shapley values: {self.method}, {self.n_evaluations:,} evaluations</p>{table}"
 
     def to_frame(self) -> pd.DataFrame:
         """One row a player: ``player`` (its number in the game), ``value``, ``stderr``, ``lower``, ``upper``."""

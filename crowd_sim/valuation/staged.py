@@ -33,6 +33,7 @@ def progressive(
     stop: Rule | None = None,
     previous: Sequence[ShapleyResult] | None = None,
     besides: int = 0,
+    anew: bool = False,
 ) -> list[ShapleyResult]:
     """The values of the request's games, each from as many stages as its rule wants.
 
@@ -46,6 +47,7 @@ def progressive(
         previous: a result for each game, with its evaluations: they are looked up, and count. The rule is looked at from
             their budget on.
         besides: evaluations that the estimator's budget does not count.
+        anew: whether an earlier result's evaluations do not count either, where there is no rule.
 
     Returns:
         Results with ``converged`` and ``evaluated``; ``n_evaluations`` counts each coalition once, whichever result paid.
@@ -67,7 +69,8 @@ def progressive(
             source, memory, row = request, shared, game
         asked = _Asked(memory, row, source, known[game])
         alone = replace(request.only([game]), evaluate=asked.evaluate, admit=asked.admit)
-        results.append(_valued(estimator, alone, asked, stop, known[game].budget, besides))
+        free = besides + (len(known[game]) if anew and stop is None else 0)
+        results.append(_valued(estimator, alone, asked, stop, known[game].budget, free))
     return results
 
 

@@ -163,7 +163,8 @@ class MaxTime(Rule):
 class TargetError(Rule):
     """The expected error is small: √Σ stderr² ≤ relative · ‖values − mean(values)‖, or ≤ ``absolute``.
 
-    Values that are all the same have no norm to be relative to: then only ``absolute`` can be met. Never met by a method
+    Values that are all the same have no norm to be relative to: then it is met where the error is 0 or the values'
+    rounding, as in a constant game. Never met by a method
     that has no standard errors (they are NaN). An early stage knows its error bars roughly: a rule that must not stop
     by luck is joined with another, ``TargetError(0.01) & MaxEvaluations(1000)``.
 
@@ -186,7 +187,8 @@ class TargetError(Rule):
         latest = progress.results[-1]
         error = float(np.sqrt((latest.stderr**2).sum()))
         norm = float(np.sqrt(((latest.values - latest.values.mean()) ** 2).sum()))
-        return error <= max(self.relative * norm, self.absolute) > 0.0
+        rounding = 1e-12 * float(np.abs(latest.values).max())
+        return error <= max(self.relative * norm, self.absolute, rounding)
 
 
 @dataclass(frozen=True)

@@ -174,8 +174,8 @@ def test_an_override_is_refused(refused, override, says):
             ("valuation.budget = 5000", "at least 5152 for stratified with 5000 workers"),
         ),
         (
-            ["valuation.method=permutation", "valuation.budget=23"],
-            ("valuation.budget = 23", "at least 24 for permutation with 6 workers"),
+            ["valuation.method=permutation", "valuation.budget=11"],
+            ("valuation.budget = 11", "at least 12 for permutation with 6 workers"),
         ),
         (
             ["valuation.method=kernel_shap", "valuation.budget=11"],

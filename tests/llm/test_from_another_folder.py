@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 import yaml
-
 from crowd_sim.llm import experiment
+
 from tests.bad_input.command import IN_PROCESS, call
 from tests.llm.small import content
 

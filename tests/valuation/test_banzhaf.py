@@ -97,6 +97,11 @@ def test_same_bits_for_any_evaluator_and_threads():
         assert n == 12 or banzhaf(game, budget=budget, seed=3, run=5).values.tobytes() != first.values.tobytes()
 
 
+def test_draws_that_happen_to_agree_know_no_error():
+    game = Oracle("sizes", 3, lambda c: 3.0 * c.sum(axis=1) + 7.0, np.full(3, 3.0))
+    assert np.isnan(banzhaf(game, budget=4).stderr).all()
+
+
 def test_bad_input_is_refused_in_one_line():
     game = additive([1.0] * 5, 0.0)
     for arguments, field in (

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from crowd_sim.errors import InputError
-from crowd_sim.valuation import CachedGame, MaxEvaluations, shapley
+from crowd_sim.valuation import AveragingGame, CachedGame, MaxEvaluations, shapley
 
 N = 11
 RECORD = 2 + 8 + 4  # packed coalition, utility, checksum
@@ -305,3 +305,12 @@ def test_two_processes_at_once(cached, process, tmp_path):
     rows = all_coalitions()[:400]
     assert cached()(rows).tobytes() == expected(rows).tobytes()
     assert not journal(tmp_path / "journal")
+
+
+@pytest.mark.parametrize(("score", "method"), [("l2", "stratified"), ("dot", "closed_form")])
+def test_an_averaging_game_keeps_its_structure(tmp_path, score, method):
+    rng = np.random.default_rng(0)
+    game = AveragingGame(rng.random((25, 3)), rng.random(3), score)
+    found, bare = shapley(CachedGame(game, tmp_path, "averaging"), budget=500), shapley(game, budget=500)
+    assert found.method == bare.method == method
+    assert found.values.tobytes() == bare.values.tobytes()

@@ -275,10 +275,10 @@ def test_continuing_several_games_on_an_evaluator():
         ({"previous": 5}, "previous: must be a result with its evaluations"),
         ({"previous": shapley(Watched(5), "permutation", 100)}, "previous: must be a result with its evaluations"),
         ({"previous": shapley(Watched(4), "permutation", 100, stop=MaxTime(9))}, "previous = 4: must be of a game of 5"),
-        ({"previous": shapley(Watched(5), "permutation", 500, stop=MaxEvaluations(500))},
-         "budget = 300: must be at least 500, that of previous"),
-        ({"budget": 4, "stop": MaxTime(9)}, "budget = 4: must be at least 19 for permutation"),
-        ({"stop": MaxEvaluations(3)}, "budget = 3: must be at least 19 for permutation"),
+        ({"budget": 20, "previous": shapley(Watched(5), "permutation", 30, stop=MaxEvaluations(30))},
+         "budget = 20: must be at least 30, that of previous"),
+        ({"budget": 4, "stop": MaxTime(9)}, "budget = 4: must be at least 10 for permutation"),
+        ({"stop": MaxEvaluations(3)}, "budget = 3: must be at least 10 for permutation"),
     ],
 )  # fmt: skip
 def test_bad_arguments_are_refused_in_one_line(arguments, line):
@@ -333,7 +333,8 @@ def test_continuing_by_another_method_keeps_to_the_budget(first, then):
     game = game_for("stratified", 14)
     start = shapley(game, first, 900, stop=MaxEvaluations(900))
     result = shapley(game, then, 2_000, previous=start)
-    assert len(game.seen) == len(set(game.seen)) == result.n_evaluations <= 2_000 + (2 if then == "kernel_shap" else 0)
+    assert len(game.seen) == len(set(game.seen)) == result.n_evaluations
+    assert result.n_evaluations <= 2_000 + (2 + start.n_evaluations if then == "kernel_shap" else 0)
     ends = game(np.array([[True] * 14, [False] * 14]))
     assert result.values.sum() == pytest.approx(ends[0] - ends[1], abs=1e-9)
 
@@ -342,5 +343,23 @@ def test_a_budget_that_leaves_too_little_is_refused():
     start = shapley(Watched(40), "permutation", 900, stop=MaxEvaluations(900))
     game = Watched(40)
     with pytest.raises(InputError, match=r"^budget = 900: leaves \d+ evaluations, too few besides those of previous$"):
-        shapley(game, "kernel_shap", 900, previous=start)
+        shapley(game, "surrogate", 900, previous=start)
     assert not game.seen
+
+
+def test_kernel_shap_continued_is_one_go():
+    first = shapley(Watched(12), "kernel_shap", 100, stop=MaxEvaluations(100))
+    game = Watched(12)
+    further = shapley(game, "kernel_shap", 300, previous=first)
+    assert bits(further) == bits(shapley(Watched(12), "kernel_shap", 300))
+    assert len(game.seen) == further.n_evaluations - first.n_evaluations <= 302
+
+
+@pytest.mark.parametrize("method", ["auto", "permutation", "surrogate"])
+def test_a_constant_game_is_done_at_once(method):
+    game = Watched(16)
+    game.weights, game.pairs = game.weights * 0, game.pairs * 0
+    result = shapley(game, method, 5_000, stop=TargetError(0.01))
+    assert result.converged
+    assert result.n_evaluations <= 150
+    assert not result.values.any()

@@ -62,7 +62,10 @@ def test_target_error_absolute():
 
 def test_target_error_is_not_met_by_what_has_no_error_bars_or_no_spread():
     assert not TargetError(0.5).met(after(result([1.0, 2.0], np.nan)))
-    assert not TargetError(0.5).met(after(result([1.0, 1.0], 0.0)))
+    assert not TargetError(0.5).met(after(result([1.0, 1.0], 0.1)))
+    assert TargetError(0.5).met(after(result([1.0, 1.0], 0.0)))
+    assert TargetError(0.5).met(after(result([0.0, 0.0], 0.0)))
+    assert TargetError(0.5).met(after(result([1.0, 1.0], 1e-15)))
     assert TargetError(0.5).met(after(result([1.0, 2.0], 0.0)))
 
 

@@ -1,153 +1,338 @@
-"""Shapley values by sampling permutations in antithetic pairs, the marginals of small coalitions exact."""
+"""Shapley values by sampling permutations in antithetic pairs whose first and last players are balanced."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numba
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 
 from crowd_sim.errors import InputError
 from crowd_sim.random import Purpose
-from crowd_sim.valuation.estimators.exact import exact
+from crowd_sim.valuation.estimators.exact import MAX_PLAYERS, exact
 from crowd_sim.valuation.request import Request, chunk_rows
-from crowd_sim.valuation.result import ShapleyResult
+from crowd_sim.valuation.result import NORMAL_95, ShapleyResult
 from crowd_sim.valuation.shuffle import shuffle
+
+_PRIOR_DRAWS = 2.0
+"""How many degrees of freedom the variance of all players adds to each player's own: intervals of real games cover from
+two pairs on (`tests/valuation/test_permutation_coverage.py`)."""
+_ROUNDING = 8.0 * np.finfo(np.float64).eps
+_CYCLES = np.uint64(2**63)  # where the streams of the cycles begin, behind those of the pairs
 
 
 def permutation(request: Request) -> list[ShapleyResult]:
     """Values from pairs of a random permutation and its reverse (Castro et al. 2009; Mitchell et al. 2022).
 
-    v(∅), all v({i}) and v(N) are evaluated once, n + 2 evaluations; so are all v({i, j}) where they take no more than half of
-    what is left of the budget. A player's first place in the order counts as the exact (v({i}) − v(∅)) / n, whatever the
-    draws say, and with the pairs of players its second place as the exact mean of v({i, j}) − v({j}) over j, divided by
-    n; a permutation costs one evaluation for each further place but the last. What its values then lack to the sum
-    v(N) − v(∅) is shared equally, which keeps them unbiased and never moves them away from the truth. Pair j of
-    permutations is drawn from the stream (seed, run, PERMUTATION, j): a larger budget goes on where a smaller one ended.
+    A pair knows of v only its odd part d(S) = (v(S) − v(N∖S)) / 2, at the prefixes of the permutation; what a player adds to
+    d at its place is the pair's word on its value. So games whose odd part is additive have their exact values: additive
+    ones, quadratic ones, and gloves of as many left as right hands.
 
-    The standard errors come from the spread between pairs. Up to two players, where nothing is left to draw, the
-    values are exact.
+    First and last place are apart: there v(∅) and v(N) take part, often far from all else. In ⌈n / 2⌉ consecutive pairs, a
+    cycle, every player takes one of these places once, in random order. What it adds there does not depend on the other
+    players, so it is evaluated in the first cycle only, counts as often as these two places come up, 2 in n, and where it
+    is not known yet, it is predicted from the player's other places and the mean difference. Where it takes no more than
+    half of the budget, so is the mean over the places next to them, from all pairs of players and their complements.
+    What the values then lack to the sum v(N) − v(∅) is shared by their variances. Permutation j is drawn from the stream
+    (seed, run, PERMUTATION, j): a larger budget goes on where a smaller one ended.
+
+    The standard errors come from each player's spread between pairs and, where there are few, that of all players; they are
+    widened from Student's t, so that ± 1.96 of them cover. Of a single pair there are none: NaN. Where the budget covers all
+    coalitions of up to 20 players, and up to two players, the values are exact.
 
     Raises:
-        InputError: a budget that does not cover two pairs.
+        InputError: a budget that does not cover one pair, 2n.
     """
     n, n_games = request.n_players, len(request.games)
-    if n <= 2:
-        return exact(request)
-    smallest = n + 2 + 4 * (n - 2)
+    smallest = minimum_budget(n)
     if request.budget < smallest:
         raise InputError("budget", request.budget, f"must be at least {smallest} for permutation with {n} players")
-    n_exact = exact_sizes(n, request.budget)
-    fixed = n + 2 + (n * (n - 1) // 2 if n_exact == 2 else 0)
-    per_pair = 2 * (n - 1 - n_exact)
-    n_pairs = (request.budget - fixed) // per_pair
-    chunks = request.admitted(
-        lambda: itertools.chain(
-            _ends(n),
-            _couples(n) if n_exact == 2 else (),
-            _prefixes(n, n_exact, n_pairs, request.seed, request.run),
-        )
-    )
+    if n <= MAX_PLAYERS and 2**n <= request.budget:
+        return exact(request)
+    plan = plan_of(n, request.budget)
+    chunks = request.admitted(lambda: itertools.chain(_head(plan), _prefixes(plan, request.seed, request.run)))
     stream = (utilities for _, utilities in request.utilities(chunks))
     head = next(stream)
-    while head.shape[1] < fixed:
+    while head.shape[1] < plan.n_head:
         head = np.concatenate([head, next(stream)], axis=1)
-    couples = _couple_utilities(head[:, n + 2 :], n)
-    start = _exact_part(head, couples, n_exact)
-    mean, squares = np.zeros((n_games, n)), np.zeros((n_games, n))
+    sums = _Sums.of(plan, head)
     waiting = np.empty((n_games, 0))
-    done = 0
     key = np.uint64(request.seed), np.uint64(request.run), np.uint64(Purpose.PERMUTATION)
+    done = 0
     for utilities in stream:
         waiting = np.concatenate([waiting, utilities], axis=1)
-        complete = waiting.shape[1] // per_pair
-        _fold(*key, done, complete, n_exact, head, couples, start, waiting, mean, squares)
-        waiting = waiting[:, complete * per_pair :]
-        done += complete
-    stderr = np.sqrt(squares / (n_pairs * (n_pairs - 1)))
-    cost = fixed + n_pairs * per_pair
-    return [ShapleyResult(mean[g], stderr[g], cost, "permutation") for g in range(n_games)]
+        done, used = _fold(
+            *key,
+            done,
+            plan.n_exact,
+            waiting,
+            sums.single,
+            sums.couple,
+            sums.count,
+            sums.mean,
+            sums.squares,
+            sums.largest,
+        )
+        waiting = waiting[:, used:]
+    return [ShapleyResult(*sums.values(g, plan), plan.cost, "permutation") for g in range(n_games)]
 
 
-def exact_sizes(n: int, budget: int) -> int:
-    """How many sizes, from the empty coalition on, have all their marginals evaluated: 1 or 2."""
-    left = budget - (n + 2)
-    couples = n * (n - 1) // 2
-    return 2 if n > 3 and 2 * couples <= left and left - couples >= 4 * (n - 3) else 1
+def minimum_budget(n: int) -> int:
+    """The smallest budget for n players: both ends and one pair."""
+    return 2 * n
 
 
-def _couples(n: int) -> Iterator[NDArray[np.bool_]]:
-    """All coalitions of two players, in chunks."""
+@dataclass(frozen=True)
+class Plan:
+    """What a budget pays for.
+
+    Attributes:
+        n: players.
+        n_exact: how many places from either end have their means evaluated: 2, or 1, in the pairs of the first cycle.
+        n_pairs: of permutations.
+    """
+
+    n: int
+    n_exact: int
+    n_pairs: int
+
+    @property
+    def n_head(self) -> int:
+        """Evaluations besides those of the pairs."""
+        return 2 + (2 * self.n + self.n * (self.n - 1) if self.n_exact == 2 else 0)
+
+    @property
+    def cost(self) -> int:
+        """All evaluations."""
+        return self.n_head + 2 * _sizes_before(self.n, self.n_exact, self.n_pairs)
+
+
+def plan_of(n: int, budget: int) -> Plan:
+    """As many pairs as fit, the places next to the ends in full where they take no more than half of what is left."""
+    left = budget - 2 - 2 * n - n * (n - 1)
+    if n > 5 and left >= n * (n - 1):
+        return Plan(n, 2, left // (2 * (n - 5)))
+    wanted = (budget - 2) // 2
+    in_first, full = (n + 1) // 2, n // 2
+    pairs = min(wanted // (n - 1), full)
+    if pairs == full:
+        rest = wanted - _sizes_before(n, 1, in_first)
+        if rest >= 0:
+            pairs = in_first + (rest // (n - 3) if n > 3 else 0)
+    return Plan(n, 1, pairs)
+
+
+@numba.njit(cache=True)
+def _bounds(n: int, n_exact: int, pair: int) -> tuple[int, int]:
+    """The first and last size of the prefixes that a pair evaluates, each with its complement."""
+    if n_exact == 2:
+        return 3, n - 3
+    if pair < n // 2:
+        return 1, n - 1
+    if pair < (n + 1) // 2:  # of an odd number of players one is left for the first place, and none for the last
+        return 1, n - 2
+    return 2, n - 2
+
+
+@numba.njit(cache=True)
+def _sizes_before(n: int, n_exact: int, pair: int) -> int:
+    """How many prefixes the pairs before this one evaluate."""
+    if n_exact == 2:
+        return pair * (n - 5)
+    full, in_first = n // 2, (n + 1) // 2
+    before = min(pair, full) * (n - 1) + max(pair - in_first, 0) * (n - 3)
+    return before + (n - 2 if n % 2 == 1 and pair > full else 0)
+
+
+def _head(plan: Plan) -> Iterator[NDArray[np.bool_]]:
+    """The empty and the grand coalition; with two exact places all single players and pairs too, each with its complement."""
+    ends = np.zeros((2, plan.n), dtype=np.bool_)
+    ends[1] = True
+    yield ends
+    if plan.n_exact == 1:
+        return
+    n, step = plan.n, chunk_rows(plan.n) // 2
     first, second = np.triu_indices(n, 1)
-    step = chunk_rows(n)
+    first, second = np.append(np.arange(n), first), np.append(np.arange(n), second)
     for start in range(0, len(first), step):
         part = slice(start, start + step)
-        chunk = np.zeros((len(first[part]), n), dtype=np.bool_)
-        rows = np.arange(len(chunk))
-        chunk[rows, first[part]] = chunk[rows, second[part]] = True
-        yield chunk
+        some = np.zeros((len(first[part]), n), dtype=np.bool_)
+        rows = np.arange(len(some))
+        some[rows, first[part]] = some[rows, second[part]] = True
+        yield np.stack([some, ~some], axis=1).reshape(-1, n)
 
 
-def _couple_utilities(utilities: NDArray[np.float64], n: int) -> NDArray[np.float64]:
-    """The utilities of two players as symmetric matrices float64[G, n, n]; float64[G, 0, 0] where there are none."""
-    if not utilities.shape[1]:
-        return np.zeros((len(utilities), 0, 0))
-    matrix = np.zeros((len(utilities), n, n))
-    first, second = np.triu_indices(n, 1)
-    matrix[:, first, second] = matrix[:, second, first] = utilities
-    return matrix
-
-
-def _exact_part(head: NDArray[np.float64], couples: NDArray[np.float64], n_exact: int) -> NDArray[np.float64]:
-    """What the first places contribute, float64[G, n]: mean marginals of the sizes that are evaluated in full, over n."""
-    n = couples.shape[1] or head.shape[1] - 2
-    single = head[:, 1 : n + 1]
-    part = (single - head[:, :1]) / n
-    if n_exact == 2:
-        others = single.sum(axis=1, keepdims=True) - single
-        part = part + (couples.sum(axis=2) - others) / (n * (n - 1))
-    return part
-
-
-def _ends(n: int) -> Iterator[NDArray[np.bool_]]:
-    """The empty coalition, the n single players and the grand coalition, in chunks."""
-    step = chunk_rows(n)
-    for start in range(0, n + 2, step):
-        rows = np.arange(start, min(start + step, n + 2))[:, None]
-        yield (rows - 1 == np.arange(n)) | (rows == n + 1)
-
-
-def _prefixes(n: int, n_exact: int, n_pairs: int, seed: int, run: int) -> Iterator[NDArray[np.bool_]]:
-    """For each pair the first n_exact + 1, … n − 1 players of the permutation, then of its reverse; in fixed chunks."""
-    step, n_rows = chunk_rows(n), n_pairs * 2 * (n - 1 - n_exact)
-    for start in range(0, n_rows, step):
-        chunk = np.zeros((min(step, n_rows - start), n), dtype=np.bool_)
-        _fill(np.uint64(seed), np.uint64(run), np.uint64(Purpose.PERMUTATION), n_exact, start, chunk)
+def _prefixes(plan: Plan, seed: int, run: int) -> Iterator[NDArray[np.bool_]]:
+    """Of each pair the prefixes of its permutation, each followed by its complement, a prefix of the reverse; in chunks."""
+    step = chunk_rows(plan.n)
+    n_rows = 2 * _sizes_before(plan.n, plan.n_exact, plan.n_pairs)
+    pair, size = 0, 0
+    for start in range(0, n_rows, 2 * (max(step // 2, 1))):
+        chunk = np.zeros((min(2 * max(step // 2, 1), n_rows - start), plan.n), dtype=np.bool_)
+        pair, size = _fill(
+            np.uint64(seed), np.uint64(run), np.uint64(Purpose.PERMUTATION), plan.n_exact, pair, size, chunk
+        )
         yield chunk
 
 
 @numba.njit(cache=True)
-def _fill(
-    seed: np.uint64, run: np.uint64, purpose: np.uint64, n_exact: int, first_row: int, out: NDArray[np.bool_]
+def _draw(
+    seed: np.uint64,
+    run: np.uint64,
+    purpose: np.uint64,
+    pair: int,
+    fresh: bool,
+    cycle: NDArray[np.int64],
+    order: NDArray[np.int64],
 ) -> None:
+    """The pair's permutation into ``order``; ``cycle`` holds who is at the ends, and is drawn where the cycle is another."""
+    n = len(order)
+    number, within = divmod(pair, (n + 1) // 2)
+    if fresh or within == 0:
+        shuffle(seed, run, purpose, _CYCLES + np.uint64(number), n, cycle)
+    shuffle(seed, run, purpose, np.uint64(pair), n, order)
+    for end in range(2):
+        if 2 * within + end < n:
+            player, place = cycle[2 * within + end], end * (n - 1)
+            at = place
+            while order[at] != player:
+                at = (at + 1) % n
+            order[at], order[place] = order[place], player
+
+
+@numba.njit(cache=True)
+def _fill(
+    seed: np.uint64,
+    run: np.uint64,
+    purpose: np.uint64,
+    n_exact: int,
+    pair: int,
+    size: int,
+    out: NDArray[np.bool_],
+) -> tuple[int, int]:
+    """Rows from the prefix of this pair behind the one of ``size`` players (0: from the first) on; where they end."""
     m, n = out.shape
-    order = np.empty(n, dtype=np.int64)
-    previous = -1
-    for row in range(m):
-        half, step = divmod(first_row + row, n - 1 - n_exact)
-        pair, backwards = divmod(half, 2)
-        if pair != previous:
-            shuffle(seed, run, purpose, np.uint64(pair), n, order)
-            previous = pair
-        if row > 0 and step > 0:
-            out[row] = out[row - 1]
-            first = step + n_exact
+    order, cycle = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)
+    first, last = _bounds(n, n_exact, pair)
+    _draw(seed, run, purpose, pair, True, cycle, order)
+    for row in range(0, m, 2):
+        if size >= last:
+            pair, size = pair + 1, 0
+            first, last = _bounds(n, n_exact, pair)
+            _draw(seed, run, purpose, pair, False, cycle, order)
+        begin = 0
+        if size > 0 and row > 0:
+            out[row] = out[row - 2]
+            begin = size
+        size = max(size + 1, first)
+        for k in range(begin, size):
+            out[row, order[k]] = True
+        out[row + 1] = ~out[row]
+    return pair, size
+
+
+@dataclass(eq=False)
+class _Sums:
+    """What the pairs said so far, of all games.
+
+    Attributes:
+        empty: float64[G], d(∅) = −d(N).
+        single: float64[G, n], d of single players; NaN where it is not known.
+        couple: float64[G, n, n], d of two players; float64[G, 0, 0] where they are not evaluated.
+        count: int64[n], in how many pairs a player was at none of the exact places.
+        mean, squares: float64[G, n], the mean over these pairs of what it added, and the sum of squared deviations.
+        largest: float64[G], the largest |d|.
+    """
+
+    empty: NDArray[np.float64]
+    single: NDArray[np.float64]
+    couple: NDArray[np.float64]
+    count: NDArray[np.int64]
+    mean: NDArray[np.float64]
+    squares: NDArray[np.float64]
+    largest: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, plan: Plan, head: NDArray[np.float64]) -> _Sums:
+        n, n_games = plan.n, len(head)
+        odd = 0.5 * head[:, ::2] - 0.5 * head[:, 1::2]
+        single, couple = np.full((n_games, n), np.nan), np.zeros((n_games, 0, 0))
+        if plan.n_exact == 2:
+            single, couple = odd[:, 1 : n + 1].copy(), np.zeros((n_games, n, n))
+            first, second = np.triu_indices(n, 1)
+            couple[:, first, second] = couple[:, second, first] = odd[:, n + 1 :]
+        zeros = np.zeros((n_games, n))
+        largest = np.abs(odd).max(axis=1)
+        return cls(odd[:, 0].copy(), single, couple, np.zeros(n, dtype=np.int64), zeros, zeros.copy(), largest)
+
+    def values(self, g: int, plan: Plan) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Values and standard errors of a game, float64[n] each."""
+        n = plan.n
+        outer = self.single[g] - self.empty[g]
+        variance = np.zeros(n)
+        drawn, mean, squares = self.count.astype(np.float64), self.mean[g], self.squares[g]
+        if plan.n_exact == 2:
+            others = self.single[g].sum() - self.single[g]
+            second = (self.couple[g].sum(axis=1) - others) / (n - 1)
+            mean = np.where(drawn > 0, mean, second)
+            exact_part = (outer + second) / n * 2.0
         else:
-            first = 0
-        for k in range(first, step + n_exact + 1):
-            out[row, order[n - 1 - k] if backwards else order[k]] = True
+            known = ~np.isnan(outer)
+            outer, mean, squares, variance, drawn = _joined(outer, known, drawn, mean, squares)
+            exact_part = outer * 2.0 / n
+        share = (n - 2.0 * plan.n_exact) / n
+        values = exact_part + share * mean
+        lacking = -2.0 * self.empty[g] - values.sum()
+        if plan.n_pairs == 1:
+            return values + lacking / n, np.full(n, np.nan)
+        own = np.maximum(drawn - 1.0, 0.0)
+        of_all = squares.sum() / own.sum()
+        spread = (_PRIOR_DRAWS * of_all + squares) / (_PRIOR_DRAWS + own)
+        variance = variance + share**2 * spread / np.maximum(drawn, 1.0)
+        values = values + lacking * (variance / variance.sum() if variance.any() else 1.0 / n)
+        widened = scipy.special.stdtrit(_PRIOR_DRAWS + own, 0.975) / NORMAL_95
+        # what is left of a game that is explained to the last digit is rounding
+        return values, np.hypot(widened * np.sqrt(variance), _ROUNDING * self.largest[g])
+
+
+def _joined(
+    outer: NDArray[np.float64],
+    known: NDArray[np.bool_],
+    drawn: NDArray[np.float64],
+    mean: NDArray[np.float64],
+    squares: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], ...]:
+    """What players add at the ends and elsewhere, each as a word on the other, but for their mean difference.
+
+    Where the difference is no larger than its noise, it counts as none; a word on an end that is not known
+    is as uncertain as the known differences are spread.
+
+    Returns:
+        What each player adds at the ends, elsewhere, and there the sum of squared deviations; the variance of its value that
+        the prediction of the ends makes; and the number of draws, the one at an end included.
+    """
+    n = len(outer)
+    apart = (outer - mean)[known & (drawn > 0)]
+    difference = spread = noise = 0.0
+    if len(apart):
+        difference = float(apart.mean())
+    if len(apart) > 1:
+        spread = float(((apart - difference) ** 2).sum()) / (len(apart) - 1)
+        noise = spread / len(apart)
+        difference *= max(1.0 - noise / difference**2, 0.0) if difference else 0.0
+    change = np.where(known, outer - difference - mean, 0.0)
+    drawn = drawn + known
+    joined = mean + change / np.maximum(drawn, 1.0)
+    squares = squares + change * (change - (joined - mean))
+    # a known end holds the difference in one of its draws, an unknown one in two places of n
+    variance = np.where(known, noise / drawn**2, (2.0 / n) ** 2 * (spread + noise))
+    if known.all():
+        variance = np.zeros(n)
+    return np.where(known, outer, joined + difference), joined, squares, variance, drawn
 
 
 @numba.njit(cache=True)
@@ -156,37 +341,48 @@ def _fold(
     run: np.uint64,
     purpose: np.uint64,
     done: int,
-    complete: int,
     n_exact: int,
-    head: NDArray[np.float64],
-    couples: NDArray[np.float64],
-    exact_part: NDArray[np.float64],
     utilities: NDArray[np.float64],
+    single: NDArray[np.float64],
+    couple: NDArray[np.float64],
+    count: NDArray[np.int64],
     mean: NDArray[np.float64],
     squares: NDArray[np.float64],
-) -> None:
-    """Take ``complete`` pairs after the first ``done`` into running means and sums of squared deviations (Welford)."""
+    largest: NDArray[np.float64],
+) -> tuple[int, int]:
+    """Take the complete pairs after the first ``done`` in (Welford); how many are done then, and rows used."""
     n_games, n = mean.shape
-    order = np.empty(n, dtype=np.int64)
-    estimate = np.empty(n)
-    for pair in range(complete):
-        shuffle(seed, run, purpose, np.uint64(done + pair), n, order)
+    order, cycle = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)
+    odd = np.empty(n + 1)
+    pair, used, fresh = done, 0, True
+    while True:
+        first, last = _bounds(n, n_exact, pair)
+        rows = 2 * (last - first + 1)
+        if used + rows > utilities.shape[1] or rows <= 0:
+            return pair, used
+        _draw(seed, run, purpose, pair, fresh, cycle, order)
+        fresh = False
+        for k in range(n_exact, n - n_exact):
+            count[order[k]] += 1
         for g in range(n_games):
-            empty, grand = head[g, 0], head[g, n + 1]
-            for i in range(n):
-                estimate[i] = exact_part[g, i]
-            for backwards in range(2):
-                start = (2 * pair + backwards) * (n - 1 - n_exact)
-                one = order[n - 1] if backwards else order[0]
-                other = order[n - 2] if backwards else order[1]
-                before = couples[g, one, other] if n_exact == 2 else head[g, 1 + one]
-                for k in range(n_exact, n):
-                    after = grand if k == n - 1 else utilities[g, start + k - n_exact]
-                    estimate[order[n - 1 - k] if backwards else order[k]] += 0.5 * (after - before)
-                    before = after
-            lacking = (grand - empty - estimate.sum()) / n
-            for i in range(n):
-                value = estimate[i] + lacking
-                change = value - mean[g, i]
-                mean[g, i] += change / (done + pair + 1)
-                squares[g, i] += change * (value - mean[g, i])
+            for size in range(first, last + 1):
+                row = used + 2 * (size - first)
+                odd[size] = 0.5 * utilities[g, row] - 0.5 * utilities[g, row + 1]
+                largest[g] = max(largest[g], abs(odd[size]))
+            if n_exact == 2:
+                odd[2] = couple[g, order[0], order[1]]
+                odd[n - 2] = -couple[g, order[n - 1], order[n - 2]]
+            else:
+                if first == 1:
+                    single[g, order[0]] = odd[1]
+                if last == n - 1:
+                    single[g, order[n - 1]] = -odd[n - 1]
+                odd[1], odd[n - 1] = single[g, order[0]], -single[g, order[n - 1]]
+            for k in range(n_exact, n - n_exact):
+                player = order[k]
+                added = odd[k + 1] - odd[k]
+                change = added - mean[g, player]
+                mean[g, player] += change / count[player]
+                squares[g, player] += change * (added - mean[g, player])
+        pair += 1
+        used += rows

@@ -47,7 +47,14 @@ KNOWN_SCORES = ("l2", "l1")
 
 def fits(game: Game) -> bool:
     """Whether the estimator knows the polynomials for this game: an averaging game with the score l2 or l1."""
-    return isinstance(game, AveragingGame) and game.score in (*KNOWN_SCORES, scores.l2, scores.l1)
+    inner = _averaging(game)
+    return inner is not None and inner.score in (*KNOWN_SCORES, scores.l2, scores.l1)
+
+
+def _averaging(game: Game) -> AveragingGame | None:
+    """The averaging game that ``game`` is, or that it looks up (`CachedGame`)."""
+    inner = game if isinstance(game, AveragingGame) else getattr(game, "averaging", None)
+    return inner if isinstance(inner, AveragingGame) else None
 
 
 def minimum_budget(n: int) -> int:
@@ -159,8 +166,9 @@ class _Game:
 
 
 def _crowd(game: Game) -> Crowd:
-    assert isinstance(game, AveragingGame)  # noqa: S101 - `fits` said so
-    return Crowd.of(game.vectors, game.target, game.score in ("l1", scores.l1))
+    inner = _averaging(game)
+    assert inner is not None  # noqa: S101 - `fits` said so
+    return Crowd.of(inner.vectors, inner.target, inner.score in ("l1", scores.l1))
 
 
 def _plan(game: _Game, pilot: Sequence[Lists], paired: bool, budget: int) -> NDArray[np.int64]:

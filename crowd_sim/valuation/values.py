@@ -1,0 +1,219 @@
+"""Other values than Shapley's, exact and from the same utilities: those of all coalitions of a small game.
+
+>>> from crowd_sim.valuation import AllUtilities, AveragingGame, beta_shapley, interactions
+>>> game = AllUtilities.of(AveragingGame([[1.0], [2.0], [2.0]], [2.0]))
+>>> beta_shapley(game, 16.0, 1.0).shape, interactions(game).shape
+((3,), (3, 3))
+
+`shapley`, `banzhaf` and `leave_one_out` take an `AllUtilities` as any other game, and evaluate nothing again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import scipy
+from numpy.typing import ArrayLike, NDArray
+
+from crowd_sim.errors import InputError
+from crowd_sim.valuation.estimators.exact import MAX_PLAYERS, all_coalitions
+from crowd_sim.valuation.games import Game, players_of
+from crowd_sim.valuation.request import Evaluate, Request
+from crowd_sim.valuation.validation import finite
+
+_MOST_IN_CORE = 15  # players: the linear programme has a row a coalition
+
+
+@dataclass(frozen=True, eq=False)
+class AllUtilities:
+    """A game by the utilities of all its coalitions; itself a game.
+
+    Attributes:
+        n_players: n.
+        table: float64[2^n]; coalition number c holds player i where bit i of c is set.
+    """
+
+    n_players: int
+    table: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, game: Game, evaluate: Evaluate | None = None) -> AllUtilities:
+        """Evaluate all 2^n coalitions, or take those of an `AllUtilities`; ``evaluate`` as in `shapley`.
+
+        Raises:
+            InputError: no game, more than 20 players, utilities of the wrong shape or not finite.
+        """
+        if isinstance(game, AllUtilities):
+            return game
+        n = players_of(game)
+        if n > MAX_PLAYERS:
+            raise InputError("game.n_players", n, f"must be at most {MAX_PLAYERS}, to evaluate all coalitions")
+        request = Request(games=[game], n_players=n, evaluate=evaluate, budget=2**n, seed=0, run=0)
+        return cls(n, np.concatenate([u[0] for _, u in request.utilities(all_coalitions(n))]))
+
+    def __call__(self, coalitions: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Utilities float64[m] of ``coalitions`` bool[m, n]."""
+        return self.table[np.asarray(coalitions, dtype=np.bool_) @ (1 << np.arange(self.n_players))]
+
+
+def semivalue(game: Game, weights: ArrayLike) -> NDArray[np.float64]:
+    """Σ_k weights[k] × the mean of v(S ∪ {i}) − v(S) over the coalitions S of k others, of every player i: float64[n].
+
+    All weights 1/n give Shapley values, C(n−1, k) / 2^(n−1) Banzhaf values, (0, …, 0, 1) leave-one-out.
+
+    Args:
+        game: of at most 20 players.
+        weights: float64[n], of k = 0, … n − 1 others; at least 0, of sum 1.
+
+    Raises:
+        InputError: weights that are none, and as `AllUtilities.of`.
+    """
+    known = AllUtilities.of(game)
+    n, table = known.n_players, known.table
+    weight = finite("weights", weights, (n,))
+    if (weight < 0.0).any() or abs(weight.sum() - 1.0) > 1e-9:
+        raise InputError("weights", weight.tolist(), "must be at least 0 and sum to 1")
+    codes, sizes = _codes(n)
+    each = weight / np.array([math.comb(n - 1, k) for k in range(n)])
+    values = np.empty(n)
+    for i in range(n):
+        without = codes[codes >> i & 1 == 0]
+        values[i] = (each[sizes[without]] * (table[without | 1 << i] - table[without])).sum()
+    return values
+
+
+def beta_shapley(game: Game, alpha: float, beta: float) -> NDArray[np.float64]:
+    """Beta(α, β)-Shapley values float64[n] (Kwon and Zou, AISTATS 2022); (1, 1) are Shapley's.
+
+    α > β stresses small coalitions.
+
+    Raises:
+        InputError: α or β not above 0, and as `AllUtilities.of`.
+    """
+    for name, value in (("alpha", alpha), ("beta", beta)):
+        if not 0.0 < value < math.inf:
+            raise InputError(name, value, "must be above 0")
+    known = AllUtilities.of(game)
+    n = known.n_players
+    others = np.arange(n)
+    logarithms = (
+        scipy.special.gammaln(n)
+        - scipy.special.gammaln(others + 1.0)
+        - scipy.special.gammaln(n - others)
+        + scipy.special.betaln(others + beta, n - 1 - others + alpha)
+        - scipy.special.betaln(alpha, beta)
+    )
+    weights = np.exp(logarithms)
+    return semivalue(known, weights / weights.sum())
+
+
+def interactions(game: Game) -> NDArray[np.float64]:
+    """Pairwise Shapley interactions float64[n, n], 0 on the diagonal: below 0 who overlap, above 0 who complement each other.
+
+    The mean over sizes of v(S ∪ {i, j}) − v(S ∪ {i}) − v(S ∪ {j}) + v(S) (Grabisch and Roubens, 1999).
+
+    Raises:
+        InputError: as `AllUtilities.of`.
+    """
+    known = AllUtilities.of(game)
+    n, table = known.n_players, known.table
+    codes, sizes = _codes(n)
+    each = np.array([1.0 / ((n - 1) * math.comb(n - 2, k)) for k in range(n - 1)])
+    found = np.zeros((n, n))
+    for i in range(n):
+        for j in range(i):
+            one, other = 1 << i, 1 << j
+            s = codes[codes & (one | other) == 0]
+            change = table[s | one | other] - table[s | one] - table[s | other] + table[s]
+            found[i, j] = found[j, i] = (each[sizes[s]] * change).sum()
+    return found
+
+
+def owen(game: Game, groups: Sequence[int] | NDArray[np.int_]) -> NDArray[np.float64]:
+    """Owen values float64[n]: groups bargain as Shapley's players do, and so do the members of each within it.
+
+    Args:
+        game: of at most 20 players.
+        groups: int[n], equal for players of the same group.
+
+    Raises:
+        InputError: not a group for every player, and as `AllUtilities.of`.
+    """
+    known = AllUtilities.of(game)
+    n, table = known.n_players, known.table
+    labels = np.asarray(groups)
+    if labels.shape != (n,):
+        raise InputError("groups", labels.shape, f"must name a group for each of {n} players")
+    names, number = np.unique(labels, return_inverse=True)
+    members = [int((1 << np.flatnonzero(number == g)).sum()) for g in range(len(names))]
+    values = np.zeros(n)
+    for i in range(n):
+        outside = _unions([m for g, m in enumerate(members) if g != number[i]])
+        inside = _unions([1 << int(j) for j in np.flatnonzero(number == number[i]) if j != i])
+        for have, their_weight in outside:
+            for beside, weight in inside:
+                s = have | beside
+                values[i] += their_weight * weight * (table[s | 1 << i] - table[s])
+    return values
+
+
+@dataclass(frozen=True, eq=False)
+class LeastCore:
+    """An allocation in the least core.
+
+    Attributes:
+        values: float64[n], of sum v(N) − v(∅); where several allocations are in the least core, one of them.
+        deficit: the least e with which every coalition gets v(S) − v(∅) − e or more; up to 0: the core is not empty.
+    """
+
+    values: NDArray[np.float64]
+    deficit: float
+
+
+def least_core(game: Game) -> LeastCore:
+    """The least core by linear programming (HiGHS), over all coalitions but the empty and the grand one.
+
+    Raises:
+        InputError: fewer than two or more than 15 players, and as `AllUtilities.of`.
+    """
+    n = players_of(game)
+    if not 2 <= n <= _MOST_IN_CORE:
+        raise InputError("game.n_players", n, f"must be in [2, {_MOST_IN_CORE}] for the least core")
+    table = AllUtilities.of(game).table
+    gains = table - table[0]
+    unit = float(np.abs(gains).max()) or 1.0  # the solver's tolerances are absolute
+    codes = np.arange(1, 2**n - 1)
+    inside = (codes[:, None] >> np.arange(n) & 1).astype(np.float64)
+    solved = scipy.optimize.linprog(
+        np.append(np.zeros(n), 1.0),
+        A_ub=-np.column_stack([inside, np.ones(len(codes))]),
+        b_ub=-gains[codes] / unit,
+        A_eq=np.append(np.ones(n), 0.0)[None],
+        b_eq=gains[-1:] / unit,
+        bounds=(None, None),
+        method="highs",
+    )
+    solution = np.asarray(solved.x)
+    return LeastCore(unit * solution[:n], unit * float(solution[n]))
+
+
+def _codes(n: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The numbers of all coalitions, and their sizes."""
+    codes = np.arange(2**n)
+    sizes = np.zeros(2**n, dtype=np.int64)
+    for i in range(n):
+        sizes += codes >> i & 1
+    return codes, sizes
+
+
+def _unions(parts: Sequence[int]) -> list[tuple[int, float]]:
+    """All unions of coalitions, by number, each with its weight in Shapley's value of one player beside them."""
+    found = []
+    m = len(parts)
+    for code in range(2**m):
+        chosen = [part for p, part in enumerate(parts) if code >> p & 1]
+        found.append((sum(chosen), 1.0 / ((m + 1) * math.comb(m, len(chosen)))))
+    return found

@@ -1,0 +1,33 @@
+import numpy as np
+import shapiq
+
+from crowd_sim.valuation import ShapleyResult, shapley
+from tests.oracles.games import sum_of_unanimity
+
+GAME = sum_of_unanimity(6, 15, seed=1)
+FEW = ShapleyResult(np.array([1.0, 3.0, -2.0]), np.array([0.1, np.nan, 0.3]), 77, "permutation")
+
+
+def test_a_plot_has_a_row_a_player_best_first():
+    ax = FEW.plot()
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["1", "0", "2"]
+    np.testing.assert_array_equal(ax.containers[0].lines[0].get_xdata(), [3.0, 1.0, -2.0])
+    assert FEW.plot(ax) is ax
+
+
+def test_a_notebook_shows_the_table():
+    shown = FEW._repr_html_()
+    assert "permutation, 77 evaluations" in shown
+    assert shown.count("<tr") == 4
+    assert shapley(sum_of_unanimity(100, 9, seed=1), budget=500)._repr_html_().count("<tr") < 60
+
+
+def test_shapiq_takes_the_values():
+    result = shapley(GAME)
+    empty = float(GAME(np.zeros((1, 6), dtype=bool))[0])
+    ours, theirs = result.to_shapiq(empty), shapiq.ExactComputer(GAME, n_players=6)("SV", 1)
+    assert (ours.index, ours.max_order, ours.n_players) == ("SV", 1, 6)
+    assert not ours.estimated
+    for i in range(6):
+        assert abs(ours[(i,)] - theirs[(i,)]) < 1e-10
+    assert ours.baseline_value == empty
