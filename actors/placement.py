@@ -87,9 +87,12 @@ def bundle_options(actors: ActorsConfig, kind: str, member: int, group: Placemen
     return {**options_of(pool), "scheduling_strategy": strategy}
 
 
-def required_by_run(actors: ActorsConfig) -> Need:
-    """Crowd, trainers and evaluators live side by side at most; the round manager itself takes no CPU."""
-    return _need([getattr(actors, kind) for kind in _RUN], actors.wait)
+def required_by_run(actors: ActorsConfig, *, with_crowd: bool = True) -> Need:
+    """Trainers, evaluators and crowd live side by side at most; the round manager itself takes no CPU.
+
+    A run of texts has no shards (`with_crowd` false): its examples travel with the calls.
+    """
+    return _need([getattr(actors, kind) for kind in _RUN if with_crowd or kind != "crowd"], actors.wait)
 
 
 def required_by_evaluators(actors: ActorsConfig) -> Need:

@@ -199,7 +199,7 @@ def run_on_ray(
 ) -> Outcome:
     """Simulate a configuration's runs on the cluster that Ray is connected to; see `Supervisor`."""
     with (
-        reserved(required_by_run(config.actors)) as group,
+        reserved(required_by_run(config.actors, with_crowd=config.task.kind == "vector")) as group,
         closing(Supervisor(config, task, progress, name, group, record)) as supervisor,
     ):
         return supervisor.outcome()

@@ -19,7 +19,6 @@ from crowd_sim.actors.placement import (
     check_capacity,
     fitting,
     inside,
-    required_by_llm_run,
     required_by_run,
     required_by_sweep,
     reserved,
@@ -198,7 +197,7 @@ def test_every_actor_of_a_run_has_its_own_place_in_what_is_reserved():
             ray.get(manager.start.remote(actors, ("trainers", 0)), timeout=120)
             ray.kill(manager)
     # a run without shards starts its actors itself, and they live in what it has reserved
-    with reserved(required_by_llm_run(actors)) as group:
+    with reserved(required_by_run(actors, with_crowd=False)) as group:
         started = [Worker.options(**bundle_options(actors, "evaluators", 1, group)).remote()]
         ray.get([worker.__ray_ready__.remote() for worker in started], timeout=120)
         assert free_places() == {0}

@@ -175,7 +175,7 @@ class _OnRay:
         self._stack.close()
 
     def _start(self, record: Record | None) -> Supervisor:
-        required = required_by_run(self._config.actors)
+        required = required_by_run(self._config.actors, with_crowd=self._config.task.kind == "vector")
         self._stack.enter_context(connected(self._address, required))
         group = self._stack.enter_context(reserved(required))
         supervisor = Supervisor(self._config, self._task, self._progress, self._name, group, record)

@@ -11,7 +11,7 @@ import ray
 from crowd_sim.actors.failure import QuarantinedError
 from crowd_sim.actors.host import RayHost
 from crowd_sim.actors.pool import Pool, Work
-from crowd_sim.actors.round_manager import _Supervisor, run_on_ray
+from crowd_sim.actors.round_manager import Supervisor, run_on_ray
 from crowd_sim.actors.run_metrics import RunMetrics
 from crowd_sim.config import FailureConfig
 from crowd_sim.errors import ClusterError, StrategyError
@@ -172,7 +172,7 @@ def test_a_checkpoint_that_the_manager_cannot_use_is_set_aside_where_the_folder_
 
 def test_a_manager_that_hangs_is_built_of_the_checkpoint(expected, tmp_path, monkeypatch):
     trouble.plan("stuck", 8)
-    look, looks = _Supervisor._look, 0
+    look, looks = Supervisor._look, 0
 
     def looked(self, *patience):
         nonlocal looks
@@ -181,7 +181,7 @@ def test_a_manager_that_hangs_is_built_of_the_checkpoint(expected, tmp_path, mon
         look(self, *patience)
 
     # its deadline passes from look to look, of which the first may bring news
-    monkeypatch.setattr(_Supervisor, "_look", looked)
+    monkeypatch.setattr(Supervisor, "_look", looked)
     monkeypatch.setattr("crowd_sim.actors.pool.time", Clock(lambda: looks))
     assert run(tmp_path, setup()) == expected
     assert read_status(tmp_path).failures == {"hang": 1}

@@ -21,11 +21,9 @@ import crowd_sim
 from crowd_sim.cli.app import main
 from crowd_sim.errors import InputError, StorageError
 from crowd_sim.files import read_config
-from crowd_sim.participants import load_population
 from crowd_sim.store.checkpoint import Checkpoint, Checkpoints
 from crowd_sim.store.checkpointer import Checkpointer
 from crowd_sim.store.lock import RUN, lock
-from crowd_sim.store.run_folder import read_run
 from crowd_sim.store.run_log import Record, read_status
 from experiments.bench.processes import family
 from tests.bad_input.command import IN_PROCESS, call, check_line, snapshot
@@ -195,35 +193,24 @@ def test_a_refused_command_changes_nothing_in_the_folder_of_a_run_that_is_alive(
     assert snapshot(folder / "out") == before
 
 
-def test_a_finished_run_given_again_simulates_and_values_nothing(folder, capsys, monkeypatch):
+def test_a_finished_run_given_again_plays_no_round_and_values_nothing(folder, capsys, monkeypatch):
     assert call(arguments(*IN_PROCESS)) == 0
-    said, before = capsys.readouterr().out, snapshot(folder / "out")
+    capsys.readouterr()
+    before = {path.name: path.read_bytes() for path in Path("out").glob("*.parquet")}
+    summary = Path("out", "summary.json").read_bytes()
 
     def never(*_, **__):
         raise AssertionError("must not be called")
 
-    for name in ("simulate", "run_on_ray", "connected"):
-        monkeypatch.setattr(f"crowd_sim.cli.run.{name}", never)
-    for command in (arguments(*IN_PROCESS), arguments(), ["run", "--resume", "out"]):
+    monkeypatch.setattr("crowd_sim.engine.play", never)
+    monkeypatch.setattr("crowd_sim.valuing.shapley_many", never)
+    for command in (arguments(*IN_PROCESS), ["run", "--resume", "out", *IN_PROCESS]):
         assert call(command) == 0
-        again = capsys.readouterr().out  # as before but for the progress
-        assert "Shapley" in again
-        assert said.endswith(again)
-    assert snapshot(folder / "out") == before
-    assert read_status(folder / "out").state == "finished"
-    flip(folder / "out" / "workers.parquet")
-    with pytest.raises(AssertionError, match="must not be called"):
-        main(["run", "--resume", "out", *IN_PROCESS])
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_an_outcome_is_read_from_its_tables(kind, tmp_path):
-    whole = written(simulated(config(kind)), tmp_path)
-    people = load_population(config(kind).crowd)
-    print_of = read_config(tmp_path)["fingerprint"]
-    again = read_run(tmp_path, config(kind), people, print_of)
-    assert written(again, tmp_path / "again") == whole
-    assert read_run(tmp_path, config(kind), people, "another") is None
+        assert "Shapley" in capsys.readouterr().out
+    assert {path.name: path.read_bytes() for path in Path("out").glob("*.parquet")} == before
+    assert Path("out", "summary.json").read_bytes() == summary
+    status = read_status(folder / "out")
+    assert (status.state, status.stage, status.done) == ("finished", "games", status.total)
 
 
 @pytest.mark.parametrize("finished", [True, False])

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 import yaml
-from crowd_sim.llm import experiment
 
+from crowd_sim import engine
 from tests.bad_input.command import IN_PROCESS, call
 from tests.llm.small import content
 
@@ -27,10 +27,10 @@ def test_a_run_of_feedback_goes_on_from_another_folder(parts, tmp_path, monkeypa
     folder = Path("..", "a", "runs", "out")
     (folder / "summary.json").unlink()
     shutil.rmtree(folder / "adapter")
-    monkeypatch.setattr(experiment, "play", None)  # no round is played again
+    monkeypatch.setattr(engine, "play", None)  # no round is played again
     assert call(["run", "--resume", str(folder), *IN_PROCESS]) == 0
     assert {name: (folder / name).read_bytes() for name in FILES} == before
     assert len(pd.read_parquet(folder / "rounds.parquet"))
     recorded = yaml.safe_load(before["config.yaml"])
-    assert (recorded["crowd"]["target"], recorded["llm"]["model"]) == ("target.txt", "model")
-    assert (recorded["llm"]["phi"]["model"], recorded["working_folder"]) == ("phi", "../..")
+    assert (recorded["crowd"]["target"], recorded["task"]["model"]) == ("target.txt", "model")
+    assert (recorded["task"]["phi"]["model"], recorded["working_folder"]) == ("phi", "../..")

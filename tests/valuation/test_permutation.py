@@ -97,7 +97,9 @@ class Quadratic:
 
 @pytest.mark.parametrize("factor", [2, 4, 10, 17])
 @pytest.mark.parametrize(
-    "game", [Quadratic(12, 0, 0.0), Quadratic(12, 1), Quadratic(13, 2), glove(6, 6), glove(10, 10)], ids=str
+    "game",
+    [Quadratic(12, 0, 0.0), Quadratic(12, 1), Quadratic(13, 2), glove(6, 6), glove(10, 10)],
+    ids=["additive", "quadratic-12", "quadratic-13", "glove-12", "glove-20"],
 )
 def test_what_antithetic_pairs_know_is_exact(game, factor):
     result = shapley(game, "permutation", factor * game.n_players)
