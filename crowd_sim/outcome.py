@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowd_sim.config import RunConfig
+from crowd_sim.metrics import mean_and_error
 from crowd_sim.tournament.log import History
 
 
@@ -43,3 +44,13 @@ class Outcome:
     metrics: dict[str, NDArray[np.float64]]
     ids: Sequence[str]
     details: Any = None
+
+    def __str__(self) -> str:
+        """A line per metric: mean, standard error, and over how many runs."""
+        crowd, task = self.config.crowd, self.config.task.kind
+        lines = [f"{self.config.runs} runs of {crowd.n_workers} workers (task {task})"]
+        for name, sample in self.metrics.items():
+            mean, error, known = mean_and_error(sample)
+            said = "unknown" if not known else f"{mean:.4g}" + (f" ± {error:.2g}" if known > 1 else "")
+            lines.append(f"  {name:<24} {said}  ({known} of {self.config.runs} runs)")
+        return "\n".join(lines)

@@ -119,8 +119,8 @@ NOWHERE = Path("parts")
             ("crowd.n_workers = 9", "at most 8 with valuation.method=exact"),
         ),
         (
-            ["valuation.method=permutation", "valuation.budget=23"],
-            ("valuation.budget = 23", "at least 24 for permutation with 6 workers"),
+            ["valuation.method=permutation", "valuation.budget=11"],
+            ("valuation.budget = 11", "at least 12 for permutation with 6 workers"),
         ),
     ],
 )

@@ -34,8 +34,8 @@ def sweep(tmp_path, monkeypatch):
 def test_a_truncated_part_is_set_aside_and_done_again(sweep):
     whole = sweep("mit Leerzeichen 日本")
     parts = sorted(Path("mit Leerzeichen 日本", "parts").glob("*/*.parquet"))
-    assert [path.parent.name for path in parts] == ["points"] * 4 + ["workers"] * 4
-    damaged = [parts[0], parts[2], parts[5]]
+    assert [path.parent.name for path in parts] == ["points"] * 4 + ["runs"] * 4 + ["workers"] * 4
+    damaged = [parts[0], parts[2], parts[5], parts[9]]
     for path in damaged:
         path.write_bytes(path.read_bytes()[:-40])
     damaged[1].write_bytes(b"")
@@ -70,7 +70,7 @@ def test_an_interrupted_sweep_goes_on_where_it_stopped(sweep, monkeypatch, capsy
         "crowd-sim: interrupted; what is done is kept: the same command goes on where it stopped"
     )
     before = snapshot(Path("broken", "parts"))
-    assert sum(content is not None for content in before.values()) == 4
+    assert sum(content is not None for content in before.values()) == 6
     batches.clear()
     monkeypatch.setattr(
         sweeping, "run_batch", lambda plan, batch, *rest: batches.extend(batch) or run_batch(plan, batch, *rest)
