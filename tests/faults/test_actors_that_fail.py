@@ -87,8 +87,8 @@ class Watched(RayHost):
             yield crowd
 
     @contextmanager
-    def trainers(self):
-        with super().trainers() as trainers:
+    def trainers(self, hosted):
+        with super().trainers(hosted) as trainers:
             self._watch(trainers.pool, "trainer")
             yield trainers
 

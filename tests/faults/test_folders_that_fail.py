@@ -204,7 +204,7 @@ def test_a_finished_run_given_again_plays_no_round_and_values_nothing(folder, ca
 
     monkeypatch.setattr("crowd_sim.engine.play", never)
     monkeypatch.setattr("crowd_sim.valuing.shapley_many", never)
-    for command in (arguments(*IN_PROCESS), ["run", "--resume", "out", *IN_PROCESS]):
+    for command in (arguments(*IN_PROCESS), ["run", "--resume", "out", "--trust", *IN_PROCESS]):
         assert call(command) == 0
         assert "Shapley" in capsys.readouterr().out
     assert {path.name: path.read_bytes() for path in Path("out").glob("*.parquet")} == before
@@ -230,13 +230,13 @@ def test_a_folder_of_an_earlier_version_opens_but_is_not_gone_on_with(finished, 
     capsys.readouterr()
     for command in (
         arguments(*IN_PROCESS),
-        ["run", "--resume", "out", *IN_PROCESS],
-        ["run", "--resume", "out", "tournament.rounds=15", "--accept-changes", *IN_PROCESS],
+        ["run", "--resume", "out", "--trust", *IN_PROCESS],
+        ["run", "--resume", "out", "--trust", "tournament.rounds=15", "--accept-changes", *IN_PROCESS],
     ):
         assert call(command) == 2
         check_line(capsys.readouterr().err, ["--out = 'out'", "an earlier version (crowd-sim 0.0.1, format 1, not 2)"])
     with pytest.raises(InputError, match="an earlier version"):
-        crowd_sim.run(crowd_sim.load_config("out/config.yaml"), "out")
+        crowd_sim.run(crowd_sim.load_config("out/config.yaml", trust=True), "out")
     assert snapshot(folder / "out") == before
 
 
@@ -301,7 +301,7 @@ def test_a_crafted_checkpoint_runs_nothing(number, bomb, folder, expected):
     head = f"crowd-sim checkpoint {number} {hashlib.sha256(body).hexdigest()}\n".encode()
     Path("out", "checkpoints", "round-00000012.checkpoint").write_bytes(head + body)
     Path("out", "summary.json").unlink()
-    for command in (["status", "out"], ["run", "--resume", "out", *IN_PROCESS]):
+    for command in (["status", "out"], ["run", "--resume", "out", "--trust", *IN_PROCESS]):
         assert call(command) == 0
     assert "round-00000012.unusable" in checkpoints(folder)
     assert not Path("boom").exists()
