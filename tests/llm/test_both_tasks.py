@@ -13,7 +13,7 @@ from crowd_sim.engine import simulate
 from crowd_sim.host import InProcess
 from crowd_sim.models.lora import LoraLearner
 from crowd_sim.sweep.plan import Sweep
-from crowd_sim.tables import point_metrics, workers_table
+from crowd_sim.tables import point_metrics, run_metrics, workers_table
 from crowd_sim.tasks.load import load_task
 from tests.bad_input.command import IN_PROCESS
 from tests.llm.small import config as of_texts
@@ -130,7 +130,7 @@ def test_a_sweep_of_texts_is_its_points_by_themselves_and_tunes_nothing_twice(pa
     assert (done.points, done.done, done.failed) == (2, 2, 0)
     together = len(tuned)
     table = pd.read_parquet(tmp_path / "out" / "points.parquet")
-    rows = [point_metrics(outcome(point.config)) for point in plan.points]
+    rows = [point_metrics(run_metrics(outcome(point.config))) for point in plan.points]
     for name in rows[0]:
         np.testing.assert_array_equal(table[name].to_numpy(), [row[name] for row in rows])
     assert table["tournament.search"].tolist() == ["best", "merge"]

@@ -7,7 +7,9 @@ from rich.console import Console
 from crowd_sim import load_config, run
 from crowd_sim.cli.run import run as run_command
 from crowd_sim.config import RunConfig
+from crowd_sim.config.io import load_content
 from crowd_sim.files import fingerprint
+from crowd_sim.sweep.plan import Sweep
 from tests.bad_input.command import IN_PROCESS
 from tests.llm.small import config as small
 
@@ -56,7 +58,8 @@ CONFIGS = sorted((ROOT / "experiments" / "configs").glob("llm_*.yaml"))
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_the_configurations_that_come_with_the_project_are_some(path):
-    config = load_config(path)
+    content = load_content(path)
+    config = Sweep.parse(content).first if "sweep" in content else load_config(path)
     assert config.task.kind == "imitate"
     published = set((ROOT / "experiments" / "paper" / "published_llm.csv").read_text().replace("\n", ",").split(","))
     for target in re.findall(r"crowd\.target=(\w+)", path.read_text(encoding="utf-8")):
