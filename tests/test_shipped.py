@@ -54,9 +54,9 @@ def test_every_one_is_listed_with_its_kind_task_and_comment(capsys, monkeypatch)
     assert call(["configs"]) == 0
     rows = {words[0]: words for line in capsys.readouterr().out.splitlines() if len(words := line.split()) > 3}
     assert set(shipped()) <= set(rows)
-    assert rows["quickstart"][1:7] == ["run", "vectors", "Twenty", "runs", "of", "a"]
-    assert rows["paper_sweep"][1:6] == ["sweep", "vectors", "The", "9,000", "runs"]
-    assert rows["llm_quickstart"][1:4] == ["run", "language", "model"]
+    assert rows["quickstart"][1:7] == ["run", "vector", "Twenty", "runs", "of", "a"]
+    assert rows["paper_sweep"][1:6] == ["sweep", "vector", "The", "9,000", "runs"]
+    assert rows["llm_quickstart"][1:3] == ["run", "imitate"]
 
 
 @pytest.mark.parametrize("path", shipped().values(), ids=lambda path: path.name)
