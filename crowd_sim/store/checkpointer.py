@@ -49,7 +49,7 @@ class Checkpointer:
         if not self._has_played and log.state.round > self._start:  # how long a start, or going on, has taken
             self._has_played = True
             self._tell("first round", round=log.state.round)
-        if self._cadence.is_due(log.state.round, log.rules.rounds):
+        if log.progress > self._kept and self._cadence.is_due(log.state.round, log.rules.rounds):
             self._write(log)
 
     def stopped(self, log: TournamentLog) -> None:

@@ -56,9 +56,13 @@ def test_a_long_call_is_no_hang_and_a_trainer_that_stands_still_is(tmp_path, mon
         assert seconds > DEADLINE
         assert measures.failures == {}
 
-        monkeypatch.setattr(trainers.pool, "_limits", FailureConfig(deadline=4 * DEADLINE))  # the next one loads anew
-        stop = threading.Timer(DEADLINE / 2, lambda: os.kill(trainer(), signal.SIGSTOP))
-        stop.start()
+        def stand_still():
+            os.kill(trainer(), signal.SIGSTOP)
+            while not measures.failures:
+                time.sleep(0.1)
+            monkeypatch.setattr(trainers.pool, "_limits", FailureConfig())  # the next one loads anew, for as long as it takes
+
+        threading.Timer(DEADLINE / 2, stand_still).start()
         found, _ = tuned(long)
         assert measures.failures == {"hang": 1}
         assert all(np.array_equal(found.adapter[name], expected.adapter[name]) for name in expected.adapter)
