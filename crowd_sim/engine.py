@@ -19,14 +19,15 @@ from crowd_sim.metrics import METRICS, pearson, rounds_to_converge, spearman
 from crowd_sim.outcome import Outcome
 from crowd_sim.participants import run_keys
 from crowd_sim.progress import Progress, quiet
-from crowd_sim.registry import strategy
+from crowd_sim.registry import resolve
 from crowd_sim.scores import Score
 from crowd_sim.tasks.base import Batch, OpenTask, Task
 from crowd_sim.tournament.grouping import Grouping
 from crowd_sim.tournament.groups import Groups
 from crowd_sim.tournament.learner import Learner
 from crowd_sim.tournament.log import History, TournamentLog
-from crowd_sim.tournament.round import Rules, play, start
+from crowd_sim.tournament.round import play
+from crowd_sim.tournament.rules import Rules, start
 from crowd_sim.tournament.search import SEARCHES
 from crowd_sim.tournament.streams import RoundStreams
 from crowd_sim.valuing import SavingValues, Valued, plan_games, value_games, values_of
@@ -124,7 +125,7 @@ def _parts(names: Sequence[str], repeats: Sequence[int]) -> list[tuple[str, slic
 
 def _grouping(names: Sequence[str], repeats: Sequence[int]) -> Grouping:
     """The grouping of a batch whose runs are grouped in different ways."""
-    parts: list[tuple[Grouping, slice]] = [(strategy("grouping", n), runs) for n, runs in _parts(names, repeats)]
+    parts: list[tuple[Grouping, slice]] = [(resolve("grouping", n), runs) for n, runs in _parts(names, repeats)]
 
     def grouping(points: NDArray[np.float64], n_groups: int, draws: RoundStreams, rounds: int) -> Groups:
         found = [part(points[runs], n_groups, draws.of(runs), rounds).of_everyone() for part, runs in parts]
@@ -135,7 +136,7 @@ def _grouping(names: Sequence[str], repeats: Sequence[int]) -> Grouping:
 
 def _score(names: Sequence[str], repeats: Sequence[int]) -> Score:
     """The score of a batch whose runs are scored in different ways."""
-    parts: list[tuple[Score, slice]] = [(strategy("score", n), runs) for n, runs in _parts(names, repeats)]
+    parts: list[tuple[Score, slice]] = [(resolve("score", n), runs) for n, runs in _parts(names, repeats)]
 
     def score(x: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.concatenate([part(x[runs], target[runs]) for part, runs in parts])
@@ -163,8 +164,8 @@ def _rules(batch: Batch) -> Rules:
         n_groups=tournament.n_groups,
         grouping=_grouping([config.tournament.grouping for config in batch.configs], repeats),
         search=SEARCHES[tournament.search],
-        reward=strategy("reward", tournament.reward),
-        observers={name: strategy("reward", name) for name in tournament.observe},
+        reward=resolve("reward", tournament.reward),
+        observers={name: resolve("reward", name) for name in tournament.observe},
         incumbent=tournament.incumbent,
         drop_used=tournament.drop_used,
         # a text's candidate is tuned to the end, not a step of the way

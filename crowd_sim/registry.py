@@ -74,9 +74,6 @@ def resolve(kind: str, name: str) -> Callable[..., Any]:
     return found if name in STRATEGIES[kind] else checked(kind, name, found)
 
 
-strategy = resolve
-
-
 _Function = Callable[..., Any]
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from crowd_sim.errors import InputError, StrategyError
-from crowd_sim.registry import strategy
+from crowd_sim.registry import resolve
 from crowd_sim.tournament.grouping import random
 from crowd_sim.tournament.groups import Groups
 from crowd_sim.tournament.streams import RoundStreams
@@ -34,7 +34,7 @@ ARGUMENTS = {
 
 def called(kind, given):
     MINE["given"] = given
-    return strategy(kind, "tests.test_own:answer")(*ARGUMENTS[kind])
+    return resolve(kind, "tests.test_own:answer")(*ARGUMENTS[kind])
 
 
 ALLOWED = {
@@ -134,13 +134,13 @@ def test_what_cannot_be_kept_as_data_cannot_be_remembered(remembered, says):
 
 def test_outputs_of_a_model_that_has_diverged_have_no_score():
     MINE["given"] = lambda x, _: x.sum(axis=-1)
-    score = strategy("score", "tests.test_own:answer")
+    score = resolve("score", "tests.test_own:answer")
     assert np.isnan(score(np.array([[0.0, 1.0], [0.0, np.nan]]), np.zeros(2))).tolist() == [False, True]
 
 
 def test_strategies_of_ones_own_travel():
     MINE["given"] = GROUPS
-    again = pickle.loads(pickle.dumps(strategy("grouping", "tests.test_own:answer")))
+    again = pickle.loads(pickle.dumps(resolve("grouping", "tests.test_own:answer")))
     assert again(*ARGUMENTS["grouping"]).of_everyone().tolist() == GROUPS.tolist()
 
 

@@ -70,7 +70,7 @@ def run(
     Raises:
         InputError: people or folder that cannot be used.
         ClusterError: no cluster, or one that is too small, or that fails more often than allowed.
-        StrategyError: a strategy of one's own raised.
+        StrategyError: a user-defined strategy raised.
         StorageError: the folder cannot be written any more.
     """
     task = load_task(config)

@@ -11,7 +11,7 @@ from crowd_sim.config import CheckpointConfig
 from crowd_sim.errors import StorageError
 from crowd_sim.store.checkpoint import Checkpoint, CheckpointSchedule, Stage
 from crowd_sim.tournament.log import TournamentLog
-from crowd_sim.tournament.round import Rules
+from crowd_sim.tournament.rules import Rules
 from crowd_sim.valuation.log import ValuationLog
 
 

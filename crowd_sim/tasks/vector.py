@@ -17,7 +17,7 @@ from crowd_sim.crowd.shard import Key
 from crowd_sim.host import Crowd, Host, Trainers
 from crowd_sim.participants import check_participants, participants_of
 from crowd_sim.random import Purpose
-from crowd_sim.registry import strategy
+from crowd_sim.registry import resolve
 from crowd_sim.scores import Score, l2
 from crowd_sim.tasks.base import Batch, OpenTask
 from crowd_sim.tournament.learner import Candidates, Learner, Note, Part
@@ -217,7 +217,7 @@ class _OpenVectorTask:
         """The score of the mean of a coalition's vectors."""
         workers, targets = players
         name = config.tournament.score
-        score = strategy("score", name) if ":" in name else name
+        score = resolve("score", name) if ":" in name else name
         vectors = self.population.vectors
         return AveragingGame(vectors[workers[run]], vectors[targets[run]], score=score)
 

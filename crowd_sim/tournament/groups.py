@@ -34,3 +34,8 @@ class Groups:
     def of_everyone(self) -> NDArray[np.int64]:
         """int64[B, n]."""
         return self.of(slice(0, self._dealt.shape[1]))
+
+    def of_those(self, active: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """int64[B, n], −1 for those who have left; `active` bool[B, n], empty where nobody ever leaves."""
+        everyone = self.of_everyone()
+        return np.where(active, everyone, -1) if active.shape[1] else everyone

@@ -12,8 +12,8 @@ from numpy.typing import DTypeLike, NDArray
 
 from crowd_sim.arrays import Arrays, pack, unpack
 from crowd_sim.tournament.learner import Note
-from crowd_sim.tournament.round import Rules
-from crowd_sim.tournament.state import Memory, Observed, Round, State
+from crowd_sim.tournament.rules import Rules
+from crowd_sim.tournament.state import Account, Memory, Round, State
 
 
 @dataclass(frozen=True)
@@ -190,13 +190,13 @@ def _memory(found: Arrays) -> Memory:
     return memory
 
 
-def _observed(state: Arrays, rules: Rules, n_workers: int) -> dict[str, Observed]:
+def _observed(state: Arrays, rules: Rules, n_workers: int) -> dict[str, Account]:
     found = state.get("observed", {})
     if not isinstance(found, dict) or set(found) != set(rules.observers):
         raise ValueError("other mechanisms observed")
     shape = (len(rules.seeds), n_workers)
     return {
-        name: Observed(_array(account, "points", np.float64, shape), _memory(account))
+        name: Account(_array(account, "points", np.float64, shape), _memory(account))
         for name, account in found.items()
         if isinstance(account, dict)
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,23 @@ class Selection:
     def of(self, runs: slice) -> Selection:
         """The selection of some of the runs."""
         return Selection(**{field.name: getattr(self, field.name)[runs] for field in fields(self)})
+
+    def with_scores(
+        self, incumbents: NDArray[np.float64], candidates: NDArray[np.float64], winner: NDArray[np.int64]
+    ) -> Selection:
+        """As reward mechanisms see it: with scores as measured; a candidate whose tuning diverged has the lowest of its round.
+
+        Args:
+            incumbents: float64[B].
+            candidates: float64[B, K]; NaN where tuning diverged.
+            winner: int64[B], who became the model in the end.
+        """
+        if not np.isfinite(candidates).all():
+            both = np.column_stack([candidates, incumbents])
+            lowest = np.where(np.isfinite(both), both, np.inf).min(axis=1)
+            lowest = np.where(np.isfinite(lowest), lowest, np.nan)[:, None]
+            candidates = np.where(np.isfinite(candidates), candidates, lowest)
+        return replace(self, model_scores=incumbents, candidate_scores=candidates, winner=winner)
 
 
 def select(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,8 @@ Memory = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, eq=False)
-class Observed:
-    """The account of a reward mechanism that watches and steers nothing.
+class Account:
+    """What a reward mechanism keeps, be it the one that pays or one that watches.
 
     Attributes:
         points: float64[B, n].
@@ -46,7 +46,7 @@ class State:
     points: NDArray[np.float64]
     memory: Memory
     active: NDArray[np.bool_]
-    observed: Mapping[str, Observed] = field(default_factory=dict)
+    observed: Mapping[str, Account] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +68,10 @@ class Scores:
     def of(self, runs: slice) -> Scores:
         """The scores of some of the runs."""
         return Scores(**{field.name: getattr(self, field.name)[runs] for field in fields(self)})
+
+    def plus_generated(self, tokens: NDArray[np.int64]) -> Scores:
+        """With int64[B] more tokens that scoring took."""
+        return replace(self, generated=self.generated + tokens)
 
 
 @dataclass(frozen=True, eq=False)

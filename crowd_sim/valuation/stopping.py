@@ -41,7 +41,7 @@ class Progress:
 class Rule(ABC):
     """Says after each stage whether the valuation may stop.
 
-    A rule of one's own needs `met`, a function of the progress alone; it is deterministic as long as it leaves
+    A user-defined rule needs `met`, a function of the progress alone; it is deterministic as long as it leaves
     ``seconds`` alone.
     """
 

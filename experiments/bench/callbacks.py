@@ -1,4 +1,4 @@
-"""Workers per second through a Python function of one's own, called once per worker, on Ray.
+"""Workers per second through a user-defined Python function, called once per worker, on Ray.
 
     python -m experiments.bench.callbacks
 
@@ -86,7 +86,7 @@ def flower(python: Path) -> tuple[str, float, float]:
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description="Workers per second through a Python function of one's own.")
+    parser = argparse.ArgumentParser(description="Workers per second through a user-defined Python function.")
     parser.add_argument("--workers", type=int, default=100_000, help="per round (default 100,000)")
     parser.add_argument("--shards", type=int, default=2, help="of the crowd (default 2)")
     parser.add_argument("--rounds", type=int, default=5, help="of which the first is not counted (default 5)")

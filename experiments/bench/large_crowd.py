@@ -32,7 +32,7 @@ from crowd_sim.participants import load_population
 from crowd_sim.tasks.base import Task
 from crowd_sim.tasks.vector import VectorTask
 from crowd_sim.tournament.log import TournamentLog
-from crowd_sim.tournament.round import Rules
+from crowd_sim.tournament.rules import Rules
 from crowd_sim.valuation.log import ValuationLog
 
 CONFIGURATION = Path(str(files("crowd_sim") / "configs" / "large_crowd.yaml"))

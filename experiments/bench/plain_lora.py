@@ -32,7 +32,7 @@ def plain(task: Task, tune_one: Callable[[Prepared, PackedTuneJob], TunedAdapter
 
 
 def by_peft(prepared: Prepared, job: PackedTuneJob) -> TunedAdapter:
-    """A lean loop of one's own."""
+    """A lean hand-written loop."""
     import torch
 
     model = _adapted(prepared.base.model)

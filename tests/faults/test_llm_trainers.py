@@ -60,7 +60,9 @@ def test_a_long_call_is_no_hang_and_a_trainer_that_stands_still_is(tmp_path, mon
             os.kill(trainer(), signal.SIGSTOP)
             while not measures.failures:
                 time.sleep(0.1)
-            monkeypatch.setattr(trainers.pool, "_limits", FailureConfig())  # the next one loads anew, for as long as it takes
+            monkeypatch.setattr(
+                trainers.pool, "_limits", FailureConfig()
+            )  # the next one loads anew, for as long as it takes
 
         threading.Timer(DEADLINE / 2, stand_still).start()
         found, _ = tuned(long)

@@ -15,7 +15,7 @@ from crowd_sim.scores import l2
 from crowd_sim.tasks.imitate.learner import ImitateLearner
 from crowd_sim.tasks.imitate.output_scoring import OutputScorer
 from crowd_sim.tasks.imitate.trainers import TextTrainers
-from crowd_sim.tournament.round import Rules
+from crowd_sim.tournament.rules import Rules
 
 SCORER = OutputScorer(l2, np.zeros(1), ("p",) * 3, ("p",) * 2)
 

@@ -10,7 +10,8 @@ from crowd_sim.config import RunConfig
 from crowd_sim.errors import InputError
 from crowd_sim.tasks.imitate.records import CandidateRound, round_of, rounds_of
 from crowd_sim.tournament.log import TournamentLog
-from crowd_sim.tournament.round import play, start
+from crowd_sim.tournament.round import play
+from crowd_sim.tournament.rules import start
 from tests.llm.scripted import Scripted, crowd, learner_of, number, rules_of, value
 
 SIZES = (1, 2, 3, 1, 2, 3)

@@ -13,7 +13,8 @@ from crowd_sim.tournament.calibrated import calibrated, is_due, size_grid
 from crowd_sim.tournament.grouping import random
 from crowd_sim.tournament.kernel_ridge import PENALTIES, fit_scores, kernel_matrix
 from crowd_sim.tournament.mixture_weights import Rounds, compositions, remember, scores
-from crowd_sim.tournament.round import Rules, play, start
+from crowd_sim.tournament.round import play
+from crowd_sim.tournament.rules import Rules, start
 from crowd_sim.tournament.search import SEARCHES
 from crowd_sim.tournament.selection import select
 from crowd_sim.tournament.streams import RoundStreams

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from crowd_sim.config import RunConfig
 from crowd_sim.crowd.texts import TextCrowd
-from crowd_sim.registry import strategy
+from crowd_sim.registry import resolve
 from crowd_sim.scores import Score, l2
 
 
@@ -43,7 +43,7 @@ def make_scorer(config: RunConfig, crowd: TextCrowd, target_vectors: NDArray[np.
     """The scorer of a configuration's runs; target_vectors float64[t, d] are the Φ of the target's texts."""
     selection, report = prompts_of(config, crowd)
     return OutputScorer(
-        score=strategy("score", config.tournament.score),
+        score=resolve("score", config.tournament.score),
         target=target_vectors.mean(axis=0),
         selection_prompts=selection,
         report_prompts=report,

@@ -1,0 +1,50 @@
+"""What holds for all rounds of a batch, and the state that they start from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crowd_sim.tournament.grouping import Grouping
+from crowd_sim.tournament.learner import Learner
+from crowd_sim.tournament.search import Search
+from crowd_sim.tournament.state import Account, Reward, State
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the B runs of a batch have in common, and the numbers in which they differ.
+
+    Attributes:
+        rounds, n_groups: R and K.
+        grouping, search, reward: the strategies.
+        observers: further reward mechanisms, by name.
+        incumbent: whether the old model competes.
+        drop_used: whether the workers of a winning group leave.
+        step, mistake_probability: float64[B].
+        seeds, runs: uint64[B], the keys of the runs' random streams.
+    """
+
+    rounds: int
+    n_groups: int
+    grouping: Grouping
+    search: Search
+    reward: Reward
+    observers: Mapping[str, Reward]
+    incumbent: bool
+    drop_used: bool
+    step: NDArray[np.float64]
+    mistake_probability: NDArray[np.float64]
+    seeds: NDArray[np.uint64]
+    runs: NDArray[np.uint64]
+
+
+def start(rules: Rules, learner: Learner, n_workers: int) -> State:
+    """Round 0: the learner's initial models, one point for every worker on every account."""
+    shape = (len(rules.seeds), n_workers)
+    active = np.ones(shape if rules.drop_used else (shape[0], 0), dtype=bool)
+    observed = {name: Account(np.ones(shape)) for name in rules.observers}
+    return State(0, learner.initial(), np.ones(shape), {}, active, observed)
