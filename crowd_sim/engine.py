@@ -17,7 +17,7 @@ from crowd_sim.config import RunConfig
 from crowd_sim.host import Evaluators, Host, LocalEvaluators
 from crowd_sim.metrics import METRICS, pearson, rounds_to_converge, spearman
 from crowd_sim.outcome import Outcome
-from crowd_sim.participants import run_keys
+from crowd_sim.participants import Participants, run_keys
 from crowd_sim.progress import Progress, quiet
 from crowd_sim.registry import resolve
 from crowd_sim.scores import Score
@@ -75,7 +75,11 @@ def simulate_opened(
     saving: Saving | None = None,
 ) -> list[Outcome]:
     """See `simulate`; of a task that is open already."""
-    plan = plan_games(configs, task)
+    batches = [([configs[i] for i in members], members) for members in _by_rules(configs)]
+    participants: dict[int, Participants] = {}
+    for batched, members in batches:
+        participants |= dict(zip(members, task.participants(batched), strict=True))
+    plan = plan_games(configs, [participants[i] for i in range(len(configs))], task)
     # a BLAS that splits its sums over threads would make the bits depend on the machine
     with threadpool_limits(1), ExitStack() as services:
 
@@ -84,12 +88,15 @@ def simulate_opened(
             return services.enter_context(host.evaluators(plan.games)) if plan.games else LocalEvaluators([])
 
         histories: dict[int, History] = {}
-        for members in _by_rules(configs):
-            batch = _batch([configs[i] for i in members])
+        for batched, members in batches:
+            batch = _batch(batched, [participants[i] for i in members])
             played = _tournament(batch, task, evaluators, progress, saving)
             histories |= dict(zip(members, played, strict=True))
         values = value_games(plan, evaluators(), progress, saving)
-    return [_outcome(config, task, ids, histories[i], values_of(config, values)) for i, config in enumerate(configs)]
+    return [
+        _outcome(config, task, ids, participants[i], histories[i], values_of(config, values))
+        for i, config in enumerate(configs)
+    ]
 
 
 def _by_rules(configs: Sequence[RunConfig]) -> Iterator[list[int]]:
@@ -144,11 +151,12 @@ def _score(names: Sequence[str], repeats: Sequence[int]) -> Score:
     return score
 
 
-def _batch(configs: Sequence[RunConfig]) -> Batch:
+def _batch(configs: Sequence[RunConfig], participants: Sequence[Participants]) -> Batch:
     seeds, runs = run_keys(configs)
     repeats = [config.runs for config in configs]
     return Batch(
         configs=configs,
+        participants=participants,
         seeds=seeds,
         runs=runs,
         step=np.repeat([config.tournament.step for config in configs], repeats),
@@ -238,9 +246,13 @@ def _stopping(saving: Saving | None, log: TournamentLog) -> Iterator[None]:
 
 
 def _outcome(
-    config: RunConfig, task: OpenTask, ids: Sequence[str], history: History, values: Sequence[Valued]
+    config: RunConfig,
+    task: OpenTask,
+    ids: Sequence[str],
+    participants: Participants,
+    history: History,
+    values: Sequence[Valued],
 ) -> Outcome:
-    workers, targets = task.rows(task.players(config), config)
     accurate = np.stack([valued.accurate.values for valued in values]) if values else None
     stderr = np.stack([valued.accurate.stderr for valued in values]) if values else None
     paper = [valued.kernel_shap for valued in values if valued.kernel_shap]
@@ -260,8 +272,8 @@ def _outcome(
     return Outcome(
         config=config,
         history=history,
-        workers=workers,
-        targets=targets,
+        workers=participants.workers,
+        targets=participants.targets,
         values=accurate,
         stderr=stderr,
         kernel_shap=kernel_shap,

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,12 +28,25 @@ def run_keys(configs: Sequence[RunConfig]) -> tuple[NDArray[np.uint64], NDArray[
     return seeds, np.concatenate([np.arange(config.runs, dtype=np.uint64) for config in configs])
 
 
-def participants_of(
-    configs: Sequence[RunConfig], population: Population
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows of the workers int64[B, n] and of the targets int64[B], for configurations of the same crowd."""
+class Participants(NamedTuple):
+    """Rows of those who take part in B runs.
+
+    Attributes:
+        workers: int64[B, n].
+        targets: int64[B], −1 where the target is no worker of the crowd.
+    """
+
+    workers: NDArray[np.int64]
+    targets: NDArray[np.int64]
+
+
+def participants_of(configs: Sequence[RunConfig], population: Population) -> list[Participants]:
+    """Who takes part in the runs of each of some configurations of the same crowd."""
     crowd = configs[0].crowd
-    return select_people(population.n_workers, crowd.n_workers, crowd.selection, *run_keys(configs))
+    workers, targets = select_people(population.n_workers, crowd.n_workers, crowd.selection, *run_keys(configs))
+    stops = np.cumsum([config.runs for config in configs]).tolist()
+    parts = [slice(stop - config.runs, stop) for config, stop in zip(configs, stops, strict=True)]
+    return [Participants(workers[part], targets[part]) for part in parts]
 
 
 def check_participants(config: RunConfig, population: Population) -> None:

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from crowd_sim.config import RunConfig, ValuationConfig
 from crowd_sim.host import Evaluators
+from crowd_sim.participants import Participants
 from crowd_sim.progress import Progress
 from crowd_sim.tasks.base import OpenTask
 from crowd_sim.valuation import AveragingGame, Game, ShapleyResult, shapley_many
@@ -63,23 +64,26 @@ class GamePlan:
     sets: dict[_Key, GameSet]
 
 
-def plan_games(configs: Sequence[RunConfig], task: OpenTask) -> GamePlan:
-    """Find the different games; none for configurations whose method is `none`."""
-    wanted: dict[_Key, dict[str, RunConfig]] = {}
-    for config in configs:
+def plan_games(configs: Sequence[RunConfig], participants: Sequence[Participants], task: OpenTask) -> GamePlan:
+    """Find the different games; none for configurations whose method is `none`.
+
+    Args:
+        configs: what is simulated.
+        participants: of each configuration.
+        task: whose games they are.
+    """
+    wanted: dict[_Key, dict[str, tuple[RunConfig, Participants]]] = {}
+    for config, present in zip(configs, participants, strict=True):
         if config.valuation.method != "none":
             for run in range(config.runs):
                 scores = wanted.setdefault(_key(config, run), {})
-                scores.setdefault(config.tournament.score, config)
-    players = {}
-    for config in sorted(configs, key=lambda c: c.runs):  # the one with most runs has the others' players too
-        players[_key(config, 0)] = task.players(config)
+                scores.setdefault(config.tournament.score, (config, present))
     games: list[Game] = []
     sets: dict[_Key, GameSet] = {}
     for key, scores in wanted.items():
-        run, first = key[-1], next(iter(scores.values()))
+        run, (first, _) = key[-1], next(iter(scores.values()))
         numbers = range(len(games), len(games) + len(scores))
-        games += [task.game(players[_key(first, 0)], run, config) for config in scores.values()]
+        games += [task.game(present, run, config) for config, present in scores.values()]
         sets[key] = GameSet(first.seed, run, first.valuation, tuple(scores), numbers)
     return GamePlan(games, sets)
 

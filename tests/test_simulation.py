@@ -46,7 +46,7 @@ def same(a, b):
 def by_hand(config, run):
     """One run, one worker and group at a time, from the paper's description; only the draws are the simulator's."""
     population = load_population(config.crowd)
-    (workers,), (target_row,) = (rows[run : run + 1] for rows in participants_of([config], population))
+    (workers,), (target_row,) = (rows[run : run + 1] for rows in participants_of([config], population)[0])
     vectors, target = population.vectors[workers], population.vectors[target_row]
     k = config.tournament.n_groups
     keys = np.array([config.seed], dtype=np.uint64), np.array([run], dtype=np.uint64)

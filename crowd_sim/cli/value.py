@@ -82,7 +82,7 @@ def of_run(folder: Path, run: int, trust: bool = False) -> Question:
     population = load_population(config.crowd)
     if fingerprint(config.determinants(), population.identity()) != recorded:
         raise InputError("source", str(folder), "the people its configuration names are not those of the run any more")
-    workers, targets = participants_of([config.model_copy(update={"runs": run + 1})], population)
+    ((workers, targets),) = participants_of([config.model_copy(update={"runs": run + 1})], population)
     return Question(
         game=_game(population.vectors[workers[run]], population.vectors[targets[run]], config.tournament.score),
         ids=tuple(population.ids[row] for row in workers[run]),

@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from math import ceil
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -102,9 +104,14 @@ def _check_source(crowd: CrowdConfig, kind: str, support: Support) -> None:
 
 def _check_default(section: BaseModel, name: str, field: str, kind: str) -> None:
     value = getattr(section, field)
-    if value != type(section).model_fields[field].get_default(call_default_factory=True):
+    if value != _default(type(section), field):
         shown = value.model_dump(exclude_defaults=True) if isinstance(value, BaseModel) else value
         raise InputError(f"{name}.{field}", shown, f"must be left out with task.kind={kind}, which has no use for it")
+
+
+@cache
+def _default(section: type[BaseModel], field: str) -> Any:
+    return section.model_fields[field].get_default(call_default_factory=True)
 
 
 def _check_search(crowd: CrowdConfig, tournament: TournamentConfig, kind: str, support: Support) -> None:

@@ -58,10 +58,13 @@ def run_batch(plan: Sweep, numbers: NDArray[np.int64], task: Task, with_workers:
     failures: list[Failure] = []
     outcomes = list(_outcomes(plan, numbers.tolist(), task, failures))
     runs = [_runs(outcome) for _, outcome in outcomes]
-    rows = [{name: np.array([value]) for name, value in point_metrics(own).items()} for own in runs]
+    rows = [point_metrics(own) for own in runs]
     return BatchResult(
         points=np.array([point.index for point, _ in outcomes], dtype=np.int64),
-        metrics=joined(rows),
+        metrics={
+            name: np.array([row.get(name, np.nan) for row in rows])
+            for name in dict.fromkeys(name for row in rows for name in row)
+        },
         failures=tuple(failures),
         workers=tuple(_sample(point, outcome) for point, outcome in outcomes if with_workers),
         runs=joined([_numbered(point, own) for (point, _), own in zip(outcomes, runs, strict=True)]),
@@ -72,7 +75,9 @@ def joined(parts: Sequence[Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any
     """Columns one below the other; NaN in the rows of parts that lack one."""
     lengths = [len(next(iter(part.values()))) for part in parts]
     return {
-        name: np.concatenate([part.get(name, np.full(n, np.nan)) for part, n in zip(parts, lengths, strict=True)])
+        name: np.concatenate(
+            [part[name] if name in part else np.full(n, np.nan) for part, n in zip(parts, lengths, strict=True)]
+        )
         for name in dict.fromkeys(name for part in parts for name in part)
     }
 

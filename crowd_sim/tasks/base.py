@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from crowd_sim.config import RunConfig
 from crowd_sim.host import Host
+from crowd_sim.participants import Participants
 from crowd_sim.scores import Score
 from crowd_sim.tournament.learner import Learner
 from crowd_sim.tournament.log import History
@@ -24,12 +25,14 @@ class Batch:
 
     Attributes:
         configs: they share crowd and shapes; what each run has of its own stands below.
+        participants: of each configuration's runs.
         seeds, runs: uint64[B], the keys of the runs' random streams.
         step: float64[B].
         score: of all runs.
     """
 
     configs: Sequence[RunConfig]
+    participants: Sequence[Participants]
     seeds: NDArray[np.uint64]
     runs: NDArray[np.uint64]
     step: NDArray[np.float64]
@@ -46,14 +49,11 @@ class OpenTask(Protocol):
     def learner(self, batch: Batch) -> AbstractContextManager[Learner]:
         """The learner of a batch of runs."""
 
-    def players(self, config: RunConfig) -> Any:
-        """Who takes part in all runs of a configuration, for `game` and `rows`; looked up once."""
+    def participants(self, configs: Sequence[RunConfig]) -> Sequence[Participants]:
+        """Who takes part in the runs of each configuration of a batch; asked for once."""
 
-    def game(self, players: Any, run: int, config: RunConfig) -> Game:
-        """The game of one run."""
-
-    def rows(self, players: Any, config: RunConfig) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Rows of the workers, int64[B, n], and of the targets, int64[B] (−1 where the target is no worker)."""
+    def game(self, participants: Participants, run: int, config: RunConfig) -> Game:
+        """The game of one of a configuration's runs."""
 
     def details(self, config: RunConfig, history: History) -> Any:
         """What the task has to say of an outcome beyond what all tasks have."""

@@ -15,7 +15,7 @@ from crowd_sim.crowd.population import Population
 from crowd_sim.crowd.reduction import split_evenly
 from crowd_sim.crowd.shard import Key
 from crowd_sim.host import Crowd, Host, Trainers
-from crowd_sim.participants import check_participants, participants_of
+from crowd_sim.participants import Participants, check_participants, participants_of
 from crowd_sim.random import Purpose
 from crowd_sim.registry import resolve
 from crowd_sim.scores import Score, l2
@@ -96,7 +96,8 @@ class VectorLearner:
         parts = split_evenly(asked.n_groups, self.trainers.number)
         calls = [(asked.models, sums[:, first:stop], self.step) for first, stop in parts]
         names = [f"candidates {first} to {stop - 1}" for first, stop in parts]
-        made = np.concatenate(self.trainers.gather("tune", calls, names), axis=1)
+        answers = self.trainers.gather("tune", calls, names)
+        made = answers[0] if len(answers) == 1 else np.concatenate(answers, axis=1)
         return Candidates(made, np.zeros(made.shape[:2], dtype=np.int64))
 
     def score(
@@ -195,7 +196,8 @@ class _OpenVectorTask:
     def learner(self, batch: Batch) -> Iterator[Learner]:
         """A learner on the host's crowd and trainers."""
         first = batch.configs[0]
-        workers, targets = participants_of(batch.configs, self.population)
+        workers = np.concatenate([present.workers for present in batch.participants])
+        targets = np.concatenate([present.targets for present in batch.participants])
         key = Key(first.crowd.behaviour, batch.seeds, batch.runs)
         cohort = Cohort(self.population, workers, first.crowd.chunk_size, key)
         with self.host.crowd(cohort) as crowd, self.host.trainers(VectorTuner) as trainers:
@@ -209,24 +211,17 @@ class _OpenVectorTask:
                 initial_range=first.tournament.initial_range,
             )
 
-    def players(self, config: RunConfig) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Rows of the workers int64[B, n] and of the targets int64[B]."""
-        return participants_of([config], self.population)
+    def participants(self, configs: Sequence[RunConfig]) -> Sequence[Participants]:
+        """Chosen from the population."""
+        return participants_of(configs, self.population)
 
-    def game(self, players: tuple[NDArray[np.int64], NDArray[np.int64]], run: int, config: RunConfig) -> Game:
+    def game(self, participants: Participants, run: int, config: RunConfig) -> Game:
         """The score of the mean of a coalition's vectors."""
-        workers, targets = players
         name = config.tournament.score
         score = resolve("score", name) if ":" in name else name
         vectors = self.population.vectors
-        return AveragingGame(vectors[workers[run]], vectors[targets[run]], score=score)
-
-    def rows(
-        self, players: tuple[NDArray[np.int64], NDArray[np.int64]], config: RunConfig
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The players."""
-        del config
-        return players
+        workers, target = participants.workers[run], participants.targets[run]
+        return AveragingGame(vectors[workers], vectors[target], score=score)
 
     def details(self, config: RunConfig, history: History) -> None:
         """Nothing more."""

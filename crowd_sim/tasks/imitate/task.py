@@ -18,6 +18,7 @@ from crowd_sim.crowd.texts import TextCrowd
 from crowd_sim.host import Host
 from crowd_sim.models.adapters import Adapter
 from crowd_sim.models.lora import LearnerInfo, LearnerSpec, shared_learner
+from crowd_sim.participants import Participants
 from crowd_sim.tasks.base import Batch, OpenTask
 from crowd_sim.tasks.imitate.game import RetrainingGame
 from crowd_sim.tasks.imitate.learner import ImitateLearner, baselines
@@ -112,24 +113,20 @@ class _OpenImitateTask:
         (config,) = batch.configs
         yield ImitateLearner(config, self.task.crowd, self._scorer(config), self.trainers[learner_spec(config)])
 
-    def players(self, config: RunConfig) -> None:
-        """All workers take part in every run."""
-        del config
+    def participants(self, configs: Sequence[RunConfig]) -> Sequence[Participants]:
+        """Everyone, in every run; the target is no worker."""
+        everyone = np.arange(self.task.crowd.n_workers)
+        runs = [config.runs for config in configs]
+        return [Participants(np.tile(everyone, (n_runs, 1)), np.full(n_runs, -1)) for n_runs in runs]
 
-    def game(self, players: None, run: int, config: RunConfig) -> Game:
+    def game(self, participants: Participants, run: int, config: RunConfig) -> Game:
         """Retraining."""
-        del players
+        del participants
         game = RetrainingGame(learner_spec(config), self.task.crowd, self._scorer(config), config.seed, run)
         if self.task.utilities is None:
             return game
         folder, key = self.task.utilities
         return CachedGame(game, folder, f"{key}-{run}")
-
-    def rows(self, players: None, config: RunConfig) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Everyone; the target is no worker."""
-        del players
-        everyone = np.arange(self.task.crowd.n_workers)
-        return np.tile(everyone, (config.runs, 1)), np.full(config.runs, -1)
 
     def details(self, config: RunConfig, history: History) -> TextDetails:
         """From the learner's notes."""
