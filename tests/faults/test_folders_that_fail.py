@@ -197,20 +197,24 @@ def test_a_finished_run_given_again_plays_no_round_and_values_nothing(folder, ca
     assert call(arguments(*IN_PROCESS)) == 0
     capsys.readouterr()
     before = {path.name: path.read_bytes() for path in Path("out").glob("*.parquet")}
-    summary = Path("out", "summary.json").read_bytes()
+    told = ("summary.json", "status.json", "timing.json", "log.jsonl", "config.yaml")
+    recorded = {name: Path("out", name).read_bytes() for name in told}
 
     def never(*_, **__):
         raise AssertionError("must not be called")
 
     monkeypatch.setattr("crowd_sim.engine.play", never)
     monkeypatch.setattr("crowd_sim.valuing.shapley_many", never)
-    for command in (arguments(*IN_PROCESS), ["run", "--resume", "out", "--trust", *IN_PROCESS]):
+    monkeypatch.setattr("crowd_sim.cli.run.connected", never)
+    again = ["run", "--resume", "out", "--trust"]
+    for command in (arguments(*IN_PROCESS), [*again, *IN_PROCESS], again):
         assert call(command) == 0
         assert "Shapley" in capsys.readouterr().out
     assert {path.name: path.read_bytes() for path in Path("out").glob("*.parquet")} == before
-    assert Path("out", "summary.json").read_bytes() == summary
+    assert {name: Path("out", name).read_bytes() for name in told} == recorded
     status = read_status(folder / "out")
     assert (status.state, status.stage, status.done) == ("finished", "games", status.total)
+    assert status.resumed_from is None
 
 
 @pytest.mark.parametrize("finished", [True, False])
@@ -328,8 +332,10 @@ def test_status_of_a_dead_run_looks_where_it_goes_on(folder, capsys):
     capsys.readouterr()
     assert call(["status", "out"]) == 0
     told = capsys.readouterr().out.splitlines()
-    assert "last checkpoint: round 10" in told
-    assert told[-1] == "`crowd-sim run --resume out` goes on from round 10"
+    kept = read_status(folder / "out").evaluations
+    assert kept == 2 * 399  # of two runs' games, within their budget of 400
+    assert f"last checkpoint: round 10 and {kept} evaluations" in told
+    assert told[-1] == f"`crowd-sim run --resume out --trust` goes on from round 10 and {kept} evaluations"
     assert snapshot(folder) == before
     assert call(["run", "--resume", "out", "--trust", *IN_PROCESS]) == 0
     assert read_status(folder / "out").resumed_from == 10
