@@ -27,10 +27,8 @@ from crowd_sim.store.lock import RUN, lock
 from crowd_sim.store.run_log import Record, read_status
 from experiments.bench.processes import family
 from tests.bad_input.command import IN_PROCESS, call, check_line, snapshot
-from tests.runs import KINDS, config, digest, simulated, tables, written
-
-ROOT = Path(__file__).parents[2]
-ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+from tests.faults.programs import ENVIRONMENT, program
+from tests.runs import config, digest, simulated, tables, written
 
 
 def arguments(*more, out="out", slow=False):
@@ -401,26 +399,6 @@ def test_a_log_that_cannot_be_written_hides_no_error(tmp_path):
 def test_status_of_what_is_no_run(folder, capsys):
     assert call(["status", "."]) == 2
     assert "in which a run has been started" in capsys.readouterr().err
-
-
-def program(name, *more):
-    done = subprocess.run(
-        [sys.executable, "-m", f"tests.faults.{name}", *more],
-        cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=250,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
-    return [
-        line.split()[1:] for line in done.stdout.splitlines() if line.startswith("result ")
-    ]  # Ray has its say there, too
-
-
-def test_runs_of_every_kind_on_three_nodes_one_of_which_is_lost_in_the_end(tmp_path):
-    plain = {kind: digest(written(simulated(config(kind)), tmp_path / f"plain-{kind}")) for kind in KINDS}
-    *calm, (shaken, found, on_it, failed, replaced) = program("three_nodes", str(tmp_path))
-    assert calm == [[kind, plain[kind], "3"] for kind in KINDS]
-    assert (shaken, found) == ("shaken", plain["behaviour"])
-    assert int(on_it) >= 1
-    assert on_it == failed == replaced
 
 
 def test_a_shard_killed_for_want_of_memory(tmp_path):
