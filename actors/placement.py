@@ -17,7 +17,7 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from crowd_sim.errors import ClusterError
 
 if TYPE_CHECKING:  # importing the configuration costs an actor a second of its start
-    from crowd_sim.config import ActorsConfig, PoolConfig, SweepWorkers
+    from crowd_sim.config import ActorsConfig, PoolConfig, RunConfig, SweepWorkers
 
 _POLL = 1.0
 
@@ -61,9 +61,24 @@ class Need:
         return self.totals.get("CPU", 0.0)
 
 
+def actors_of(config: RunConfig) -> ActorsConfig:
+    """A run's actors with as many GPUs as they need where the configuration does not say how many.
+
+    Whoever hosts a model with `task.device=cuda` has one for itself: the trainers, and the evaluators where workers are valued
+    by retraining. With ``auto`` nobody knows beforehand what device there will be.
+    """
+    actors, on_gpu = config.actors, config.task.kind == "imitate" and config.task.device == "cuda"
+    own = {"trainers": float(on_gpu), "evaluators": float(on_gpu and config.valuation.method != "none"), "crowd": 0.0}
+    pools = {kind: getattr(actors, kind) for kind in own}
+    known = {kind: pool.gpus if pool.gpus is not None else own[kind] for kind, pool in pools.items()}
+    return actors.model_copy(
+        update={kind: pool.model_copy(update={"gpus": known[kind]}) for kind, pool in pools.items()}
+    )
+
+
 def options_of(pool: PoolConfig | SweepWorkers) -> dict[str, Any]:
     """Ray's options for an actor, or a task, of a pool."""
-    return {"num_cpus": pool.cpus, "num_gpus": pool.gpus, "resources": dict(pool.resources)}
+    return {"num_cpus": pool.cpus, "num_gpus": pool.gpus or 0.0, "resources": dict(pool.resources)}
 
 
 def bundle_options(actors: ActorsConfig, kind: str, member: int, group: PlacementGroup | None = None) -> dict[str, Any]:
@@ -179,7 +194,7 @@ def _need(pools: Sequence[PoolConfig], wait: float) -> Need:
 
 
 def _amounts(pool: PoolConfig | SweepWorkers) -> dict[str, float]:
-    amounts = {"CPU": pool.cpus, "GPU": pool.gpus, **pool.resources}
+    amounts = {"CPU": pool.cpus, "GPU": pool.gpus or 0.0, **pool.resources}
     return {name: amount for name, amount in amounts.items() if amount}
 
 

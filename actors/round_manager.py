@@ -14,7 +14,7 @@ from ray.util.placement_group import PlacementGroup
 
 from crowd_sim.actors.failure import POLL
 from crowd_sim.actors.host import RayHost
-from crowd_sim.actors.placement import inside, required_by_run, reserved
+from crowd_sim.actors.placement import actors_of, inside, required_by_run, reserved
 from crowd_sim.actors.pool import Pool, Work
 from crowd_sim.actors.run_metrics import Event, RunMetrics
 from crowd_sim.config import RunConfig
@@ -61,7 +61,7 @@ class RoundManager:
         self._stage = ("start", 0, 1, "")
         self._checkpoints: dict[str, Checkpoint] = {}
         self._earlier = earlier
-        self._host = RayHost(config.actors, self._measures)
+        self._host = RayHost(actors_of(config), self._measures)
 
     def prepare(self) -> str:
         """Start what the task needs, and see that all of it can be done; the digest of its models' files.
@@ -199,7 +199,7 @@ def run_on_ray(
 ) -> Outcome:
     """Simulate a configuration's runs on the cluster that Ray is connected to; see `Supervisor`."""
     with (
-        reserved(required_by_run(config.actors, with_crowd=config.task.kind == "vector")) as group,
+        reserved(required_by_run(actors_of(config), with_crowd=config.task.kind == "vector")) as group,
         closing(Supervisor(config, task, progress, name, group, record)) as supervisor,
     ):
         return supervisor.outcome()

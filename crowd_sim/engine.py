@@ -199,6 +199,8 @@ def _tournament(
             log = log or TournamentLog(rules, start(rules, learner, n_workers))
             with _stopping(saving, log):
                 _finish(log, learner, on_idle, progress, saving)
+    else:
+        progress("rounds", rules.rounds, rules.rounds)
     history, stop = log.history(), 0
     for config in batch.configs:
         yield history.of(slice(stop, stop := stop + config.runs))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import platform
 import re
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +28,8 @@ _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # s3://…, as pathlib leav
 _FORMAT = 2
 """Of folders: what config.yaml, checkpoints and status say and how; folders of format 1 have no number."""
 
-_VERSIONS = ("crowd-sim", "numpy", "scipy", "numba", "pandas", "pyarrow")
+_VERSIONS = ("crowd-sim", "numpy", "scipy", "numba", "pandas", "pyarrow", "ray")
+_OF_MODELS = ("torch", "transformers", "peft")
 
 
 def fingerprint(determinants: Mapping[str, Any], identity: Iterable[bytes] = ()) -> str:
@@ -109,14 +112,25 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def write_config(folder: Path, content: Mapping[str, Any], print_of: str) -> None:
-    """Write config.yaml: the resolved configuration, the versions that matter to results, the fingerprint."""
-    versions = {name: version(name) for name in _VERSIONS}
-    write_text(
-        folder / "config.yaml",
-        OmegaConf.to_yaml(
-            OmegaConf.create({"format": _FORMAT, **content, "versions": versions, "fingerprint": print_of})
-        ),
-    )
+    """Write config.yaml: the resolved configuration, the versions that matter to results, the fingerprint.
+
+    Of a run that is complete the versions stay those that it was made with.
+    """
+    found: dict[str, Any] = {"format": _FORMAT, **content, "versions": _versions(content), "fingerprint": print_of}
+    if (folder / "summary.json").exists() and "versions" in (before := read_config(folder)):
+        found["versions"] = before["versions"]
+    write_text(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(found)))
+
+
+def _versions(content: Mapping[str, Any]) -> dict[str, str]:
+    """Of Python and of what computes; of the libraries of language models where one is tuned."""
+    task = content.get("task")
+    models = _OF_MODELS if isinstance(task, Mapping) and task.get("kind") == "imitate" else ()
+    found = {name: version(name) for name in _VERSIONS}
+    for name in models:
+        with suppress(PackageNotFoundError):  # the driver of a cluster may do without them
+            found[name] = version(name)
+    return {"python": platform.python_version(), **found}
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:

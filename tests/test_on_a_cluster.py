@@ -15,15 +15,17 @@ import ray
 from crowd_sim.actors.cluster import connected
 from crowd_sim.actors.placement import (
     Need,
+    actors_of,
     bundle_options,
     check_capacity,
     fitting,
     inside,
+    options_of,
     required_by_run,
     required_by_sweep,
     reserved,
 )
-from crowd_sim.config import ActorsConfig, PoolConfig, SweepWorkers
+from crowd_sim.config import ActorsConfig, PoolConfig, RunConfig, SweepWorkers
 from crowd_sim.errors import ClusterError
 from tests.bad_input.command import SWEEP
 from tests.faults.processes import descendants, gone
@@ -164,6 +166,29 @@ def test_a_sweep_is_not_run_over_ray_client():
         connected("x", required_by_sweep(ActorsConfig())),
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    ("device", "method", "given", "gpus"),
+    [
+        ("cuda", "exact", {}, (1, 1)),
+        ("cuda", "none", {}, (1, 0)),
+        ("cpu", "exact", {}, (0, 0)),
+        ("auto", "exact", {}, (0, 0)),
+        ("cuda", "exact", {"trainers": {"gpus": 0.5}, "evaluators": {"gpus": 0}}, (0.5, 0)),
+    ],
+)
+def test_who_hosts_a_model_on_a_gpu_has_one(device, method, given, gpus):
+    content = {
+        "crowd": {"source": "example_feedback", "target": "warm", "n_workers": 6},
+        "valuation": {"method": method},
+        "task": {"kind": "imitate", "device": device},
+        "actors": given,
+    }
+    actors = actors_of(RunConfig.parse(content))
+    assert (actors.trainers.gpus, actors.evaluators.gpus, actors.crowd.gpus) == (*gpus, 0)
+    assert required_by_run(actors).totals.get("GPU", 0) == sum(gpus)
+    assert options_of(actors.trainers)["num_gpus"] == gpus[0]
 
 
 @pytest.mark.usefixtures("local_ray")

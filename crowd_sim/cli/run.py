@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import time
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
-from math import isnan
+from math import isnan, nan
 from pathlib import Path
 from typing import Protocol
 
@@ -14,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from crowd_sim.actors.cluster import connected
-from crowd_sim.actors.placement import required_by_run, reserved
+from crowd_sim.actors.placement import actors_of, required_by_run, reserved
 from crowd_sim.actors.round_manager import Supervisor
 from crowd_sim.cli.progress import shown
 from crowd_sim.cli.signals import stoppable
@@ -27,6 +28,7 @@ from crowd_sim.outcome import Outcome
 from crowd_sim.participants import check_participants
 from crowd_sim.progress import Progress
 from crowd_sim.store.checkpointer import Checkpointer
+from crowd_sim.store.finished import kept_outcome, opened_at_rest
 from crowd_sim.store.run_folder import open_run, run_fingerprint, write_run
 from crowd_sim.store.run_log import Record
 from crowd_sim.tasks.base import OpenTask, Task
@@ -40,7 +42,7 @@ IN_PROCESS = "none"
 
 @dataclass(frozen=True)
 class Finished:
-    """A run that is over: its folder, what came out, the seconds it took from start to last table."""
+    """A run that is over: its folder, what came out, the seconds it took from start to last table (NaN: nobody knows)."""
 
     folder: Path
     outcome: Outcome
@@ -57,7 +59,8 @@ def run(
 ) -> Finished:
     """Simulate, value, write, draw; what a run of the same configuration has left in the folder is gone on with.
 
-    Of a run that is complete nothing is done again: its outcome is read.
+    Of a run that is complete nothing is done again: its outcome is read, without Ray and without a model; what is recorded of
+    it stays.
 
     Args:
         config: the runs.
@@ -79,7 +82,9 @@ def run(
     print_of = run_fingerprint(config, task)
     folder = out or Path("runs") / f"{name}-{print_of[:8]}"
     if isinstance(task, ImitateTask):
-        task = replace(task, utilities=(folder / "utilities", print_of))
+        # a process of a cluster works in another folder
+        task = replace(task, utilities=((folder / "utilities").absolute(), print_of))
+    at_rest = opened_at_rest(folder, config, task)
     with ExitStack() as stack:
         stack.enter_context(stoppable())
         progress = stack.enter_context(shown(console))
@@ -88,22 +93,37 @@ def run(
         else:
             session = _OnRay(config, task, progress, folder.name, ray_address)
         stack.callback(session.close)
-        # what a model cannot do is refused before a folder is made; a crowd of vectors has been checked
-        weights = session.prepare() if config.task.kind == "imitate" else ""
+        weights = "" if at_rest is None else at_rest.weights
+        if at_rest is None and config.task.kind == "imitate":
+            # what a model cannot do is refused before a folder is made; a crowd of vectors has been checked
+            weights = session.prepare()
         print_of = stack.enter_context(open_run(folder, config, task, accept_changes, weights))
-        record = stack.enter_context(Record(folder, print_of, config.runs * config.crowd.n_workers))
         start = time.perf_counter()
-        outcome = session.outcome(record)
-        session.close()
-        write_run(folder, outcome, print_of)
-        seconds = time.perf_counter() - start
+        outcome = None if at_rest is None else kept_outcome(folder, config, at_rest, task.ids, print_of)
+        if outcome is not None:
+            write_run(folder, outcome, print_of)
+            seconds = _seconds_of(folder)
+        else:
+            record = stack.enter_context(Record(folder, print_of, config.runs * config.crowd.n_workers))
+            outcome = session.outcome(record)
+            session.close()
+            write_run(folder, outcome, print_of)
+            seconds = time.perf_counter() - start
+            # apart from the summary, which is equal for equal runs
+            write_json(folder / "timing.json", {"seconds": seconds, "ray_address": ray_address})
         _say_diverged(outcome, console)
-        # apart from the summary, which is equal for equal runs
-        write_json(folder / "timing.json", {"seconds": seconds, "ray_address": ray_address})
         from crowd_sim.report import write_report  # drawing has no part in how soon the first round starts
 
         write_report(folder)
     return Finished(folder, outcome, seconds)
+
+
+def _seconds_of(folder: Path) -> float:
+    """What a finished run took."""
+    try:
+        return float(json.loads((folder / "timing.json").read_text(encoding="utf-8"))["seconds"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return nan
 
 
 class _Session(Protocol):
@@ -175,7 +195,7 @@ class _OnRay:
         self._stack.close()
 
     def _start(self, record: Record | None) -> Supervisor:
-        required = required_by_run(self._config.actors, with_crowd=self._config.task.kind == "vector")
+        required = required_by_run(actors_of(self._config), with_crowd=self._config.task.kind == "vector")
         self._stack.enter_context(connected(self._address, required))
         group = self._stack.enter_context(reserved(required))
         supervisor = Supervisor(self._config, self._task, self._progress, self._name, group, record)
@@ -221,7 +241,7 @@ def outcome_table(finished: Finished) -> Table:
         mean, error, known = mean_and_error(outcome.metrics[metric])
         if known or metric == "rounds_to_converge":
             table.add_row(words, _number(mean), _number(error))
-    table.add_row("seconds", f"{finished.seconds:.1f}", "")
+    table.add_row("seconds", "–" if isnan(finished.seconds) else f"{finished.seconds:.1f}", "")
     return table
 
 

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
+from shlex import quote
 
+from crowd_sim.config.code import names_code
 from crowd_sim.errors import InputError
 from crowd_sim.files import read_config
 from crowd_sim.store.run_log import Status, read_status
@@ -44,15 +46,15 @@ def _of_run(folder: Path) -> Iterator[str]:
     if status.rounds_per_second:
         yield f"{status.rounds_per_second:,.3g} rounds/s, {status.workers_per_second:,.3g} workers/s"
     if status.resumed_from is not None:
-        yield f"resumed from round {status.resumed_from:,}"
+        yield f"resumed from {_checkpoint(status.resumed_from, status.resumed_evaluations)}"
     if status.checkpoint is not None:
-        yield f"last checkpoint: {_checkpoint(status.checkpoint)}"
+        yield f"last checkpoint: {_checkpoint(status.checkpoint, status.evaluations)}"
     if status.failures:
         yield "failed and replaced: " + _counts(status.failures)
     if status.error:
         yield status.error
     if status.state in ("dead", "interrupted", "failed"):
-        yield f"`crowd-sim run --resume {folder}` goes on from {_start(status)}"
+        yield f"`crowd-sim run --resume {quote(str(folder))}{_trust(folder)}` goes on from {_start(status)}"
 
 
 def _of_sweep(folder: Path, n_points: int) -> Iterator[str]:
@@ -95,11 +97,20 @@ def _ago(then: float) -> str:
 
 
 def _start(status: Status) -> str:
-    return "the start" if status.checkpoint is None else _checkpoint(status.checkpoint)
+    return "the start" if status.checkpoint is None else _checkpoint(status.checkpoint, status.evaluations)
 
 
-def _checkpoint(kept: int | str) -> str:
-    return f"stage {kept}" if isinstance(kept, str) else f"round {kept:,}"
+def _trust(folder: Path) -> str:
+    """What a command needs besides to go on with a folder that names code of its user."""
+    try:
+        return " --trust" if names_code(read_config(folder)) else ""
+    except InputError:
+        return ""
+
+
+def _checkpoint(kept: int | str, evaluations: int | None) -> str:
+    where = f"stage {kept}" if isinstance(kept, str) else f"round {kept:,}"
+    return f"{where} and {evaluations:,} evaluations" if evaluations else where
 
 
 def _counts(failures: dict[str, int]) -> str:

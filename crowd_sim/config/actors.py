@@ -50,7 +50,12 @@ class PoolConfig(Strict):
 
     number: int = Field(1, ge=1, le=10_000, description="actors")
     cpus: _Amount = Field(0.5, ge=0, description="CPUs each, fractions allowed")
-    gpus: _Devices = Field(0.0, ge=0, description="GPUs each, fractions up to 1 allowed")
+    gpus: _Devices | None = Field(
+        None,
+        ge=0,
+        description="GPUs each, fractions up to 1 allowed; absent: 1 for trainers and evaluators with `task.device=cuda`, "
+        "else 0",
+    )
     resources: _Resources = Field({}, description="of the cluster's own resources, what each takes: `{gpu_node: 0.01}`")
 
 

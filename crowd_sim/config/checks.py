@@ -146,9 +146,10 @@ def _check_left(n_workers: int, n_groups: int, rounds: int, grouping: str) -> No
                 f"workers for {n_groups} groups"
             )
             raise InputError("tournament.rounds", rounds, allowed)
-        # the largest group; interleaved cuts each half of the workers by itself
-        halves = (left // 2, left - left // 2) if grouping == "interleaved" else (left,)
-        left -= sum(ceil(half / n_groups) for half in halves)
+        # the largest group; interleaved deals each half of the workers by itself, where that leaves no group empty
+        halves = (left // 2, left - left // 2)
+        parts = halves if grouping == "interleaved" and halves[1] >= n_groups else (left,)
+        left -= sum(ceil(part / n_groups) for part in parts)
 
 
 def _check_valuation(

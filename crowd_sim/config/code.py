@@ -52,6 +52,11 @@ def check_code(
             raise InputError(place, name, str(error)) from None
 
 
+def names_code(content: Mapping[str, Any]) -> bool:
+    """Whether a run's or a sweep's folder with this content is gone on with only where it is trusted."""
+    return any(_code_in(content, EVERY_FIELD))
+
+
 def _code_in(content: Mapping[str, Any], fields: Collection[str]) -> Iterator[tuple[str, str, str]]:
     """Where code is named, the field that this is for, and the name."""
     for prefix, root in (("", content), ("sweep.", content.get("sweep"))):

@@ -145,6 +145,15 @@ def load_distilled(folder: Path, device: str) -> Distilled:
     return Distilled(f"distilled:{folder}", (folder, *encoder.folders), labels, encoder, tensors, fitted)
 
 
+def encoder_of(folder: Path) -> str:
+    """The encoder that a distilled Φ needs.
+
+    Raises:
+        InputError: as in `load_distilled`.
+    """
+    return str(_description(folder)["encoder"])
+
+
 def _description(folder: Path) -> dict[str, Any]:
     if not folder.is_dir():
         raise InputError("phi.model", folder, "a folder that `crowd-sim data distill` has made")

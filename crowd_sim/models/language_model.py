@@ -77,7 +77,7 @@ def load_base(name: str, device: Device = "auto", dtype: DType = "auto", threads
     where = _device(torch, device)
     kind = _dtype(torch, dtype, where)
     torch.set_num_threads(threads)
-    folder = _converted() if name == PACKAGED else model_folder("task.model", name)
+    folder = base_folder(name)
     _check_folder(name, folder)
     model = load_model(name, folder, "AutoModelForCausalLM", field="task.model", dtype=kind)
     try:
@@ -92,6 +92,15 @@ def load_base(name: str, device: Device = "auto", dtype: DType = "auto", threads
         raise InputError("task.model", name, "must have a tokenizer with an end-of-sequence token")
     context = int(getattr(model.config, "max_position_embeddings", None) or 2048)
     return Base(name, folder, model, tokenizer, context, one_by_one=where == "cpu")
+
+
+def base_folder(name: str) -> Path:
+    """The folder with a base model's files.
+
+    Raises:
+        InputError: there is none.
+    """
+    return _converted() if name == PACKAGED else model_folder("task.model", name)
 
 
 def public_name(name: str) -> str:

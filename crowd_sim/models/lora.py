@@ -17,10 +17,10 @@ from crowd_sim.models.architecture_check import check_architecture, window
 from crowd_sim.models.distilled import refuse_fitted
 from crowd_sim.models.generation import GenerateJob, Sampling, generate
 from crowd_sim.models.in_run_shapley import first_order
-from crowd_sim.models.language_model import Base, Device, DType, load_base, require_llm
+from crowd_sim.models.language_model import Base, Device, DType, base_folder, load_base, require_llm
 from crowd_sim.models.model_hub import digest
 from crowd_sim.models.packing import Tokens
-from crowd_sim.models.phi import Phi, load_phi
+from crowd_sim.models.phi import Phi, load_phi, phi_folders
 from crowd_sim.models.prompts import plain_ids, prompt_ids
 from crowd_sim.models.tuning import Key, PackedTuneJob, Training, TunedAdapter, tune
 from crowd_sim.random import Purpose
@@ -139,6 +139,15 @@ def shared_learner(spec: LearnerSpec) -> LoraLearner:
 @lru_cache(maxsize=1)
 def _loaded(spec: LearnerSpec) -> LoraLearner:
     return LoraLearner(spec)
+
+
+def weights_of(spec: LearnerSpec) -> str:
+    """`LearnerInfo.weights` of a learner that is not loaded.
+
+    Raises:
+        InputError: a model that is not here.
+    """
+    return digest([base_folder(spec.model), *phi_folders(spec.phi_kind, spec.phi_model)])
 
 
 def passes_here() -> int:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from crowd_sim.errors import InputError
 from crowd_sim.models.batching import Batcher
+from crowd_sim.models.model_hub import model_folder
 
 CLASSIFIER = "SamLowe/roberta-base-go_emotions"
 """The paper's Φ: 28 probabilities, one for each emotion."""
@@ -69,6 +70,20 @@ def load_phi(kind: str, model: str | None = None, device: str = "cpu") -> Phi:
     if kind not in kinds:
         raise InputError("phi.kind", kind, f"one of {', '.join(kinds)}")
     return kinds[kind]()
+
+
+def phi_folders(kind: str, model: str | None = None) -> tuple[Path, ...]:
+    """`Phi.folders` of one that is not loaded; the arguments are those of `load_phi`.
+
+    Raises:
+        InputError: it is not here.
+    """
+    if kind == "distilled":
+        from crowd_sim.models.distilled import encoder_of
+
+        folder = Path(str(model))
+        return folder, model_folder("phi.model", encoder_of(folder))
+    return (model_folder("phi.model", model or {"classifier": CLASSIFIER, "embedding": ENCODER}[kind]),)
 
 
 def _classifier(model: str, device: str) -> Phi:

@@ -33,7 +33,7 @@ class Checkpoint:
     """A state that was kept.
 
     Attributes:
-        round: after which it was taken; of a valuation, the number of results it has.
+        round: after which it was taken; of a valuation, after how many evaluations.
         content: `crowd_sim.tournament.log.TournamentLog.pack` or `crowd_sim.valuation.log.ValuationLog.pack`.
         stage: which of the two.
     """
@@ -72,9 +72,9 @@ class Checkpoints:
             elif checkpoint is not None:
                 _set_aside(path, checkpoint)
 
-    def last(self) -> Checkpoint | None:
-        """The latest state of the rounds that can be read; changes nothing in the folder."""
-        found = map(self._read, self._paths("round"))
+    def last(self, stage: Stage = "round") -> Checkpoint | None:
+        """The latest state of a stage that can be read; changes nothing in the folder."""
+        found = map(self._read, self._paths(stage))
         return next((checkpoint for checkpoint in found if isinstance(checkpoint, Checkpoint)), None)
 
     def set_aside(self, round_number: int, stage: Stage = "round") -> None:

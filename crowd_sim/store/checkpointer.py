@@ -66,7 +66,7 @@ class Checkpointer:
             except ValueError as error:
                 self._tell("checkpoint unusable", round=checkpoint.round, stage="values", reason=repr(error))
             else:
-                self._tell("values resumed", results=checkpoint.round)
+                self._tell("values resumed", evaluations=log.n_evaluated)
                 return log
         return ValuationLog()
 
@@ -75,7 +75,7 @@ class Checkpointer:
         if not over and not self._cadence.has_paused():
             return
         start = time.perf_counter()
-        self._keep(Checkpoint(log.n_results, log.pack(), "values"))
+        self._keep(Checkpoint(log.n_evaluated, log.pack(), "values"))
         self._cadence.took(time.perf_counter() - start)
 
     def stopped_valuing(self, log: ValuationLog) -> None:

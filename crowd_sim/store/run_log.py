@@ -31,6 +31,7 @@ class Status:
         started, updated: seconds since the epoch.
         resumed_from: the round this process went on from, if any.
         checkpoint: the last round whose state is kept, if any; of runs that are kept in stages, the last stage.
+        resumed_evaluations, evaluations: the same of the valuation, in evaluations.
         rounds_per_second, workers_per_second: of this process, on average so far.
         failures: actors that failed and were replaced, by kind.
         pid, host: of the process.
@@ -48,6 +49,8 @@ class Status:
     note: str = ""
     resumed_from: int | None = None
     checkpoint: int | str | None = None
+    resumed_evaluations: int | None = None
+    evaluations: int | None = None
     rounds_per_second: float = 0.0
     workers_per_second: float = 0.0
     failures: dict[str, int] = field(default_factory=dict)
@@ -98,6 +101,8 @@ class Record:
         """
         self._checkpoints.write(checkpoint)
         if checkpoint.stage == "values":
+            self._status.evaluations = checkpoint.round
+            self._write_at_times()  # of a long game there is no other news
             return
         self._status.checkpoint = checkpoint.round
         self._round = max(self._round, checkpoint.round)  # whoever asks once a second may not hear of every round
@@ -124,6 +129,8 @@ class Record:
         if event == "resumed":
             self._status.resumed_from = self._status.checkpoint = self._round = int(details["round"])
             self._first = (time.time(), self._round)
+        if event == "values resumed":
+            self._status.resumed_evaluations = self._status.evaluations = int(details["evaluations"])
 
     def failed(self, failures: Counter[str]) -> None:
         """So many actors have failed so far, by kind."""
@@ -138,6 +145,9 @@ class Record:
             since, first = self._first
             status.rounds_per_second = (done - first) / max(time.time() - since, 1e-9)
             status.workers_per_second = status.rounds_per_second * self._workers_per_round
+        self._write_at_times()
+
+    def _write_at_times(self) -> None:
         if time.monotonic() - self._written >= _SECONDS_BETWEEN_WRITES:
             self._write()
 
@@ -150,7 +160,7 @@ class Record:
 def read_status(folder: Path) -> Status:
     """How far the run in a folder is; `state` is `dead` where the process ended without a word. Nothing there is changed.
 
-    `checkpoint` of a run that is over is what lies in the folder: the last word may have been written before it.
+    What is kept of a run that is over is what lies in the folder: the last word may have been written before it.
 
     Raises:
         InputError: no run has ever been started in this folder.
@@ -160,19 +170,20 @@ def read_status(folder: Path) -> Status:
         if status.state == "running" and not is_locked(folder / RUN):
             status.state = "dead"
         if status.state != "running":
-            status.checkpoint = _kept_in(folder)
+            status.checkpoint, status.evaluations = _kept_in(folder)
     except (OSError, ValueError, TypeError):
         allowed = f"must be a folder in which a run has been started: it has no {_STATUS} that can be read"
         raise InputError("folder", str(folder), allowed) from None
     return status
 
 
-def _kept_in(folder: Path) -> int | str | None:
-    """What a run would go on from."""
+def _kept_in(folder: Path) -> tuple[int | str | None, int | None]:
+    """What a run would go on from: a round, or a stage, and evaluations of its valuation."""
     if stages := list((folder / "checkpoints").glob("*.safetensors")):
-        return max(stages, key=lambda path: path.stat().st_mtime_ns).stem
+        return max(stages, key=lambda path: path.stat().st_mtime_ns).stem, None
     try:
-        last = Checkpoints(folder, str(read_config(folder).get("fingerprint"))).last()
+        kept = Checkpoints(folder, str(read_config(folder).get("fingerprint")))
     except InputError:  # nor could it go on then
-        return None
-    return last.round if last else None
+        return None, None
+    last, values = kept.last(), kept.last("values")
+    return last.round if last else None, values.round if values else None

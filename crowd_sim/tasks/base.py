@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -74,4 +74,12 @@ class Task(Protocol):
 
         Raises:
             InputError: what these configurations ask for cannot be done with the crowd's data.
+        """
+
+    def at_rest(self, config: RunConfig, summary: Mapping[str, Any]) -> OpenTask:
+        """The task of a finished run with this summary, of which no round is played and no coalition evaluated again.
+
+        Raises:
+            InputError: models that are not here to be compared with the run's.
+            KeyError, TypeError: a summary that lacks something.
         """

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from crowd_sim.crowd.cohort import Cohort
 from crowd_sim.crowd.population import Population
 from crowd_sim.crowd.reduction import split_evenly
 from crowd_sim.crowd.shard import Key
-from crowd_sim.host import Crowd, Host, Trainers
+from crowd_sim.host import Crowd, Host, InProcess, Trainers
 from crowd_sim.participants import Participants, check_participants, participants_of
 from crowd_sim.random import Purpose
 from crowd_sim.registry import resolve
@@ -182,6 +183,11 @@ class VectorTask:
         for config in configs:
             check_participants(config, self.population)
         yield _OpenVectorTask(self.population, host)
+
+    def at_rest(self, config: RunConfig, summary: Mapping[str, Any]) -> OpenTask:
+        """All that there is to know of the crowd is here."""
+        del config, summary
+        return _OpenVectorTask(self.population, InProcess())
 
 
 @dataclass(frozen=True, eq=False)

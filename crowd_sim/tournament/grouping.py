@@ -45,7 +45,8 @@ def epsilon_greedy(points: NDArray[np.float64], n_groups: int, draws: RoundStrea
 def interleaved(points: NDArray[np.float64], n_groups: int, draws: RoundStreams, rounds: int) -> Groups:
     """Ordered by points, cut into a lower half of ⌊n/2⌋ and an upper half, each shuffled and dealt round-robin.
 
-    Both halves are dealt from the first group on, so with K > ⌈n/2⌉ the last groups stay empty.
+    Both halves are dealt from the first group on. With K > ⌈n/2⌉ that would leave the last groups empty, so the upper half is
+    dealt from where the lower one has ended.
     """
     del rounds
     assignment = np.empty(points.shape, dtype=np.int64)
@@ -67,8 +68,9 @@ def _deal_halves(order: NDArray[np.int64], keys: NDArray[np.float64], n_groups: 
     """out[b, i]: the group of worker i when the halves of order[b] are shuffled by their keys in [0, 1) and dealt."""
     n = order.shape[1]
     half = n // 2
+    upper = half if n_groups > n - half else 0
     for b in range(order.shape[0]):
-        for low, size in ((0, half), (half, n - half)):
+        for low, size, first in ((0, half, 0), (half, n - half, upper)):
             # as many buckets as keys all but sort them; insertion, which keeps equal keys as they stand, does the rest
             stops = np.zeros(size + 1, dtype=np.int64)
             buckets, shuffled = np.empty(size, dtype=np.int64), np.empty(size, dtype=np.int64)
@@ -87,7 +89,7 @@ def _deal_halves(order: NDArray[np.int64], keys: NDArray[np.float64], n_groups: 
                     place -= 1
                 shuffled[place] = j
             for i in range(size):
-                out[b, order[b, low + shuffled[i]]] = i % n_groups
+                out[b, order[b, low + shuffled[i]]] = (first + i) % n_groups
 
 
 def _cut(keys: NDArray[np.float64], n_groups: int) -> Groups:

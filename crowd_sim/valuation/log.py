@@ -38,15 +38,15 @@ class ValuationLog:
 
     def __init__(self) -> None:
         self._results: list[list[ShapleyResult]] = []
-        self._asked = 0
+        self._asked = self._evaluated = 0
         self._pieces: list[_Piece] = []
         self._known: deque[_Piece] = deque()
         self._at_a_time = 1
 
     @property
-    def n_results(self) -> int:
-        """How many results there are."""
-        return len(self._results)
+    def n_evaluated(self) -> int:
+        """How many coalitions were evaluated, for all results together; grows with every piece."""
+        return self._evaluated
 
     def result(
         self,
@@ -98,6 +98,7 @@ class ValuationLog:
             now = time.perf_counter()
             self._at_a_time = paced(self._at_a_time, answer.shape[1], now - since, _SECONDS_PER_PIECE)
             since = now
+            self._evaluated += answer.shape[1]
             yield from taken(answer)
             after()
         yield from taken(None)
@@ -131,7 +132,8 @@ class ValuationLog:
             arrays["utilities"] = np.concatenate([piece.utilities for piece in pieces], axis=1)
             arrays["sizes"] = np.array([piece.utilities.shape[1] for piece in pieces])
             arrays["checksums"] = np.array([piece.checksum for piece in pieces], dtype=np.uint32)
-        return pack(arrays, {"methods": [[result.method for result in made] for made in self._results]})
+        methods = [[result.method for result in made] for made in self._results]
+        return pack(arrays, {"methods": methods, "evaluated": self._evaluated})
 
     @classmethod
     def unpack(cls, packed: bytes) -> ValuationLog:
@@ -143,7 +145,7 @@ class ValuationLog:
         arrays, header = unpack(packed)
         log = cls()
         try:
-            row = 0
+            row, log._evaluated = 0, int(header.get("evaluated", 0))
             for methods in header["methods"]:
                 made = []
                 for method in methods:

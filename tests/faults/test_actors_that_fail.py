@@ -2,7 +2,7 @@
 
 import os
 import time
-from contextlib import closing, contextmanager
+from contextlib import closing
 from functools import partial
 
 import pytest
@@ -23,6 +23,7 @@ from crowd_sim.store.run_log import Record, read_status
 from crowd_sim.tasks.load import load_task
 from tests.faults import trouble
 from tests.faults.clock import Clock
+from tests.faults.watched import Watched
 from tests.runs import config, simulated, tables, written
 
 pytestmark = pytest.mark.usefixtures("local_ray")
@@ -49,71 +50,6 @@ def expected(local_ray, tmp_path_factory):
 def _nothing_planned(local_ray):
     yield
     trouble.clear()
-
-
-class Watched(RayHost):
-    """Counts failures; kills actors of a pool around their calls."""
-
-    def __init__(self, config, kill=()):
-        self.measures = RunMetrics("test")
-        super().__init__(config.actors, self.measures)
-        self.kill = dict(kill)
-
-    def _watch(self, pool, kind):
-        submit, gather, calls = pool.submit, pool.gather, iter(range(10_000))
-
-        def killing(work):
-            now = next(calls)
-            if (kind, "before", now) in self.kill:
-                ray.kill(pool.actors[work.member])
-            ticket = submit(work)
-            if (kind, "during", now) in self.kill:
-                ray.kill(pool.actors[work.member])
-            return ticket
-
-        def gathered(works):
-            works = list(works)
-            answers = gather(works)
-            if (kind, "after", works[0].name) in self.kill:
-                ray.kill(pool.actors[works[0].member])
-            return answers
-
-        pool.submit, pool.gather = killing, gathered
-
-    @contextmanager
-    def crowd(self, cohort):
-        with super().crowd(cohort) as crowd:
-            self._watch(crowd.pool, "crowd")
-            yield crowd
-
-    @contextmanager
-    def trainers(self, hosted):
-        with super().trainers(hosted) as trainers:
-            self._watch(trainers.pool, "trainer")
-            yield trainers
-
-    @contextmanager
-    def evaluators(self, games):
-        with super().evaluators(games) as evaluators:
-            self._watch(evaluators.pool, "evaluator")
-            yield evaluators
-
-
-@pytest.mark.parametrize(
-    "kill",
-    [
-        [("crowd", "before", 5), ("trainer", "before", 9), ("evaluator", "before", 2)],
-        [("crowd", "during", 8), ("trainer", "during", 3), ("evaluator", "during", 1)],
-        [("crowd", "after", "round 3 of crowd shard 0"), ("crowd", "after", "round 7 of crowd shard 0")],
-    ],
-    ids=["before the call", "during the call", "after its reply"],
-)
-def test_actors_killed(kill, expected, tmp_path):
-    host = Watched(setup(), [(moment, None) for moment in kill])
-    assert written(simulated(setup(), host), tmp_path) == expected
-    assert host.measures.failures == {"death": len(kill)}
-    events = [event.name for event in host.measures.take_events()]
-    assert events == ["actor failed", "actor replaced"] * len(kill)
 
 
 def test_a_shard_that_ends_itself(expected, tmp_path):
@@ -150,15 +86,6 @@ def here(host, setup, _, record):
     """The run with its manager in this process."""
     checkpointer = Checkpointer(record.checkpoints(), setup.actors.checkpoints, record.keep, record.tell)
     return simulated(setup, host, checkpointer)
-
-
-def test_a_manager_that_dies_is_built_of_the_checkpoint(expected, tmp_path):
-    trouble.plan("manager", 8)
-    assert run(tmp_path, setup()) == expected
-    log = (tmp_path / "log.jsonl").read_text()
-    assert log.count('"event": "actor failed", "pool": "round manager"') == 1
-    assert log.count('"event": "resumed"') <= 1  # it was told of the rounds before, or had died too early to tell
-    assert read_status(tmp_path).failures == {"death": 1}
 
 
 def test_a_checkpoint_that_the_manager_cannot_use_is_set_aside_where_the_folder_is(expected, tmp_path):

@@ -27,10 +27,8 @@ from crowd_sim.store.lock import RUN, lock
 from crowd_sim.store.run_log import Record, read_status
 from experiments.bench.processes import family
 from tests.bad_input.command import IN_PROCESS, call, check_line, snapshot
-from tests.runs import KINDS, config, digest, simulated, tables, written
-
-ROOT = Path(__file__).parents[2]
-ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+from tests.faults.programs import ENVIRONMENT, program
+from tests.runs import config, digest, simulated, tables, written
 
 
 def arguments(*more, out="out", slow=False):
@@ -197,20 +195,24 @@ def test_a_finished_run_given_again_plays_no_round_and_values_nothing(folder, ca
     assert call(arguments(*IN_PROCESS)) == 0
     capsys.readouterr()
     before = {path.name: path.read_bytes() for path in Path("out").glob("*.parquet")}
-    summary = Path("out", "summary.json").read_bytes()
+    told = ("summary.json", "status.json", "timing.json", "log.jsonl", "config.yaml")
+    recorded = {name: Path("out", name).read_bytes() for name in told}
 
     def never(*_, **__):
         raise AssertionError("must not be called")
 
     monkeypatch.setattr("crowd_sim.engine.play", never)
     monkeypatch.setattr("crowd_sim.valuing.shapley_many", never)
-    for command in (arguments(*IN_PROCESS), ["run", "--resume", "out", "--trust", *IN_PROCESS]):
+    monkeypatch.setattr("crowd_sim.cli.run.connected", never)
+    again = ["run", "--resume", "out", "--trust"]
+    for command in (arguments(*IN_PROCESS), [*again, *IN_PROCESS], again):
         assert call(command) == 0
         assert "Shapley" in capsys.readouterr().out
     assert {path.name: path.read_bytes() for path in Path("out").glob("*.parquet")} == before
-    assert Path("out", "summary.json").read_bytes() == summary
+    assert {name: Path("out", name).read_bytes() for name in told} == recorded
     status = read_status(folder / "out")
     assert (status.state, status.stage, status.done) == ("finished", "games", status.total)
+    assert status.resumed_from is None
 
 
 @pytest.mark.parametrize("finished", [True, False])
@@ -328,8 +330,10 @@ def test_status_of_a_dead_run_looks_where_it_goes_on(folder, capsys):
     capsys.readouterr()
     assert call(["status", "out"]) == 0
     told = capsys.readouterr().out.splitlines()
-    assert "last checkpoint: round 10" in told
-    assert told[-1] == "`crowd-sim run --resume out` goes on from round 10"
+    kept = read_status(folder / "out").evaluations
+    assert kept == 2 * 399  # of two runs' games, within their budget of 400
+    assert f"last checkpoint: round 10 and {kept} evaluations" in told
+    assert told[-1] == f"`crowd-sim run --resume out --trust` goes on from round 10 and {kept} evaluations"
     assert snapshot(folder) == before
     assert call(["run", "--resume", "out", "--trust", *IN_PROCESS]) == 0
     assert read_status(folder / "out").resumed_from == 10
@@ -395,26 +399,6 @@ def test_a_log_that_cannot_be_written_hides_no_error(tmp_path):
 def test_status_of_what_is_no_run(folder, capsys):
     assert call(["status", "."]) == 2
     assert "in which a run has been started" in capsys.readouterr().err
-
-
-def program(name, *more):
-    done = subprocess.run(
-        [sys.executable, "-m", f"tests.faults.{name}", *more],
-        cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=250,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
-    return [
-        line.split()[1:] for line in done.stdout.splitlines() if line.startswith("result ")
-    ]  # Ray has its say there, too
-
-
-def test_runs_of_every_kind_on_three_nodes_one_of_which_is_lost_in_the_end(tmp_path):
-    plain = {kind: digest(written(simulated(config(kind)), tmp_path / f"plain-{kind}")) for kind in KINDS}
-    *calm, (shaken, found, on_it, failed, replaced) = program("three_nodes", str(tmp_path))
-    assert calm == [[kind, plain[kind], "3"] for kind in KINDS]
-    assert (shaken, found) == ("shaken", plain["behaviour"])
-    assert int(on_it) >= 1
-    assert on_it == failed == replaced
 
 
 def test_a_shard_killed_for_want_of_memory(tmp_path):

@@ -1,4 +1,4 @@
-"""Runs of every kind on a cluster of three nodes, then one that loses a node without grace; prints digests and counts.
+"""Runs of both tasks on a cluster of three nodes, then one that loses a node without grace; prints digests and counts.
 
 A program of its own, as a process can be connected to one Ray only.
 """
@@ -15,8 +15,9 @@ from ray.cluster_utils import Cluster
 from crowd_sim.actors.crowd import RayCrowd
 from crowd_sim.actors.host import RayHost
 from crowd_sim.actors.run_metrics import RunMetrics
+from crowd_sim.actors.trainer import RayTrainers
 from tests.faults.processes import gone
-from tests.runs import KINDS, config, digest, simulated, written
+from tests.runs import KINDS, TEXTS, config, digest, simulated, written
 
 FEW = {"actors__trainers__number": 1, "actors__evaluators__number": 1}
 SOON_DEAD = {"health_check_period_ms": 500}
@@ -30,29 +31,37 @@ def home_of(actor):
 
 
 @contextmanager
-def noted(before):
-    """`before` is told of every call to the crowd."""
-    group_sums = RayCrowd.group_sums
+def noted(before, service=RayCrowd, method="group_sums"):
+    """`before` is told of every call to a service."""
+    usual = getattr(service, method)
 
-    def told(self, call):
-        before(self, call)
-        return group_sums(self, call)
+    def told(self, *call):
+        before(self, *call)
+        return usual(self, *call)
 
-    RayCrowd.group_sums = told
+    setattr(service, method, told)
     try:
         yield
     finally:
-        RayCrowd.group_sums = group_sums
+        setattr(service, method, usual)
 
 
-def main(folder):
+def main(folder, parts, texts):
     head = {"num_cpus": 1, "include_dashboard": False, "_system_config": SOON_DEAD}
     cluster = Cluster(initialize_head=True, head_node_args=head)
     others = {node.node_id: node for node in (cluster.add_node(num_cpus=1), cluster.add_node(num_cpus=1))}
     ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
-    for kind in KINDS:  # a shard fills more than half of a node: each has one
-        shards, homes = config(kind, 3, actors__crowd__cpus=0.6, **FEW), set()
-        with noted(lambda crowd, _, homes=homes: homes.update(node for node, _ in map(home_of, crowd.pool.actors))):
+    for kind in [*KINDS, *texts]:  # a shard, or a trainer of texts, fills more than half of a node: each has one
+        if kind in TEXTS:
+            shards, service = config(kind, 3, Path(parts), actors__trainers__cpus=0.6), (RayTrainers, "gather")
+        else:
+            shards, service = config(kind, 3, actors__crowd__cpus=0.6, **FEW), (RayCrowd, "group_sums")
+        homes = set()
+
+        def note(service, *_, homes=homes):
+            homes.update(node for node, _ in map(home_of, service.pool.actors) if len(homes) < 3)
+
+        with noted(note, *service):
             found = digest(written(simulated(shards, RayHost(shards.actors)), folder / kind))
         print("result", kind, found, len(homes))
     # two shards and the two other actors, or two shards, fill a node: any two of the three nodes hold all
@@ -79,4 +88,4 @@ def main(folder):
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *sys.argv[2:3], sys.argv[3:])

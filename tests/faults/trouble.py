@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from crowd_sim import scores
 from crowd_sim.crowd.behaviours import per_shard
 from crowd_sim.tournament import grouping as groupings
 from crowd_sim.tournament import rewards
@@ -34,7 +35,7 @@ def _folder():
     return Path(os.environ["CROWD_SIM_TROUBLE"])
 
 
-def _met(kind, round_number):
+def met(kind, round_number):
     for path in sorted(_folder().glob(f"{kind}-{round_number}-*")):
         try:
             path.unlink()
@@ -48,13 +49,13 @@ def _met(kind, round_number):
 def lazy(members):
     """A third contributes the model; and whatever was planned for this round happens first."""
     if "CROWD_SIM_TROUBLE" in os.environ:
-        if _met("exit", members.round):
+        if met("exit", members.round):
             os._exit(1)
-        if _met("raise", members.round):
+        if met("raise", members.round):
             raise ZeroDivisionError("planned")
-        if _met("hang", members.round):
+        if met("hang", members.round):
             time.sleep(1000)
-        if _met("memory", members.round):
+        if met("memory", members.round):
             held = []
             while True:
                 held.append(np.ones(2**22))
@@ -74,15 +75,19 @@ def slow(worker):
 
 def grouping(points, n_groups, draws, rounds):
     """Random, in the manager's process."""
-    if "CROWD_SIM_TROUBLE" in os.environ and _met("manager", draws.round):
-        os._exit(1)
-    if "CROWD_SIM_TROUBLE" in os.environ and _met("stuck", draws.round):
+    if "CROWD_SIM_TROUBLE" in os.environ and met("stuck", draws.round):
         time.sleep(1000)
     return groupings.random(points, n_groups, draws, rounds)
 
 
+def score(x, target):
+    """l2; slow where the environment says so."""
+    time.sleep(float(os.environ.get("CROWD_SIM_SLOW", "0")))
+    return scores.l2(x, target)
+
+
 def reward(points, memory, played):
     """By rank, in the manager's process."""
-    if "CROWD_SIM_TROUBLE" in os.environ and _met("reward", played.round):
+    if "CROWD_SIM_TROUBLE" in os.environ and met("reward", played.round):
         raise ZeroDivisionError("planned")
     return rewards.rank(points, memory, played)

@@ -1,166 +1,262 @@
-"""Same bits everywhere: in process, and on any number of actors of any kind."""
+"""Both tasks on every host, whatever fails or stops on the way: identical bytes.
 
+Runs of vectors meet every host; of texts, which are slow to start, each search meets some and each host one.
+"""
+
+import json
 import os
+import pickle
+import signal
+import subprocess
+import sys
 import time
-from dataclasses import dataclass
+from collections import Counter
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
-from crowd_sim.actors.host import RayHost
 from crowd_sim.actors.round_manager import run_on_ray
-from crowd_sim.config import ActorsConfig, ValuationConfig
-from crowd_sim.crowd.behaviours import per_shard
-from crowd_sim.crowd.cohort import Cohort
-from crowd_sim.crowd.population import Population
-from crowd_sim.crowd.reduction import split_evenly
-from crowd_sim.crowd.shard import Key
-from crowd_sim.engine import simulate
+from crowd_sim.cli.status import status_lines
+from crowd_sim.config import CheckpointConfig
+from crowd_sim.crowd.reduction import fold_shards
 from crowd_sim.host import InProcess
-from crowd_sim.progress import quiet
+from crowd_sim.store.checkpoint import Checkpoints
+from crowd_sim.store.checkpointer import Checkpointer
+from crowd_sim.store.run_folder import open_run, write_run
+from crowd_sim.store.run_log import Record, read_status
 from crowd_sim.tasks.load import load_task
-from crowd_sim.tasks.vector import VectorTuner
-from crowd_sim.tournament.groups import Groups
-from crowd_sim.tournament.request import RoundRequest
-from crowd_sim.valuation import AveragingGame, shapley
-from crowd_sim.valuation.coalition_lists import Lists
-from crowd_sim.valuing import GamePlan, GameSet, value_games
-from tests.faults.callbacks import VARIABLE
-from tests.runs import config as config_of
+from crowd_sim.valuation.utility_table import packed_bytes
+from tests.bad_input.command import IN_PROCESS, call
+from tests.faults import trouble
+from tests.faults.processes import descendants, gone, is_agent
+from tests.faults.programs import ENVIRONMENT, program
+from tests.faults.watched import MortalManager, Watched
+from tests.llm.small import make_parts
+from tests.runs import KINDS, TEXTS, config, digest, simulated, tables, written
+
+ON_RAY = pytest.mark.usefixtures("local_ray")
 
 
-@per_shard
-def beginning(members):
-    """Everyone's vector; that a shard has begun is left in a file."""
-    (Path(os.environ[VARIABLE]) / "began").touch()
-    return members.vectors
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory):
+    return make_parts(tmp_path_factory.mktemp("small"))
 
 
-@pytest.fixture(params=["in process", "1 actor", "3 actors"])
-def host(request):
-    if request.param == "in process":
-        return InProcess()
-    request.getfixturevalue("local_ray")
-    pool = {"number": int(request.param[0]), "cpus": 0.1}
-    return RayHost(ActorsConfig.model_validate({"crowd": pool, "trainers": pool, "evaluators": pool}))
+@pytest.fixture(scope="module")
+def expected(request, tmp_path_factory):
+    """The tables of each kind, in process; of texts they are made when asked for."""
+    made = {}
+
+    def of(kind):
+        if kind not in made:
+            made[kind] = written(simulated(setup(request, kind)), tmp_path_factory.mktemp(kind))
+        return made[kind]
+
+    return of
 
 
-class TestEveryHost:
-    """One suite against every implementation of the services."""
+def setup(request, kind, n_actors=1, **changes):
+    if kind not in TEXTS:
+        return config(kind, n_actors, **changes)
+    for package in ("torch", "peft"):
+        pytest.importorskip(package, reason="needs the extra llm")
+    return config(kind, n_actors, request.getfixturevalue("parts"), **changes)
 
-    def test_crowd(self, host):
-        rng = np.random.default_rng(0)
-        vectors, rows = rng.normal(size=(30, 4)), rng.integers(30, size=(2, 21))
-        assignment, weights = rng.integers(3, size=(2, 21)), rng.uniform(size=(2, 21))
-        people = Population(vectors, [str(i) for i in range(30)], list("abcd"))
-        request = RoundRequest(1, np.zeros((2, 4)), Groups(assignment), weights, 3)
-        with host.crowd(Cohort(people, rows, 4, Key("honest", *np.zeros((2, 2), dtype=np.uint64)))) as crowd:
-            sums = crowd.group_sums(request)
-            again = crowd.group_sums(request)
-        assert sums.tobytes() == again.tobytes()
-        one_hot = np.eye(3)[assignment] * weights[..., None]
-        np.testing.assert_allclose(sums[..., :-1], np.einsum("bnk,bnd->bkd", one_hot, vectors[rows]), rtol=1e-12)
-        np.testing.assert_allclose(sums[..., -1], one_hot.sum(axis=1), rtol=1e-12)
 
-    def test_a_shard_is_at_work_while_the_next_ones_groups_are_dealt(self, host, faults_folder):
-        vectors, began = np.random.default_rng(0).normal(size=(21, 4)), faults_folder / "began"
-        dealt, asked = np.zeros((1, 21), dtype=np.int64), []
+class Cut(InProcess):
+    """In process, but each shard is built of what would travel, and answers come in the opposite order."""
 
-        def deal(start, stop):
-            asked.append((start, stop))
-            deadline = time.monotonic() + 60
-            while start and not began.exists():
-                assert time.monotonic() < deadline, "the first shard waits for groups that are not its own"
-                time.sleep(0.01)
-            dealt[:, start:stop] = np.arange(start, stop) % 3
+    def __init__(self, number):
+        self.number = number
 
-        people = Population(vectors, [str(i) for i in range(21)], list("abcd"))
-        key = Key("tests.invariance.test_hosts:beginning", *np.zeros((2, 1), dtype=np.uint64))
-        request = RoundRequest(1, np.zeros((1, 4)), Groups(dealt, deal), np.ones((1, 21)), 3)
-        try:
-            with host.crowd(Cohort(people, np.arange(21)[None], 4, key)) as crowd:
-                sums = crowd.group_sums(request)
-        finally:
-            began.unlink(missing_ok=True)
-        assert [start for start, _ in asked] == [0, *(stop for _, stop in asked[:-1])]
-        np.testing.assert_allclose(sums[0, :, :-1], [vectors[k::3].sum(axis=0) for k in range(3)], rtol=1e-12)
-
-    def test_trainers(self, host):
-        models, sums = np.zeros((2, 3)), np.ones((2, 5, 4))
-        step = np.array([0.1, 0.5])
-        with host.trainers(VectorTuner) as trainers:
-            parts = split_evenly(5, trainers.number)
-            calls = [(models, sums[:, first:stop], step) for first, stop in parts]
-            candidates = np.concatenate(trainers.gather("tune", calls, ["a part"] * len(parts)), axis=1)
-        assert candidates.tolist() == [[[0.1] * 3] * 5, [[0.5] * 3] * 5]
-
-    def test_evaluators_keep_the_order_of_chunks_and_games(self, host):
-        rng = np.random.default_rng(1)
-        games = [AveragingGame(rng.normal(size=(9, 3)), rng.normal(size=3), score) for score in ("l2", "l1", "dot")]
-        chunks = [rng.random((size, 9)) < 0.5 for size in (1, 5, 2, 8, 3, 1, 7, 4)]
-        with host.evaluators(games) as evaluators:
-            found = list(evaluators.utilities([2, 0], iter(chunks)))
-        for coalitions, utilities in zip(chunks, found, strict=True):
-            assert utilities.tobytes() == np.stack([games[2](coalitions), games[0](coalitions)]).tobytes()
-
-    def test_evaluators_take_lists(self, host):
-        rng = np.random.default_rng(2)
-        games = [AveragingGame(rng.normal(size=(9, 3)), rng.normal(size=3)), Additive(9)]
-        chunks = [Lists.equal(rng.permuted(np.tile(np.arange(9), (m, 1)), axis=1)[:, :k]) for m, k in ((3, 2), (5, 7))]
-        with host.evaluators(games) as evaluators:
-            found = list(evaluators.utilities([0, 1], iter(chunks)))
-        for lists, utilities in zip(chunks, found, strict=True):
-            masks = lists.masks(9)
-            assert utilities.tobytes() == np.stack([games[0](masks), masks.sum(axis=1)]).tobytes()
-
-    def test_values_of_a_large_crowd_draw_lists_and_are_the_same_bits(self, host):
-        rng = np.random.default_rng(3)
-        game = OfLists(rng.normal(size=(600, 3)), rng.normal(size=3))
-        expected = shapley(AveragingGame(game.vectors, game.target), "stratified", 1_000)
-        plan = GamePlan(
-            [game], {KEY: GameSet(0, 0, ValuationConfig(budget=1_000, kernel_shap_budget=0), ("l2",), range(1))}
+    def crowd(self, cohort):
+        shards = [(members, pickle.loads(pickle.dumps(o)).build()) for members, o in cohort.shards(self.number)]
+        assert len(shards) == self.number
+        self.group_sums = lambda call: fold_shards(
+            [shard.group_sums(call.of(members)) for members, shard in reversed(shards)], cohort.n_chunks
         )
-        with host.evaluators(plan.games) as evaluators:
-            found = value_games(plan, evaluators, quiet)[KEY, "l2"].accurate
-        assert found.method == "stratified"
-        assert found.values.tobytes() == expected.values.tobytes()
-        assert found.stderr.tobytes() == expected.stderr.tobytes()
+        return nullcontext(self)
 
 
-KEY = ("", "", 0, 0)
+@pytest.mark.parametrize("number", [1, 3, 5])
+@pytest.mark.parametrize("kind", KINDS)
+def test_shards(request, kind, number, expected, tmp_path):
+    assert written(simulated(setup(request, kind), Cut(number)), tmp_path) == expected(kind)
 
 
-@dataclass(frozen=True)
-class Additive:
-    n_players: int
-
-    def __call__(self, coalitions):
-        return coalitions.sum(axis=1)
-
-
-class OfLists(AveragingGame):
-    def __call__(self, coalitions):
-        raise AssertionError("masks cost what the crowd costs")
+@ON_RAY
+@pytest.mark.parametrize(
+    ("kind", "number"), [*((kind, n) for kind in KINDS for n in (1, 2, 4)), ("best", 1), ("merge", 2), ("halving", 4)]
+)
+def test_actors(request, kind, number, expected, tmp_path):
+    own = setup(request, kind, number)
+    assert written(run_on_ray(own, load_task(own)), tmp_path) == expected(kind)
 
 
-def errors_so_far(outcome):
-    """After each run's game, what progress has to say: the mean of √Σ stderr² over the spread of the values."""
-    spread = np.linalg.norm(outcome.values - outcome.values.mean(axis=1, keepdims=True), axis=1)
-    errors = np.linalg.norm(outcome.stderr, axis=1) / spread
-    means = np.cumsum(errors) / np.arange(1, len(errors) + 1)
-    total = len(errors)
-    return [("games", i + 1, total, f"error about {mean:.2g} of the values' spread") for i, mean in enumerate(means)]
+def test_three_nodes_one_of_which_is_lost_in_the_end(request, expected, parts, tmp_path):
+    kinds = [*KINDS, "merge"]
+    *calm, (shaken, found, on_it, failed, replaced) = program("three_nodes", str(tmp_path), str(parts), "merge")
+    assert calm == [[kind, digest(expected(kind)), "3"] for kind in kinds]
+    assert (shaken, found) == ("shaken", digest(expected("behaviour")))
+    assert int(on_it) >= 1
+    assert on_it == failed == replaced
 
 
-def test_progress_of_values_tells_their_running_error():
-    config, told = config_of("valued"), []
-    (outcome,) = simulate([config], load_task(config), InProcess(), lambda *news: told.append(news))
-    assert [news for news in told if news[0] == "games"] == errors_so_far(outcome)
-    assert (outcome.stderr > 0).all()
+@ON_RAY
+@pytest.mark.parametrize(
+    ("kind", "kill"),
+    [
+        ("vector", [("crowd", "before", 5), ("trainer", "before", 9)]),
+        ("valued", [("crowd", "during", 8), ("trainer", "during", 3), ("evaluator", "during", 1)]),
+        (
+            "behaviour",
+            [
+                ("crowd", "after", "round 3 of crowd shard 0"),
+                ("crowd", "after", "round 7 of crowd shard 0"),
+                ("evaluator", "before", 2),
+            ],
+        ),
+        ("best", [("trainer", "during", "tune candidates 1"), ("evaluator", "during", 5)]),
+    ],
+)
+def test_actors_killed(request, kind, kill, expected, tmp_path):
+    own = setup(request, kind, 2, actors__evaluators__number=1)
+    host = Watched(own, kill)
+    assert written(simulated(own, host), tmp_path) == expected(kind)
+    assert host.measures.failures == {"death": len(kill)}
+    events = [event.name for event in host.measures.take_events()]
+    assert events == ["actor failed", "actor replaced"] * len(kill)
 
 
-def test_so_does_that_of_a_run_on_ray(local_ray):
-    config, told = config_of("valued"), []
-    outcome = run_on_ray(config, load_task(config), lambda *news: told.append(news))
-    assert told[-1] == errors_so_far(outcome)[-1]
+def on_ray(own, folder, before=()):
+    """By way of the folder, as the command line does it; what lies there before."""
+    task = load_task(own)
+    n_workers = own.runs * own.crowd.n_workers
+    with open_run(folder, own, task) as print_of, Record(folder, print_of, n_workers) as record:
+        for checkpoint in before:
+            Checkpoints(folder, print_of).write(checkpoint)
+        write_run(folder, run_on_ray(own, task, record=record), print_of)
+    return tables(folder)
+
+
+def events(folder):
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+@ON_RAY
+@pytest.mark.parametrize(("kind", "after"), [*((kind, 8) for kind in KINDS), ("best", 1)])
+def test_the_manager_killed(request, kind, after, expected, tmp_path, monkeypatch):
+    monkeypatch.setattr("crowd_sim.actors.round_manager.RoundManager", MortalManager)
+    trouble.plan("manager", after)
+    assert on_ray(setup(request, kind, actors__checkpoints__rounds=3), tmp_path) == expected(kind)
+    assert trouble.left() == []
+    told = Counter(
+        event["event"] for event in events(tmp_path) if event.get("pool", "round manager") == "round manager"
+    )
+    assert told["actor failed"] == 1
+    assert told["resumed"] <= 1  # it was told of the rounds before, or had died too early to tell
+    assert read_status(tmp_path).failures == {"death": 1}
+
+
+class Stopped(Exception):
+    """The process ended here."""
+
+
+def quiet(*_, **__):
+    """For events that nobody reads."""
+
+
+def stopping(own, pieces):
+    """The states in which a run stops: whenever one of the rounds is kept, and with every so many-th of the valuation.
+
+    Each time it goes on from there; last comes the outcome.
+    """
+    kept = {}
+
+    def keep(checkpoint):
+        if kept.get(checkpoint.stage) == checkpoint:
+            return
+        kept[checkpoint.stage] = checkpoint
+        told.append(checkpoint)
+        if checkpoint.stage == "round" or len(told) == pieces:
+            raise Stopped
+
+    while True:
+        told = []
+        saving = Checkpointer(list(kept.values()), CheckpointConfig(seconds=0.0, rounds=1), keep, quiet)
+        try:
+            outcome = simulated(own, saving=saving)
+        except Stopped:
+            yield dict(kept)
+        else:
+            yield outcome
+            return
+
+
+@pytest.mark.parametrize(("kind", "pieces"), [("vector", 1), ("valued", 2), ("behaviour", 2), *((t, 5) for t in TEXTS)])
+def test_stopped_and_resumed_after_every_round_and_in_the_valuation(request, kind, pieces, expected, tmp_path):
+    own = setup(request, kind)
+    *states, outcome = stopping(own, pieces)
+    assert written(outcome, tmp_path) == expected(kind)
+    rounds = {state["round"].round for state in states}
+    assert rounds | {0} == set(range(own.tournament.rounds + 1))
+    in_the_valuation = [state for state in states if "values" in state]
+    assert len(in_the_valuation) >= (own.valuation.method != "none")
+    evaluated = [state["values"].round for state in in_the_valuation]
+    assert evaluated == sorted(set(evaluated))
+
+
+@ON_RAY
+@pytest.mark.parametrize(("kind", "stage"), [("vector", "round"), ("behaviour", "values"), ("best", "values")])
+def test_stopped_in_process_and_resumed_on_ray(request, kind, stage, expected, tmp_path):
+    own = setup(request, kind, 2, actors__checkpoints__rounds=3, actors__trainers__number=1)
+    late = min(6, own.tournament.rounds)
+    state = next(state for state in stopping(own, 1) if stage in state and state["round"].round >= late)
+    assert on_ray(own, tmp_path, state.values()) == expected(kind)
+    told = [event for event in events(tmp_path) if event["event"] in ("resumed", "first round", "values resumed")]
+    assert told[0]["round"] == state["round"].round
+    assert [event["event"] for event in told] == ["resumed", "first round" if stage == "round" else "values resumed"]
+    if stage == "values":
+        assert told[1]["evaluations"] == state["values"].round > 0
+
+
+@ON_RAY
+@pytest.mark.parametrize("address", [IN_PROCESS, ()], ids=["in process", "on Ray"])
+def test_killed_with_9_in_the_valuation_and_resumed(request, address, expected, tmp_path, monkeypatch, capsys):
+    own = setup(request, "best", actors__checkpoints__seconds=0.0)
+    monkeypatch.chdir(tmp_path)
+    Path("c.yaml").write_text(yaml.safe_dump(own.model_dump(mode="json")))
+    command = [sys.executable, "-m", "crowd_sim.cli.app", "run", "c.yaml", "--out", "out", *address]
+    running = subprocess.Popen(command, env={**ENVIRONMENT, "CROWD_SIM_SLOW": "0.3"}, stderr=subprocess.PIPE, text=True)
+    patience = time.monotonic() + 200
+    while not any(int(path.stem.partition("-")[2]) > 1 for path in Path("out").glob("checkpoints/values-*.checkpoint")):
+        assert running.poll() is None, running.stderr.read()
+        assert time.monotonic() < patience
+        time.sleep(0.02)
+    started = {pid for pid in descendants(running.pid) if not is_agent(pid)}
+    os.kill(running.pid, signal.SIGKILL)
+    running.communicate()
+    assert gone(started, seconds=60)
+    status = read_status(Path("out"))
+    assert (status.state, status.checkpoint) == ("dead", 2)
+    assert 1 < status.evaluations < 16
+    *_, last = status_lines(Path("out"))
+    assert last == f"`crowd-sim run --resume out --trust` goes on from round 2 and {status.evaluations} evaluations"
+    assert call(["run", "--resume", "out", "--trust", *address]) == 0
+    found, wanted = tables(Path("out")), expected("best")
+    assert {name for name in found if found[name] != wanted[name]} == set()
+    (told,) = [event for event in events(Path("out")) if event["event"] == "values resumed"]
+    assert told["evaluations"] == status.evaluations
+    done = evaluations(Path("out"), own.crowd.n_workers)
+    assert len(done) == len(set(done)) == 16
+
+
+def evaluations(folder, n_workers):
+    """The coalitions that were evaluated, whole records of all processes."""
+    record = np.dtype([("coalition", np.uint8, packed_bytes(n_workers)), ("rest", np.uint8, 12)])
+    logs = [path.read_bytes() for path in folder.glob("utilities/*/*.log")]
+    found = [np.frombuffer(log[: len(log) // record.itemsize * record.itemsize], record) for log in logs]
+    return [row.tobytes() for row in np.concatenate(found)["coalition"]]

@@ -33,4 +33,5 @@ def test_a_run_of_feedback_goes_on_from_another_folder(parts, tmp_path, monkeypa
     assert len(pd.read_parquet(folder / "rounds.parquet"))
     recorded = yaml.safe_load(before["config.yaml"])
     assert (recorded["crowd"]["target"], recorded["task"]["model"]) == ("target.txt", "model")
+    assert {"python", "numpy", "ray", "torch", "transformers", "peft"} <= recorded["versions"].keys()
     assert (recorded["task"]["phi"]["model"], recorded["working_folder"]) == ("phi", "../..")

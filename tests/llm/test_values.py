@@ -9,8 +9,10 @@ from rich.console import Console
 
 from crowd_sim.cli.run import run as run_command
 from crowd_sim.errors import InputError
+from crowd_sim.host import InProcess
 from crowd_sim.models.lora import LoraLearner
 from crowd_sim.tasks.imitate.game import RetrainingGame
+from crowd_sim.tasks.load import load_task
 from tests.bad_input.command import IN_PROCESS
 from tests.llm.small import config
 
@@ -31,11 +33,13 @@ def run(setup, out):
     return run_command(setup, "small", out, IN_PROCESS[1], Console(quiet=True))
 
 
-def test_exact_values_are_the_definitions(setup, tmp_path):
-    outcome = run(setup, tmp_path / "run").outcome
-    from crowd_sim.tasks.imitate.participants import learner_spec
+def game_of(setup):
+    with load_task(setup).open([setup], InProcess()) as opened:
+        return opened.game(None, 0, setup)
 
-    game = RetrainingGame(learner_spec(setup), outcome.details.crowd, outcome.details.scorer, setup.seed, 0)
+
+def test_exact_values_are_the_definitions(setup, tmp_path):
+    outcome, game = run(setup, tmp_path / "run").outcome, game_of(setup)
     worth = {}
     for members in itertools.chain.from_iterable(itertools.combinations(range(N), k) for k in range(N + 1)):
         coalition = np.zeros((1, N), dtype=bool)
@@ -52,11 +56,8 @@ def test_exact_values_are_the_definitions(setup, tmp_path):
     assert outcome.values.sum() == pytest.approx(worth[tuple(range(N))] - worth[()])
 
 
-def test_utilities_do_not_depend_on_their_company(setup, tmp_path):
-    outcome = run(setup, tmp_path / "run").outcome
-    from crowd_sim.tasks.imitate.participants import learner_spec
-
-    game = RetrainingGame(learner_spec(setup), outcome.details.crowd, outcome.details.scorer, setup.seed, 0)
+def test_utilities_do_not_depend_on_their_company(setup):
+    game = game_of(setup)
     coalitions = np.array([[1, 0, 1], [0, 0, 0], [1, 1, 1]], dtype=bool)
     alone = np.concatenate([game(coalitions[i : i + 1]) for i in range(3)])
     assert game(coalitions).tobytes() == alone.tobytes()

@@ -68,6 +68,15 @@ def test_interleaved_deals_both_halves_round_robin():
         assert sorted(row[order[n // 2 :]]) == [0, 0, 1, 1, 2, 2]
 
 
+@pytest.mark.parametrize("name", GROUPINGS)
+@pytest.mark.parametrize(("n", "k"), [(4, 3), (5, 4), (5, 5), (9, 5), (10, 6), (11, 7)])
+def test_no_group_is_empty_where_there_are_as_many_workers(name, n, k):
+    for row in GROUPINGS[name](points(n), k, draws(), 100).of_everyone():
+        sizes = np.bincount(row, minlength=k)
+        assert sizes.min() >= 1
+        assert sizes.max() <= -(-n // k)
+
+
 @pytest.mark.parametrize("kind", ["small integers", "large integers", "negative", "fractions", "not finite"])
 @pytest.mark.parametrize("n", [1, 2, 7, 1_001])
 def test_interleaved_is_what_two_stable_sorts_say(kind, n):
@@ -87,7 +96,8 @@ def test_interleaved_is_what_two_stable_sorts_say(kind, n):
         for b in range(4):
             for low, high in ((0, half), (half, n)):
                 shuffled = order[b, low:high][np.argsort(keys[b, low:high], kind="stable")]
-                assert (found[b, shuffled] == np.arange(high - low) % 3).all()
+                first = half if n - half < 3 and low else 0  # dealt on where both halves together fill the groups
+                assert (found[b, shuffled] == np.arange(first, first + high - low) % 3).all()
 
 
 def test_interleaved_shuffles_the_halves():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from crowd_sim.config import RunConfig
 from crowd_sim.crowd.texts import TextCrowd
 from crowd_sim.host import Host
 from crowd_sim.models.adapters import Adapter
-from crowd_sim.models.lora import LearnerInfo, LearnerSpec, shared_learner
+from crowd_sim.models.lora import LearnerInfo, LearnerSpec, shared_learner, weights_of
 from crowd_sim.participants import Participants
 from crowd_sim.tasks.base import Batch, OpenTask
 from crowd_sim.tasks.imitate.game import RetrainingGame
@@ -38,7 +38,6 @@ class TextDetails:
     Attributes:
         crowd: the workers that took part.
         info: of the learner.
-        scorer: what outputs were held against.
         rounds: of all runs, in order.
         reports: of all models of all runs, in order.
         models: the final adapter of each run.
@@ -47,7 +46,6 @@ class TextDetails:
 
     crowd: TextCrowd
     info: LearnerInfo
-    scorer: OutputScorer
     rounds: tuple[CandidateRound, ...]
     reports: tuple[Report, ...]
     models: tuple[Adapter, ...]
@@ -91,6 +89,12 @@ class ImitateTask:
             infos = {spec: _checked(configs, spec, self.crowd, trainers) for spec, trainers in opened.items()}
             targets = {spec: trainers.embed(self.crowd.target_texts) for spec, trainers in opened.items()}
             yield _OpenImitateTask(self, opened, infos, targets)
+
+    def at_rest(self, config: RunConfig, summary: Mapping[str, Any]) -> OpenTask:
+        """The summary says what is recorded of the learner; its models are looked at, not loaded."""
+        spec = learner_spec(config)
+        info = replace(LearnerInfo(**summary["learner"]), weights=weights_of(spec))
+        return _OpenImitateTask(self, {}, {spec: info}, {spec: np.full((1, info.n_dimensions), np.nan)})
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +143,6 @@ class _OpenImitateTask:
         return TextDetails(
             crowd=self.task.crowd,
             info=self.infos[learner_spec(config)],
-            scorer=self._scorer(config),
             rounds=tuple(sorted(rounds, key=lambda record: (record.run, record.round))),
             reports=tuple(sorted(reports, key=lambda report: (report.run, order.index(report.name)))),
             models=tuple(history.models),
