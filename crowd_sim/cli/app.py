@@ -121,8 +121,8 @@ def sweep(
     """
     from crowd_sim.cli.sweep import sweep as run_sweep
     from crowd_sim.config.io import check_content, load_content
-    from crowd_sim.sweep.partition import WHOLE, Shard
-    from crowd_sim.sweep.plan import Sweep
+    from crowd_sim.sweeps.partition import WHOLE, Shard
+    from crowd_sim.sweeps.plan import Sweep
 
     share = Shard.parse(shard) if shard else WHOLE
     content = load_content(configuration, overrides or [])

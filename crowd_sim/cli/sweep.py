@@ -26,11 +26,11 @@ from crowd_sim.errors import InputError
 from crowd_sim.files import fingerprint, open_folder, read_config, write_config, write_json
 from crowd_sim.participants import check_participants
 from crowd_sim.store.lock import alone
-from crowd_sim.sweep.batch import BatchResult, run_batch
-from crowd_sim.sweep.folder import SweepFolder, SweepProgress
-from crowd_sim.sweep.log import SweepRecord, lock_of
-from crowd_sim.sweep.partition import WHOLE, Shard, batches, in_order
-from crowd_sim.sweep.plan import Sweep
+from crowd_sim.sweeps.batch import BatchResult, run_batch
+from crowd_sim.sweeps.folder import SweepFolder, SweepProgress
+from crowd_sim.sweeps.log import SweepRecord, lock_of
+from crowd_sim.sweeps.partition import WHOLE, Shard, batches, in_order
+from crowd_sim.sweeps.plan import Sweep
 from crowd_sim.tasks.load import load_task, task_key
 from crowd_sim.tasks.vector import VectorTask
 

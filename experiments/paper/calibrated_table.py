@@ -23,8 +23,8 @@ from crowd_sim.engine import simulate
 from crowd_sim.errors import InputError
 from crowd_sim.host import InProcess
 from crowd_sim.participants import check_participants, load_population
-from crowd_sim.sweep.partition import batches
-from crowd_sim.sweep.plan import Sweep
+from crowd_sim.sweeps.partition import batches
+from crowd_sim.sweeps.plan import Sweep
 from crowd_sim.tables import point_metrics, run_metrics
 from crowd_sim.tasks.load import load_task
 from experiments.paper.compare_vector import published

@@ -18,7 +18,7 @@ pytest.importorskip("peft", reason="needs the extra llm")
 
 from crowd_sim.cli import sweep as sweeping
 from crowd_sim.cli.run import IN_PROCESS, run
-from crowd_sim.sweep.plan import Sweep
+from crowd_sim.sweeps.plan import Sweep
 from tests.llm.small import content, make_parts
 
 

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from crowd_sim.cli import sweep as sweeping
 from crowd_sim.cli.run import IN_PROCESS
-from crowd_sim.sweep.plan import Sweep
+from crowd_sim.sweeps.plan import Sweep
 
 CONTENT = {
     "runs": 2,

@@ -19,7 +19,7 @@ from crowd_sim.cli import sweep as sweeping
 from crowd_sim.cli.status import status_lines
 from crowd_sim.config.io import load_content
 from crowd_sim.store.run_log import read_status
-from crowd_sim.sweep.plan import Sweep
+from crowd_sim.sweeps.plan import Sweep
 from tests.faults.callbacks import VARIABLE, Script
 from tests.faults.processes import descendants, gone, is_agent
 
@@ -166,7 +166,7 @@ import ray
 from ray.cluster_utils import Cluster
 from rich.console import Console
 from crowd_sim.config.io import load_content
-from crowd_sim.sweep.plan import Sweep
+from crowd_sim.sweeps.plan import Sweep
 from crowd_sim.cli import sweep as sweeping
 from crowd_sim.cli.status import status_lines
 

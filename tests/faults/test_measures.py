@@ -9,7 +9,7 @@ from rich.console import Console
 
 from crowd_sim.actors.round_manager import RoundManager
 from crowd_sim.cli import sweep as sweeping
-from crowd_sim.sweep.plan import Sweep
+from crowd_sim.sweeps.plan import Sweep
 from crowd_sim.tasks.load import load_task
 from tests.faults import trouble
 from tests.runs import config

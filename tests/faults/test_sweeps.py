@@ -27,8 +27,8 @@ from crowd_sim.cli.status import status_lines
 from crowd_sim.config import FailureConfig
 from crowd_sim.errors import ClusterError, InputError, StorageError
 from crowd_sim.store.lock import is_locked, lock
-from crowd_sim.sweep.log import SweepRecord, lock_of
-from crowd_sim.sweep.plan import Sweep
+from crowd_sim.sweeps.log import SweepRecord, lock_of
+from crowd_sim.sweeps.plan import Sweep
 from tests.faults.clock import Clock
 
 # four batches of four points, each of one size of crowd
