@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
-from crowd_sim.cli.progress import shown
+from crowd_sim.commands.progress import shown
 from crowd_sim.config.io import load_content
 from crowd_sim.engine import simulate
 from crowd_sim.errors import InputError
