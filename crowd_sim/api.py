@@ -153,7 +153,8 @@ def sweep(
         progress: called with ("points", done, total, note); True: a bar on a terminal, lines elsewhere.
         retry_failed: try points again that have failed before.
         trust: as for `run`.
-        fields: as for `run`; of all points.
+        fields: as for `run`, of all points. Vectors at hand are given as a file of theirs: ``crowd__source="vectors"`` and
+            ``crowd__path``.
 
     Returns:
         the tables. Points that raised are in `failures`, and take no others with them.
