@@ -27,8 +27,8 @@ from crowd_sim.actors.ray_errors import failure_of, plain
 from crowd_sim.actors.run_metrics import RunMetrics
 from crowd_sim.config import FailureConfig, RunConfig, SweepWorkers
 from crowd_sim.errors import ClusterError
-from crowd_sim.sweep.batch import BatchResult, Failure, run_batch
-from crowd_sim.sweep.plan import Sweep
+from crowd_sim.sweeps.batch import BatchResult, Failure, run_batch
+from crowd_sim.sweeps.plan import Sweep
 from crowd_sim.tasks.base import Task
 from crowd_sim.tasks.load import task_key
 

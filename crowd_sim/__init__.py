@@ -1,7 +1,7 @@
 """crowd-sim: simulation of crowd-sourced fine-tuning, and of what everyone in it was worth.
 
->>> from crowd_sim import load_config, run
->>> outcome = run(load_config("quickstart", ["runs=1"]))
+>>> import crowd_sim
+>>> outcome = crowd_sim.run("quickstart", runs=1)
 >>> outcome.metrics["final_distance"].shape
 (1,)
 """
@@ -13,9 +13,30 @@ from typing import TYPE_CHECKING, Any
 from crowd_sim.user_defined import strategy
 
 if TYPE_CHECKING:
-    from crowd_sim.api import Outcome, RunConfig, load_config, run
+    from crowd_sim.api import (
+        CrowdValues,
+        Outcome,
+        RunConfig,
+        SweepResult,
+        load_config,
+        run,
+        shapley,
+        sweep,
+        value,
+    )
 
-__all__ = ["Outcome", "RunConfig", "load_config", "run", "strategy"]
+__all__ = [
+    "CrowdValues",
+    "Outcome",
+    "RunConfig",
+    "SweepResult",
+    "load_config",
+    "run",
+    "shapley",
+    "strategy",
+    "sweep",
+    "value",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,31 +1,71 @@
-"""The Python face of the simulator; its names are those of the package `crowd_sim`."""
+"""The Python face of the simulator; its names are those of the package `crowd_sim`.
+
+Every function does what the command of its name does, by the same code (`crowd_sim.commands`).
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from contextlib import nullcontext
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from copy import deepcopy
+from dataclasses import dataclass
+from difflib import get_close_matches
+from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
+
+from crowd_sim.commands import IN_PROCESS
 from crowd_sim.config import RunConfig
-from crowd_sim.config.io import load_config
-from crowd_sim.engine import simulate_opened
-from crowd_sim.host import InProcess
+from crowd_sim.config.code import check_code
+from crowd_sim.config.io import check_content, load_config, load_content
+from crowd_sim.errors import InputError
 from crowd_sim.outcome import Outcome
-from crowd_sim.store.run_folder import open_run, write_run
-from crowd_sim.tasks.load import load_task
+from crowd_sim.progress import Progress, quiet
+from crowd_sim.valuation import Rule, ShapleyResult, shapley
+from crowd_sim.valuation.validation import integer
 
-__all__ = ["Outcome", "RunConfig", "load_config", "run"]
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import ArrayLike
+
+__all__ = ["CrowdValues", "Outcome", "RunConfig", "SweepResult", "load_config", "run", "shapley", "sweep", "value"]
+
+_ROWS = 20
+"""Of a table that is printed."""
 
 
-def run(config: RunConfig | str | Path | Mapping[str, Any], out: str | Path | None = None, **fields: Any) -> Outcome:
-    """Simulate and value a configuration's runs in this process, whatever its task.
+def run(
+    config: RunConfig | str | Path | Mapping[str, Any],
+    out: str | Path | None = None,
+    *,
+    crowd: ArrayLike | pd.DataFrame | None = None,
+    ray_address: str | None = IN_PROCESS,
+    progress: Progress | bool | None = None,
+    accept_changes: bool = False,
+    trust: bool = False,
+    **fields: Any,
+) -> Outcome:
+    """Simulate and value a configuration's runs, whatever its task.
 
     Args:
         config: a configuration, the path of its file, the name of one that ships (`crowd-sim configs`), or nested dictionaries.
-        out: the run folder to write; absent: none.
+        out: the folder to leave tables, figures and report in, as `crowd-sim run --out` does; None: none. What the same run
+            has left there is gone on with, and read where it is complete: nothing is simulated or valued again.
+        crowd: vectors of N ≥ n_workers + 1 people, in place of `crowd.source` and `crowd.path`; each run's target is one of
+            them. An array [N, d] of numbers, in any unit, or a DataFrame of N rows and d columns, whose column ``worker``, or
+            else index, names the people. It is kept in the folder, as crowd.parquet, for `crowd-sim run --resume` and others.
+            Where the configuration has no `crowd.n_workers` it is N − 1.
+        ray_address: "none": in this process. None: on the process's Ray session, else on the cluster of the environment's
+            RAY_ADDRESS, else on a local Ray, started for the run. "auto", "host:port" or "ray://host:port": on that cluster. A
+            session that is there is used and left as it was. Results are the same bits.
+        progress: called with (stage, done, total, note) as the run goes on; True: a bar on a terminal, lines elsewhere.
+        accept_changes: go on from the last checkpoint in `out` though the configuration has changed since.
+        trust: load the user-defined code, too, that a config.yaml of a run's folder names.
         fields: of the configuration, to be changed; with two underscores for a dot: ``crowd__n_workers=100``.
 
     Returns:
@@ -34,30 +74,295 @@ def run(config: RunConfig | str | Path | Mapping[str, Any], out: str | Path | No
     Raises:
         InputError: a field that is wrong, a crowd that cannot be read or is too small, or a folder that cannot be written,
             holds something else, or in which another process is at work.
+        StrategyError: user-defined code raised.
+        ClusterError: no cluster, or one that is too small, or that fails more often than allowed.
+        StorageError: the folder cannot be written any more.
     """
-    config = _config(config, {name.replace("__", "."): value for name, value in fields.items()})
-    task, host = load_task(config), InProcess()
-    with task.open([config], host) as opened:
-        folder = None if out is None else open_run(Path(out), config, task, weights=opened.weights)
-        with folder or nullcontext() as print_of:
-            (outcome,) = simulate_opened([config], opened, task.ids, host)
-            if out is not None and print_of is not None:
-                write_run(Path(out), outcome, print_of)
-    return outcome
+    from crowd_sim.commands.run import run as run_config
+    from crowd_sim.crowd.sources.given import FILE, population_of
+
+    _check_address(ray_address)
+    folder = _folder(out)
+    people = None if crowd is None else population_of(crowd)
+    changes = _changes(run, fields)
+    if people is None:
+        setup = _config(config, changes, trust)
+    else:
+        content = _content(config, changes, trust)
+        given = {"source": "vectors", "path": None if folder is None else str(folder.resolve() / FILE)}
+        section = content.get("crowd") or {}
+        if isinstance(section, Mapping):  # else parsing says what is wrong
+            content["crowd"] = {"n_workers": max(1, people.n_workers - 1), **section, **given}
+        setup = RunConfig.parse(content)
+        if folder is not None:
+            setup = setup.given_as({"crowd.path": FILE}, folder)
+    with _told(progress) as report:
+        finished = run_config(
+            setup, folder, ray_address=ray_address, progress=report, accept_changes=accept_changes, given=people
+        )
+    return finished.outcome
 
 
-def _config(config: RunConfig | str | Path | Mapping[str, Any], fields: Mapping[str, Any]) -> RunConfig:
-    if isinstance(config, str | Path):
-        return load_config(config, [f"{field}={json.dumps(value)}" for field, value in fields.items()])
+@dataclass(frozen=True, eq=False)
+class SweepResult:
+    """A sweep that is over; printed, it is the table of its points.
+
+    Attributes:
+        points: a row per point that has a result: the swept fields by dotted name, then ``<metric>_mean`` and ``<metric>_se``.
+        runs: a row per run of these: the swept fields, ``run``, ``seed``, and every metric.
+        failures: a row per point that raised, with ``error``, ``traceback`` and ``attempts``; empty where none did.
+        out: the folder; None where none was given.
+    """
+
+    points: pd.DataFrame
+    runs: pd.DataFrame
+    failures: pd.DataFrame
+    out: Path | None
+
+    def __str__(self) -> str:
+        """The swept fields and the means of the points' metrics that are known."""
+        means = self.points[[name for name in self.points.columns if not name.endswith("_se")]].dropna(
+            axis=1, how="all"
+        )
+        lines = [f"{len(self.points):,} points, {len(self.runs):,} runs", _text(means)]
+        if len(self.failures):
+            lines.append(f"{len(self.failures):,} points failed; the first: {self.failures['error'].iloc[0]}")
+        return "\n".join(lines)
+
+
+def sweep(
+    config: RunConfig | str | Path | Mapping[str, Any],
+    out: str | Path | None = None,
+    grid: Mapping[str, Any] | None = None,
+    *,
+    ray_address: str | None = IN_PROCESS,
+    progress: Progress | bool | None = None,
+    retry_failed: bool = False,
+    trust: bool = False,
+    **fields: Any,
+) -> SweepResult:
+    """Run every combination of listed values of a configuration's fields.
+
+    Args:
+        config: a sweep's file, name or nested dictionaries, with the lists under ``sweep``, or, with `grid`, a run's.
+        out: the folder to leave tables, figures and report in, as `crowd-sim sweep --out` does; given again, the sweep goes on
+            where it stopped, and no point is computed twice. None: none, and what an interrupted sweep has computed is lost.
+        grid: lists of values by field, dotted or with two underscores: ``{"crowd.n_workers": [25, 75]}``; of a field that the
+            sweep's own lists have, too, in their place.
+        ray_address: as for `run`; Ray Client's ``ray://`` cannot be used.
+        progress: called with ("points", done, total, note); True: a bar on a terminal, lines elsewhere.
+        retry_failed: try points again that have failed before.
+        trust: as for `run`.
+        fields: as for `run`, of all points. Vectors at hand are given as a file of theirs: ``crowd__source="vectors"`` and
+            ``crowd__path``.
+
+    Returns:
+        the tables. Points that raised are in `failures`, and take no others with them.
+
+    Raises:
+        InputError, ClusterError, StorageError: as `run`.
+    """
+    import pandas as pd
+
+    from crowd_sim.commands.sweep import sweep as run_sweep
+    from crowd_sim.sweeps.plan import Sweep
+
+    _check_address(ray_address)
+    wanted = _folder(out)
+    changes = _changes(sweep, fields)
+    if grid is not None and not isinstance(grid, Mapping):
+        raise InputError("grid", grid, 'must be lists of values by field, for example {"crowd.n_workers": [25, 75]}')
+    lists = {f"sweep.{str(field).replace('__', '.')}": values for field, values in (grid or {}).items()}
+    plan = Sweep.parse(_content(config, changes | lists, trust))
+    with _told(progress) as report, tempfile.TemporaryDirectory() as temporary:
+        folder = wanted or Path(temporary) / "sweep"
+        run_sweep(plan, folder, "", ray_address, report, retry_failed=retry_failed)
+        paths = [folder / f"{name}.parquet" for name in ("points", "runs", "failures")]
+        points, runs, failures = (pd.read_parquet(path) if path.exists() else pd.DataFrame() for path in paths)
+    return SweepResult(points, runs, failures, wanted)
+
+
+@dataclass(frozen=True, eq=False)
+class CrowdValues:
+    """What workers are worth; printed, it is a table, best worker first.
+
+    Attributes:
+        table: a row per worker, best first: `worker`, `value`, `stderr`, and the 95 % interval's `lower` and `upper`.
+        result: the valuation, its players in the crowd's order.
+    """
+
+    table: pd.DataFrame
+    result: ShapleyResult
+
+    def __str__(self) -> str:
+        """The method, and the workers."""
+        head = f"Shapley values by {self.result.method}, {self.result.n_evaluations:,} evaluations"
+        return f"{head}\n{_text(self.table)}"
+
+
+def value(
+    crowd: str | Path | ArrayLike | pd.DataFrame,
+    target: str | Path | ArrayLike | None = None,
+    out: str | Path | None = None,
+    *,
+    score: str = "l2",
+    run: int = 0,
+    method: str = "auto",
+    budget: int = 10_000,
+    stop: Rule | None = None,
+    seed: int = 0,
+    ray_address: str | None = IN_PROCESS,
+    progress: Progress | bool | None = None,
+    trust: bool = False,
+) -> CrowdValues:
+    """The Shapley values of a finished run's crowd, or of vectors and a target.
+
+    A coalition's utility is the score of the mean of its members' vectors against the target.
+
+    Args:
+        crowd: a run's folder; a CSV or Parquet file, a row per worker; an array [n, d]; or a DataFrame, as for `run`.
+        target: not for a folder, which has its own: a worker of the crowd by name, who is then not valued, a file with one
+            row, or a vector [d].
+        out: the folder for values.parquet and values.png; None: none.
+        score: not for a folder: l2, l1, dot, squared_l2, or package.module:Name.
+        run: of a folder, which of its runs.
+        method: as for `crowd_sim.shapley`.
+        budget: utility evaluations it may spend, as for `crowd_sim.shapley`.
+        stop: a rule by which it may end earlier, as for `crowd_sim.shapley`.
+        seed: not for a folder: the key of the draws.
+        ray_address: as for `run`.
+        progress: called with ("evaluations", done, budget, note); True: a bar on a terminal, lines elsewhere.
+        trust: load the user-defined source and score, too, that a run's folder names.
+
+    Raises:
+        InputError: a crowd, target, score, method or budget that cannot be used.
+        StrategyError: user-defined code raised.
+        ClusterError: no cluster, or one that is too small.
+    """
+    from crowd_sim.commands.value import of_people, of_run, table_of, write
+    from crowd_sim.commands.value import value as value_question
+    from crowd_sim.crowd.sources.given import population_of
+    from crowd_sim.crowd.sources.vectors import load_vectors
+
+    _check_address(ray_address)
+    folder = _folder(out)
+    if isinstance(crowd, str | os.PathLike) and Path(crowd).is_dir():
+        question = of_run(Path(crowd), integer("run", run, 0), trust)
+    else:
+        is_file = isinstance(crowd, str | os.PathLike)
+        people = load_vectors(Path(cast("str", crowd))) if is_file else population_of(crowd)
+        goal: Any = str(target) if isinstance(target, os.PathLike) else target
+        question = of_people(people, goal, score, seed, str(crowd) if is_file else "the crowd")
+    with _told(progress) as report:
+        result = value_question(question, method, budget, stop, ray_address, report)
+    values = CrowdValues(table_of(question, result), result)
+    if folder is not None:
+        write(folder, values.table)
+    return values
+
+
+def _text(table: pd.DataFrame) -> str:
+    return table.to_string(index=False, max_rows=_ROWS, float_format=lambda number: f"{number:.4g}")
+
+
+def _folder(out: Any) -> Path | None:
+    if out is None:
+        return None
+    if not isinstance(out, str | os.PathLike) or not str(out):
+        raise InputError("out", out, "must be the path of a folder, or None")
+    return Path(out)
+
+
+@contextmanager
+def _told(progress: Progress | bool | None) -> Iterator[Progress]:
+    if progress is True:
+        from rich.console import Console
+
+        from crowd_sim.commands.progress import shown
+
+        with shown(Console()) as report:
+            yield report
+    elif not progress:
+        yield quiet
+    elif callable(progress):
+        yield progress
+    else:
+        raise InputError("progress", progress, "must be True, or a callable that takes (stage, done, total, note)")
+
+
+def _changes(face: Callable[..., Any], fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields by dotted name; what is more like an argument's name than a field is refused as that."""
+    arguments = [name for name in signature(face).parameters if name != "fields"]
+    for name, value in fields.items():
+        if name.partition("__")[0] not in RunConfig.model_fields:
+            for near in get_close_matches(name, arguments, 1, 0.75):
+                raise InputError(name, value, f"is no argument and no field of the configuration; perhaps {near}")
+    return {name.replace("__", "."): value for name, value in fields.items()}
+
+
+def _check_address(ray_address: Any) -> None:
+    if not isinstance(ray_address, str | None):
+        raise InputError("ray_address", ray_address, 'must be "none", None, "auto", "host:port" or "ray://host:port"')
+
+
+def _config(config: Any, changes: Mapping[str, Any], trust: bool) -> RunConfig:
+    if isinstance(config, str | os.PathLike):
+        return load_config(Path(config), _overrides(changes), trust=trust)
+    if isinstance(config, RunConfig) and not changes:
+        return config
+    return RunConfig.parse(_content(config, changes, trust))
+
+
+def _content(config: Any, changes: Mapping[str, Any], trust: bool) -> dict[str, Any]:
+    """The configuration as nested dictionaries, changed; the code that it names may be loaded."""
+    if isinstance(config, str | os.PathLike):
+        content = load_content(Path(config), _overrides(changes))
+        check_content(Path(config), content, _overrides(changes), trust=trust)
+        return content
     if isinstance(config, RunConfig):
-        if not fields:
-            return config
-        config = config.model_dump()
+        config = config.model_dump(exclude_unset=True)
+    if not isinstance(config, Mapping):
+        allowed = (
+            "must be a RunConfig, the path of a file, the name of a configuration that ships, or nested dictionaries"
+        )
+        raise InputError("config", config, allowed)
     content = deepcopy(dict(config))
-    for field, value in fields.items():
+    for field, value in changes.items():
         *parents, leaf = field.split(".")
         node = content
         for parent in parents:
-            node = node.setdefault(parent, {})
-        node[leaf] = value
-    return RunConfig.parse(content)
+            if node.get(parent) is None:
+                node[parent] = {}
+            node = node[parent]
+            if not isinstance(node, dict):
+                raise InputError(field, value, f"cannot be set: {parent} is not a group of fields")
+        node[leaf] = _plain(value)
+    check_code(content, content, handed_over=False, trust=True)
+    return content
+
+
+def _overrides(changes: Mapping[str, Any]) -> list[str]:
+    return [f"{field}={_yaml(field, value)}" for field, value in changes.items()]
+
+
+def _yaml(field: str, value: Any) -> str:
+    try:
+        return json.dumps(_plain(value), ensure_ascii=False)
+    except TypeError:
+        allowed = (
+            f"must be a number, text, a truth value, or lists or dictionaries of these, not {type(value).__name__}"
+        )
+        raise InputError(field, None, allowed) from None
+
+
+def _plain(value: Any) -> Any:
+    """A value as a YAML file would have it: of numbers of NumPy, paths and tuples, what stands for them there."""
+    if isinstance(value, os.PathLike):
+        return str(value)
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, tuple | list | range):
+        return [_plain(inner) for inner in value]
+    return value

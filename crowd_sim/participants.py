@@ -83,12 +83,22 @@ _State = tuple[tuple[str, int, int], ...]
 def _load_population(source: str, path: str | None, n_people: int, seed: int, _files: _State) -> Population:
     people = resolve("source", source)(path, n_people - 1, seed)
     # the house's own generator draws stars, and to look at all of them here would be to draw them all
-    if not people.is_drawn and max(people.vectors.max(), -people.vectors.min()) > LARGEST_COORDINATE:
+    if not people.is_drawn:
+        check_coordinates(people, path or source)
+    return people
+
+
+def check_coordinates(people: Population, source: str) -> None:
+    """Refuse vectors whose sums might not be finite.
+
+    Raises:
+        InputError: names the first coordinate beyond `LARGEST_COORDINATE`.
+    """
+    if max(people.vectors.max(), -people.vectors.min()) > LARGEST_COORDINATE:
         row, column = np.argwhere(np.abs(people.vectors) > LARGEST_COORDINATE)[0]
         where = f"worker {people.ids[row]!r}, {people.features[column]}"
         allowed = f"must be within ±{LARGEST_COORDINATE:g}"
-        raise InputError(f"{path or source}: {where}", float(people.vectors[row, column]), allowed)
-    return people
+        raise InputError(f"{source}: {where}", float(people.vectors[row, column]), allowed)
 
 
 def _state_of(path: str | None) -> _State:

@@ -15,7 +15,7 @@ from crowd_sim.cli.app import app
 from crowd_sim.config import RunConfig
 from crowd_sim.config.io import load_content
 from crowd_sim.config.shipped import shipped as shipped_configurations
-from crowd_sim.sweep.plan import Sweep
+from crowd_sim.sweeps.plan import Sweep
 
 ROOT = Path(__file__).parents[1]
 CLUSTERS = ("cluster.yaml", "cluster-onprem.yaml")

@@ -93,7 +93,7 @@ def test_what_ray_does_not_promise_to_keep_is_used_in_one_module():
 @pytest.mark.parametrize("path", sorted((ROOT / "experiments" / "configs").glob("*.yaml")), ids=lambda p: p.name)
 def test_every_configuration_in_the_house_is_valid(path):
     from crowd_sim.config.io import load_content
-    from crowd_sim.sweep.plan import Sweep
+    from crowd_sim.sweeps.plan import Sweep
 
     content = load_content(path)
     if "sweep" in content:

@@ -4,9 +4,9 @@ import pytest
 from crowd_sim.engine import simulate
 from crowd_sim.errors import InputError
 from crowd_sim.host import InProcess
-from crowd_sim.sweep.batch import run_batch
-from crowd_sim.sweep.partition import Shard, batches, in_order
-from crowd_sim.sweep.plan import Sweep
+from crowd_sim.sweeps.batch import run_batch
+from crowd_sim.sweeps.partition import Shard, batches, in_order
+from crowd_sim.sweeps.plan import Sweep
 from crowd_sim.tables import point_metrics, run_metrics
 from crowd_sim.tasks.load import load_task
 

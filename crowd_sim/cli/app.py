@@ -18,7 +18,7 @@ from typer.exceptions import TyperException
 from crowd_sim.errors import ClusterError, InputError, StorageError, StrategyError
 
 if TYPE_CHECKING:
-    from crowd_sim.cli.sweep import Swept
+    from crowd_sim.commands.sweep import Swept
 
 # what a command needs is imported by the command: help and a wrong option should not wait for pandas and Ray
 app = typer.Typer(
@@ -97,6 +97,7 @@ def run(
     console = Console()
     finished = run_config(config, configuration.stem, out, ray_address, console, accept_changes)
     console.print(outcome_table(finished))
+    assert finished.folder is not None  # noqa: S101 - it has a name
     figures = ", ".join(path.name for path in sorted((finished.folder / "figures").glob("*.png")))
     _say(f"{finished.folder}: tables, report.html and figures ({figures})")
 
@@ -121,8 +122,8 @@ def sweep(
     """
     from crowd_sim.cli.sweep import sweep as run_sweep
     from crowd_sim.config.io import check_content, load_content
-    from crowd_sim.sweep.partition import WHOLE, Shard
-    from crowd_sim.sweep.plan import Sweep
+    from crowd_sim.sweeps.partition import WHOLE, Shard
+    from crowd_sim.sweeps.plan import Sweep
 
     share = Shard.parse(shard) if shard else WHOLE
     content = load_content(configuration, overrides or [])
@@ -171,7 +172,7 @@ def merge(
 
     Example: `crowd-sim merge runs/whole runs/shard-1 runs/shard-2 runs/shard-3`
     """
-    from crowd_sim.cli.sweep import merge as merge_shards
+    from crowd_sim.commands.sweep import merge as merge_shards
 
     swept = merge_shards(out, shards)
     if swept.left:
@@ -203,15 +204,21 @@ def value(
 
     Example: `crowd-sim value runs/hundred --budget 100000` or `crowd-sim value crowd.csv --target anna --score l1`
     """
-    from crowd_sim.cli import value as valuing
+    from crowd_sim.cli.value import value as value_question
+    from crowd_sim.cli.value import values_table
+    from crowd_sim.commands.value import of_people, of_run, table_of, write
+    from crowd_sim.crowd.sources.vectors import load_vectors
 
-    question = (
-        valuing.of_run(source, run, trust) if source.is_dir() else valuing.of_vectors(source, target, score, seed)
-    )
+    if source.is_dir():
+        question = of_run(source, run, trust)
+    else:
+        question = of_people(load_vectors(source), target, score, seed, str(source))
     console = Console()
-    result = valuing.value(question, method, budget, target_error, ray_address, console)
+    result = value_question(question, method, budget, target_error, ray_address, console)
+    table = table_of(question, result)
     folder = out or Path("runs") / f"values-{question.name}"
-    console.print(valuing.values_table(valuing.write(folder, question, result), result))
+    write(folder, table)
+    console.print(values_table(table, result))
     _say(f"{folder}: values.parquet and values.png")
 
 

@@ -22,9 +22,9 @@ from crowd_sim.config.shipped import shipped_file
 from crowd_sim.engine import simulate
 from crowd_sim.host import InProcess
 from crowd_sim.participants import load_population
-from crowd_sim.sweep.batch import run_batch
-from crowd_sim.sweep.partition import batches
-from crowd_sim.sweep.plan import Sweep
+from crowd_sim.sweeps.batch import run_batch
+from crowd_sim.sweeps.partition import batches
+from crowd_sim.sweeps.plan import Sweep
 from crowd_sim.tasks.load import load_task
 
 ACCURATE_BUDGET = 2_000

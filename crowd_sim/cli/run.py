@@ -1,52 +1,21 @@
-"""What the commands do: from a configuration to a folder with tables, figures and a report."""
+"""What `crowd-sim run` shows: how far it is, and the outcome as a table."""
 
 from __future__ import annotations
 
-import json
-import time
-from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
-from math import isnan, nan
+from math import isnan
 from pathlib import Path
-from typing import Protocol
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from crowd_sim.actors.cluster import connected
-from crowd_sim.actors.placement import actors_of, required_by_run, reserved
-from crowd_sim.actors.round_manager import Supervisor
-from crowd_sim.cli.progress import shown
 from crowd_sim.cli.signals import stoppable
+from crowd_sim.commands.progress import shown
+from crowd_sim.commands.run import Finished
+from crowd_sim.commands.run import run as run_config
 from crowd_sim.config import RunConfig
-from crowd_sim.engine import simulate_opened
-from crowd_sim.files import write_json
-from crowd_sim.host import InProcess
 from crowd_sim.metrics import mean_and_error
 from crowd_sim.outcome import Outcome
-from crowd_sim.participants import check_participants
-from crowd_sim.progress import Progress
-from crowd_sim.store.checkpointer import Checkpointer
-from crowd_sim.store.finished import kept_outcome, opened_at_rest
-from crowd_sim.store.run_folder import open_run, run_fingerprint, write_run
-from crowd_sim.store.run_log import Record
-from crowd_sim.tasks.base import OpenTask, Task
-from crowd_sim.tasks.imitate.task import ImitateTask
-from crowd_sim.tasks.load import load_task
-from crowd_sim.tasks.vector import VectorTask
-
-IN_PROCESS = "none"
-"""The value of --ray-address that means: without Ray."""
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A run that is over: its folder, what came out, the seconds it took from start to last table (NaN: nobody knows)."""
-
-    folder: Path
-    outcome: Outcome
-    seconds: float
 
 
 def run(
@@ -57,150 +26,13 @@ def run(
     console: Console,
     accept_changes: bool = False,
 ) -> Finished:
-    """Simulate, value, write, draw; what a run of the same configuration has left in the folder is gone on with.
-
-    Of a run that is complete nothing is done again: its outcome is read, without Ray and without a model; what is recorded of
-    it stays.
-
-    Args:
-        config: the runs.
-        name: of the configuration; names the folder where `out` does not.
-        out: the run folder; absent: runs/<name>-<fingerprint>.
-        ray_address: see `crowd_sim.actors.cluster.connected`; ``none`` runs in process.
-        console: where progress is shown.
-        accept_changes: go on, too, with what another configuration has left (`open_run`).
-
-    Raises:
-        InputError: people or folder that cannot be used.
-        ClusterError: no cluster, or one that is too small, or that fails more often than allowed.
-        StrategyError: a user-defined strategy raised.
-        StorageError: the folder cannot be written any more.
-    """
-    task = load_task(config)
-    if isinstance(task, VectorTask):
-        check_participants(config, task.population)
-    print_of = run_fingerprint(config, task)
-    folder = out or Path("runs") / f"{name}-{print_of[:8]}"
-    if isinstance(task, ImitateTask):
-        # a process of a cluster works in another folder
-        task = replace(task, utilities=((folder / "utilities").absolute(), print_of))
-    at_rest = opened_at_rest(folder, config, task)
-    with ExitStack() as stack:
-        stack.enter_context(stoppable())
-        progress = stack.enter_context(shown(console))
-        if ray_address == IN_PROCESS:
-            session: _Session = _InProcess(config, task, progress)
-        else:
-            session = _OnRay(config, task, progress, folder.name, ray_address)
-        stack.callback(session.close)
-        weights = "" if at_rest is None else at_rest.weights
-        if at_rest is None and config.task.kind == "imitate":
-            # what a model cannot do is refused before a folder is made; a crowd of vectors has been checked
-            weights = session.prepare()
-        print_of = stack.enter_context(open_run(folder, config, task, accept_changes, weights))
-        start = time.perf_counter()
-        outcome = None if at_rest is None else kept_outcome(folder, config, at_rest, task.ids, print_of)
-        if outcome is not None:
-            write_run(folder, outcome, print_of)
-            seconds = _seconds_of(folder)
-        else:
-            record = stack.enter_context(Record(folder, print_of, config.runs * config.crowd.n_workers))
-            outcome = session.outcome(record)
-            session.close()
-            write_run(folder, outcome, print_of)
-            seconds = time.perf_counter() - start
-            # apart from the summary, which is equal for equal runs
-            write_json(folder / "timing.json", {"seconds": seconds, "ray_address": ray_address})
-        _say_diverged(outcome, console)
-        from crowd_sim.report import write_report  # drawing has no part in how soon the first round starts
-
-        write_report(folder)
-    return Finished(folder, outcome, seconds)
-
-
-def _seconds_of(folder: Path) -> float:
-    """What a finished run took."""
-    try:
-        return float(json.loads((folder / "timing.json").read_text(encoding="utf-8"))["seconds"])
-    except (OSError, ValueError, TypeError, KeyError):
-        return nan
-
-
-class _Session(Protocol):
-    """Where a run is simulated."""
-
-    def prepare(self) -> str:
-        """Start what the task needs; the digest of its models' files."""
-
-    def outcome(self, record: Record) -> Outcome:
-        """The run's outcome; `record` keeps log, status and checkpoints."""
-
-    def close(self) -> None:
-        """Stop what was started."""
-
-
-class _InProcess:
-    """See `_Session`."""
-
-    def __init__(self, config: RunConfig, task: Task, progress: Progress) -> None:
-        self._config, self._task, self._progress = config, task, progress
-        self._stack, self._host = ExitStack(), InProcess()
-        self._opened: OpenTask | None = None
-
-    def prepare(self) -> str:
-        """See `_Session`."""
-        if self._opened is None:
-            self._opened = self._stack.enter_context(self._task.open([self._config], self._host))
-        return self._opened.weights
-
-    def outcome(self, record: Record) -> Outcome:
-        """See `_Session`."""
-        self.prepare()
-        checkpointer = Checkpointer(record.checkpoints(), self._config.actors.checkpoints, record.keep, record.tell)
-
-        def both(stage: str, done: int, total: int, note: str = "", /) -> None:
-            self._progress(stage, done, total, note)
-            record.progress(stage, done, total, note)
-
-        assert self._opened is not None  # noqa: S101 - it is prepared
-        opened, ids = self._opened, self._task.ids
-        return simulate_opened([self._config], opened, ids, self._host, both, checkpointer)[0]
-
-    def close(self) -> None:
-        """See `_Session`."""
-        self._stack.close()
-
-
-class _OnRay:
-    """See `_Session`."""
-
-    def __init__(self, config: RunConfig, task: Task, progress: Progress, name: str, address: str | None) -> None:
-        self._config, self._task, self._progress = config, task, progress
-        self._name, self._address = name, address
-        self._stack = ExitStack()
-        self._supervisor: Supervisor | None = None
-
-    def prepare(self) -> str:
-        """See `_Session`."""
-        return self._start(None).prepare()
-
-    def outcome(self, record: Record) -> Outcome:
-        """See `_Session`."""
-        if self._supervisor is None:
-            return self._start(record).outcome()
-        return self._supervisor.outcome(record)
-
-    def close(self) -> None:
-        """See `_Session`."""
-        self._stack.close()
-
-    def _start(self, record: Record | None) -> Supervisor:
-        required = required_by_run(actors_of(self._config), with_crowd=self._config.task.kind == "vector")
-        self._stack.enter_context(connected(self._address, required))
-        group = self._stack.enter_context(reserved(required))
-        supervisor = Supervisor(self._config, self._task, self._progress, self._name, group, record)
-        self._supervisor = self._stack.enter_context(closing(supervisor))
-        return supervisor
+    """See `crowd_sim.commands.run.run`; progress is shown on the console."""
+    with stoppable(), shown(console) as progress:
+        finished = run_config(
+            config, out, name=name, ray_address=ray_address, progress=progress, accept_changes=accept_changes
+        )
+        _say_diverged(finished.outcome, console)
+    return finished
 
 
 def _say_diverged(outcome: Outcome, console: Console) -> None:

@@ -13,9 +13,9 @@ from crowd_sim.config.code import names_code
 from crowd_sim.errors import InputError
 from crowd_sim.files import read_config
 from crowd_sim.store.run_log import Status, read_status
-from crowd_sim.sweep.folder import count_points
-from crowd_sim.sweep.log import SweepStatus, read_sweep_statuses
-from crowd_sim.sweep.plan import size_of
+from crowd_sim.sweeps.folder import count_points
+from crowd_sim.sweeps.log import SweepStatus, read_sweep_statuses
+from crowd_sim.sweeps.plan import size_of
 
 
 def status_lines(folder: Path) -> Iterator[str]:

@@ -1,60 +1,18 @@
-"""A sweep's folder: batches run, parts written as they finish, what is finished never computed again."""
+"""What `crowd-sim sweep` shows: how far it is."""
 
 from __future__ import annotations
 
-import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 
-from crowd_sim.actors.cluster import connected
-from crowd_sim.actors.placement import required_by_sweep
-from crowd_sim.actors.run_metrics import RunMetrics
-from crowd_sim.actors.sweep import run_batches_on_ray
-from crowd_sim.cli.progress import shown
-from crowd_sim.cli.run import IN_PROCESS
 from crowd_sim.cli.signals import stoppable
-from crowd_sim.config.io import load_content
-from crowd_sim.errors import InputError
-from crowd_sim.files import fingerprint, open_folder, read_config, write_config, write_json
-from crowd_sim.participants import check_participants
-from crowd_sim.store.lock import alone
-from crowd_sim.sweep.batch import BatchResult, run_batch
-from crowd_sim.sweep.folder import SweepFolder, SweepProgress
-from crowd_sim.sweep.log import SweepRecord, lock_of
-from crowd_sim.sweep.partition import WHOLE, Shard, batches, in_order
-from crowd_sim.sweep.plan import Sweep
-from crowd_sim.tasks.load import load_task, task_key
-from crowd_sim.tasks.vector import VectorTask
-
-
-@dataclass(frozen=True)
-class Swept:
-    """What a sweep's folder holds after a command.
-
-    Attributes:
-        folder: the sweep's folder.
-        points, done, failed: how many there are, have a result, were tried in vain.
-        first_failure: the first row of failures.parquet; None while there is no such table.
-    """
-
-    folder: Path
-    points: int
-    done: int
-    failed: int
-    first_failure: dict[str, Any] | None
-
-    @property
-    def left(self) -> int:
-        """Points that nobody has tried yet: other shards' points."""
-        return self.points - self.done - self.failed
+from crowd_sim.commands.progress import shown
+from crowd_sim.commands.sweep import Swept
+from crowd_sim.commands.sweep import sweep as run_sweep
+from crowd_sim.sweeps.partition import WHOLE, Shard
+from crowd_sim.sweeps.plan import Sweep
 
 
 def sweep(
@@ -67,155 +25,7 @@ def sweep(
     shard: Shard = WHOLE,
     retry_failed: bool = False,
 ) -> Swept:
-    """Run what is left of a sweep, or of a shard of it; tables, figures and report are made once no point is left.
-
-    Args:
-        plan: the sweep.
-        name: of its file; names the folder where `out` does not.
-        out: the sweep's folder; absent: runs/<name>-<fingerprint>.
-        ray_address: see `crowd_sim.actors.cluster.connected`; ``none`` runs in process, batch by batch.
-        console: where progress is shown.
-        shard: the share of the points to run. Shards may write into one folder, or each into its own (see `merge`).
-        retry_failed: whether points that failed are tried again.
-
-    Raises:
-        InputError: people, folder or shard that cannot be used.
-        ClusterError: no cluster, or one that is too small.
-        StorageError: results cannot be written.
-    """
-    if shard.of > plan.n_points:
-        raise InputError("--shard", f"{shard.number}/{shard.of}", f"the sweep has {plan.n_points:,} points only")
-    print_of = _fingerprint(plan)
-    folder = out or Path("runs") / f"{name}-{print_of[:8]}"
-    files = SweepFolder(folder, plan)
-    with alone(lock_of(folder, shard), partial(open_folder, folder, print_of)):
-        write_config(folder, {**plan.first.model_dump(mode="json"), "sweep": _nested(plan)}, print_of)
-        made_before = files.made()
-        _run_rest(plan, files, shard, retry_failed, ray_address, console)
-        return _finish(files, made_before)
-
-
-def _run_rest(
-    plan: Sweep, files: SweepFolder, shard: Shard, retry_failed: bool, ray_address: str | None, console: Console
-) -> None:
-    """Run what is left of a shard."""
-    with files.turn():
-        standing = files.standing()
-    mine = np.zeros(plan.n_points, dtype=bool)
-    for numbers in in_order(plan, shard):
-        mine[numbers] = True
-    settled = standing.done if retry_failed else standing.done | (standing.attempts > 0)
-    todo = int((mine & ~settled).sum())
-    if todo:
-        if todo < mine.sum():
-            said = f"{int(mine.sum()) - todo:,} of {int(mine.sum()):,} points are there; {todo:,} to go"
-            console.print(said, highlight=False)
-        start = time.perf_counter()
-        cut = batches(plan, plan.first.actors.sweep.max_runs, shard, settled.copy())
-        share = int(mine.sum())
-        with SweepRecord(files.folder, shard, share, share - todo) as record, stoppable():
-            _run(plan, cut, files, standing, ray_address, console, record)
-        write_json(files.folder / "timing.json", {"seconds": time.perf_counter() - start, "points": todo})
-
-
-def merge(out: Path, shards: Sequence[Path]) -> Swept:
-    """Make one folder of those that shards of a sweep have left: the tables that a single command would have made.
-
-    Raises:
-        InputError: a folder that is not of a sweep, or of another one than the first.
-        StorageError: results cannot be written.
-    """
-    configs = [read_config(folder) for folder in shards]
-    for folder, config in zip(shards, configs, strict=True):
-        if "sweep" not in config:
-            raise InputError("shard", str(folder), "must be a sweep's folder")
-        if config.get("fingerprint") != configs[0].get("fingerprint"):
-            raise InputError("shard", str(folder), f"must be of the same sweep as {shards[0]}")
-    plan = Sweep.parse(load_content(shards[0] / "config.yaml"))
-    print_of = str(configs[0]["fingerprint"])
-    open_folder(out, print_of)
-    write_config(out, {**plan.first.model_dump(mode="json"), "sweep": _nested(plan)}, print_of)
-    files = SweepFolder(out, plan)
-    made_before = files.made()
-    for folder in shards:
-        files.take_parts_of(folder)
-    return _finish(files, made_before)
-
-
-def _run(
-    plan: Sweep,
-    cut: Iterator[NDArray[np.int64]],
-    files: SweepFolder,
-    standing: SweepProgress,
-    ray_address: str | None,
-    console: Console,
-    record: SweepRecord,
-) -> None:
-    """Run batches and write them."""
-    with shown(console) as progress:
-        for results, losses in _results(plan, cut, files, ray_address):
-            files.write(results, standing)
-            status = record.progress(results, losses)
-            note = f"{status.failed:,} failed" if status.failed else ""
-            progress("points", status.points - status.left, status.points, note)
-
-
-def _results(
-    plan: Sweep, cut: Iterator[NDArray[np.int64]], files: SweepFolder, ray_address: str | None
-) -> Iterator[tuple[list[BatchResult], Counter[str]]]:
-    """Results as they come, and how many batches were lost so far, by kind."""
-    if ray_address == IN_PROCESS:
-        for numbers in cut:
-            task = load_task(plan.points[int(numbers[0])].config)
-            yield [run_batch(plan, numbers, task, files.with_workers)], Counter()
-    else:
-        with connected(ray_address, required_by_sweep(plan.first.actors)):
-            measures = RunMetrics(files.folder.name)
-            for results in run_batches_on_ray(plan, cut, load_task, files.with_workers, measures):
-                yield results, measures.failures
-
-
-def _finish(files: SweepFolder, made_before: str) -> Swept:
-    """Make the tables, figures and the report where no point is left; `made_before`: what `files.made` said at the start.
-
-    Shards may end together: they look one after the other, so that the last one sees all points, and of several that do the
-    first one makes the tables.
-    """
-    with files.turn():
-        standing = files.standing()
-        done, failed = int(standing.done.sum()), int(standing.failed.sum())
-        first = None
-        if done + failed == len(standing.done):
-            if not files.tables_version(made_before):
-                files.compact(standing)
-                if done:
-                    from crowd_sim.report import write_report
-
-                    write_report(files.folder)
-                files.note_made()
-            first = files.first_failure() if failed else None
-    return Swept(files.folder, len(standing.done), done, failed, first)
-
-
-def _fingerprint(plan: Sweep) -> str:
-    """Of the sweep and of all people it meets, who are checked here, before anything starts."""
-    people: dict[tuple[object, ...], str] = {}
-    for config in plan.crowds():
-        task, key = load_task(config), task_key(config)
-        if isinstance(task, VectorTask):
-            check_participants(config, task.population)
-        if key not in people:
-            people[key] = fingerprint({}, task.identity())
-    return fingerprint({**plan.determinants(), "people": list(people.values())})
-
-
-def _nested(plan: Sweep) -> dict[str, object]:
-    """The swept fields, nested as in a sweep's file."""
-    root: dict[str, object] = {}
-    for field, values in plan.fields.items():
-        *parents, leaf = field.split(".")
-        node = root
-        for parent in parents:
-            node = node.setdefault(parent, {})  # type: ignore[assignment]
-        node[leaf] = values
-    return root
+    """See `crowd_sim.commands.sweep.sweep`; progress is shown on the console."""
+    say = partial(console.print, highlight=False)
+    with stoppable(), shown(console) as progress:
+        return run_sweep(plan, out, name, ray_address, progress, say, shard=shard, retry_failed=retry_failed)

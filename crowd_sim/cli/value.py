@@ -1,130 +1,36 @@
-"""What `crowd-sim value` does: the Shapley values of a finished run's crowd, or of a file of vectors and a target."""
+"""What `crowd-sim value` shows: how far it is, and the workers at the top and at the bottom."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from crowd_sim.actors.cluster import connected
-from crowd_sim.actors.host import RayHost
-from crowd_sim.actors.placement import required_by_evaluators
-from crowd_sim.cli.progress import shown
-from crowd_sim.cli.run import IN_PROCESS
 from crowd_sim.cli.signals import stoppable
-from crowd_sim.config import ActorsConfig
-from crowd_sim.config.io import load_config
-from crowd_sim.crowd.population import Population
-from crowd_sim.crowd.sources.vectors import load_vectors
-from crowd_sim.errors import InputError, StorageError
-from crowd_sim.files import fingerprint, read_config, write_table
-from crowd_sim.host import Host, InProcess
-from crowd_sim.participants import load_population, participants_of
-from crowd_sim.registry import resolve
-from crowd_sim.report.style import png, write_atomically
-from crowd_sim.report.value_figure import values_with_errors
-from crowd_sim.valuation import AveragingGame, Progress, Rule, ShapleyResult, TargetError, shapley
-from crowd_sim.valuation.request import Chunk, ListEvaluate
+from crowd_sim.commands.progress import shown
+from crowd_sim.commands.value import Question
+from crowd_sim.commands.value import value as value_question
+from crowd_sim.valuation import Progress, Rule, ShapleyResult, TargetError
 
 _SHOWN = 5
 """Workers at the top and at the bottom of the printed table."""
 
 
-@dataclass(frozen=True)
-class Question:
-    """A crowd to be valued.
-
-    Attributes:
-        game: its averaging game.
-        ids: the workers' names, in the game's order.
-        name: what the result is called where no folder is given.
-        seed, run: the key of the draws.
-    """
-
-    game: AveragingGame
-    ids: tuple[str, ...]
-    name: str
-    seed: int
-    run: int
-
-
-def of_run(folder: Path, run: int, trust: bool = False) -> Question:
-    """The crowd of one of a finished run's replicates, with the score it was played for.
-
-    Args:
-        folder: of the run.
-        run: the replicate.
-        trust: whether the user-defined source and score that the folder may name are loaded.
-
-    Raises:
-        InputError: not a run's folder, one that names code and is not trusted, no such replicate, or people who are not
-            those of the run any more.
-    """
-    content = read_config(folder)
-    if "sweep" in content:
-        raise InputError("source", str(folder), "must be a run's folder; this is a sweep's")
-    recorded = content.get("fingerprint")
-    needed = ("crowd.source", "tournament.score")
-    config = load_config(folder / "config.yaml", handed_over=True, trust=trust, fields=needed)
-    if config.task.kind != "vector":
-        allowed = "must be a vector run: what the workers of a text run are worth is in its workers.parquet"
-        raise InputError("source", str(folder), allowed)
-    if run >= config.runs:
-        raise InputError("--run", run, f"must be below {config.runs}, the number of runs in {folder}")
-    population = load_population(config.crowd)
-    if fingerprint(config.determinants(), population.identity()) != recorded:
-        raise InputError("source", str(folder), "the people its configuration names are not those of the run any more")
-    ((workers, targets),) = participants_of([config.model_copy(update={"runs": run + 1})], population)
-    return Question(
-        game=_game(population.vectors[workers[run]], population.vectors[targets[run]], config.tournament.score),
-        ids=tuple(population.ids[row] for row in workers[run]),
-        name=f"{folder.name}-run{run}",
-        seed=config.seed,
-        run=run,
-    )
-
-
-def of_vectors(path: Path, target: str | None, score: str, seed: int) -> Question:
-    """A crowd from a file of vectors; the target is one of its workers, or the only row of another file.
-
-    Raises:
-        InputError: a file that cannot be read, no such worker, or a target of other features.
-    """
-    if target is None:
-        raise InputError("--target", None, "is needed: a worker of the file by name, or a file with one row")
-    people = load_vectors(path)
-    if target in people.ids:
-        row = people.ids.index(target)
-        others = np.delete(np.arange(people.n_workers), row)
-        if not len(others):
-            raise InputError("--target", target, "is the only worker of the file: there is nobody left to value")
-        vectors, goal = people.vectors[others], people.vectors[row]
-        ids = tuple(people.ids[i] for i in others)
-    elif Path(target).is_file():
-        vectors, goal, ids = people.vectors, _target_of(load_vectors(Path(target)), people, target), people.ids
-    else:
-        raise InputError("--target", target, f"must be a worker of {path} by name, or a file with one row")
-    return Question(_game(vectors, goal, score), ids, path.stem, seed, 0)
-
-
-def _target_of(found: Population, people: Population, path: str) -> NDArray[np.float64]:
-    if found.features != people.features:
-        raise InputError("--target", path, f"must have the crowd's features: {', '.join(people.features)}")
-    if found.n_workers != 1:
-        raise InputError("--target", path, f"must have one row, not {found.n_workers}")
-    return found.vectors[0]
-
-
-def _game(vectors: NDArray[np.float64], target: NDArray[np.float64], score: str) -> AveragingGame:
-    return AveragingGame(vectors, target, score=resolve("score", score) if ":" in score else score)
+def value(
+    question: Question,
+    method: str,
+    budget: int,
+    target_error: float | None,
+    ray_address: str | None,
+    console: Console,
+) -> ShapleyResult:
+    """See `crowd_sim.commands.value.value`; progress and, with a target error, the error of each stage are shown."""
+    stop = None if target_error is None else _Shown(console) | TargetError(relative=target_error)
+    with stoppable(), shown(console) as progress:
+        return value_question(question, method, budget, stop, ray_address, progress)
 
 
 @dataclass(frozen=True)
@@ -144,75 +50,6 @@ class _Shown(Rule):
         """See `Rule`; asked besides `met`, it shows nothing."""
         del progress
         return False
-
-
-def value(
-    question: Question,
-    method: str,
-    budget: int,
-    target_error: float | None,
-    ray_address: str | None,
-    console: Console,
-) -> ShapleyResult:
-    """Value the crowd, on the evaluators of a cluster or in this process.
-
-    With a target error the valuation goes in stages of doubling budgets, shows the error after each, and ends at the first
-    whose error, over the spread of the values, is at most that.
-
-    Raises:
-        InputError: a method or budget that does not fit the game.
-        ClusterError: no cluster, or one that is too small.
-    """
-    with stoppable(), ExitStack() as stack:
-        host: Host = InProcess()
-        if ray_address != IN_PROCESS:
-            actors = ActorsConfig()
-            stack.enter_context(connected(ray_address, required_by_evaluators(actors)))
-            host = RayHost(actors)
-        evaluators = stack.enter_context(host.evaluators([question.game]))
-        progress = stack.enter_context(shown(console))
-        evaluate = ListEvaluate(partial(evaluators.utilities, [0]))
-        return shapley(
-            question.game,
-            method=method,
-            budget=budget,
-            seed=question.seed,
-            run=question.run,
-            evaluate=_counted(evaluate, lambda done: progress("evaluations", min(done, budget), budget)),
-            stop=None if target_error is None else _Shown(console) | TargetError(relative=target_error),
-        )
-
-
-def _counted(evaluate: ListEvaluate, report: Callable[[int], None]) -> ListEvaluate:
-    """The same evaluator, saying after each chunk how many utilities there are."""
-    done = 0
-
-    def counting(chunks: Iterable[Chunk]) -> Iterator[NDArray[np.float64]]:
-        nonlocal done
-        for utilities in evaluate(chunks):
-            done += utilities.shape[1]
-            report(done)
-            yield utilities
-
-    return ListEvaluate(counting)
-
-
-def write(folder: Path, question: Question, result: ShapleyResult) -> pd.DataFrame:
-    """Write values.parquet and values.png; the table, best worker first.
-
-    Raises:
-        InputError: the folder cannot be written.
-    """
-    table = result.to_frame().drop(columns="player").assign(worker=question.ids)
-    table = table[["worker", *(name for name in table.columns if name != "worker")]]
-    table = table.sort_values("value", ascending=False, kind="stable", ignore_index=True)
-    try:
-        write_table(folder / "values.parquet", table)
-        write_atomically(folder / "values.png", png(values_with_errors(table)))
-    except (OSError, StorageError) as error:
-        reason = error.reason if isinstance(error, StorageError) else error.strerror
-        raise InputError("--out", str(folder), f"must be a folder that can be written ({reason})") from None
-    return table
 
 
 def values_table(table: pd.DataFrame, result: ShapleyResult) -> Table:

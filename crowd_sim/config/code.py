@@ -43,7 +43,10 @@ def check_code(
     unnamed = [] if trust else [key for key in wanted if key not in again]
     if handed_over and unnamed:
         listed = ", ".join(f"{wanted[key]} = {key[1]!r}" for key in unnamed)
-        allowed = "is code that the folder names; name it on the command line, too, or give --trust, to have it run"
+        allowed = (
+            "is code that the folder names; name it on the command line, too, or give --trust (in Python trust=True), to have "
+            "it run"
+        )
         raise InputError(listed, None, allowed)
     for (field, name), place in wanted.items():
         try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Self, get_args
 
@@ -99,11 +101,32 @@ def _first_line(error: ValidationError) -> InputError:
     field = ".".join(str(part) for part in location) or "configuration"
     message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
     if first["type"] == "extra_forbidden":
-        message = f"unknown key; allowed here: {', '.join(_fields_of(location[:-1]))}"
+        near = _nearest(field)
+        message = f"unknown key; allowed here: {', '.join(_fields_of(location[:-1]))}" + (near and f"; perhaps {near}")
     elif first["type"] == "model_type":
         message = f"should be a group of fields: {', '.join(_fields_of(location))}"
     # an InputError shows no value where it is None
     return InputError(field, value, message if value is not None else f"is null, {message}")
+
+
+def _nearest(field: str) -> str:
+    """The field whose name, or else whose last part, is most like that of a field that is none; empty where none is."""
+    known = list(_leaves(RunConfig))
+    (near, *_) = [*get_close_matches(field, known, 1, 0.75), ""]
+    if near:
+        return near
+    by_name = {name.rpartition(".")[2]: name for name in reversed(known)}
+    (last, *_) = [*get_close_matches(field.rpartition(".")[2], by_name, 1, 0.75), ""]
+    return by_name.get(last, "")
+
+
+def _leaves(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            yield from _leaves(inner, f"{prefix}{name}.")
+        else:
+            yield prefix + name
 
 
 def _fields_of(location: tuple[int | str, ...]) -> list[str]:

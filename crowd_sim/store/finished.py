@@ -20,7 +20,7 @@ from crowd_sim.store.checkpointer import Checkpointer
 from crowd_sim.store.run_log import read_status
 from crowd_sim.tasks.base import OpenTask, Task
 from crowd_sim.tournament.log import TournamentLog
-from crowd_sim.tournament.round import Rules
+from crowd_sim.tournament.rules import Rules
 from crowd_sim.valuation import Game
 from crowd_sim.valuation.request import Chunk
 

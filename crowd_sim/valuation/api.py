@@ -36,7 +36,33 @@ def shapley(
     stop: Rule | None = None,
     previous: ShapleyResult | None = None,
 ) -> ShapleyResult:
-    """The Shapley values of one game: `shapley_many` of a list of one."""
+    """The Shapley values of one game.
+
+    Args:
+        game: anything with ``n_players`` and ``__call__(coalitions: bool[m, n]) -> float[m]``, the coalitions' utilities; in
+            whatever unit these are, the values are, too. `AveragingGame` is that of vectors and a target.
+        method: one of `METHODS`. ``"auto"`` takes the closed form where the game has one, enumeration where the budget covers
+            all 2^n coalitions, stratified regression for an averaging game with the score l2 or l1, the surrogate for any
+            other game it can be fitted to, and else permutation sampling; the result's ``method`` says which.
+        budget: number of utility evaluations. Exact and closed form are not bound by it; Kernel SHAP evaluates the empty and
+            the grand coalition besides.
+        seed: in [0, 2^64); with ``run`` the key of every draw.
+        run: in [0, 2^64).
+        evaluate: what evaluates the coalitions: a callable that takes an iterable of chunks bool[m, n] and returns an iterator
+            of float64[1, m] in the same order. Absent: the game is called in this process.
+        stop: a rule, such as ``TargetError(0.01) | MaxTime(3600)``, looked at after stages of doubling budgets up to
+            ``budget``; the result then carries its evaluations.
+        previous: a result of this very game to continue from, which carries its evaluations: they count towards ``budget``
+            and are not made again.
+
+    Returns:
+        ``values`` and ``stderr`` float64[n], ``method``, ``n_evaluations``; `ShapleyResult.to_frame` makes a table of them.
+
+    Raises:
+        InputError: what is no game, fewer than one player, an unknown method or one that does not fit the game, a budget too
+            small for the method, utilities of the wrong shape or not finite, something else than a rule, or a previous
+            result that does not fit or has no evaluations.
+    """
     earlier = None if previous is None else [previous]
     return shapley_many([game], method, budget, seed, run, evaluate, stop, earlier)[0]
 

@@ -24,7 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from crowd_sim.cli.run import IN_PROCESS, run
+from crowd_sim.cli.run import run
+from crowd_sim.commands import IN_PROCESS
 from crowd_sim.config import RunConfig
 from crowd_sim.crowd.behaviours import Members, per_shard
 from crowd_sim.store.run_log import read_status

@@ -28,9 +28,9 @@ from numpy.typing import NDArray
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
-from crowd_sim.sweep.batch import run_batch
-from crowd_sim.sweep.partition import batches
-from crowd_sim.sweep.plan import Sweep
+from crowd_sim.sweeps.batch import run_batch
+from crowd_sim.sweeps.partition import batches
+from crowd_sim.sweeps.plan import Sweep
 from crowd_sim.tasks.load import load_task
 
 N_POINTS = 100_000

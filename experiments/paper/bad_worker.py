@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 from rich.console import Console
 
-from crowd_sim.cli.progress import shown
+from crowd_sim.commands.progress import shown
 from crowd_sim.config import RunConfig
 from crowd_sim.config.io import load_content
 from crowd_sim.crowd.sources.goemotions import PROMPT, find_neighbourhoods

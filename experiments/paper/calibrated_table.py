@@ -17,14 +17,14 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
-from crowd_sim.cli.progress import shown
+from crowd_sim.commands.progress import shown
 from crowd_sim.config.io import load_content
 from crowd_sim.engine import simulate
 from crowd_sim.errors import InputError
 from crowd_sim.host import InProcess
 from crowd_sim.participants import check_participants, load_population
-from crowd_sim.sweep.partition import batches
-from crowd_sim.sweep.plan import Sweep
+from crowd_sim.sweeps.partition import batches
+from crowd_sim.sweeps.plan import Sweep
 from crowd_sim.tables import point_metrics, run_metrics
 from crowd_sim.tasks.load import load_task
 from experiments.paper.compare_vector import published

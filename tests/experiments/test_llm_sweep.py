@@ -16,9 +16,10 @@ from rich.console import Console
 pytest.importorskip("torch", reason="needs the extra llm")
 pytest.importorskip("peft", reason="needs the extra llm")
 
-from crowd_sim.cli import sweep as sweeping
-from crowd_sim.cli.run import IN_PROCESS, run
-from crowd_sim.sweep.plan import Sweep
+from crowd_sim.cli.run import run
+from crowd_sim.cli.sweep import sweep as sweep_command
+from crowd_sim.commands import IN_PROCESS
+from crowd_sim.sweeps.plan import Sweep
 from tests.llm.small import content, make_parts
 
 
@@ -32,7 +33,7 @@ def whole(tmp_path_factory):
 
 
 def sweep(plan, folder):
-    return sweeping.sweep(plan, "test", folder, IN_PROCESS, Console(file=io.StringIO()))
+    return sweep_command(plan, "test", folder, IN_PROCESS, Console(file=io.StringIO()))
 
 
 def tables(folder):

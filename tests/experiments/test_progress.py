@@ -3,9 +3,9 @@ import json
 
 from rich.console import Console
 
-from crowd_sim.cli import progress
-from crowd_sim.cli.progress import shown
 from crowd_sim.cli.status import status_lines
+from crowd_sim.commands import progress
+from crowd_sim.commands.progress import shown
 from crowd_sim.store.checkpoint import Checkpoint
 from crowd_sim.store.run_log import Record
 

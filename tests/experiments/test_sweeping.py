@@ -6,9 +6,10 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from crowd_sim.cli import sweep as sweeping
-from crowd_sim.cli.run import IN_PROCESS
-from crowd_sim.sweep.plan import Sweep
+from crowd_sim.cli.sweep import sweep as sweep_command
+from crowd_sim.commands import IN_PROCESS
+from crowd_sim.commands import sweep as sweeping
+from crowd_sim.sweeps.plan import Sweep
 
 CONTENT = {
     "runs": 2,
@@ -25,7 +26,7 @@ PLAN = Sweep.parse(CONTENT)
 
 def sweep(folder, plan=PLAN, address=IN_PROCESS):
     console = Console(file=io.StringIO())
-    sweeping.sweep(plan, "test", folder, address, console)
+    sweep_command(plan, "test", folder, address, console)
     return console.file.getvalue()
 
 
@@ -113,8 +114,5 @@ def test_a_damaged_part_is_set_aside_and_computed_again(tmp_path, whole):
 
 @pytest.mark.usefixtures("local_ray")
 def test_a_sweep_on_ray_has_the_same_bytes(whole, tmp_path, monkeypatch):
-    from contextlib import nullcontext
-
-    monkeypatch.setattr(sweeping, "connected", lambda *_: nullcontext())  # the session's Ray is there already
     sweep(tmp_path / "s", address=None)
     assert table(tmp_path / "s") == table(whole)

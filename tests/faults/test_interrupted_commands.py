@@ -15,11 +15,11 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from crowd_sim.cli import sweep as sweeping
 from crowd_sim.cli.status import status_lines
+from crowd_sim.cli.sweep import sweep as sweep_command
 from crowd_sim.config.io import load_content
 from crowd_sim.store.run_log import read_status
-from crowd_sim.sweep.plan import Sweep
+from crowd_sim.sweeps.plan import Sweep
 from tests.faults.callbacks import VARIABLE, Script
 from tests.faults.processes import descendants, gone, is_agent
 
@@ -66,7 +66,7 @@ def sweep(folder):
     """The same command in this process, without drawing; what it says."""
     console = Console(file=io.StringIO())
     plan = Sweep.parse(load_content(folder.parent / "sweep.yaml"))
-    assert sweeping.sweep(plan, "sweep", folder, "none", console).done == 80
+    assert sweep_command(plan, "sweep", folder, "none", console).done == 80
     return console.file.getvalue()
 
 
@@ -160,20 +160,17 @@ def test_a_stopped_run_on_ray_leaves_no_process(command, tmp_path, how, moment):
 
 ON_A_CLUSTER = """
 import io, json, os, sys, threading, time
-from contextlib import nullcontext
 from pathlib import Path
 import ray
 from ray.cluster_utils import Cluster
 from rich.console import Console
 from crowd_sim.config.io import load_content
-from crowd_sim.sweep.plan import Sweep
-from crowd_sim.cli import sweep as sweeping
-from crowd_sim.cli.status import status_lines
+from crowd_sim.sweeps.plan import Sweep
+from crowd_sim.cli.sweep import sweep as sweep_command
 
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
 lost = cluster.add_node(num_cpus=2)
 ray.init(address=cluster.address, log_to_driver=False)
-sweeping.connected = lambda *_: nullcontext()
 
 def take_away():
     while len(list(Path("out/parts").glob("points/*"))) < 8:
@@ -182,7 +179,7 @@ def take_away():
 
 thread = threading.Thread(target=take_away)
 thread.start()
-swept = sweeping.sweep(Sweep.parse(load_content("sweep.yaml")), "test", Path("out"), None, Console(file=io.StringIO()))
+swept = sweep_command(Sweep.parse(load_content("sweep.yaml")), "test", Path("out"), None, Console(file=io.StringIO()))
 thread.join()
 print(json.dumps({"done": swept.done, "failed": swept.failed, "left": swept.left}))
 ray.shutdown()

@@ -8,8 +8,8 @@ import pytest
 from rich.console import Console
 
 from crowd_sim.actors.round_manager import RoundManager
-from crowd_sim.cli import sweep as sweeping
-from crowd_sim.sweep.plan import Sweep
+from crowd_sim.cli.sweep import sweep as sweep_command
+from crowd_sim.sweeps.plan import Sweep
 from crowd_sim.tasks.load import load_task
 from tests.faults import trouble
 from tests.runs import config
@@ -59,7 +59,7 @@ def test_a_run_is_measured(seen):
 
 
 def test_a_sweep_is_measured(seen, tmp_path, monkeypatch):
-    monkeypatch.setattr(sweeping, "connected", lambda *_: nullcontext())
+    monkeypatch.setattr("crowd_sim.actors.cluster.connected", lambda *_: nullcontext())
     monkeypatch.setattr("crowd_sim.report.write_report", lambda _: None)
     content = {
         "crowd": {"n_workers": 8},
@@ -67,7 +67,7 @@ def test_a_sweep_is_measured(seen, tmp_path, monkeypatch):
         "valuation": {"method": "none"},
         "sweep": {"seed": [0, 1, 2]},
     }
-    sweeping.sweep(Sweep.parse(content), "x", tmp_path / "test", None, Console(file=StringIO()))
+    sweep_command(Sweep.parse(content), "x", tmp_path / "test", None, Console(file=StringIO()))
     assert sum(seen["crowd_sim_points",]) == 3
     assert max(seen["crowd_sim_queue", "sweep"]) == 1
     assert seen["crowd_sim_queue", "sweep"][-1] == 0

@@ -21,14 +21,15 @@ from crowd_sim import files
 from crowd_sim.actors.failure import Failure
 from crowd_sim.actors.run_metrics import RunMetrics
 from crowd_sim.actors.sweep import _after, _Work
-from crowd_sim.cli import sweep as sweeping
-from crowd_sim.cli.run import IN_PROCESS
 from crowd_sim.cli.status import status_lines
+from crowd_sim.cli.sweep import sweep as sweep_command
+from crowd_sim.commands import IN_PROCESS
+from crowd_sim.commands import sweep as sweeping
 from crowd_sim.config import FailureConfig
 from crowd_sim.errors import ClusterError, InputError, StorageError
 from crowd_sim.store.lock import is_locked, lock
-from crowd_sim.sweep.log import SweepRecord, lock_of
-from crowd_sim.sweep.plan import Sweep
+from crowd_sim.sweeps.log import SweepRecord, lock_of
+from crowd_sim.sweeps.plan import Sweep
 from tests.faults.clock import Clock
 
 # four batches of four points, each of one size of crowd
@@ -45,14 +46,14 @@ ONE_BATCH = {**CONTENT, "sweep": {"crowd": {"n_workers": SIZES}}}
 
 def sweep(folder, content=CONTENT, address=None, **options):
     console = Console(file=io.StringIO())
-    swept = sweeping.sweep(Sweep.parse(content), "test", folder, address, console, **options)
+    swept = sweep_command(Sweep.parse(content), "test", folder, address, console, **options)
     return swept, console.file.getvalue()
 
 
 @pytest.fixture
 def on_ray(local_ray, monkeypatch):
     """The session's Ray in the place of one of the sweep's own."""
-    monkeypatch.setattr(sweeping, "connected", lambda *_: nullcontext())
+    monkeypatch.setattr("crowd_sim.actors.cluster.connected", lambda *_: nullcontext())
 
 
 @pytest.fixture

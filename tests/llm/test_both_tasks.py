@@ -12,7 +12,7 @@ from crowd_sim.config import RunConfig
 from crowd_sim.engine import simulate
 from crowd_sim.host import InProcess
 from crowd_sim.models.lora import LoraLearner
-from crowd_sim.sweep.plan import Sweep
+from crowd_sim.sweeps.plan import Sweep
 from crowd_sim.tables import point_metrics, run_metrics, workers_table
 from crowd_sim.tasks.load import load_task
 from tests.bad_input.command import IN_PROCESS

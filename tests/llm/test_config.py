@@ -9,7 +9,7 @@ from crowd_sim.cli.run import run as run_command
 from crowd_sim.config import RunConfig
 from crowd_sim.config.io import load_content
 from crowd_sim.files import fingerprint
-from crowd_sim.sweep.plan import Sweep
+from crowd_sim.sweeps.plan import Sweep
 from tests.bad_input.command import IN_PROCESS
 from tests.llm.small import config as small
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from crowd_sim.engine import simulate
 from crowd_sim.host import InProcess
 from crowd_sim.outcome import Outcome
-from crowd_sim.sweep.plan import Point, Sweep
+from crowd_sim.sweeps.plan import Point, Sweep
 from crowd_sim.tables import point_metrics, run_metrics, workers_table
 from crowd_sim.tasks.base import Task
 

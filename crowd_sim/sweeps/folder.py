@@ -26,8 +26,8 @@ from numpy.typing import NDArray
 from crowd_sim.errors import StorageError
 from crowd_sim.files import replace_file, write_bytes, write_table
 from crowd_sim.store.lock import lock
-from crowd_sim.sweep.batch import BatchResult, joined
-from crowd_sim.sweep.plan import Sweep, as_cell
+from crowd_sim.sweeps.batch import BatchResult, joined
+from crowd_sim.sweeps.plan import Sweep, as_cell
 from crowd_sim.tables import metrics_in_order
 
 Kind = Literal["points", "runs", "failures", "workers"]

@@ -17,8 +17,8 @@ from typing import Any, Self
 from crowd_sim.errors import StorageError
 from crowd_sim.files import append_lines, write_json
 from crowd_sim.store.lock import ending, is_locked
-from crowd_sim.sweep.batch import BatchResult
-from crowd_sim.sweep.partition import Shard
+from crowd_sim.sweeps.batch import BatchResult
+from crowd_sim.sweeps.partition import Shard
 
 _SECONDS_BETWEEN_WRITES = 1.0
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowd_sim.errors import InputError
-from crowd_sim.sweep.plan import Sweep
+from crowd_sim.sweeps.plan import Sweep
 from crowd_sim.tasks.load import task_key
 
 _AT_A_TIME = 1 << 16

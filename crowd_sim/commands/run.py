@@ -1,0 +1,245 @@
+"""From a configuration to an outcome and, where one is wanted, a folder with tables, figures and a report."""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
+from math import nan
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from crowd_sim.commands import IN_PROCESS
+from crowd_sim.config import RunConfig
+from crowd_sim.crowd.population import Population
+from crowd_sim.crowd.sources import given as given_crowd
+from crowd_sim.engine import simulate_opened
+from crowd_sim.errors import InputError
+from crowd_sim.files import read_table, write_json, write_table
+from crowd_sim.host import InProcess
+from crowd_sim.outcome import Outcome
+from crowd_sim.participants import check_coordinates, check_participants
+from crowd_sim.progress import Progress, quiet
+from crowd_sim.store.checkpointer import Checkpointer
+from crowd_sim.store.finished import kept_outcome, opened_at_rest
+from crowd_sim.store.run_folder import open_run, run_fingerprint, write_run
+from crowd_sim.store.run_log import Record
+from crowd_sim.tasks.base import OpenTask, Task
+from crowd_sim.tasks.imitate.task import ImitateTask
+from crowd_sim.tasks.load import load_task
+from crowd_sim.tasks.vector import VectorTask
+
+if TYPE_CHECKING:
+    from crowd_sim.actors.round_manager import Supervisor
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run that is over.
+
+    Attributes:
+        folder: with its tables; None where none was wanted.
+        outcome: what came out.
+        seconds: from start to last table; NaN where nobody knows any more.
+    """
+
+    folder: Path | None
+    outcome: Outcome
+    seconds: float
+
+
+def run(
+    config: RunConfig,
+    out: Path | None,
+    *,
+    name: str = "",
+    ray_address: str | None = IN_PROCESS,
+    progress: Progress = quiet,
+    accept_changes: bool = False,
+    given: Population | None = None,
+) -> Finished:
+    """Simulate, value, write, draw; what a run of the same configuration has left in the folder is gone on with.
+
+    Of a run that is complete nothing is done again: its outcome is read, without Ray and without a model; what is recorded of
+    it stays.
+
+    Args:
+        config: the runs.
+        out: the run folder.
+        name: where `out` is None, the folder is runs/<name>-<fingerprint>; without a name there is none.
+        ray_address: see `crowd_sim.actors.cluster.connected`; ``none`` runs in this process.
+        progress: told how far it is.
+        accept_changes: go on, too, with what another configuration has left (`open_run`).
+        given: a crowd that is in no file, in place of the one that the configuration names; it is kept in the folder.
+
+    Raises:
+        InputError: people or folder that cannot be used.
+        ClusterError: no cluster, or one that is too small, or that fails more often than allowed.
+        StrategyError: a user-defined strategy raised.
+        StorageError: the folder cannot be written any more.
+    """
+    if given is not None:
+        check_coordinates(given, "crowd")
+    task = load_task(config) if given is None else VectorTask(given)
+    if isinstance(task, VectorTask):
+        check_participants(config, task.population)
+    print_of = run_fingerprint(config, task)
+    folder = out or (Path("runs") / f"{name}-{print_of[:8]}" if name else None)
+    if isinstance(task, ImitateTask) and folder is not None:
+        task = replace(
+            task, utilities=((folder / "utilities").absolute(), print_of)
+        )  # a process of a cluster works in another folder
+    with ExitStack() as stack:
+        session: _Session
+        if ray_address == IN_PROCESS:
+            session = _InProcess(config, task, progress)
+        else:
+            session = _OnRay(config, task, progress, folder.name if folder else "run", ray_address)
+        stack.callback(session.close)
+        if folder is None:
+            start = time.perf_counter()
+            return Finished(None, session.outcome(None), time.perf_counter() - start)
+        at_rest = opened_at_rest(folder, config, task)
+        weights = "" if at_rest is None else at_rest.weights
+        if at_rest is None and config.task.kind == "imitate":
+            # what a model cannot do is refused before a folder is made; a crowd of vectors has been checked
+            weights = session.prepare()
+        if given is not None:
+            _check_kept(given, folder / given_crowd.FILE)
+        print_of = stack.enter_context(open_run(folder, config, task, accept_changes, weights))
+        if given is not None:
+            _keep(given, folder / given_crowd.FILE)
+        start = time.perf_counter()
+        outcome = None if at_rest is None else kept_outcome(folder, config, at_rest, task.ids, print_of)
+        if outcome is not None:
+            write_run(folder, outcome, print_of)
+            seconds = _seconds_of(folder)
+        else:
+            record = stack.enter_context(Record(folder, print_of, config.runs * config.crowd.n_workers))
+            outcome = session.outcome(record)
+            session.close()
+            write_run(folder, outcome, print_of)
+            seconds = time.perf_counter() - start
+            # apart from the summary, which is equal for equal runs
+            write_json(folder / "timing.json", {"seconds": seconds, "ray_address": ray_address})
+        from crowd_sim.report import write_report  # drawing has no part in how soon the first round starts
+
+        write_report(folder)
+    return Finished(folder, outcome, seconds)
+
+
+def _seconds_of(folder: Path) -> float:
+    """What a finished run took."""
+    try:
+        return float(json.loads((folder / "timing.json").read_text(encoding="utf-8"))["seconds"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return nan
+
+
+def _kept(path: Path) -> Population | None:
+    """The given crowd that a folder keeps; None where there is none, or the file is damaged."""
+    table = read_table(path)
+    return None if table is None else given_crowd.population_of(table)
+
+
+def _check_kept(given: Population, path: Path) -> None:
+    """Refuse to go on with others than a run was begun with.
+
+    Raises:
+        InputError: they are others.
+    """
+    kept = _kept(path)
+    if kept is not None and list(kept.identity()) != list(given.identity()):
+        raise InputError(
+            "crowd", None, f"must be the one that the run was begun with, {path}; or choose another folder"
+        )
+
+
+def _keep(given: Population, path: Path) -> None:
+    if _kept(path) is None:
+        write_table(path, given_crowd.table_of(given))
+
+
+class _Session(Protocol):
+    """Where a run is simulated."""
+
+    def prepare(self) -> str:
+        """Start what the task needs; the digest of its models' files."""
+
+    def outcome(self, record: Record | None) -> Outcome:
+        """The run's outcome; `record` keeps log, status and checkpoints."""
+
+    def close(self) -> None:
+        """Stop what was started."""
+
+
+class _InProcess:
+    """In the process that asks."""
+
+    def __init__(self, config: RunConfig, task: Task, progress: Progress) -> None:
+        self._config, self._task, self._progress = config, task, progress
+        self._stack, self._host = ExitStack(), InProcess()
+        self._opened: OpenTask | None = None
+
+    def prepare(self) -> str:
+        """See `_Session`."""
+        return self._open().weights
+
+    def outcome(self, record: Record | None) -> Outcome:
+        """See `_Session`."""
+        opened, ids = self._open(), self._task.ids
+        if record is None:
+            return simulate_opened([self._config], opened, ids, self._host, self._progress)[0]
+        checkpointer = Checkpointer(record.checkpoints(), self._config.actors.checkpoints, record.keep, record.tell)
+
+        def both(stage: str, done: int, total: int, note: str = "", /) -> None:
+            self._progress(stage, done, total, note)
+            record.progress(stage, done, total, note)
+
+        return simulate_opened([self._config], opened, ids, self._host, both, checkpointer)[0]
+
+    def close(self) -> None:
+        """See `_Session`."""
+        self._stack.close()
+
+    def _open(self) -> OpenTask:
+        if self._opened is None:
+            self._opened = self._stack.enter_context(self._task.open([self._config], self._host))
+        return self._opened
+
+
+class _OnRay:
+    """On the actors of a cluster."""
+
+    def __init__(self, config: RunConfig, task: Task, progress: Progress, name: str, address: str | None) -> None:
+        self._config, self._task, self._progress = config, task, progress
+        self._name, self._address = name, address
+        self._stack = ExitStack()
+        self._supervisor: Supervisor | None = None
+
+    def prepare(self) -> str:
+        """See `_Session`."""
+        return self._start(None).prepare()
+
+    def outcome(self, record: Record | None) -> Outcome:
+        """See `_Session`."""
+        if self._supervisor is None:
+            return self._start(record).outcome()
+        return self._supervisor.outcome(record)
+
+    def close(self) -> None:
+        """See `_Session`."""
+        self._stack.close()
+
+    def _start(self, record: Record | None) -> Supervisor:
+        from crowd_sim.actors.cluster import connected
+        from crowd_sim.actors.placement import actors_of, required_by_run, reserved
+        from crowd_sim.actors.round_manager import Supervisor
+
+        required = required_by_run(actors_of(self._config), with_crowd=self._config.task.kind == "vector")
+        self._stack.enter_context(connected(self._address, required))
+        group = self._stack.enter_context(reserved(required))
+        supervisor = Supervisor(self._config, self._task, self._progress, self._name, group, record)
+        self._supervisor = self._stack.enter_context(closing(supervisor))
+        return supervisor

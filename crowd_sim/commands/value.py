@@ -1,0 +1,219 @@
+"""The Shapley values of a finished run's crowd, or of vectors and a target."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from crowd_sim.commands import IN_PROCESS
+from crowd_sim.config import ActorsConfig
+from crowd_sim.config.io import load_config
+from crowd_sim.crowd.population import Population
+from crowd_sim.crowd.sources.vectors import load_vectors
+from crowd_sim.errors import InputError, StorageError
+from crowd_sim.files import fingerprint, read_config, write_table
+from crowd_sim.host import Host, InProcess
+from crowd_sim.participants import load_population, participants_of
+from crowd_sim.progress import Progress, quiet
+from crowd_sim.registry import resolve
+from crowd_sim.valuation import AveragingGame, Rule, ShapleyResult, shapley
+from crowd_sim.valuation.request import Chunk, ListEvaluate
+
+
+@dataclass(frozen=True)
+class Question:
+    """A crowd to be valued.
+
+    Attributes:
+        game: its averaging game.
+        ids: the workers' names, in the game's order.
+        name: what the result is called where no folder is given.
+        seed, run: the key of the draws.
+    """
+
+    game: AveragingGame
+    ids: tuple[str, ...]
+    name: str
+    seed: int
+    run: int
+
+
+def of_run(folder: Path, run: int, trust: bool = False) -> Question:
+    """The crowd of one of a finished run's replicates, with the score it was played for.
+
+    Args:
+        folder: of the run.
+        run: the replicate.
+        trust: whether the user-defined source and score that the folder may name are loaded.
+
+    Raises:
+        InputError: not a run's folder, one that names code and is not trusted, no such replicate, or people who are not
+            those of the run any more.
+    """
+    content = read_config(folder)
+    if "sweep" in content:
+        raise InputError("source", str(folder), "must be a run's folder; this is a sweep's")
+    recorded = content.get("fingerprint")
+    needed = ("crowd.source", "tournament.score")
+    config = load_config(folder / "config.yaml", handed_over=True, trust=trust, fields=needed)
+    if config.task.kind != "vector":
+        allowed = "must be a vector run: what the workers of a text run are worth is in its workers.parquet"
+        raise InputError("source", str(folder), allowed)
+    if run >= config.runs:
+        raise InputError("--run", run, f"must be below {config.runs}, the number of runs in {folder}")
+    population = load_population(config.crowd)
+    if fingerprint(config.determinants(), population.identity()) != recorded:
+        raise InputError("source", str(folder), "the people its configuration names are not those of the run any more")
+    ((workers, targets),) = participants_of([config.model_copy(update={"runs": run + 1})], population)
+    return Question(
+        game=_game(population.vectors[workers[run]], population.vectors[targets[run]], config.tournament.score),
+        ids=tuple(population.ids[row] for row in workers[run]),
+        name=f"{folder.name}-run{run}",
+        seed=config.seed,
+        run=run,
+    )
+
+
+def of_people(
+    people: Population, target: str | NDArray[np.float64] | None, score: str, seed: int, name: str
+) -> Question:
+    """A crowd of vectors; the target is one of its workers, the only row of a file, or a vector float64[d].
+
+    Args:
+        people: the workers, and the target where it is one of them.
+        target: a worker by name, the path of a file, or a vector.
+        score: by name.
+        seed: of the draws.
+        name: what the people are called.
+
+    Raises:
+        InputError: a file that cannot be read, no such worker, or a target of other features.
+    """
+    if target is None:
+        raise InputError("--target", None, "is needed: a worker of the crowd by name, a file with one row, or a vector")
+    vectors, ids = people.vectors, people.ids
+    if not isinstance(target, str):
+        goal = _goal(target, people.n_features)
+    elif target in ids:
+        row = ids.index(target)
+        others = np.delete(np.arange(people.n_workers), row)
+        if not len(others):
+            raise InputError("--target", target, "is the only worker of the crowd: there is nobody left to value")
+        vectors, goal, ids = vectors[others], vectors[row], tuple(ids[i] for i in others)
+    elif Path(target).is_file():
+        goal = _target_of(load_vectors(Path(target)), people, target)
+    else:
+        raise InputError("--target", target, f"must be a worker of {name} by name, or a file with one row")
+    return Question(_game(vectors, goal, score), ids, Path(name).stem, seed, 0)
+
+
+def _goal(target: Any, n_features: int) -> NDArray[np.float64]:
+    goal = np.asarray(target)
+    if goal.dtype.kind not in "iuf" or goal.shape != (n_features,) or not np.isfinite(goal).all():
+        raise InputError(
+            "target", target, f"must be a worker by name, a file, or a vector of {n_features} finite numbers"
+        )
+    return goal.astype(np.float64)
+
+
+def _target_of(found: Population, people: Population, path: str) -> NDArray[np.float64]:
+    if found.features != people.features:
+        raise InputError("--target", path, f"must have the crowd's features: {', '.join(people.features)}")
+    if found.n_workers != 1:
+        raise InputError("--target", path, f"must have one row, not {found.n_workers}")
+    return found.vectors[0]
+
+
+def _game(vectors: NDArray[np.float64], target: NDArray[np.float64], score: str) -> AveragingGame:
+    return AveragingGame(vectors, target, score=resolve("score", score) if ":" in str(score) else score)
+
+
+def value(
+    question: Question,
+    method: str,
+    budget: int,
+    stop: Rule | None = None,
+    ray_address: str | None = IN_PROCESS,
+    progress: Progress = quiet,
+) -> ShapleyResult:
+    """Value the crowd, on the evaluators of a cluster or in this process; arguments as of `crowd_sim.valuation.shapley`.
+
+    Args:
+        question: the crowd.
+        method: the estimator.
+        budget: utility evaluations it may spend.
+        stop: where it may end earlier.
+        ray_address: see `crowd_sim.actors.cluster.connected`; ``none`` evaluates in this process.
+        progress: told how many evaluations are done.
+
+    Raises:
+        InputError: a method or budget that does not fit the game.
+        ClusterError: no cluster, or one that is too small.
+    """
+    with ExitStack() as stack:
+        host: Host = InProcess()
+        if ray_address != IN_PROCESS:
+            from crowd_sim.actors.cluster import connected
+            from crowd_sim.actors.host import RayHost
+            from crowd_sim.actors.placement import required_by_evaluators
+
+            actors = ActorsConfig()
+            stack.enter_context(connected(ray_address, required_by_evaluators(actors)))
+            host = RayHost(actors)
+        evaluators = stack.enter_context(host.evaluators([question.game]))
+        evaluate = ListEvaluate(partial(evaluators.utilities, [0]))
+        return shapley(
+            question.game,
+            method=method,
+            budget=budget,
+            seed=question.seed,
+            run=question.run,
+            evaluate=_counted(evaluate, lambda done: progress("evaluations", min(done, budget), budget)),
+            stop=stop,
+        )
+
+
+def _counted(evaluate: ListEvaluate, report: Callable[[int], None]) -> ListEvaluate:
+    """The same evaluator, saying after each chunk how many utilities there are."""
+    done = 0
+
+    def counting(chunks: Iterable[Chunk]) -> Iterator[NDArray[np.float64]]:
+        nonlocal done
+        for utilities in evaluate(chunks):
+            done += utilities.shape[1]
+            report(done)
+            yield utilities
+
+    return ListEvaluate(counting)
+
+
+def table_of(question: Question, result: ShapleyResult) -> pd.DataFrame:
+    """A row per worker, best first: `worker`, `value`, standard error and interval."""
+    table = result.to_frame().drop(columns="player").assign(worker=question.ids)
+    table = table[["worker", *(name for name in table.columns if name != "worker")]]
+    return table.sort_values("value", ascending=False, kind="stable", ignore_index=True)
+
+
+def write(folder: Path, table: pd.DataFrame) -> None:
+    """Write values.parquet and values.png.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    from crowd_sim.report.style import png, write_atomically  # a valuation that leaves no file draws nothing
+    from crowd_sim.report.value_figure import values_with_errors
+
+    try:
+        write_table(folder / "values.parquet", table)
+        write_atomically(folder / "values.png", png(values_with_errors(table)))
+    except (OSError, StorageError) as error:
+        reason = error.reason if isinstance(error, StorageError) else error.strerror
+        raise InputError("--out", str(folder), f"must be a folder that can be written ({reason})") from None
