@@ -24,7 +24,7 @@ from crowd_sim.outcome import Outcome
 from crowd_sim.progress import Progress, quiet
 from crowd_sim.store.checkpoint import Checkpoint
 from crowd_sim.store.checkpointer import Checkpointer
-from crowd_sim.store.run_log import Record
+from crowd_sim.store.run_log import RunLog
 from crowd_sim.tasks.base import OpenTask, Task
 
 _LAST_WORDS = 15.0
@@ -116,7 +116,7 @@ class Supervisor:
         progress: Progress = quiet,
         name: str = "",
         group: PlacementGroup | None = None,
-        record: Record | None = None,
+        record: RunLog | None = None,
     ) -> None:
         """Start a manager.
 
@@ -139,7 +139,7 @@ class Supervisor:
         """See `RoundManager.prepare`."""
         return self._pool.answer(self._pool.submit(Work(0, "prepare", (), "the start", may_kill=False)))
 
-    def outcome(self, record: Record | None = None) -> Outcome:
+    def outcome(self, record: RunLog | None = None) -> Outcome:
         """The run's outcome; `record` is that of a folder which was opened after the manager had started.
 
         Raises:
@@ -186,16 +186,16 @@ class Supervisor:
         self._tell(self._measures.take_events() + news.events)
         self._record.failed(news.failures + self._measures.failures)
         for checkpoint in news.checkpoints:
-            self._record.keep(checkpoint)
+            self._record.save(checkpoint)
             self._pool.has_progressed(0)
 
     def _tell(self, events: list[Event]) -> None:
         for event in events if self._record else ():
-            self._record.tell(event.name, at=event.time, **event.details)  # type: ignore[union-attr]
+            self._record.event(event.name, at=event.time, **event.details)  # type: ignore[union-attr]
 
 
 def run_on_ray(
-    config: RunConfig, task: Task, progress: Progress = quiet, record: Record | None = None, name: str = ""
+    config: RunConfig, task: Task, progress: Progress = quiet, record: RunLog | None = None, name: str = ""
 ) -> Outcome:
     """Simulate a configuration's runs on the cluster that Ray is connected to; see `Supervisor`."""
     with (

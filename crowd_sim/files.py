@@ -32,7 +32,7 @@ _VERSIONS = ("crowd-sim", "numpy", "scipy", "numba", "pandas", "pyarrow", "ray")
 _OF_MODELS = ("torch", "transformers", "peft")
 
 
-def fingerprint(determinants: Mapping[str, Any], identity: Iterable[bytes] = ()) -> str:
+def fingerprint_of(determinants: Mapping[str, Any], identity: Iterable[bytes] = ()) -> str:
     """SHA-256 of what results depend on: the configuration without its actors, and what tells the crowd."""
     digest = hashlib.sha256(json.dumps(determinants, sort_keys=True).encode())
     for piece in identity:
@@ -40,7 +40,7 @@ def fingerprint(determinants: Mapping[str, Any], identity: Iterable[bytes] = ())
     return digest.hexdigest()
 
 
-def open_folder(folder: Path, print_of: str) -> None:
+def open_folder(folder: Path, fingerprint: str) -> None:
     """Make a run folder, or check that the one that is there belongs to the same configuration.
 
     Raises:
@@ -66,7 +66,7 @@ def open_folder(folder: Path, print_of: str) -> None:
         return  # new, or left by a process that was killed before it had written anything
     if found is None:
         raise InputError("--out", str(folder), "must be a new or empty folder, or one this configuration has made")
-    if found != print_of:
+    if found != fingerprint:
         raise InputError(
             "--out",
             str(folder),
@@ -111,12 +111,12 @@ def read_config(folder: Path) -> dict[str, Any]:
     return {str(key): value for key, value in content.items()} if isinstance(content, dict) else {}
 
 
-def write_config(folder: Path, content: Mapping[str, Any], print_of: str) -> None:
+def write_config(folder: Path, content: Mapping[str, Any], fingerprint: str) -> None:
     """Write config.yaml: the resolved configuration, the versions that matter to results, the fingerprint.
 
     Of a run that is complete the versions stay those that it was made with.
     """
-    found: dict[str, Any] = {"format": _FORMAT, **content, "versions": _versions(content), "fingerprint": print_of}
+    found: dict[str, Any] = {"format": _FORMAT, **content, "versions": _versions(content), "fingerprint": fingerprint}
     if (folder / "summary.json").exists() and "versions" in (before := read_config(folder)):
         found["versions"] = before["versions"]
     write_text(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(found)))

@@ -71,8 +71,8 @@ def _of_vectors(kind):
 
 def written(outcome, folder: Path):
     """The run folder's tables and summary."""
-    with open_run(folder, outcome.config, load_task(outcome.config)) as print_of:
-        write_run(folder, outcome, print_of)
+    with open_run(folder, outcome.config, load_task(outcome.config)) as fingerprint:
+        write_run(folder, outcome, fingerprint)
     return tables(folder)
 
 

@@ -24,7 +24,7 @@ from crowd_sim.progress import Progress, quiet
 from crowd_sim.store.checkpointer import Checkpointer
 from crowd_sim.store.finished import kept_outcome, opened_at_rest
 from crowd_sim.store.run_folder import open_run, run_fingerprint, write_run
-from crowd_sim.store.run_log import Record
+from crowd_sim.store.run_log import RunLog
 from crowd_sim.tasks.base import OpenTask, Task
 from crowd_sim.tasks.imitate.task import ImitateTask
 from crowd_sim.tasks.load import load_task
@@ -84,11 +84,11 @@ def run(
     task = load_task(config) if given is None else VectorTask(given)
     if isinstance(task, VectorTask):
         check_participants(config, task.population)
-    print_of = run_fingerprint(config, task)
-    folder = out or (Path("runs") / f"{name}-{print_of[:8]}" if name else None)
+    fingerprint = run_fingerprint(config, task)
+    folder = out or (Path("runs") / f"{name}-{fingerprint[:8]}" if name else None)
     if isinstance(task, ImitateTask) and folder is not None:
         task = replace(
-            task, utilities=((folder / "utilities").absolute(), print_of)
+            task, utilities=((folder / "utilities").absolute(), fingerprint)
         )  # a process of a cluster works in another folder
     with ExitStack() as stack:
         session: _Session
@@ -107,19 +107,19 @@ def run(
             weights = session.prepare()
         if given is not None:
             _check_kept(given, folder / given_crowd.FILE)
-        print_of = stack.enter_context(open_run(folder, config, task, accept_changes, weights))
+        fingerprint = stack.enter_context(open_run(folder, config, task, accept_changes, weights))
         if given is not None:
             _keep(given, folder / given_crowd.FILE)
         start = time.perf_counter()
-        outcome = None if at_rest is None else kept_outcome(folder, config, at_rest, task.ids, print_of)
+        outcome = None if at_rest is None else kept_outcome(folder, config, at_rest, task.ids, fingerprint)
         if outcome is not None:
-            write_run(folder, outcome, print_of)
+            write_run(folder, outcome, fingerprint)
             seconds = _seconds_of(folder)
         else:
-            record = stack.enter_context(Record(folder, print_of, config.runs * config.crowd.n_workers))
+            record = stack.enter_context(RunLog(folder, fingerprint, config.runs * config.crowd.n_workers))
             outcome = session.outcome(record)
             session.close()
-            write_run(folder, outcome, print_of)
+            write_run(folder, outcome, fingerprint)
             seconds = time.perf_counter() - start
             # apart from the summary, which is equal for equal runs
             write_json(folder / "timing.json", {"seconds": seconds, "ray_address": ray_address})
@@ -167,7 +167,7 @@ class _Session(Protocol):
     def prepare(self) -> str:
         """Start what the task needs; the digest of its models' files."""
 
-    def outcome(self, record: Record | None) -> Outcome:
+    def outcome(self, record: RunLog | None) -> Outcome:
         """The run's outcome; `record` keeps log, status and checkpoints."""
 
     def close(self) -> None:
@@ -186,12 +186,12 @@ class _InProcess:
         """See `_Session`."""
         return self._open().weights
 
-    def outcome(self, record: Record | None) -> Outcome:
+    def outcome(self, record: RunLog | None) -> Outcome:
         """See `_Session`."""
         opened, ids = self._open(), self._task.ids
         if record is None:
             return simulate_opened([self._config], opened, ids, self._host, self._progress)[0]
-        checkpointer = Checkpointer(record.checkpoints(), self._config.actors.checkpoints, record.keep, record.tell)
+        checkpointer = Checkpointer(record.checkpoints(), self._config.actors.checkpoints, record.save, record.event)
 
         def both(stage: str, done: int, total: int, note: str = "", /) -> None:
             self._progress(stage, done, total, note)
@@ -222,7 +222,7 @@ class _OnRay:
         """See `_Session`."""
         return self._start(None).prepare()
 
-    def outcome(self, record: Record | None) -> Outcome:
+    def outcome(self, record: RunLog | None) -> Outcome:
         """See `_Session`."""
         if self._supervisor is None:
             return self._start(record).outcome()
@@ -232,7 +232,7 @@ class _OnRay:
         """See `_Session`."""
         self._stack.close()
 
-    def _start(self, record: Record | None) -> Supervisor:
+    def _start(self, record: RunLog | None) -> Supervisor:
         from crowd_sim.actors.cluster import connected
         from crowd_sim.actors.placement import actors_of, required_by_run, reserved
         from crowd_sim.actors.round_manager import Supervisor

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from crowd_sim.commands import IN_PROCESS
 from crowd_sim.config.io import load_content
 from crowd_sim.errors import InputError
-from crowd_sim.files import fingerprint, open_folder, read_config, write_config, write_json
+from crowd_sim.files import fingerprint_of, open_folder, read_config, write_config, write_json
 from crowd_sim.participants import check_participants
 from crowd_sim.progress import Progress, quiet
-from crowd_sim.store.lock import alone
+from crowd_sim.store.lock import exclusive
 from crowd_sim.sweeps.batch import BatchResult, run_batch
 from crowd_sim.sweeps.folder import SweepFolder, SweepProgress
 from crowd_sim.sweeps.log import SweepRecord, lock_of
@@ -81,11 +81,11 @@ def sweep(
     """
     if shard.of > plan.n_points:
         raise InputError("--shard", f"{shard.number}/{shard.of}", f"the sweep has {plan.n_points:,} points only")
-    print_of = _fingerprint(plan)
-    folder = out or Path("runs") / f"{name}-{print_of[:8]}"
+    fingerprint = _fingerprint(plan)
+    folder = out or Path("runs") / f"{name}-{fingerprint[:8]}"
     files = SweepFolder(folder, plan)
-    with alone(lock_of(folder, shard), partial(open_folder, folder, print_of)):
-        write_config(folder, {**plan.first.model_dump(mode="json"), "sweep": _nested(plan)}, print_of)
+    with exclusive(lock_of(folder, shard), partial(open_folder, folder, fingerprint)):
+        write_config(folder, {**plan.first.model_dump(mode="json"), "sweep": _nested(plan)}, fingerprint)
         made_before = files.made()
         _run_rest(plan, files, shard, retry_failed, ray_address, progress, say)
         return _finish(files, made_before)
@@ -133,9 +133,9 @@ def merge(out: Path, shards: Sequence[Path]) -> Swept:
         if config.get("fingerprint") != configs[0].get("fingerprint"):
             raise InputError("shard", str(folder), f"must be of the same sweep as {shards[0]}")
     plan = Sweep.parse(load_content(shards[0] / "config.yaml"))
-    print_of = str(configs[0]["fingerprint"])
-    open_folder(out, print_of)
-    write_config(out, {**plan.first.model_dump(mode="json"), "sweep": _nested(plan)}, print_of)
+    fingerprint = str(configs[0]["fingerprint"])
+    open_folder(out, fingerprint)
+    write_config(out, {**plan.first.model_dump(mode="json"), "sweep": _nested(plan)}, fingerprint)
     files = SweepFolder(out, plan)
     made_before = files.made()
     for folder in shards:
@@ -210,8 +210,8 @@ def _fingerprint(plan: Sweep) -> str:
         if isinstance(task, VectorTask):
             check_participants(config, task.population)
         if key not in people:
-            people[key] = fingerprint({}, task.identity())
-    return fingerprint({**plan.determinants(), "people": list(people.values())})
+            people[key] = fingerprint_of({}, task.identity())
+    return fingerprint_of({**plan.determinants(), "people": list(people.values())})
 
 
 def _nested(plan: Sweep) -> dict[str, object]:

@@ -19,7 +19,7 @@ from crowd_sim.config.io import load_config
 from crowd_sim.crowd.population import Population
 from crowd_sim.crowd.sources.vectors import load_vectors
 from crowd_sim.errors import InputError, StorageError
-from crowd_sim.files import fingerprint, read_config, write_table
+from crowd_sim.files import fingerprint_of, read_config, write_table
 from crowd_sim.host import Host, InProcess
 from crowd_sim.participants import load_population, participants_of
 from crowd_sim.progress import Progress, quiet
@@ -70,7 +70,7 @@ def of_run(folder: Path, run: int, trust: bool = False) -> Question:
     if run >= config.runs:
         raise InputError("--run", run, f"must be below {config.runs}, the number of runs in {folder}")
     population = load_population(config.crowd)
-    if fingerprint(config.determinants(), population.identity()) != recorded:
+    if fingerprint_of(config.determinants(), population.identity()) != recorded:
         raise InputError("source", str(folder), "the people its configuration names are not those of the run any more")
     ((workers, targets),) = participants_of([config.model_copy(update={"runs": run + 1})], population)
     return Question(

@@ -46,10 +46,10 @@ class Checkpoint:
 class Checkpoints:
     """The checkpoints in a run folder."""
 
-    def __init__(self, folder: Path, print_of: str) -> None:
+    def __init__(self, folder: Path, fingerprint: str) -> None:
         """Of the run folder whose configuration and people have this fingerprint."""
         self._folder = folder / "checkpoints"
-        self._print_of = print_of
+        self._print_of = fingerprint
 
     def write(self, checkpoint: Checkpoint) -> None:
         """Keep a state; of earlier ones only the last is left. Later ones, of no use to who has come here, are left alone.
@@ -97,8 +97,8 @@ class Checkpoints:
             return "damaged"
         if format_number != _FORMAT:
             return "unusable"
-        print_of, _, content = body.partition(b"\n")
-        if print_of.decode(errors="replace") != self._print_of:
+        fingerprint, _, content = body.partition(b"\n")
+        if fingerprint.decode(errors="replace") != self._print_of:
             return "unusable"
         stage, _, number = path.stem.partition("-")
         return Checkpoint(int(number), content, "values" if stage == "values" else "round")

@@ -40,7 +40,9 @@ def opened_at_rest(folder: Path, config: RunConfig, task: Task) -> OpenTask | No
         return None
 
 
-def kept_outcome(folder: Path, config: RunConfig, task: OpenTask, ids: Sequence[str], print_of: str) -> Outcome | None:
+def kept_outcome(
+    folder: Path, config: RunConfig, task: OpenTask, ids: Sequence[str], fingerprint: str
+) -> Outcome | None:
     """The outcome of a finished run, of its checkpoints alone; None where they do not hold all of it.
 
     Args:
@@ -48,11 +50,11 @@ def kept_outcome(folder: Path, config: RunConfig, task: OpenTask, ids: Sequence[
         config: of the run.
         task: from `opened_at_rest`.
         ids: names of the workers.
-        print_of: the run's fingerprint.
+        fingerprint: the run's fingerprint.
     """
     if not (folder / "summary.json").exists():  # it was, and is to go on with a changed configuration
         return None
-    kept = tuple(Checkpoints(folder, print_of).read())
+    kept = tuple(Checkpoints(folder, fingerprint).read())
     saving = _Whole(kept, config.actors.checkpoints, _nothing, _nothing)
     try:
         return simulate_opened([config], task, ids, _AtRest(), saving=saving)[0]

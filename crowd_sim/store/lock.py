@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 @contextmanager
-def alone(path: Path, check: Callable[[], T]) -> Iterator[T]:
+def exclusive(path: Path, check: Callable[[], T]) -> Iterator[T]:
     """Hold a folder's lock; what `check` makes of the folder while nobody else may change it.
 
     It is asked before, too: where it raises, the folder is left as it was, without a lock.

@@ -12,10 +12,18 @@ from typing import Any
 from crowd_sim import tables
 from crowd_sim.config import RunConfig
 from crowd_sim.errors import InputError
-from crowd_sim.files import check_format, fingerprint, open_folder, read_config, write_config, write_json, write_table
+from crowd_sim.files import (
+    check_format,
+    fingerprint_of,
+    open_folder,
+    read_config,
+    write_config,
+    write_json,
+    write_table,
+)
 from crowd_sim.outcome import Outcome
 from crowd_sim.store.checkpoint import Checkpoint, Checkpoints
-from crowd_sim.store.lock import RUN, alone
+from crowd_sim.store.lock import RUN, exclusive
 from crowd_sim.tasks.base import Task
 from crowd_sim.tasks.imitate import tables as text_tables
 from crowd_sim.tasks.imitate.folder import write_adapters
@@ -30,12 +38,12 @@ class _Opening:
 
     Attributes:
         lineage: of the run.
-        print_of: its fingerprint.
+        fingerprint: its fingerprint.
         handed_over: the last checkpoint of the configuration before, where it was changed.
     """
 
     lineage: _Lineage
-    print_of: str
+    fingerprint: str
     handed_over: Checkpoint | None = None
 
 
@@ -61,23 +69,23 @@ def open_run(
         StorageError: config.yaml cannot be written.
     """
     own = run_fingerprint(config, task)
-    with alone(folder / RUN, partial(_opening, folder, config, own, accept_changes, weights)) as opening:
+    with exclusive(folder / RUN, partial(_opening, folder, config, own, accept_changes, weights)) as opening:
         if opening.handed_over is not None:
             (folder / "summary.json").unlink(missing_ok=True)  # the run is no longer complete
-            Checkpoints(folder, opening.print_of).write(opening.handed_over)
+            Checkpoints(folder, opening.fingerprint).write(opening.handed_over)
         content = config.recorded(folder)
         lineage = {"lineage": opening.lineage} if opening.lineage else {}
         digest = {"weights": weights} if weights else {}
-        write_config(folder, {**content, **lineage, **digest}, opening.print_of)
-        yield opening.print_of
+        write_config(folder, {**content, **lineage, **digest}, opening.fingerprint)
+        yield opening.fingerprint
 
 
 def run_fingerprint(config: RunConfig, task: Task) -> str:
     """SHA-256 of what a run depends on: the configuration without its actors, and the crowd."""
-    return fingerprint(config.determinants(), task.identity())
+    return fingerprint_of(config.determinants(), task.identity())
 
 
-def write_run(folder: Path, outcome: Outcome, print_of: str) -> None:
+def write_run(folder: Path, outcome: Outcome, fingerprint: str) -> None:
     """Write the tables, and last the summary, whose presence says that the run is complete.
 
     Raises:
@@ -88,8 +96,8 @@ def write_run(folder: Path, outcome: Outcome, print_of: str) -> None:
         write_table(folder / f"{name}.parquet", table(outcome))
     told = _as_given(outcome)
     if outcome.config.task.kind == "imitate":
-        write_adapters(folder, outcome, told, print_of)
-    write_json(folder / "summary.json", own.summary(told, print_of))
+        write_adapters(folder, outcome, told, fingerprint)
+    write_json(folder / "summary.json", own.summary(told, fingerprint))
 
 
 def _as_given(outcome: Outcome) -> Outcome:
@@ -107,16 +115,16 @@ def _opening(folder: Path, config: RunConfig, own: str, accept_changes: bool, we
     before = _before(folder)
     check_format(folder, before)
     lineage: _Lineage = list(before.get("lineage", []))
-    print_of = _with_lineage(own, lineage)
-    if accept_changes and before and before.get("fingerprint") != print_of:
+    fingerprint = _with_lineage(own, lineage)
+    if accept_changes and before and before.get("fingerprint") != fingerprint:
         return _changed(folder, config, before, own, lineage)
-    open_folder(folder, print_of)
+    open_folder(folder, fingerprint)
     if before.get("weights") not in (None, weights):
         allowed = (
             "must be another folder: the files of task.model or task.phi.model have changed since this one was made"
         )
         raise InputError("--out", str(folder), allowed)
-    return _Opening(lineage, print_of)
+    return _Opening(lineage, fingerprint)
 
 
 def _before(folder: Path) -> dict[str, Any]:
@@ -127,7 +135,7 @@ def _before(folder: Path) -> dict[str, Any]:
 
 
 def _with_lineage(own: str, lineage: _Lineage) -> str:
-    return fingerprint({"own": own, "lineage": lineage}) if lineage else own
+    return fingerprint_of({"own": own, "lineage": lineage}) if lineage else own
 
 
 def _changed(folder: Path, config: RunConfig, before: dict[str, Any], own: str, lineage: _Lineage) -> _Opening:

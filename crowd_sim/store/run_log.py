@@ -30,7 +30,7 @@ class Status:
         stage, done, total, note: what is being done, how much of it is done, how much there is, what else there is to know.
         started, updated: seconds since the epoch.
         resumed_from: the round this process went on from, if any.
-        checkpoint: the last round whose state is kept, if any; of runs that are kept in stages, the last stage.
+        checkpoint: the last round whose state is kept, if any; of a text run of an earlier version, its last stage.
         resumed_evaluations, evaluations: the same of the valuation, in evaluations.
         rounds_per_second, workers_per_second: of this process, on average so far.
         failures: actors that failed and were replaced, by kind.
@@ -57,16 +57,16 @@ class Status:
     error: str | None = None
 
 
-class Record:
+class RunLog:
     """Keeps the record of a run as long as its context lasts, in a folder that `open_run` has opened.
 
     Raises:
         StorageError: it cannot be written; of an error in the context it takes nothing away.
     """
 
-    def __init__(self, folder: Path, print_of: str, workers_per_round: int) -> None:
+    def __init__(self, folder: Path, fingerprint: str, workers_per_round: int) -> None:
         self._folder = folder
-        self._checkpoints = Checkpoints(folder, print_of)
+        self._checkpoints = Checkpoints(folder, fingerprint)
         self._workers_per_round = workers_per_round
         now = time.time()
         self._status = Status("running", "start", 0, 1, now, now, os.getpid(), socket.gethostname())
@@ -74,7 +74,7 @@ class Record:
         self._round, self._first = 0, (now, 0)
 
     def __enter__(self) -> Self:
-        self.tell("started", pid=os.getpid())
+        self.event("started", pid=os.getpid())
         self._write()
         return self
 
@@ -83,7 +83,7 @@ class Record:
     ) -> None:
         self._status.state, self._status.error = ending(error)
         try:
-            self.tell(self._status.state, error=self._status.error)
+            self.event(self._status.state, error=self._status.error)
             self._write()
         except StorageError:
             if error is None:  # the first error is what counts; this one may have the same reason
@@ -93,7 +93,7 @@ class Record:
         """The states that can be read, the latest first; others are set aside."""
         return tuple(self._checkpoints.read())
 
-    def keep(self, checkpoint: Checkpoint) -> None:
+    def save(self, checkpoint: Checkpoint) -> None:
         """Write a state down.
 
         Raises:
@@ -107,15 +107,7 @@ class Record:
         self._status.checkpoint = checkpoint.round
         self._round = max(self._round, checkpoint.round)  # whoever asks once a second may not hear of every round
 
-    def kept(self, stage: str, in_round: int, seconds: float | None) -> None:
-        """A run that is kept in stages has left one, or (`seconds` None) found one that it had left before."""
-        self._status.checkpoint, self._round = stage, in_round
-        if seconds is None:
-            self.tell("found", stage=stage)
-        else:
-            self.tell("checkpoint", stage=stage, seconds=round(seconds, 3))
-
-    def tell(self, event: str, *, at: float | None = None, **details: Any) -> None:
+    def event(self, event: str, *, at: float | None = None, **details: Any) -> None:
         """Add a line to the log, with run and round.
 
         Raises:
@@ -178,7 +170,7 @@ def read_status(folder: Path) -> Status:
 
 
 def _kept_in(folder: Path) -> tuple[int | str | None, int | None]:
-    """What a run would go on from: a round, or a stage, and evaluations of its valuation."""
+    """What a run would go on from: a round (a stage in a text run of an earlier version), and evaluations of its valuation."""
     if stages := list((folder / "checkpoints").glob("*.safetensors")):
         return max(stages, key=lambda path: path.stat().st_mtime_ns).stem, None
     try:

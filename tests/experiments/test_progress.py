@@ -7,7 +7,7 @@ from crowd_sim.cli.status import status_lines
 from crowd_sim.commands import progress
 from crowd_sim.commands.progress import shown
 from crowd_sim.store.checkpoint import Checkpoint
-from crowd_sim.store.run_log import Record
+from crowd_sim.store.run_log import RunLog
 
 
 def test_plain_lines_elsewhere_than_on_a_terminal_and_each_once(monkeypatch):
@@ -30,15 +30,15 @@ def test_a_bar_with_the_time_left_on_a_terminal():
 
 
 def test_status_tells_what_progress_had_to_say(tmp_path):
-    with Record(tmp_path, "print", 10) as record:
+    with RunLog(tmp_path, "print", 10) as record:
         record.progress("games", 1, 2, "error about 0.1")
     assert list(status_lines(tmp_path))[1].startswith("games: 1 of 2, error about 0.1, ")
 
 
 def test_the_last_line_of_the_log_has_the_round_that_was_kept_though_nobody_told_of_it(tmp_path):
-    with Record(tmp_path, "print", 10) as record:
+    with RunLog(tmp_path, "print", 10) as record:
         record.progress("rounds", 86, 100)
         record.progress("games", 1, 2)
-        record.keep(Checkpoint(100, b"state"))
+        record.save(Checkpoint(100, b"state"))
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [(line["event"], line["round"]) for line in lines] == [("started", 0), ("finished", 100)]

@@ -19,7 +19,7 @@ from crowd_sim.host import InProcess
 from crowd_sim.store.checkpoint import Checkpoint, Checkpoints
 from crowd_sim.store.checkpointer import Checkpointer
 from crowd_sim.store.run_folder import open_run, write_run
-from crowd_sim.store.run_log import Record, read_status
+from crowd_sim.store.run_log import RunLog, read_status
 from crowd_sim.tasks.load import load_task
 from tests.faults import trouble
 from tests.faults.clock import Clock
@@ -77,20 +77,20 @@ def test_a_shard_that_hangs(expected, tmp_path, monkeypatch):
 
 def run(folder, setup, play=run_on_ray):
     people = load_task(setup)
-    with open_run(folder, setup, people) as print_of, Record(folder, print_of, 120) as record:
-        write_run(folder, play(setup, people, record=record), print_of)
+    with open_run(folder, setup, people) as fingerprint, RunLog(folder, fingerprint, 120) as record:
+        write_run(folder, play(setup, people, record=record), fingerprint)
     return tables(folder)
 
 
 def here(host, setup, _, record):
     """The run with its manager in this process."""
-    checkpointer = Checkpointer(record.checkpoints(), setup.actors.checkpoints, record.keep, record.tell)
+    checkpointer = Checkpointer(record.checkpoints(), setup.actors.checkpoints, record.save, record.event)
     return simulated(setup, host, checkpointer)
 
 
 def test_a_checkpoint_that_the_manager_cannot_use_is_set_aside_where_the_folder_is(expected, tmp_path):
-    with open_run(tmp_path, setup(), load_task(setup())) as print_of:
-        Checkpoints(tmp_path, print_of).write(Checkpoint(11, b"of another version"))
+    with open_run(tmp_path, setup(), load_task(setup())) as fingerprint:
+        Checkpoints(tmp_path, fingerprint).write(Checkpoint(11, b"of another version"))
     assert run(tmp_path, setup()) == expected
     names = sorted(path.name for path in (tmp_path / "checkpoints").glob("round-*"))
     assert "round-00000011.unusable" in names

@@ -24,7 +24,7 @@ from crowd_sim.files import read_config
 from crowd_sim.store.checkpoint import Checkpoint, Checkpoints
 from crowd_sim.store.checkpointer import Checkpointer
 from crowd_sim.store.lock import RUN, lock
-from crowd_sim.store.run_log import Record, read_status
+from crowd_sim.store.run_log import RunLog, read_status
 from experiments.bench.processes import family
 from tests.bad_input.command import IN_PROCESS, call, check_line, snapshot
 from tests.faults.programs import ENVIRONMENT, program
@@ -254,10 +254,10 @@ def test_a_folder_of_something_else_gets_no_lock(folder, capsys):
     assert call(arguments(*IN_PROCESS, out="left")) == 0
 
 
-def unusable(folder, round_number, print_of=None):
+def unusable(folder, round_number, fingerprint=None):
     """A whole checkpoint whose content is another version's, or one of another fingerprint."""
-    print_of = print_of or read_config(folder / "out")["fingerprint"]
-    Checkpoints(folder / "out", print_of).write(Checkpoint(round_number, b"of another version"))
+    fingerprint = fingerprint or read_config(folder / "out")["fingerprint"]
+    Checkpoints(folder / "out", fingerprint).write(Checkpoint(round_number, b"of another version"))
     return f"round-{round_number:08d}.unusable"
 
 
@@ -384,7 +384,7 @@ def test_a_log_that_cannot_be_written_hides_no_error(tmp_path):
 
     def full(error=None):
         log.unlink(missing_ok=True)
-        with Record(tmp_path, "print", 1):
+        with RunLog(tmp_path, "print", 1):
             log.unlink()
             log.symlink_to("/dev/full")
             if error:

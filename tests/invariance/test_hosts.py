@@ -26,7 +26,7 @@ from crowd_sim.host import InProcess
 from crowd_sim.store.checkpoint import Checkpoints
 from crowd_sim.store.checkpointer import Checkpointer
 from crowd_sim.store.run_folder import open_run, write_run
-from crowd_sim.store.run_log import Record, read_status
+from crowd_sim.store.run_log import RunLog, read_status
 from crowd_sim.tasks.load import load_task
 from crowd_sim.valuation.utility_table import packed_bytes
 from tests.bad_input.command import IN_PROCESS, call
@@ -135,10 +135,10 @@ def on_ray(own, folder, before=()):
     """By way of the folder, as the command line does it; what lies there before."""
     task = load_task(own)
     n_workers = own.runs * own.crowd.n_workers
-    with open_run(folder, own, task) as print_of, Record(folder, print_of, n_workers) as record:
+    with open_run(folder, own, task) as fingerprint, RunLog(folder, fingerprint, n_workers) as record:
         for checkpoint in before:
-            Checkpoints(folder, print_of).write(checkpoint)
-        write_run(folder, run_on_ray(own, task, record=record), print_of)
+            Checkpoints(folder, fingerprint).write(checkpoint)
+        write_run(folder, run_on_ray(own, task, record=record), fingerprint)
     return tables(folder)
 
 

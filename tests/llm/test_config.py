@@ -8,7 +8,7 @@ from crowd_sim import load_config, run
 from crowd_sim.cli.run import run as run_command
 from crowd_sim.config import RunConfig
 from crowd_sim.config.io import load_content
-from crowd_sim.files import fingerprint
+from crowd_sim.files import fingerprint_of
 from crowd_sim.sweeps.plan import Sweep
 from tests.bad_input.command import IN_PROCESS
 from tests.llm.small import config as small
@@ -19,7 +19,7 @@ def test_a_run_of_points_knows_nothing_of_texts_and_honest_workers_of_no_behavio
     known = RunConfig.parse({}).determinants()
     assert set(known) == {"seed", "runs", "crowd", "tournament", "valuation"}
     assert set(known["crowd"]) == {"source", "path", "n_workers", "seed", "selection", "chunk_size"}
-    assert fingerprint(RunConfig.parse({"crowd": {"behaviour": "honest"}}).determinants()) == fingerprint(known)
+    assert fingerprint_of(RunConfig.parse({"crowd": {"behaviour": "honest"}}).determinants()) == fingerprint_of(known)
     lazy = RunConfig.parse({"crowd": {"behaviour": "tests.faults.trouble:lazy"}}).determinants()
     assert lazy["crowd"]["behaviour"] == "tests.faults.trouble:lazy"
 
@@ -33,7 +33,7 @@ def test_results_of_texts_depend_on_all_but_the_actors():
             "valuation": {"method": "none"},
             "task": {"kind": "imitate"},
         }
-        return fingerprint(RunConfig.parse(content | sections).determinants())
+        return fingerprint_of(RunConfig.parse(content | sections).determinants())
 
     first = of()
     assert of(actors={"trainers": {"number": 3}}) == first

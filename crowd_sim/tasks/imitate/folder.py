@@ -13,7 +13,7 @@ from crowd_sim.tasks.imitate.card import model_card
 from crowd_sim.tasks.imitate.participants import learner_spec
 
 
-def write_adapters(folder: Path, outcome: Outcome, told: Outcome, print_of: str) -> None:
+def write_adapters(folder: Path, outcome: Outcome, told: Outcome, fingerprint: str) -> None:
     """Write the final adapter of every run and, where it is asked for, the model with it merged in.
 
     `told` is the outcome with its paths as they were given: what is written does not depend on where the run went on.
@@ -25,7 +25,7 @@ def write_adapters(folder: Path, outcome: Outcome, told: Outcome, print_of: str)
     for run, adapter in enumerate(outcome.details.models):
         own = folder / "adapter" / f"run-{run}"
         save_adapter(own, adapter, spec.lora, public_name(spec.model))
-        write_text(own / "README.md", model_card(told, run, print_of))
+        write_text(own / "README.md", model_card(told, run, fingerprint))
     if outcome.config.task.merged_model:
         _write_merged(folder / "merged", outcome)
 
