@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from crowd_sim.config import LARGEST_COORDINATE, CrowdConfig, RunConfig
 from crowd_sim.crowd.population import Population
 from crowd_sim.crowd.selection import select_people
-from crowd_sim.crowd.sources.by_name import DATA_VARIABLE, MOVIELENS_FOLDER
+from crowd_sim.crowd.sources.places import DATA_VARIABLE, MOVIELENS_FOLDER
 from crowd_sim.errors import InputError
 from crowd_sim.registry import resolve
 

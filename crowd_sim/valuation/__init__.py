@@ -9,9 +9,9 @@ array([0.5, 0.5])
 from crowd_sim.valuation.api import METHODS, shapley, shapley_many
 from crowd_sim.valuation.banzhaf import banzhaf
 from crowd_sim.valuation.cache import CachedGame
-from crowd_sim.valuation.estimators.closed_form import QuadraticOfMean
 from crowd_sim.valuation.games import AveragingGame, Game
 from crowd_sim.valuation.leave_one_out import leave_one_out
+from crowd_sim.valuation.quadratic_of_mean import QuadraticOfMean
 from crowd_sim.valuation.request import Evaluate
 from crowd_sim.valuation.result import ShapleyResult
 from crowd_sim.valuation.stopping import MaxEvaluations, MaxTime, Progress, RankStability, Rule, TargetError

@@ -12,8 +12,8 @@ from crowd_sim import scores
 from crowd_sim.errors import InputError
 from crowd_sim.scores import SCORES, Score
 from crowd_sim.valuation.coalition_lists import Lists
-from crowd_sim.valuation.estimators.closed_form import QuadraticOfMean
-from crowd_sim.valuation.estimators.stratified.coalition_means import coalition_means, list_means
+from crowd_sim.valuation.coalition_means import coalition_means, list_means
+from crowd_sim.valuation.quadratic_of_mean import QuadraticOfMean
 from crowd_sim.valuation.validation import finite, integer
 
 _SMALLEST, _LARGEST = 1e-30, 1e30  # their eighth powers are numbers

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from crowd_sim.crowd.sources.by_name import DATA_VARIABLE
 from crowd_sim.crowd.sources.movielens import find_movielens, load_movielens
+from crowd_sim.crowd.sources.places import DATA_VARIABLE
 from crowd_sim.crowd.sources.synthetic import draw_population
 from crowd_sim.scores import SCORES
 from crowd_sim.valuation import AveragingGame, QuadraticOfMean, shapley, shapley_many
-from crowd_sim.valuation.estimators.stratified.coalition_means import coalition_means
+from crowd_sim.valuation.coalition_means import coalition_means
 
 TARGETS = (0, 200, 400)
 

@@ -7,17 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from crowd_sim.crowd.population import Population
+from crowd_sim.crowd.sources.places import DATA_VARIABLE
 from crowd_sim.crowd.sources.synthetic import draw_population
 from crowd_sim.errors import InputError
 
 Source = Callable[[str | None, int, int], Population]
 """(crowd.path, crowd.n_workers, seed) -> everyone whom workers and target may be chosen from."""
-
-MOVIELENS_FOLDER = "ml-latest-small"
-"""What MovieLens calls its own folder."""
-
-DATA_VARIABLE = "CROWD_SIM_DATA"
-"""Environment variable with the folder of ml-latest-small, or a folder that holds it."""
 
 
 def _synthetic(_path: str | None, n_workers: int, seed: int) -> Population:

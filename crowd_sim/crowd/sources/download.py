@@ -8,7 +8,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from crowd_sim.crowd.sources.by_name import MOVIELENS_FOLDER
+from crowd_sim.crowd.sources.places import MOVIELENS_FOLDER
 from crowd_sim.errors import InputError
 
 URL = "https://files.grouplens.org/datasets/movielens/ml-latest-small.zip"

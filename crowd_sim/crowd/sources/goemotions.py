@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from crowd_sim.crowd.sources.by_name import DATA_VARIABLE
 from crowd_sim.crowd.sources.neighbourhoods import read_neighbourhoods
+from crowd_sim.crowd.sources.places import DATA_VARIABLE
 from crowd_sim.crowd.texts import Example, TextCrowd
 from crowd_sim.errors import InputError
 

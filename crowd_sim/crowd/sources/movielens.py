@@ -15,8 +15,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from crowd_sim.crowd.population import Population, first_duplicate
-from crowd_sim.crowd.sources.by_name import MOVIELENS_FOLDER
 from crowd_sim.crowd.sources.csvtable import Check, broken_line, is_integer, is_number, read_columns
+from crowd_sim.crowd.sources.places import MOVIELENS_FOLDER
 from crowd_sim.errors import InputError
 
 LOWEST_RATING, HIGHEST_RATING = 0.5, 5.0

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from crowd_sim.errors import InputError
-from crowd_sim.valuation.estimators.stratified.coalition_means import coalition_means
+from crowd_sim.valuation.coalition_means import coalition_means
 from crowd_sim.valuation.validation import finite
 
 
