@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import cache
+from functools import cache, partial
 from itertools import groupby
+from threading import Lock
 from typing import Protocol
 
 import numpy as np
@@ -72,8 +73,10 @@ def simulate_opened(
     host: Host,
     progress: Progress = quiet,
     saving: Saving | None = None,
+    *,
+    each: Sequence[Saving] = (),
 ) -> list[Outcome]:
-    """See `simulate`; of a task that is open already."""
+    """See `simulate`; of a task that is open already. `each` keeps the rounds of every configuration in place of `saving`."""
     plan = plan_games(configs, task)
     # a BLAS that splits its sums over threads would make the bits depend on the machine
     with threadpool_limits(1), ExitStack() as services:
@@ -82,11 +85,23 @@ def simulate_opened(
         def evaluators() -> Evaluators:
             return services.enter_context(host.evaluators(plan.games)) if plan.games else LocalEvaluators([])
 
-        histories: dict[int, History] = {}
-        for members in _by_rules(configs):
-            batch = _batch([configs[i] for i in members])
-            played = _tournament(batch, task, evaluators, progress, saving)
-            histories |= dict(zip(members, played, strict=True))
+        turn = Lock()
+
+        def on_idle() -> None:
+            with turn:  # tournaments may go on side by side
+                evaluators()
+
+        def played(members: list[int]) -> list[History]:
+            own = each[members[0]] if each else saving
+            return list(_tournament(_batch([configs[i] for i in members]), task, on_idle, progress, own))
+
+        parts = list(_by_rules(configs))
+        found = task.together([partial(played, members) for members in parts])
+        histories = {
+            i: history
+            for members, own in zip(parts, found, strict=True)
+            for i, history in zip(members, own, strict=True)
+        }
         values = value_games(plan, evaluators(), progress, saving)
     return [_outcome(config, task, ids, histories[i], values_of(config, values)) for i, config in enumerate(configs)]
 

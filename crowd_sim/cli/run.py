@@ -79,7 +79,7 @@ def run(
     print_of = run_fingerprint(config, task)
     folder = out or Path("runs") / f"{name}-{print_of[:8]}"
     if isinstance(task, ImitateTask):
-        task = replace(task, utilities=(folder / "utilities", print_of))
+        task = replace(task, utilities=folder / "utilities")
     with ExitStack() as stack:
         stack.enter_context(stoppable())
         progress = stack.enter_context(shown(console))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from crowd_sim.actors.cluster import connected
-from crowd_sim.actors.placement import required_by_sweep
+from crowd_sim.actors.host import SweepHost
+from crowd_sim.actors.placement import required_by_run, required_by_sweep
 from crowd_sim.actors.run_metrics import RunMetrics
 from crowd_sim.actors.sweep import run_batches_on_ray
 from crowd_sim.cli.progress import shown
@@ -24,9 +26,10 @@ from crowd_sim.cli.signals import stoppable
 from crowd_sim.config.io import load_content
 from crowd_sim.errors import InputError
 from crowd_sim.files import fingerprint, open_folder, read_config, write_config, write_json
+from crowd_sim.host import InProcess
 from crowd_sim.participants import check_participants
 from crowd_sim.store.lock import alone
-from crowd_sim.sweep.batch import BatchResult, run_batch
+from crowd_sim.sweep.batch import TABLES, BatchResult, Workplace, run_batch
 from crowd_sim.sweep.folder import SweepFolder, SweepProgress
 from crowd_sim.sweep.log import SweepRecord, lock_of
 from crowd_sim.sweep.partition import WHOLE, Shard, batches, in_order
@@ -66,6 +69,7 @@ def sweep(
     *,
     shard: Shard = WHOLE,
     retry_failed: bool = False,
+    tables: Sequence[str] = (),
 ) -> Swept:
     """Run what is left of a sweep, or of a shard of it; tables, figures and report are made once no point is left.
 
@@ -77,17 +81,21 @@ def sweep(
         console: where progress is shown.
         shard: the share of the points to run. Shards may write into one folder, or each into its own (see `merge`).
         retry_failed: whether points that failed are tried again.
+        tables: those of `crowd_sim.sweep.batch.TABLES` to make of all runs, too; asked for later, they cost the points again.
 
     Raises:
         InputError: people, folder or shard that cannot be used.
         ClusterError: no cluster, or one that is too small.
         StorageError: results cannot be written.
     """
+    for table in tables:
+        if table not in TABLES:
+            raise InputError("--tables", table, f"must be of {', '.join(TABLES)}")
     if shard.of > plan.n_points:
         raise InputError("--shard", f"{shard.number}/{shard.of}", f"the sweep has {plan.n_points:,} points only")
     print_of = _fingerprint(plan)
     folder = out or Path("runs") / f"{name}-{print_of[:8]}"
-    files = SweepFolder(folder, plan)
+    files = SweepFolder(folder, plan, tables)
     with alone(lock_of(folder, shard), partial(open_folder, folder, print_of)):
         write_config(folder, {**plan.first.model_dump(mode="json"), "sweep": _nested(plan)}, print_of)
         made_before = files.made()
@@ -135,7 +143,8 @@ def merge(out: Path, shards: Sequence[Path]) -> Swept:
     print_of = str(configs[0]["fingerprint"])
     open_folder(out, print_of)
     write_config(out, {**plan.first.model_dump(mode="json"), "sweep": _nested(plan)}, print_of)
-    files = SweepFolder(out, plan)
+    both = [name for name in TABLES if all(SweepFolder.has(folder, name) for folder in shards)]
+    files = SweepFolder(out, plan, both)
     made_before = files.made()
     for folder in shards:
         files.take_parts_of(folder)
@@ -153,7 +162,7 @@ def _run(
 ) -> None:
     """Run batches and write them."""
     with shown(console) as progress:
-        for results, losses in _results(plan, cut, files, ray_address):
+        for results, losses in _results(plan, cut, files, standing, ray_address):
             files.write(results, standing)
             status = record.progress(results, losses)
             note = f"{status.failed:,} failed" if status.failed else ""
@@ -161,18 +170,36 @@ def _run(
 
 
 def _results(
-    plan: Sweep, cut: Iterator[NDArray[np.int64]], files: SweepFolder, ray_address: str | None
+    plan: Sweep,
+    cut: Iterator[NDArray[np.int64]],
+    files: SweepFolder,
+    standing: SweepProgress,
+    ray_address: str | None,
 ) -> Iterator[tuple[list[BatchResult], Counter[str]]]:
-    """Results as they come, and how many batches were lost so far, by kind."""
+    """Results as they come, and how many batches, or trainers, were lost so far, by kind."""
+    actors, measures = plan.first.actors, RunMetrics(files.folder.name)
+    place = Workplace(InProcess(), files.folder, standing.weights, files.tables)
     if ray_address == IN_PROCESS:
-        for numbers in cut:
-            task = load_task(plan.points[int(numbers[0])].config)
-            yield [run_batch(plan, numbers, task, files.with_workers)], Counter()
+        yield from _one_by_one(plan, cut, files, place, measures)
+    elif plan.first.task.kind == "imitate":  # its points share trainers, which are the ones that may be anywhere
+        with (
+            connected(ray_address, required_by_run(actors, with_crowd=False)),
+            closing(SweepHost(actors, measures)) as host,
+        ):
+            yield from _one_by_one(plan, cut, files, replace(place, host=host), measures)
     else:
-        with connected(ray_address, required_by_sweep(plan.first.actors)):
-            measures = RunMetrics(files.folder.name)
-            for results in run_batches_on_ray(plan, cut, load_task, files.with_workers, measures):
+        with connected(ray_address, required_by_sweep(actors)):
+            for results in run_batches_on_ray(plan, cut, load_task, files.with_workers, measures, files.tables):
                 yield results, measures.failures
+
+
+def _one_by_one(
+    plan: Sweep, cut: Iterator[NDArray[np.int64]], files: SweepFolder, place: Workplace, measures: RunMetrics
+) -> Iterator[tuple[list[BatchResult], Counter[str]]]:
+    """Results of batches that are simulated in this process."""
+    for numbers in cut:
+        task = load_task(plan.points[int(numbers[0])].config)
+        yield [run_batch(plan, numbers, task, files.with_workers, place)], measures.failures
 
 
 def _finish(files: SweepFolder, made_before: str) -> Swept:

@@ -33,9 +33,7 @@ def run(setup, out):
 
 def test_exact_values_are_the_definitions(setup, tmp_path):
     outcome = run(setup, tmp_path / "run").outcome
-    from crowd_sim.tasks.imitate.participants import learner_spec
-
-    game = RetrainingGame(learner_spec(setup), outcome.details.crowd, outcome.details.scorer, setup.seed, 0)
+    game = RetrainingGame(setup, outcome.details.crowd, outcome.details.scorer, 0)
     worth = {}
     for members in itertools.chain.from_iterable(itertools.combinations(range(N), k) for k in range(N + 1)):
         coalition = np.zeros((1, N), dtype=bool)
@@ -54,9 +52,7 @@ def test_exact_values_are_the_definitions(setup, tmp_path):
 
 def test_utilities_do_not_depend_on_their_company(setup, tmp_path):
     outcome = run(setup, tmp_path / "run").outcome
-    from crowd_sim.tasks.imitate.participants import learner_spec
-
-    game = RetrainingGame(learner_spec(setup), outcome.details.crowd, outcome.details.scorer, setup.seed, 0)
+    game = RetrainingGame(setup, outcome.details.crowd, outcome.details.scorer, 0)
     coalitions = np.array([[1, 0, 1], [0, 0, 0], [1, 1, 1]], dtype=bool)
     alone = np.concatenate([game(coalitions[i : i + 1]) for i in range(3)])
     assert game(coalitions).tobytes() == alone.tobytes()
