@@ -220,8 +220,9 @@ def _outcomes(batch: _Batch, numbers: list[int], failures: list[Failure]) -> Ite
     except Exception as error:  # a user's code may raise anything; the other points go on
         if isinstance(error, ClusterError) and not isinstance(error, QuarantinedError):
             raise
-        if len(numbers) == 1:
-            failures.append(Failure(numbers[0], _line(error), "".join(traceback.format_exception(error))))
+        if len(numbers) == 1 or _is_shared(error):
+            told = _line(error), "".join(traceback.format_exception(error))
+            failures += [Failure(number, *told) for number in numbers]
             return
         found = []
     if found:
@@ -230,6 +231,11 @@ def _outcomes(batch: _Batch, numbers: list[int], failures: list[Failure]) -> Ite
         half = len(numbers) // 2
         yield from _outcomes(batch, numbers[:half], failures)
         yield from _outcomes(batch, numbers[half:], failures)
+
+
+def _is_shared(error: Exception) -> bool:
+    """Whether it is about the model, which is that of all points of a batch: to load it again for each helps nobody."""
+    return isinstance(error, InputError) and error.field.startswith(("task.model", "task.phi", "task.device"))
 
 
 def _line(error: BaseException) -> str:
