@@ -110,7 +110,3 @@ def budget_spent(what: str, failure: Failure, limits: FailureConfig, why: str) -
         f"{what} {failure.said(limits)} {limit + 1} times without an answer in between, more than allowed by "
         f"actors.failures.{field} = {limit} ({first_line})"
     )
-
-
-class QuarantinedError(ClusterError):
-    """Work that was to blame for as many failures as it may; the message names it."""

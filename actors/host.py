@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
+from functools import partial
 from typing import Any
 
 from crowd_sim.actors.crowd import RayCrowd
@@ -34,3 +35,39 @@ class RayHost:
     def evaluators(self, games: Sequence[Game]) -> AbstractContextManager[Evaluators]:
         """Evaluators on `actors.evaluators.number` actors."""
         return closing(RayEvaluators(games, self._actors, self._measures))
+
+
+class SweepHost:
+    """See `crowd_sim.host.Host`; keeps a batch's trainers for the next that wants the same: a model takes long to load."""
+
+    def __init__(self, actors: ActorsConfig, measures: RunMetrics) -> None:
+        self._host = RayHost(actors, measures)
+        self._make = lambda hosted: RayTrainers(hosted, actors, measures)
+        self._kept: tuple[object, RayTrainers] | None = None
+
+    def crowd(self, cohort: Cohort) -> AbstractContextManager[Crowd]:
+        """See `RayHost`."""
+        return self._host.crowd(cohort)
+
+    @contextmanager
+    def trainers(self, hosted: Callable[[], Any]) -> Iterator[Trainers]:
+        """Those of the batch before, where they host the same; new ones after an error, which may have cost some of them."""
+        wanted = (hosted.func, hosted.args) if isinstance(hosted, partial) else hosted
+        if self._kept is None or self._kept[0] != wanted:
+            self.close()
+            self._kept = wanted, self._make(hosted)
+        try:
+            yield self._kept[1]
+        except BaseException:
+            self.close()
+            raise
+
+    def evaluators(self, games: Sequence[Game]) -> AbstractContextManager[Evaluators]:
+        """See `RayHost`."""
+        return self._host.evaluators(games)
+
+    def close(self) -> None:
+        """Give the trainers' resources back."""
+        if self._kept is not None:
+            self._kept[1].close()
+            self._kept = None

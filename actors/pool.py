@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import ray
 from ray.exceptions import GetTimeoutError, RayError
 
-from crowd_sim.actors.failure import POLL, Decision, Failure, Past, QuarantinedError, budget_spent, decide
+from crowd_sim.actors.failure import POLL, Decision, Failure, Past, budget_spent, decide
 from crowd_sim.actors.ray_errors import failure_of, plain
 from crowd_sim.actors.run_metrics import RunMetrics
-from crowd_sim.errors import ClusterError
+from crowd_sim.errors import ClusterError, QuarantinedError
 
 if TYPE_CHECKING:
     from crowd_sim.config import FailureConfig

@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -27,7 +27,7 @@ from crowd_sim.actors.ray_errors import failure_of, plain
 from crowd_sim.actors.run_metrics import RunMetrics
 from crowd_sim.config import FailureConfig, RunConfig, SweepWorkers
 from crowd_sim.errors import ClusterError
-from crowd_sim.sweeps.batch import BatchResult, Failure, run_batch
+from crowd_sim.sweeps.batch import BatchResult, Failure, Workplace, run_batch
 from crowd_sim.sweeps.plan import Sweep
 from crowd_sim.tasks.base import Task
 from crowd_sim.tasks.load import task_key
@@ -52,6 +52,7 @@ def run_batches_on_ray(
     tasks: Callable[[RunConfig], Task],
     with_workers: bool,
     measures: RunMetrics,
+    tables: Sequence[str] = (),
 ) -> Iterator[list[BatchResult]]:
     """Run batches on the cluster that Ray is connected to; results as they finish, those of the same moment together.
 
@@ -64,7 +65,7 @@ def run_batches_on_ray(
     pool, limits = plan.first.actors.sweep, plan.first.actors.failures
     room = _Room(pool, limits.start + plan.first.actors.wait)
     task = ray.remote(_run).options(**options_of(pool), max_retries=0, num_returns="streaming")
-    held_plan, held_task = ray.put(plan), _Held(tasks)
+    held_plan, held_task, place = ray.put(plan), _Held(tasks), Workplace(tables=tables)
     again: deque[_Work] = deque()
     running: dict[Any, _Work] = {}
     looked, places, last_arrival = float("-inf"), 1, time.monotonic()
@@ -73,7 +74,7 @@ def run_batches_on_ray(
             looked, places = time.monotonic(), fitting(pool)
         while len(running) < _AHEAD * max(1, places) and (work := _next(again, batches)) is not None:
             first = plan.points[int(work.numbers[0])].config
-            running[task.remote(held_plan, work.numbers, held_task.of(first), with_workers)] = work
+            running[task.remote(held_plan, work.numbers, held_task.of(first), with_workers, place)] = work
         measures.queued("sweep", len(running))
         if not running:
             return

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import cache
+from functools import cache, partial
 from itertools import groupby
+from threading import Lock
 from typing import Protocol
 
 import numpy as np
@@ -73,8 +74,10 @@ def simulate_opened(
     host: Host,
     progress: Progress = quiet,
     saving: Saving | None = None,
+    *,
+    each: Sequence[Saving] = (),
 ) -> list[Outcome]:
-    """See `simulate`; of a task that is open already."""
+    """See `simulate`; of a task that is open already. `each` keeps the rounds of every configuration in place of `saving`."""
     batches = [([configs[i] for i in members], members) for members in _by_rules(configs)]
     participants: dict[int, Participants] = {}
     for batched, members in batches:
@@ -87,11 +90,23 @@ def simulate_opened(
         def evaluators() -> Evaluators:
             return services.enter_context(host.evaluators(plan.games)) if plan.games else LocalEvaluators([])
 
-        histories: dict[int, History] = {}
-        for batched, members in batches:
+        turn = Lock()
+
+        def on_idle() -> None:
+            with turn:  # tournaments may go on side by side
+                evaluators()
+
+        def played(batched: list[RunConfig], members: list[int]) -> list[History]:
             batch = _batch(batched, [participants[i] for i in members])
-            played = _tournament(batch, task, evaluators, progress, saving)
-            histories |= dict(zip(members, played, strict=True))
+            own = each[members[0]] if each else saving
+            return list(_tournament(batch, task, on_idle, progress, own))
+
+        found = task.together([partial(played, batched, members) for batched, members in batches])
+        histories = {
+            i: history
+            for (_, members), own in zip(batches, found, strict=True)
+            for i, history in zip(members, own, strict=True)
+        }
         values = value_games(plan, evaluators(), progress, saving)
     return [
         _outcome(config, task, ids, participants[i], histories[i], values_of(config, values))

@@ -50,6 +50,10 @@ class ClusterError(RuntimeError):
     """The cluster is not there, too small for the configuration, or gone; the message says which."""
 
 
+class QuarantinedError(ClusterError):
+    """Work that was to blame for as many failures as it may; the message names it."""
+
+
 class StorageError(RuntimeError):
     """Results cannot be written: the disk is full, or gone. What was written before stands."""
 

@@ -112,6 +112,10 @@ def sweep(
         str | None, typer.Option(metavar="i/k", help="Run the i-th of k shares only; `crowd-sim merge` joins folders.")
     ] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try points that failed again.")] = False,
+    tables: Annotated[
+        str | None,
+        typer.Option(metavar="workers,rounds", help="Tables of all runs to make beside points and runs: one, or both."),
+    ] = None,
     trust: Trust = False,
 ) -> None:
     """Run every combination of a sweep's lists; the same command goes on where an interrupted one stopped.
@@ -130,7 +134,8 @@ def sweep(
     plan = Sweep.parse(content)
     check_content(configuration, content, overrides or [], trust=trust)
     name, console = configuration.stem, Console()
-    swept = run_sweep(plan, name, out, ray_address, console, shard=share, retry_failed=retry_failed)
+    asked = tables.split(",") if tables else []
+    swept = run_sweep(plan, name, out, ray_address, console, shard=share, retry_failed=retry_failed, tables=asked)
     if swept.left:
         _say(f"{swept.folder}: {swept.done:,} of {swept.points:,} points; the tables are made when none is missing")
     _conclude(swept)

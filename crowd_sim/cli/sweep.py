@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -24,8 +25,11 @@ def sweep(
     *,
     shard: Shard = WHOLE,
     retry_failed: bool = False,
+    tables: Sequence[str] = (),
 ) -> Swept:
     """See `crowd_sim.commands.sweep.sweep`; progress is shown on the console."""
     say = partial(console.print, highlight=False)
     with stoppable(), shown(console) as progress:
-        return run_sweep(plan, out, name, ray_address, progress, say, shard=shard, retry_failed=retry_failed)
+        return run_sweep(
+            plan, out, name, ray_address, progress, say, shard=shard, retry_failed=retry_failed, tables=tables
+        )

@@ -88,7 +88,7 @@ def run(
     folder = out or (Path("runs") / f"{name}-{fingerprint[:8]}" if name else None)
     if isinstance(task, ImitateTask) and folder is not None:
         task = replace(
-            task, utilities=((folder / "utilities").absolute(), fingerprint)
+            task, utilities=(folder / "utilities").absolute()
         )  # a process of a cluster works in another folder
     with ExitStack() as stack:
         session: _Session

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,11 @@ from crowd_sim.commands import IN_PROCESS
 from crowd_sim.config.io import load_content
 from crowd_sim.errors import InputError
 from crowd_sim.files import fingerprint_of, open_folder, read_config, write_config, write_json
+from crowd_sim.host import InProcess
 from crowd_sim.participants import check_participants
 from crowd_sim.progress import Progress, quiet
 from crowd_sim.store.lock import exclusive
-from crowd_sim.sweeps.batch import BatchResult, run_batch
+from crowd_sim.sweeps.batch import TABLES, BatchResult, Workplace, run_batch
 from crowd_sim.sweeps.folder import SweepFolder, SweepProgress
 from crowd_sim.sweeps.log import SweepRecord, lock_of
 from crowd_sim.sweeps.partition import WHOLE, Shard, batches, in_order
@@ -61,6 +63,7 @@ def sweep(
     *,
     shard: Shard = WHOLE,
     retry_failed: bool = False,
+    tables: Sequence[str] = (),
 ) -> Swept:
     """Run what is left of a sweep, or of a shard of it; tables, figures and report are made once no point is left.
 
@@ -73,17 +76,21 @@ def sweep(
         say: told in a line what an earlier command has left to do.
         shard: the share of the points to run. Shards may write into one folder, or each into its own (see `merge`).
         retry_failed: whether points that failed are tried again.
+        tables: those of `crowd_sim.sweeps.batch.TABLES` to make of all runs, too; asked for later, they cost the points again.
 
     Raises:
         InputError: people, folder or shard that cannot be used.
         ClusterError: no cluster, or one that is too small.
         StorageError: results cannot be written.
     """
+    for table in tables:
+        if table not in TABLES:
+            raise InputError("--tables", table, f"must be of {', '.join(TABLES)}")
     if shard.of > plan.n_points:
         raise InputError("--shard", f"{shard.number}/{shard.of}", f"the sweep has {plan.n_points:,} points only")
     fingerprint = _fingerprint(plan)
     folder = out or Path("runs") / f"{name}-{fingerprint[:8]}"
-    files = SweepFolder(folder, plan)
+    files = SweepFolder(folder, plan, tables)
     with exclusive(lock_of(folder, shard), partial(open_folder, folder, fingerprint)):
         write_config(folder, {**plan.first.model_dump(mode="json"), "sweep": _nested(plan)}, fingerprint)
         made_before = files.made()
@@ -136,7 +143,8 @@ def merge(out: Path, shards: Sequence[Path]) -> Swept:
     fingerprint = str(configs[0]["fingerprint"])
     open_folder(out, fingerprint)
     write_config(out, {**plan.first.model_dump(mode="json"), "sweep": _nested(plan)}, fingerprint)
-    files = SweepFolder(out, plan)
+    both = [name for name in TABLES if all(SweepFolder.has(folder, name) for folder in shards)]
+    files = SweepFolder(out, plan, both)
     made_before = files.made()
     for folder in shards:
         files.take_parts_of(folder)
@@ -153,7 +161,7 @@ def _run(
     record: SweepRecord,
 ) -> None:
     """Run batches and write them."""
-    for results, losses in _results(plan, cut, files, ray_address):
+    for results, losses in _results(plan, cut, files, standing, ray_address):
         files.write(results, standing)
         status = record.progress(results, losses)
         note = f"{status.failed:,} failed" if status.failed else ""
@@ -161,23 +169,46 @@ def _run(
 
 
 def _results(
-    plan: Sweep, cut: Iterator[NDArray[np.int64]], files: SweepFolder, ray_address: str | None
+    plan: Sweep,
+    cut: Iterator[NDArray[np.int64]],
+    files: SweepFolder,
+    standing: SweepProgress,
+    ray_address: str | None,
 ) -> Iterator[tuple[list[BatchResult], Counter[str]]]:
-    """Results as they come, and how many batches were lost so far, by kind."""
+    """Results as they come, and how many batches, or trainers, were lost so far, by kind."""
+    place = Workplace(InProcess(), files.folder, standing.weights, files.tables)
     if ray_address == IN_PROCESS:
-        for numbers in cut:
-            task = load_task(plan.points[int(numbers[0])].config)
-            yield [run_batch(plan, numbers, task, files.with_workers)], Counter()
-    else:
-        from crowd_sim.actors.cluster import connected
-        from crowd_sim.actors.placement import required_by_sweep
-        from crowd_sim.actors.run_metrics import RunMetrics
-        from crowd_sim.actors.sweep import run_batches_on_ray
+        for results in _one_by_one(plan, cut, files, place):
+            yield results, Counter()
+        return
+    from crowd_sim.actors.cluster import connected
+    from crowd_sim.actors.host import SweepHost
+    from crowd_sim.actors.placement import actors_of, required_by_run, required_by_sweep
+    from crowd_sim.actors.run_metrics import RunMetrics
+    from crowd_sim.actors.sweep import run_batches_on_ray
 
-        with connected(ray_address, required_by_sweep(plan.first.actors)):
-            measures = RunMetrics(files.folder.name)
-            for results in run_batches_on_ray(plan, cut, load_task, files.with_workers, measures):
+    measures = RunMetrics(files.folder.name)
+    if plan.first.task.kind == "imitate":  # its points share trainers, which are the ones that may be anywhere
+        actors = actors_of(plan.first)
+        with (
+            connected(ray_address, required_by_run(actors, with_crowd=False)),
+            closing(SweepHost(actors, measures)) as host,
+        ):
+            for results in _one_by_one(plan, cut, files, replace(place, host=host)):
                 yield results, measures.failures
+    else:
+        with connected(ray_address, required_by_sweep(plan.first.actors)):
+            for results in run_batches_on_ray(plan, cut, load_task, files.with_workers, measures, files.tables):
+                yield results, measures.failures
+
+
+def _one_by_one(
+    plan: Sweep, cut: Iterator[NDArray[np.int64]], files: SweepFolder, place: Workplace
+) -> Iterator[list[BatchResult]]:
+    """Results of batches that are simulated in this process."""
+    for numbers in cut:
+        task = load_task(plan.points[int(numbers[0])].config)
+        yield [run_batch(plan, numbers, task, files.with_workers, place)]
 
 
 def _finish(files: SweepFolder, made_before: str) -> Swept:

@@ -65,7 +65,7 @@ class SweepWorkers(Strict):
     cpus: _Amount = Field(1.0, gt=0, description="CPUs per batch of points")
     gpus: _Devices = Field(0.0, ge=0, description="GPUs per batch, fractions up to 1 allowed")
     resources: _Resources = Field({}, description="of the cluster's own resources, what a batch takes")
-    max_runs: int = Field(600, ge=1, description="runs per batch, as far as whole points allow")
+    max_runs: int = Field(600, ge=1, description="runs per batch, as far as whole points allow; of texts at most 16")
 
 
 class FailureConfig(Strict):
@@ -106,7 +106,7 @@ class ActorsConfig(Strict):
     )
     trainers: PoolConfig = Field(PoolConfig(), description="make candidates")
     evaluators: PoolConfig = Field(PoolConfig(), description="evaluate coalitions")
-    sweep: SweepWorkers = Field(SweepWorkers(), description="batches of a sweep")
+    sweep: SweepWorkers = Field(SweepWorkers(), description="batches of a sweep; those of texts are with the trainers")
     wait: float = Field(
         0.0,
         ge=0,

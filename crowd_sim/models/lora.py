@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -28,12 +27,12 @@ from crowd_sim.random import Purpose
 
 @dataclass(frozen=True)
 class LearnerSpec:
-    """All that a learner is made from.
+    """All that a learner is made from. How a candidate is tuned, and draws outputs, its job says.
 
     Attributes:
         model, device, dtype, threads: see `load_base`.
         prompt_template: see `crowd_sim.models.prompts.prompt_ids`.
-        lora, training, sampling: how adapters look, are tuned, and draw outputs.
+        lora: how adapters look.
         max_tokens: of an example, prompt and response.
         cut: whether longer responses are cut rather than refused.
         phi_kind, phi_model: see `load_phi`.
@@ -45,8 +44,6 @@ class LearnerSpec:
     threads: int
     prompt_template: str | None
     lora: LoraSpec
-    training: Training
-    sampling: Sampling
     max_tokens: int
     cut: bool
     phi_kind: str
@@ -61,12 +58,14 @@ class TuneJob:
         start: the adapter it starts from.
         examples: what it learns from.
         key: of the order of the examples.
+        training: how it is tuned.
         n_tokens: if given, training ends after exactly this many trained tokens.
     """
 
     start: Adapter
     examples: tuple[Example, ...]
     key: Key
+    training: Training
     n_tokens: int | None = None
 
 
@@ -78,12 +77,14 @@ class OutputJob:
         adapter: the candidate.
         prompts: one per output.
         key, purpose: of the draws.
+        sampling: how they are drawn.
     """
 
     adapter: Adapter
     prompts: tuple[str, ...]
     key: Key
     purpose: Purpose
+    sampling: Sampling
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,18 +127,9 @@ class LearnerInfo:
     weights: str
 
 
-def shared_learner(spec: LearnerSpec) -> LoraLearner:
-    """The learner of this process: loading one costs seconds and the model's memory.
-
-    Learners that differ only in how they train and draw outputs share their model.
-    """
-    learner = copy(_loaded(replace(spec, training=_ANY_TRAINING, sampling=_ANY_SAMPLING)))
-    learner._spec = spec
-    return learner
-
-
 @lru_cache(maxsize=1)
-def _loaded(spec: LearnerSpec) -> LoraLearner:
+def shared_learner(spec: LearnerSpec) -> LoraLearner:
+    """The learner of this process: loading one costs seconds and the model's memory."""
     return LoraLearner(spec)
 
 
@@ -156,7 +148,6 @@ def passes_here() -> int:
 
 
 _passes = [0]
-_ANY_TRAINING, _ANY_SAMPLING = Training(1, 1, 1.0, 1.0), Sampling(1, 0.0)
 
 
 class LoraLearner:
@@ -188,13 +179,16 @@ class LoraLearner:
         except InputError as error:
             raise _of_phi(error) from None
 
-    def facts(self, contributions: TextCrowd, prompts: Sequence[str], validation: Sequence[Example]) -> LearnerInfo:
+    def facts(
+        self, contributions: TextCrowd, prompts: Sequence[str], validation: Sequence[Example], max_new_tokens: int
+    ) -> LearnerInfo:
         """Check all examples and the prompts that outputs will be drawn for, and say what there is to say.
 
         Args:
             contributions: of the workers that take part.
             prompts: that outputs will be drawn for.
             validation: the target's texts as responses, in their order; empty where nothing is validated.
+            max_new_tokens: of an output, at most.
 
         Raises:
             InputError: an example or a target's text of too many tokens, where such are refused, or an example whose prompt
@@ -208,7 +202,7 @@ class LoraLearner:
         )
         cut_targets = self._cut_by_phi(contributions.target_texts)
         cut_targets |= {row for row, example in enumerate(validation) if self._is_cut(example, " of the validation")}
-        room = self.base.context - self._spec.sampling.max_new_tokens
+        room = self.base.context - max_new_tokens
         for prompt in prompts:
             if (n := len(self._prompt(prompt))) > room:
                 allowed = (
@@ -241,23 +235,34 @@ class LoraLearner:
         return self.stack.initial(seed, run)
 
     def tune(self, jobs: Sequence[TuneJob]) -> list[TunedAdapter]:
-        """Tune candidates, several at once."""
+        """Tune candidates, several at once, each in its own way."""
         self._threads()
         own = [
             PackedTuneJob(job.start, tuple(self.tokens(example)[0] for example in job.examples), job.key, job.n_tokens)
             for job in jobs
         ]
-        return tune(self.base, self.stack, own, self._spec.training)
+        return tune(self.base, self.stack, own, [job.training for job in jobs])
+
+    def judge_all(self, calls: Sequence[Sequence[OutputJob]]) -> list[list[Outputs]]:
+        """Several calls of `judge`. On a CPU each by itself, so that its last bits do not depend on the others."""
+        if self.base.one_by_one or len({job.sampling for jobs in calls for job in jobs}) > 1:
+            return [self.judge(jobs) for jobs in calls]
+        judged = iter(self.judge([job for jobs in calls for job in jobs]))
+        return [[next(judged) for _ in jobs] for jobs in calls]
 
     def judge(self, jobs: Sequence[OutputJob]) -> list[Outputs]:
-        """Draw candidates' outputs and map them by Φ; those of a candidate whose tuning diverged are empty, and no place."""
+        """Draw candidates' outputs and map them by Φ; those of a candidate whose tuning diverged are empty, and no place.
+
+        All jobs draw in the same way.
+        """
         self._threads()
         well = [k for k, job in enumerate(jobs) if _is_finite(job.adapter)]
         own = [
             GenerateJob(jobs[k].adapter, tuple(map(self._prompt, jobs[k].prompts)), jobs[k].key, jobs[k].purpose)
             for k in well
         ]
-        made = dict(zip(well, generate(self.base, self.stack, own, self._spec.sampling), strict=True))
+        drawn = generate(self.base, self.stack, own, jobs[0].sampling) if own else []
+        made = dict(zip(well, drawn, strict=True))
         return [
             Outputs(made[k].texts, self.embed(made[k].texts), made[k].n_tokens) if k in made else self._nowhere(job)
             for k, job in enumerate(jobs)
@@ -276,13 +281,18 @@ class LoraLearner:
         return Outputs(("",) * n_outputs, np.full((n_outputs, self._phi.n_dimensions), np.nan), 0)
 
     def first_order(
-        self, start: Adapter, workers: Sequence[Sequence[Example]], validation: Sequence[Example], key: Key
+        self,
+        start: Adapter,
+        workers: Sequence[Sequence[Example]],
+        validation: Sequence[Example],
+        key: Key,
+        training: Training,
     ) -> NDArray[np.float64]:
         """First-order values of the workers: float64[n], see `crowd_sim.models.in_run_shapley`."""
         self._threads()
         own = [[self.tokens(example)[0] for example in examples] for examples in workers]
         held = [self.tokens(example)[0] for example in validation]
-        return first_order(self.base, self.stack, start, own, held, key, self._spec.training)
+        return first_order(self.base, self.stack, start, own, held, key, training)
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Φ of texts: float64[m, d]."""

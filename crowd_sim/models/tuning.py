@@ -78,14 +78,17 @@ class TunedAdapter:
     n_tokens: int
 
 
-def tune(base: Base, stack: AdapterStack, jobs: Sequence[PackedTuneJob], training: Training) -> list[TunedAdapter]:
-    """Tune candidates side by side, each with its own optimiser.
+def tune(
+    base: Base, stack: AdapterStack, jobs: Sequence[PackedTuneJob], training: Training | Sequence[Training]
+) -> list[TunedAdapter]:
+    """Tune candidates side by side, each with its own optimiser; `training` is that of all, or one for each.
 
     On a CPU each goes by itself, so that its numbers do not depend on its company.
     """
+    ways = [training] * len(jobs) if isinstance(training, Training) else training
     if base.one_by_one:
-        return [tuned for job in jobs for tuned in _together(base, stack, [job], training)]
-    return _together(base, stack, jobs, training)
+        return [tuned for job, how in zip(jobs, ways, strict=True) for tuned in _together(base, stack, [job], [how])]
+    return _together(base, stack, jobs, ways)
 
 
 def batches(job: PackedTuneJob, training: Training) -> Iterator[list[Tokens]]:
@@ -157,15 +160,17 @@ def losses_of(base: Base, rows: Sequence[Packed]) -> Any:
     return torch.stack([part.mean() for part in losses.split([len(row.targets) for row in rows])])
 
 
-def _together(base: Base, stack: AdapterStack, jobs: Sequence[PackedTuneJob], training: Training) -> list[TunedAdapter]:
+def _together(
+    base: Base, stack: AdapterStack, jobs: Sequence[PackedTuneJob], ways: Sequence[Training]
+) -> list[TunedAdapter]:
     import torch
 
     stack.put([job.start for job in jobs], trainable=True)
     optimisers = [
         torch.optim.AdamW(stack.weights(k), lr=training.learning_rate, weight_decay=0.0, fused=True)
-        for k in range(len(jobs))
+        for k, training in enumerate(ways)
     ]
-    steps = [batches(job, training) for job in jobs]
+    steps = [batches(job, training) for job, training in zip(jobs, ways, strict=True)]
     history: list[list[Any]] = [[] for _ in jobs]
     n_tokens = [0] * len(jobs)
     while True:
@@ -184,7 +189,7 @@ def _together(base: Base, stack: AdapterStack, jobs: Sequence[PackedTuneJob], tr
             for k, loss in zip(here, shared.detach(), strict=True):
                 losses[k] = losses[k] + loss
         for k in now:
-            torch.nn.utils.clip_grad_norm_(stack.weights(k), training.max_grad_norm)
+            torch.nn.utils.clip_grad_norm_(stack.weights(k), ways[k].max_grad_norm)
             optimisers[k].step()
             optimisers[k].zero_grad()
             history[k].append(losses[k])

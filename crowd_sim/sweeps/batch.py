@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from crowd_sim.engine import simulate
-from crowd_sim.host import InProcess
+from crowd_sim import tables
+from crowd_sim.config import RunConfig
+from crowd_sim.engine import simulate_opened
+from crowd_sim.errors import ClusterError, InputError, QuarantinedError, StorageError
+from crowd_sim.files import fingerprint_of
+from crowd_sim.host import Host, InProcess
 from crowd_sim.outcome import Outcome
+from crowd_sim.store.checkpoint import Checkpoints
+from crowd_sim.store.checkpointer import Checkpointer
 from crowd_sim.sweeps.plan import Point, Sweep
-from crowd_sim.tables import point_metrics, run_metrics, workers_table
+from crowd_sim.tables import point_metrics, workers_table
 from crowd_sim.tasks.base import Task
+from crowd_sim.tasks.imitate.task import ImitateTask
+
+TABLES = ("workers", "rounds")
+"""Tables of every run of a sweep that are made where they are asked for."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +56,9 @@ class BatchResult:
         failures: the others.
         workers: for those who want them, the workers of every point's first run.
         runs: a row per run of every point, by column: `point`, `run`, `seed` and the run's metrics.
+        tables: those of `TABLES` that were asked for, with a column `point`.
+        weights: digests of the models' files, by the models' names.
+        resumed: points that went on from a checkpoint, with its round.
     """
 
     points: NDArray[np.int64]
@@ -51,12 +66,43 @@ class BatchResult:
     failures: tuple[Failure, ...]
     workers: tuple[pd.DataFrame, ...]
     runs: dict[str, NDArray[Any]]
+    tables: dict[str, pd.DataFrame] = field(default_factory=dict)
+    weights: dict[str, str] = field(default_factory=dict)
+    resumed: tuple[tuple[int, int], ...] = ()
 
 
-def run_batch(plan: Sweep, numbers: NDArray[np.int64], task: Task, with_workers: bool) -> BatchResult:
-    """Simulate and value a batch of points, int64[m], of the same people in this process."""
+@dataclass(frozen=True)
+class Workplace:
+    """Where a batch is simulated, and what it finds there.
+
+    Attributes:
+        host: who does the work.
+        folder: the sweep's; texts leave checkpoints and judged outputs there, and find them again. Absent: nowhere.
+        weights: digests of the files of models that the folder's results are of, by the models' names.
+        tables: those of `TABLES` that are asked for.
+    """
+
+    host: Host = field(default_factory=InProcess)
+    folder: Path | None = None
+    weights: Mapping[str, str] = field(default_factory=dict)
+    tables: Sequence[str] = ()
+
+
+class OtherWeightsError(InputError):
+    """A sweep's folder has results of models whose files were others."""
+
+
+def run_batch(
+    plan: Sweep, numbers: NDArray[np.int64], task: Task, with_workers: bool, place: Workplace | None = None
+) -> BatchResult:
+    """Simulate and value a batch of points, int64[m], of the same task in this process.
+
+    Raises:
+        OtherWeightsError: the models are not those that `place` knows by their names.
+    """
     failures: list[Failure] = []
-    outcomes = list(_outcomes(plan, numbers.tolist(), task, failures))
+    batch = _Batch(plan, task, place or Workplace())
+    outcomes = list(_outcomes(batch, numbers.tolist(), failures))
     runs = [_runs(outcome) for _, outcome in outcomes]
     rows = [point_metrics(own) for own in runs]
     return BatchResult(
@@ -68,6 +114,9 @@ def run_batch(plan: Sweep, numbers: NDArray[np.int64], task: Task, with_workers:
         failures=tuple(failures),
         workers=tuple(_sample(point, outcome) for point, outcome in outcomes if with_workers),
         runs=joined([_numbered(point, own) for (point, _), own in zip(outcomes, runs, strict=True)]),
+        tables={name: _table(name, outcomes) for name in batch.place.tables if outcomes},
+        weights=batch.weights,
+        resumed=tuple(batch.resumed.items()),
     )
 
 
@@ -83,11 +132,20 @@ def joined(parts: Sequence[Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any
 
 
 def _runs(outcome: Outcome) -> dict[str, NDArray[np.float64]]:
-    if outcome.config.task.kind == "imitate":
-        from crowd_sim.tasks.imitate import tables  # a sweep of vectors needs none of it
+    return _tables_of(outcome).run_metrics(outcome)
 
-        return tables.run_metrics(outcome)
-    return run_metrics(outcome)
+
+def _table(name: str, outcomes: Sequence[tuple[Point, Outcome]]) -> pd.DataFrame:
+    found = [_tables_of(outcome).TABLES[name](outcome).assign(point=point.index) for point, outcome in outcomes]
+    return pd.concat(found, ignore_index=True)
+
+
+def _tables_of(outcome: Outcome) -> Any:
+    if outcome.config.task.kind == "imitate":
+        from crowd_sim.tasks.imitate import tables as text_tables  # a sweep of vectors needs none of it
+
+        return text_tables
+    return tables
 
 
 def _numbered(point: Point, runs: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[Any]]:
@@ -100,22 +158,91 @@ def _numbered(point: Point, runs: Mapping[str, NDArray[np.float64]]) -> dict[str
     }
 
 
-def _outcomes(plan: Sweep, numbers: list[int], task: Task, failures: list[Failure]) -> Iterator[tuple[Point, Outcome]]:
+@dataclass(frozen=True)
+class _Batch:
+    """What the points of a batch share, and what is learned of them on the way."""
+
+    plan: Sweep
+    task: Task
+    place: Workplace
+    weights: dict[str, str] = field(default_factory=dict)
+    resumed: dict[int, int] = field(default_factory=dict)
+
+    def simulate(self, points: Sequence[Point]) -> list[Outcome]:
+        """The outcomes of some of its points; texts go on from their checkpoints."""
+        configs, host, folder = [point.config for point in points], self.place.host, self.place.folder
+        task, savings = self.task, []
+        if isinstance(task, ImitateTask) and folder is not None:
+            task = replace(
+                task, utilities=folder.absolute() / CACHE / "utilities", outputs=folder.absolute() / CACHE / "outputs"
+            )
+        with task.open(configs, host) as opened:
+            if isinstance(task, ImitateTask):
+                self._check(configs[0], opened.weights)
+                if folder is not None:
+                    savings = [self._saving(point, folder, opened.weights) for point in points]
+            return simulate_opened(configs, opened, task.ids, host, each=savings)
+
+    def _check(self, config: RunConfig, weights: str) -> None:
+        name = " ".join(filter(None, (config.task.model, config.task.phi.kind, config.task.phi.model)))
+        if self.place.weights.get(name, weights) != weights:
+            raise other_weights(self.place.folder)
+        self.weights[name] = weights
+
+    def _saving(self, point: Point, folder: Path, weights: str) -> Checkpointer:
+        told = {"config": point.config.determinants(), "weights": weights}
+        checkpoints = Checkpoints(unfinished(folder, point.index), fingerprint_of(told, self.task.identity()))
+        schedule, tell = point.config.actors.checkpoints, partial(self._tell, point.index, checkpoints)
+        return Checkpointer(tuple(checkpoints.read()), schedule, checkpoints.write, tell)
+
+    def _tell(self, number: int, checkpoints: Checkpoints, event: str, **details: Any) -> None:
+        if event == "checkpoint unusable":
+            checkpoints.set_aside(int(details["round"]))
+        elif event == "resumed":
+            self.resumed.setdefault(number, int(details["round"]))
+
+
+CACHE = "cache"
+"""Of a sweep's folder: what several points of texts may ask for."""
+
+
+def unfinished(folder: Path, number: int) -> Path:
+    """Where a point of texts has its checkpoints until it is done."""
+    return folder / "unfinished" / f"{number:09d}"
+
+
+def other_weights(folder: Path | None) -> OtherWeightsError:
+    """What to say of results under other weights."""
+    allowed = "must be another folder: the files of task.model or task.phi.model have changed since this one was made"
+    return OtherWeightsError("--out", str(folder), allowed)
+
+
+def _outcomes(batch: _Batch, numbers: list[int], failures: list[Failure]) -> Iterator[tuple[Point, Outcome]]:
     """The outcomes of the points that have one; what a batch raises is traced to its points by halving it."""
     try:
-        points = [plan.points[number] for number in numbers]
-        found = list(zip(points, simulate([point.config for point in points], task, InProcess()), strict=True))
+        points = [batch.plan.points[number] for number in numbers]
+        found = list(zip(points, batch.simulate(points), strict=True))
+    except (OtherWeightsError, StorageError):
+        raise  # no point's own
     except Exception as error:  # a user's code may raise anything; the other points go on
-        if len(numbers) == 1:
-            failures.append(Failure(numbers[0], _line(error), "".join(traceback.format_exception(error))))
+        if isinstance(error, ClusterError) and not isinstance(error, QuarantinedError):
+            raise
+        if len(numbers) == 1 or _is_shared(error):
+            told = _line(error), "".join(traceback.format_exception(error))
+            failures += [Failure(number, *told) for number in numbers]
             return
         found = []
     if found:
         yield from found
     else:
         half = len(numbers) // 2
-        yield from _outcomes(plan, numbers[:half], task, failures)
-        yield from _outcomes(plan, numbers[half:], task, failures)
+        yield from _outcomes(batch, numbers[:half], failures)
+        yield from _outcomes(batch, numbers[half:], failures)
+
+
+def _is_shared(error: Exception) -> bool:
+    """Whether it is about the model, which is that of all points of a batch: to load it again for each helps nobody."""
+    return isinstance(error, InputError) and error.field.startswith(("task.model", "task.phi", "task.device"))
 
 
 def _line(error: BaseException) -> str:

@@ -1,7 +1,7 @@
 """A sweep's folder: parts written as batches finish, each with its own checksum, and the tables made of them at the end.
 
 ``parts/points`` has a row per finished point, ``parts/runs`` one per run of these, ``parts/failures`` one per failed attempt,
-``parts/workers`` the sampled workers.
+``parts/workers`` the sampled workers, ``parts/all-workers`` and ``parts/all-rounds`` tables that were asked for.
 All of a part but its first point's number is in its name: a digest of its bytes. So a part that was cut short or has changed is
 found, equal parts are one file, and different ones never overwrite each other, whoever writes into the folder at the same time.
 """
@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
+import shutil
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -26,11 +28,11 @@ from numpy.typing import NDArray
 from crowd_sim.errors import StorageError
 from crowd_sim.files import replace_file, write_bytes, write_table
 from crowd_sim.store.lock import lock
-from crowd_sim.sweeps.batch import BatchResult, joined
+from crowd_sim.sweeps.batch import CACHE, BatchResult, joined, other_weights, unfinished
 from crowd_sim.sweeps.plan import Sweep, as_cell
 from crowd_sim.tables import metrics_in_order
 
-Kind = Literal["points", "runs", "failures", "workers"]
+Kind = Literal["points", "runs", "failures", "workers", "all-workers", "all-rounds"]
 
 _BLOCK = 1 << 18
 """Rows that are in memory at a time, and of a row group."""
@@ -39,6 +41,10 @@ _FIXED = ("point", "run", "seed", "error", "traceback", "attempts")
 """Columns that stand before the metrics."""
 
 _TURN = "tables.lock"
+_WEIGHTS = b"weights"
+"""Of a part of points: a key of its metadata."""
+
+_ALL: dict[str, Kind] = {"workers": "all-workers", "rounds": "all-rounds"}
 
 MOST_POINTS_WITH_WORKERS = 2_000
 """Larger sweeps keep no workers: their table would outgrow the points'."""
@@ -51,10 +57,12 @@ class SweepProgress:
     Attributes:
         done: bool[points].
         attempts: uint8[points], how often each was tried in vain.
+        weights: digests of the files of the models that the results are of, by the models' names.
     """
 
     done: NDArray[np.bool_]
     attempts: NDArray[np.uint8]
+    weights: dict[str, str] = field(default_factory=dict)
 
     @property
     def failed(self) -> NDArray[np.bool_]:
@@ -65,29 +73,40 @@ class SweepProgress:
 class SweepFolder:
     """Reads and writes what a sweep leaves in its folder."""
 
-    def __init__(self, folder: Path, plan: Sweep) -> None:
+    def __init__(self, folder: Path, plan: Sweep, tables: Sequence[str] = ()) -> None:
+        """`tables`: those of `crowd_sim.sweeps.batch.TABLES` that are wanted of all points."""
         self.folder = folder
+        self.tables = tuple(tables)
         self._plan = plan
         self.with_workers = plan.n_points <= MOST_POINTS_WITH_WORKERS
         self._values = {field: _typed(values) for field, values in plan.fields.items()}
 
+    @staticmethod
+    def has(folder: Path, name: str) -> bool:
+        """Whether a sweep's folder has parts of one of `crowd_sim.sweeps.batch.TABLES`."""
+        return (folder / "parts" / _ALL[name]).is_dir()
+
     def standing(self) -> SweepProgress:
-        """What is on disk; a damaged part is set aside, and its points count as not done."""
-        done, sampled, with_runs = (np.zeros(self._plan.n_points, dtype=bool) for _ in range(3))
+        """What is on disk; a damaged part is set aside, and its points count as not done.
+
+        Raises:
+            OtherWeightsError: parts of models whose files have changed in between.
+        """
+        done = np.ones(self._plan.n_points, dtype=bool)
         attempts = np.zeros(self._plan.n_points, dtype=np.uint8)
-        for table in self._parts("points"):
-            done[table["point"].to_numpy()] = True
-        for table in self._parts("runs"):
-            with_runs[table["point"].to_numpy()] = True
-        done &= with_runs
-        if self.with_workers:
-            for table in self._parts("workers"):
-                sampled[table["point"].to_numpy()] = True
-            done &= sampled
+        weights: dict[str, str] = {}
+        for kind in self._kinds():
+            here = np.zeros(self._plan.n_points, dtype=bool)
+            for table in self._parts(kind):
+                here[table["point"].to_numpy()] = True
+                for name, digest in json.loads((table.schema.metadata or {}).get(_WEIGHTS, b"{}")).items():
+                    if weights.setdefault(name, digest) != digest:
+                        raise other_weights(self.folder)
+            done &= here
         for table in self._parts("failures"):
             numbers = table["point"].to_numpy()
             attempts[numbers] = np.maximum(attempts[numbers], table["attempts"].to_numpy())
-        return SweepProgress(done, attempts)
+        return SweepProgress(done, attempts, weights)
 
     def write(self, results: Sequence[BatchResult], standing: SweepProgress) -> None:
         """Write finished batches and note them in `standing`; when this returns, they are on disk.
@@ -111,13 +130,23 @@ class SweepFolder:
                 "attempts": pa.array(standing.attempts[numbers]),
             }
             self._write_part("failures", self._with_fields(numbers, {"point": pa.array(numbers), **told}))
+        for name in self.tables if finished else ():
+            table = pd.concat([result.tables[name] for result in finished], ignore_index=True)
+            self._write_part(_ALL[name], self._with_fields(table["point"].to_numpy(), _columns(table)))
         if finished:
+            for result in finished:
+                standing.weights.update(result.weights)
             numbers = np.concatenate([result.points for result in finished])
             runs = joined([result.runs for result in finished])
             self._write_part("runs", self._with_fields(runs["point"], _arrays(runs)))
             metrics = _arrays(joined([result.metrics for result in finished]))
-            self._write_part("points", self._with_fields(numbers, {"point": pa.array(numbers), **metrics}))
+            table = self._with_fields(numbers, {"point": pa.array(numbers), **metrics})
+            made_by = {name: digest for result in finished for name, digest in result.weights.items()}
+            told_by = {_WEIGHTS: json.dumps(made_by, sort_keys=True).encode()} if made_by else None
+            self._write_part("points", table.replace_schema_metadata(told_by))
             standing.done[numbers] = True
+            for number in numbers.tolist():
+                shutil.rmtree(unfinished(self.folder, number), ignore_errors=True)
 
     def turn(self) -> IO[str]:
         """A context in which nobody else reads all parts or makes tables of them; waits for it."""
@@ -157,6 +186,12 @@ class SweepFolder:
         self._write_rows("points", "points.parquet", standing.done)
         self._write_rows("runs", "runs.parquet", standing.done)
         self._write_rows("failures", "failures.parquet", standing.failed)
+        for name in self.tables:
+            self._write_rows(_ALL[name], f"{name}.parquet", standing.done)
+        for number in np.flatnonzero(standing.done) if (self.folder / "unfinished").exists() else ():
+            shutil.rmtree(unfinished(self.folder, int(number)), ignore_errors=True)
+        if standing.done.all():  # nothing is left that could ask for it
+            shutil.rmtree(self.folder / CACHE, ignore_errors=True)
         if self.with_workers and standing.done.any():
             parts = [part.to_pandas() for part in self._parts("workers")]
             # a point has equal rows in two parts where an interrupted sweep went on in other batches
@@ -190,9 +225,8 @@ class SweepFolder:
 
     def _blocks(self, kind: Kind, wanted: NDArray[np.bool_]) -> Iterator[pa.Table]:
         """The rows of the wanted points in their order, without their numbers: the same whatever the parts are."""
-        n_runs = max(self._plan.fields.get("runs", [self._plan.first.runs])) if kind == "runs" else 1
-        n_points = max(_BLOCK // n_runs, 1)
-        spans, names = self._spans(kind)
+        spans, names, n_rows = self._spans(kind)
+        n_points = max(_BLOCK // n_rows, 1)
         for start in range(0, len(wanted), n_points):
             here = wanted.copy()
             here[:start] = here[start + n_points :] = False
@@ -203,30 +237,35 @@ class SweepFolder:
             table = pa.concat_tables([_filled(part, names) for part in parts if len(part)])
             numbers = table["point"].to_numpy()
             # a point has equal rows in two parts where an interrupted sweep went on in other batches; failures count up
-            second = {"runs": "run", "failures": "attempts"}.get(kind)
-            within = (
-                np.zeros(len(table), dtype=np.int64) if second is None else table[second].to_numpy().astype(np.int64)
-            )
-            order = np.lexsort([-within if kind == "failures" else within, numbers])
-            numbers, within = numbers[order], within[order]
-            new = np.diff(numbers, prepend=-1) != 0
-            if kind == "runs":
-                new |= np.diff(within, prepend=-1) != 0
-            once = order[new]
-            n_found = len(np.unique(numbers))
+            rank = -table["attempts"].to_numpy().astype(np.int64) if kind == "failures" else np.repeat(*_lengths(parts))
+            order = np.lexsort([rank, numbers])
+            found, first = np.unique(numbers[order], return_index=True)
+            n_found = len(found)
+            best = rank[order][np.repeat(first, np.diff(first, append=len(order)))]
+            once = order[rank[order] == best]
             if n_found != here.sum():
                 raise RuntimeError(f"{self.folder} has rows for {n_found} of {here.sum()} points")
             yield table.take(pa.array(once)).drop_columns("point")
 
-    def _spans(self, kind: Kind) -> tuple[list[tuple[Path, int, int]], list[str]]:
-        """Every part with its lowest and highest point, and all columns of theirs, in an order that no cut changes."""
-        spans, names = [], dict[str, None]()
+    def _spans(self, kind: Kind) -> tuple[list[tuple[Path, int, int]], list[str], int]:
+        """Every part with its lowest and highest point; all columns, in an order that no cut changes; most rows of a point."""
+        spans, names, n_rows = [], dict[str, None](), 1
         for path, table in self._parts_by_path(kind):
             numbers = table["point"].to_numpy()
             spans.append((path, int(numbers.min()), int(numbers.max())))
             names |= dict.fromkeys(table.column_names)
+            n_rows = max(n_rows, int(np.unique(numbers, return_counts=True)[1].max()))
         own = [name for name in names if name in _FIXED or name in self._values]
-        return spans, [*own, *metrics_in_order(names.keys() - own)]
+        return spans, [*own, *self._in_order(kind, names, own)], n_rows
+
+    def _in_order(self, kind: Kind, names: Mapping[str, None], own: Sequence[str]) -> list[str]:
+        rest = [name for name in names if name not in own]
+        return rest if kind.startswith("all-") else metrics_in_order(rest)
+
+    def _kinds(self) -> list[Kind]:
+        """What a point that is done has rows of."""
+        kinds: list[Kind] = ["points", "runs", "workers"]
+        return [*kinds[: 2 + self.with_workers], *(_ALL[name] for name in self.tables)]
 
     def _with_fields(self, numbers: NDArray[np.int64], columns: dict[str, pa.Array]) -> pa.Table:
         """A table with the swept fields of its points after the first column."""
@@ -288,6 +327,12 @@ def _part(path: Path) -> pa.Table | None:
     """A part's table; None where it is damaged."""
     content = path.read_bytes()
     return pq.read_table(io.BytesIO(content)) if path.stem.rpartition("-")[2] == _digest(content) else None
+
+
+def _lengths(parts: Sequence[pa.Table]) -> tuple[NDArray[np.int64], list[int]]:
+    """The parts' numbers and lengths, those without rows left out."""
+    lengths = [len(part) for part in parts if len(part)]
+    return np.arange(len(lengths)), lengths
 
 
 def _filled(part: pa.Table, names: Sequence[str]) -> pa.Table:

@@ -110,6 +110,7 @@ class SweepRecord:
         self._status.losses = dict(losses)
         self._tell(
             *(("batch lost", {"failure": kind}) for kind in lost),
+            *(("point resumed", {"point": n, "round": at}) for result in results for n, at in result.resumed),
             *(("point failed", {"point": failure.point, "error": failure.error}) for failure in failures),
         )
         if time.monotonic() - self._written >= _SECONDS_BETWEEN_WRITES:

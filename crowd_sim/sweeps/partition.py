@@ -16,11 +16,19 @@ from crowd_sim.tasks.load import task_key
 _AT_A_TIME = 1 << 16
 """Points whose numbers are in memory at a time."""
 
-# Outside stands what batches cannot share (people), then the crowd, then what makes games, as a batch values a game once, then
-# what makes shapes, as points of one shape play as one. A seed makes games, too, but only where games are valued.
+# Outside stands what batches cannot share (people, the model to tune), then the crowd, then what makes games, as a batch values
+# a game once, then what makes shapes, as points of one shape play as one. A seed makes games, too, but only where games are
+# valued.
 _PEOPLE = ("crowd.source", "crowd.path", "crowd.seed")
+_MODELS = (
+    *("task.model", "task.device", "task.dtype", "task.threads", "task.prompt_template", "task.rank", "task.alpha"),
+    *("task.target_modules", "task.max_tokens", "task.long_texts", "task.phi.kind", "task.phi.model"),
+)
 _GAMES = ("tournament.score", "valuation.method", "valuation.budget", "valuation.kernel_shap_budget", "seed")
 _SHAPES = ("tournament.rounds", "tournament.n_groups", "tournament.reward", "tournament.initial_range")
+
+_TEXTS = 16
+"""Runs of texts in a batch at most: the adapters of all are in memory, and their checkpoints on disk, at a time."""
 
 _BLOCKS_PER_SHARD = 8
 """Blocks that a shard has at least, where the sweep allows: dear and cheap points are then dealt evenly."""
@@ -97,7 +105,7 @@ def batches(
                 yield np.array(batch)
                 batch = []
             if not batch:
-                room, batch_key = max_runs, key
+                room, batch_key = min(max_runs, _TEXTS) if plan.first.task.kind == "imitate" else max_runs, key
             batch.append(number)
             room -= n_runs
     if batch:
@@ -109,7 +117,7 @@ def _axes(plan: Sweep) -> list[tuple[int, int]]:
     lengths = [len(values) for values in plan.fields.values()]
     strides = [math.prod(lengths[i + 1 :]) for i in range(len(lengths))]
     methods = plan.fields.get("valuation.method", [plan.first.valuation.method])
-    outermost = [*_PEOPLE, "crowd", *(() if set(methods) == {"none"} else _GAMES), *_SHAPES]
+    outermost = [*_PEOPLE, *_MODELS, "crowd", *(() if set(methods) == {"none"} else _GAMES), *_SHAPES]
 
     def rank(field: str) -> int:
         kinds = (field, field.split(".", maxsplit=1)[0])  # a crowd's field that is not one of _PEOPLE counts as crowd
@@ -142,9 +150,9 @@ def _numbers(axes: list[tuple[int, int]], places: NDArray[np.int64]) -> NDArray[
 
 
 def _crowd_codes(plan: Sweep, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
-    """For points int64[m], numbers int64[m] that are equal where their crowds are."""
+    """For points int64[m], numbers int64[m] that are equal where their crowds and the models that are tuned are."""
     codes = np.zeros_like(numbers)
     for field, values in plan.fields.items():
-        if field.startswith("crowd."):
+        if field.startswith("crowd.") or field in _MODELS:
             codes = codes * len(values) + plan.places(field, numbers)
     return codes

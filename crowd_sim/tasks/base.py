@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,8 @@ from crowd_sim.scores import Score
 from crowd_sim.tournament.learner import Learner
 from crowd_sim.tournament.log import History
 from crowd_sim.valuation import Game
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +47,9 @@ class OpenTask(Protocol):
     @property
     def weights(self) -> str:
         """A digest of what would change results without changing the configuration: models' files; empty without any."""
+
+    def together(self, works: Sequence[Callable[[], T]]) -> list[T]:
+        """What pieces of work return that have learners of this task; side by side, where that shares something."""
 
     def learner(self, batch: Batch) -> AbstractContextManager[Learner]:
         """The learner of a batch of runs."""

@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from crowd_sim.config import RunConfig
 from crowd_sim.participants import load_population, population_key
 from crowd_sim.tasks.base import Task
-from crowd_sim.tasks.imitate.participants import load_texts
+from crowd_sim.tasks.imitate.participants import learner_spec, load_texts
 from crowd_sim.tasks.imitate.task import ImitateTask
 from crowd_sim.tasks.vector import VectorTask
 
 
-def load_task(config: RunConfig, utilities: tuple[Path, str] | None = None) -> Task:
+def load_task(config: RunConfig) -> Task:
     """What is learned, and from whom.
-
-    Args:
-        config: names the task and its crowd.
-        utilities: where utilities of coalitions that are dear are kept, and under what key.
 
     Raises:
         InputError: the source cannot be read, or has too few workers.
     """
     if config.task.kind == "imitate":
-        return ImitateTask(load_texts(config), utilities)
+        return ImitateTask(load_texts(config))
     return VectorTask(load_population(config.crowd))
 
 
 def task_key(config: RunConfig) -> tuple[object, ...]:
-    """Configurations with equal keys have the same task: the same kind, and the same crowd's data."""
+    """Configurations with equal keys have the same task: the same kind, crowd's data and, with texts, model to tune."""
     if config.task.kind == "imitate":
         crowd = config.crowd
-        return "imitate", crowd.source, crowd.path, crowd.target, crowd.n_workers, crowd.selection
+        data = (crowd.source, crowd.path, crowd.target, crowd.n_workers, crowd.selection)
+        return "imitate", *data, learner_spec(config)
     return "vector", *population_key(config.crowd)

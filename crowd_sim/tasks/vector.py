@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,8 @@ from crowd_sim.tournament.request import RoundRequest
 from crowd_sim.tournament.state import Round, Scores, State
 from crowd_sim.tournament.streams import RoundStreams
 from crowd_sim.valuation import AveragingGame, Game
+
+T = TypeVar("T")
 
 
 class VectorTuner:
@@ -197,6 +199,10 @@ class _OpenVectorTask:
     population: Population
     host: Host
     weights: str = ""
+
+    def together(self, works: Sequence[Callable[[], T]]) -> list[T]:
+        """One after the other: runs that share something are one batch."""
+        return [work() for work in works]
 
     @contextmanager
     def learner(self, batch: Batch) -> Iterator[Learner]:

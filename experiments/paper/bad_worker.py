@@ -36,7 +36,7 @@ from crowd_sim.outcome import Outcome
 from crowd_sim.progress import Progress
 from crowd_sim.random import Purpose, generator
 from crowd_sim.store.checkpointer import Checkpointer
-from crowd_sim.store.run_folder import open_run, run_fingerprint, write_run
+from crowd_sim.store.run_folder import open_run, write_run
 from crowd_sim.store.run_log import RunLog
 from crowd_sim.tasks.imitate.participants import load_texts
 from crowd_sim.tasks.imitate.task import ImitateTask
@@ -116,9 +116,7 @@ def run_seed(config: RunConfig, folder: Path, console: Console) -> pd.DataFrame:
 
 
 def _run(config: RunConfig, folder: Path, progress: Progress) -> Outcome:
-    texts = load_texts(config)
-    fingerprint = run_fingerprint(config, ImitateTask(texts))
-    task = ImitateTask(texts, (folder / "utilities", fingerprint))
+    task = ImitateTask(load_texts(config), folder / "utilities")
     with open_run(folder, config, task) as opened, RunLog(folder, opened, config.crowd.n_workers) as record:
         saving = Checkpointer(record.checkpoints(), config.actors.checkpoints, record.save, record.event)
         (outcome,) = simulate([config], task, InProcess(), progress, saving)

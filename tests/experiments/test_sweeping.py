@@ -9,7 +9,13 @@ from rich.console import Console
 from crowd_sim.cli.sweep import sweep as sweep_command
 from crowd_sim.commands import IN_PROCESS
 from crowd_sim.commands import sweep as sweeping
+from crowd_sim.engine import simulate
+from crowd_sim.errors import InputError
+from crowd_sim.host import InProcess
+from crowd_sim.sweeps.batch import TABLES
 from crowd_sim.sweeps.plan import Sweep
+from crowd_sim.tables import rounds_table, workers_table
+from crowd_sim.tasks.load import load_task
 
 CONTENT = {
     "runs": 2,
@@ -116,3 +122,27 @@ def test_a_damaged_part_is_set_aside_and_computed_again(tmp_path, whole):
 def test_a_sweep_on_ray_has_the_same_bytes(whole, tmp_path, monkeypatch):
     sweep(tmp_path / "s", address=None)
     assert table(tmp_path / "s") == table(whole)
+
+
+def test_tables_that_are_asked_for_have_every_run(whole, tmp_path):
+    """Whatever the batches are; a sweep that was made without them does its points again."""
+    made = []
+    for name, max_runs in (("s", 4), ("t", 100)):
+        plan = Sweep.parse({**CONTENT, "actors": {"sweep": {"max_runs": max_runs}}})
+        folder = tmp_path / name
+        sweep_command(plan, "test", folder, IN_PROCESS, Console(file=io.StringIO()), tables=TABLES)
+        assert table(folder) == table(whole)
+        made.append([(folder / f"{name}.parquet").read_bytes() for name in TABLES])
+    assert made[0] == made[1]
+    workers, rounds = (pd.read_parquet(tmp_path / "s" / f"{name}.parquet") for name in TABLES)
+    point = PLAN.points[5]
+    (alone,) = simulate([point.config], load_task(point.config), InProcess())
+    for found, expected in ((workers, workers_table(alone)), (rounds, rounds_table(alone))):
+        own = found[(found[list(point.swept)] == list(point.swept.values())).all(axis=1)]
+        pd.testing.assert_frame_equal(own[expected.columns].reset_index(drop=True), expected)
+
+
+def test_a_table_that_no_sweep_has_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"--tables = 'outputs': must be of workers, rounds"):
+        sweep_command(PLAN, "test", tmp_path / "s", IN_PROCESS, Console(file=io.StringIO()), tables=["outputs"])
+    assert not (tmp_path / "s").exists()

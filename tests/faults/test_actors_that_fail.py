@@ -8,13 +8,12 @@ from functools import partial
 import pytest
 import ray
 
-from crowd_sim.actors.failure import QuarantinedError
 from crowd_sim.actors.host import RayHost
 from crowd_sim.actors.pool import Pool, Work
 from crowd_sim.actors.round_manager import Supervisor, run_on_ray
 from crowd_sim.actors.run_metrics import RunMetrics
 from crowd_sim.config import FailureConfig
-from crowd_sim.errors import ClusterError, StrategyError
+from crowd_sim.errors import ClusterError, QuarantinedError, StrategyError
 from crowd_sim.host import InProcess
 from crowd_sim.store.checkpoint import Checkpoint, Checkpoints
 from crowd_sim.store.checkpointer import Checkpointer

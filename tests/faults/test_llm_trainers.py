@@ -18,7 +18,7 @@ from crowd_sim.actors.trainer import RayTrainers
 from crowd_sim.config import ActorsConfig, FailureConfig, PoolConfig
 from crowd_sim.models.lora import TuneJob, shared_learner
 from crowd_sim.models.tuning import Key
-from crowd_sim.tasks.imitate.participants import learner_spec, load_texts
+from crowd_sim.tasks.imitate.participants import learner_spec, load_texts, training_of
 from crowd_sim.tasks.imitate.trainers import TextTrainers
 from experiments.bench.processes import family
 from tests.llm.small import config, make_parts
@@ -45,7 +45,7 @@ def test_a_long_call_is_no_hang_and_a_trainer_that_stands_still_is(tmp_path, mon
 
         def tuned(n_tokens: int):
             began = time.monotonic()
-            (done,) = learners.tune([TuneJob(start, examples, Key(0, 0, 1, 0), n_tokens)])
+            (done,) = learners.tune([TuneJob(start, examples, Key(0, 0, 1, 0), training_of(setup), n_tokens)])
             return done, time.monotonic() - began
 
         tuned(1_000)  # loads the model

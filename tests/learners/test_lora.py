@@ -9,8 +9,9 @@ import numpy as np
 import torch
 
 from crowd_sim.crowd.texts import Example
+from crowd_sim.models.generation import Sampling
 from crowd_sim.models.lora import LoraLearner, OutputJob, TuneJob
-from crowd_sim.models.tuning import Key
+from crowd_sim.models.tuning import Key, Training
 from crowd_sim.random import Purpose
 from crowd_sim.tasks.imitate.participants import learner_spec
 from tests.llm.small import config, make_parts
@@ -26,9 +27,9 @@ def calls(learner):
     start, key = learner.initial(0, 0), Key(0, 0, 1, 0)
     own = (Example("p", "a b c"), Example("q", "d"))
     return {
-        "tune": lambda: learner.tune([TuneJob(start, own, key)]),
-        "judge": lambda: learner.judge([OutputJob(start, ("p", "q"), key, Purpose.REPORT_OUTPUTS)]),
-        "first_order": lambda: learner.first_order(start, [own, own], own, key),
+        "tune": lambda: learner.tune([TuneJob(start, own, key, Training())]),
+        "judge": lambda: learner.judge([OutputJob(start, ("p", "q"), key, Purpose.REPORT_OUTPUTS, Sampling())]),
+        "first_order": lambda: learner.first_order(start, [own, own], own, key, Training()),
         "embed": lambda: learner.embed(["a"]),
     }
 
@@ -57,7 +58,7 @@ def test_an_example_is_its_template_its_response_and_an_end(learner):
 def test_a_candidate_without_examples_stays_as_it_was(learner):
     start = learner.initial(0, 0)
     for n_tokens in (None, 0, 50):
-        (tuned,) = learner.tune([TuneJob(start, (), Key(0, 0, 1, 0), n_tokens)])
+        (tuned,) = learner.tune([TuneJob(start, (), Key(0, 0, 1, 0), Training(), n_tokens)])
         assert tuned.n_tokens == 0
         assert all(tuned.adapter[name].tobytes() == start[name].tobytes() for name in start)
 
@@ -66,12 +67,12 @@ def test_a_candidate_that_diverged_has_no_place_and_disturbs_nobody(learner):
     start, key = learner.initial(0, 0), Key(0, 0, 1, 0)
     broken = {name: weights.copy() for name, weights in start.items()}
     next(iter(broken.values())).flat[0] = float("nan")
-    well = OutputJob(start, ("p", "q"), key, Purpose.REPORT_OUTPUTS)
-    gone, judged = learner.judge([OutputJob(broken, ("p", "q"), key, Purpose.REPORT_OUTPUTS), well])
+    well = OutputJob(start, ("p", "q"), key, Purpose.REPORT_OUTPUTS, Sampling())
+    gone, judged = learner.judge([OutputJob(broken, ("p", "q"), key, Purpose.REPORT_OUTPUTS, Sampling()), well])
     (alone,) = learner.judge([well])
     assert (judged.texts, judged.vectors.tobytes()) == (alone.texts, alone.vectors.tobytes())
     assert gone.vectors.shape == judged.vectors.shape
     assert np.isnan(gone.vectors).all()
     assert (gone.texts, gone.n_tokens) == (("", ""), 0)
-    (only,) = learner.judge([OutputJob(broken, ("p",), key, Purpose.REPORT_OUTPUTS)])
+    (only,) = learner.judge([OutputJob(broken, ("p",), key, Purpose.REPORT_OUTPUTS, Sampling())])
     assert np.isnan(only.vectors).all()

@@ -65,6 +65,9 @@ class Scripted:
         ]
         return [TunedAdapter(number(self.results.pop(0)), np.zeros(1), n) for n in spent]
 
+    def judge_all(self, calls: Sequence[Sequence[OutputJob]]) -> list[list[Outputs]]:
+        return [self.judge(jobs) for jobs in calls]
+
     def judge(self, jobs: Sequence[OutputJob]) -> list[Outputs]:
         values = [float(job.adapter["m.lora_A"][0, 0] * job.adapter["m.lora_B"][0, 0]) for job in jobs]
         self.judged += values

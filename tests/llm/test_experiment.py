@@ -18,7 +18,7 @@ from crowd_sim.cli.run import run as run_command
 from crowd_sim.cli.status import status_lines
 from crowd_sim.errors import InputError
 from crowd_sim.models.diversity import copied, distinct
-from crowd_sim.models.lora import LoraLearner, _loaded
+from crowd_sim.models.lora import LoraLearner, shared_learner
 from crowd_sim.store.checkpointer import Checkpointer
 from crowd_sim.store.run_log import read_status
 from crowd_sim.tasks.imitate.learner import ImitateLearner
@@ -303,15 +303,15 @@ def test_a_folder_is_not_gone_on_with_under_other_weights(parts, tmp_path, which
     name = sorted(name for name, weight in weights.items() if weight.ndim == 2)[-1]
     weights[name][-1, -1] += 1
     save_file(weights, path, {"format": "pt"})
-    _loaded.cache_clear()  # as in another process
+    shared_learner.cache_clear()  # as in another process
     with pytest.raises(InputError, match=r"files of task.model or task.phi.model have changed since"):
         run(setup, tmp_path / "run")
     assert tables(tmp_path / "run") == before
     shutil.rmtree(mine)
     shutil.copytree(parts, mine)
-    _loaded.cache_clear()
+    shared_learner.cache_clear()
     run(setup, tmp_path / "run")  # the same files at another time are the same weights
-    _loaded.cache_clear()
+    shared_learner.cache_clear()
     assert tables(tmp_path / "run") == before
 
 

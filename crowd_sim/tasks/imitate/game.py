@@ -7,12 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from crowd_sim.config import RunConfig
 from crowd_sim.crowd.texts import Example, TextCrowd
 from crowd_sim.errors import InputError
-from crowd_sim.models.lora import LearnerSpec, OutputJob, TuneJob, passes_here, shared_learner
+from crowd_sim.models.lora import OutputJob, TuneJob, passes_here, shared_learner
 from crowd_sim.models.tuning import Key
 from crowd_sim.random import Purpose
 from crowd_sim.tasks.imitate.output_scoring import OutputScorer
+from crowd_sim.tasks.imitate.participants import learner_spec, sampling_of, training_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,16 +25,15 @@ class RetrainingGame:
     called, the learner of that process is used or loaded.
 
     Attributes:
-        spec: of the learner.
+        config: of the learner, its candidates, their outputs and the random streams.
         crowd: of the players.
         scorer: what outputs are held against.
-        seed, run: of the random streams.
+        run: the replicate.
     """
 
-    spec: LearnerSpec
+    config: RunConfig
     crowd: TextCrowd
     scorer: OutputScorer
-    seed: int
     run: int
 
     @property
@@ -46,12 +47,14 @@ class RetrainingGame:
         Raises:
             InputError: tuning on a coalition's examples diverged.
         """
-        learner = shared_learner(self.spec)
-        start = learner.initial(self.seed, self.run)
-        key = Key(self.seed, self.run, 0, 0)
+        learner = shared_learner(learner_spec(self.config))
+        training, sampling = training_of(self.config), sampling_of(self.config)
+        start = learner.initial(self.config.seed, self.run)
+        key = Key(self.config.seed, self.run, 0, 0)
         examples = [self._examples(coalition) for coalition in coalitions]
-        tuned = learner.tune([TuneJob(start, own, key) for own in examples])
-        jobs = [OutputJob(t.adapter, self.scorer.selection_prompts, key, Purpose.COALITION_OUTPUTS) for t in tuned]
+        tuned = learner.tune([TuneJob(start, own, key, training) for own in examples])
+        prompts, purpose = self.scorer.selection_prompts, Purpose.COALITION_OUTPUTS
+        jobs = [OutputJob(t.adapter, prompts, key, purpose, sampling) for t in tuned]
         # each by itself: a coalition's utility must not depend on which others an evaluator was given with it
         judged = [outputs for job in jobs for outputs in learner.judge([job])]
         utilities = np.array([self.scorer.scores(outputs.vectors).mean() for outputs in judged])
@@ -60,7 +63,7 @@ class RetrainingGame:
             allowed = (
                 f"must be lower: tuning on the examples of {members} together diverged, so that they have no value"
             )
-            raise InputError("task.learning_rate", self.spec.training.learning_rate, allowed)
+            raise InputError("task.learning_rate", training.learning_rate, allowed)
         return utilities
 
     def heartbeat(self) -> int:

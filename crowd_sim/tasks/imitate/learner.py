@@ -6,8 +6,7 @@ What a round reports is measured on outputs that selection has not seen. Baselin
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +19,7 @@ from crowd_sim.models.merging import merge
 from crowd_sim.models.tuning import Key
 from crowd_sim.random import Purpose
 from crowd_sim.tasks.imitate.output_scoring import OutputScorer, mean_and_se
+from crowd_sim.tasks.imitate.participants import sampling_of, training_of
 from crowd_sim.tasks.imitate.records import CandidateRound, Report, report_of, round_of, rounds_of
 from crowd_sim.tasks.imitate.trainers import TextTrainers
 from crowd_sim.tournament.learner import Candidates, Note, Part
@@ -44,14 +44,11 @@ class ImitateLearner:
     crowd: TextCrowd
     scorer: OutputScorer
     trainers: TextTrainers
-
-    @cached_property
-    def _start(self) -> tuple[Adapter, ...]:
-        return tuple(self.trainers.initial(self.config.seed, run) for run in range(self.config.runs))
+    _starts: dict[int, Adapter] = field(default_factory=dict, init=False, repr=False)
 
     def initial(self) -> tuple[Adapter, ...]:
         """Adapters that change nothing yet."""
-        return self._start
+        return tuple(self._start(run) for run in range(self.config.runs))
 
     def weights(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """A worker weighs as much as it has examples."""
@@ -72,7 +69,9 @@ class ImitateLearner:
                 number = part.number << 16
                 share = epochs * sum(self.trainers.count(groups)) // part.of
                 tokens = share // max(len(going), 1)
-            jobs = [TuneJob(starts[k], groups[k], self._key(run, asked.round, k + number), tokens) for k in going]
+            keys = [self._key(run, asked.round, k + number) for k in going]
+            training = training_of(self.config)
+            jobs = [TuneJob(starts[k], groups[k], key, training, tokens) for k, key in zip(going, keys, strict=True)]
             for k, tuned in zip(going, self.trainers.tune(jobs) if jobs else (), strict=True):
                 starts[k] = tuned.adapter
                 trained[run, k] += tuned.n_tokens
@@ -139,7 +138,11 @@ class ImitateLearner:
             there = {note["run"] for note in notes if note["kind"] == "first_order"}
             for run in set(range(self.config.runs)) - there:
                 values = self.trainers.first_order(
-                    self._start[run], self.crowd.examples, self.crowd.validation(), self._key(run, 0, 0)
+                    self._start(run),
+                    self.crowd.examples,
+                    self.crowd.validation(),
+                    self._key(run, 0, 0),
+                    training_of(self.config),
                 )
                 yield {"kind": "first_order", "run": run, "values": values.tolist()}
 
@@ -154,6 +157,12 @@ class ImitateLearner:
         own = [reports[run] for run in range(self.config.runs)]
         return np.array([np.mean(r["distances"]) for r in own]), np.array([np.mean(r["scores"]) for r in own])
 
+    def _start(self, run: int) -> Adapter:
+        # not a `cached_property`: before Python 3.12 all learners' would wait for the one that is being made
+        if run not in self._starts:
+            self._starts[run] = self.trainers.initial(self.config.seed, run)
+        return self._starts[run]
+
     def _due(self, number: int, rounds: int) -> list[str]:
         """The reports that are made after so many rounds."""
         names = baselines(self.config)
@@ -167,21 +176,22 @@ class ImitateLearner:
         if name.startswith("round_"):
             return self._of_round(run, state, notes, records)
         number = baselines(self.config).index(name)
-        key, start = self._key(run, 0, number), self._start[run]
+        key, start = self._key(run, 0, number), self._start(run)
         if name == "base":
-            return self._fresh(name, key, start, (0, 0), 0.0)
+            return self._fresh(name, key, start)
         examples, n_tokens = self.crowd.in_turn(), None
         if name == EQUAL_TOKENS:
             n_tokens = sum(sum(record.candidate_tokens) for record in records)
         else:
             examples = examples[: int(name.removeprefix("single_"))]
-        tuned, seconds = self.trainers.tuned_alone(TuneJob(start, examples, key, n_tokens))
-        return self._fresh(name, key, tuned.adapter, (tuned.n_tokens, 0), seconds)
+        tuning = TuneJob(start, examples, key, training_of(self.config), n_tokens)
+        judged, seconds = self.trainers.baseline(tuning, self._fresh_job(start, key))
+        return self._report_of(name, key, judged.outputs[0], judged.n_trained, seconds)
 
     def _of_round(self, run: int, state: State, notes: Sequence[Note], records: Sequence[CandidateRound]) -> Report:
         number, last = state.round, records[-1]
         if last.accepted:
-            made = self._fresh("", self._key(run, number, 0), state.models[run], (0, 0), 0.0)
+            made = self._fresh("", self._key(run, number, 0), state.models[run])
         else:
             # a model that stayed the same keeps its report: other outputs of it would look like a change
             before = f"round_{number - 1}" if number > 1 else "base"
@@ -194,19 +204,26 @@ class ImitateLearner:
             seconds=sum(record.seconds for record in records),
         )
 
-    def _fresh(self, name: str, key: Key, model: Adapter, tokens: tuple[int, int], seconds: float) -> Report:
-        """A model on fresh outputs; `tokens` trained and generated, and `seconds`, are what it took to make."""
-        prompts = self.scorer.report_prompts
-        (outputs,) = self.trainers.judge([OutputJob(model, prompts, key, Purpose.REPORT_OUTPUTS)])
+    def _fresh(self, name: str, key: Key, model: Adapter) -> Report:
+        """A model on fresh outputs."""
+        (outputs,) = self.trainers.judge([self._fresh_job(model, key)])
+        return self._report_of(name, key, outputs)
+
+    def _fresh_job(self, model: Adapter, key: Key) -> OutputJob:
+        prompts, sampling = self.scorer.report_prompts, sampling_of(self.config)
+        return OutputJob(model, prompts, key, Purpose.REPORT_OUTPUTS, sampling)
+
+    def _report_of(self, name: str, key: Key, outputs: Outputs, trained: int = 0, seconds: float = 0.0) -> Report:
+        """`trained` tokens and `seconds` are what the model took to make."""
         return Report(
             name=name,
             run=key.run,
-            prompts=prompts,
+            prompts=self.scorer.report_prompts,
             texts=outputs.texts,
             distances=tuple(self.scorer.distances(outputs.vectors).tolist()),
             scores=tuple(self.scorer.scores(outputs.vectors).tolist()),
-            tokens_trained=tokens[0],
-            tokens_generated=tokens[1],
+            tokens_trained=trained,
+            tokens_generated=0,
             seconds=seconds,
         )
 
@@ -220,9 +237,9 @@ class ImitateLearner:
             ]
 
     def _outputs(self, adapters: Sequence[Adapter], keys: Sequence[Key]) -> list[Outputs]:
-        prompts = self.scorer.selection_prompts
+        prompts, sampling = self.scorer.selection_prompts, sampling_of(self.config)
         jobs = [
-            OutputJob(adapter, prompts, key, Purpose.SELECTION_OUTPUTS)
+            OutputJob(adapter, prompts, key, Purpose.SELECTION_OUTPUTS, sampling)
             for adapter, key in zip(adapters, keys, strict=True)
         ]
         return self.trainers.judge(jobs) if jobs else []

@@ -45,8 +45,19 @@ def load_texts(config: RunConfig) -> TextCrowd:
     return texts
 
 
+def training_of(config: RunConfig) -> Training:
+    """How a configuration's candidates are tuned."""
+    task = config.task
+    return Training(task.epochs, task.batch_size, task.learning_rate, task.max_grad_norm)
+
+
+def sampling_of(config: RunConfig) -> Sampling:
+    """How its outputs are drawn."""
+    return Sampling(config.task.generation.max_new_tokens, config.task.generation.temperature)
+
+
 def learner_spec(config: RunConfig) -> LearnerSpec:
-    """What a configuration's learner is made from."""
+    """What a configuration's learner is made from; configurations with equal ones share a model."""
     task = config.task
     return LearnerSpec(
         model=task.model,
@@ -55,8 +66,6 @@ def learner_spec(config: RunConfig) -> LearnerSpec:
         threads=task.threads,
         prompt_template=task.prompt_template,
         lora=LoraSpec(task.rank, task.alpha, task.target_modules),
-        training=Training(task.epochs, task.batch_size, task.learning_rate, task.max_grad_norm),
-        sampling=Sampling(task.generation.max_new_tokens, task.generation.temperature),
         max_tokens=task.max_tokens,
         cut=task.long_texts == "cut",
         phi_kind=task.phi.kind,

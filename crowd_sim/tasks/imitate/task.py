@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from crowd_sim.config import RunConfig
 from crowd_sim.crowd.texts import TextCrowd
+from crowd_sim.files import fingerprint_of
 from crowd_sim.host import Host
 from crowd_sim.models.adapters import Adapter
 from crowd_sim.models.lora import LearnerInfo, LearnerSpec, shared_learner, weights_of
@@ -22,13 +23,16 @@ from crowd_sim.participants import Participants
 from crowd_sim.tasks.base import Batch, OpenTask
 from crowd_sim.tasks.imitate.game import RetrainingGame
 from crowd_sim.tasks.imitate.learner import ImitateLearner, baselines
+from crowd_sim.tasks.imitate.output_cache import OutputCache
 from crowd_sim.tasks.imitate.output_scoring import OutputScorer, make_scorer, prompts_of
-from crowd_sim.tasks.imitate.participants import learner_spec
+from crowd_sim.tasks.imitate.participants import learner_spec, sampling_of, training_of
 from crowd_sim.tasks.imitate.records import CandidateRound, Report, report_of, round_of
 from crowd_sim.tasks.imitate.trainers import TextTrainers
 from crowd_sim.tournament.learner import Learner
 from crowd_sim.tournament.log import History
 from crowd_sim.valuation import CachedGame, Game
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,11 +62,13 @@ class ImitateTask:
 
     Attributes:
         crowd: the workers that take part.
-        utilities: a folder in which the utilities of coalitions are kept, with the key of this run's; None: nowhere.
+        utilities: a folder in which the utilities of coalitions are kept, by content; None: nowhere.
+        outputs: one for the outputs of candidates.
     """
 
     crowd: TextCrowd
-    utilities: tuple[Path, str] | None = field(default=None)
+    utilities: Path | None = None
+    outputs: Path | None = None
 
     @property
     def ids(self) -> Sequence[str]:
@@ -80,21 +86,21 @@ class ImitateTask:
         Raises:
             InputError: a text or a prompt that the learner cannot take, or that its Φ was fitted to.
         """
-        done: dict[LearnerSpec, dict[str, Any]] | None = {} if len(configs) > 1 else None
-        with ExitStack() as services:
-            opened: dict[LearnerSpec, TextTrainers] = {}
-            for spec in dict.fromkeys(learner_spec(config) for config in configs):
-                hosted = services.enter_context(host.trainers(partial(shared_learner, spec)))
-                opened[spec] = TextTrainers(hosted, None if done is None else done.setdefault(spec, {}))
-            infos = {spec: _checked(configs, spec, self.crowd, trainers) for spec, trainers in opened.items()}
-            targets = {spec: trainers.embed(self.crowd.target_texts) for spec, trainers in opened.items()}
-            yield _OpenImitateTask(self, opened, infos, targets)
+        (spec,) = {learner_spec(config) for config in configs}
+        with host.trainers(partial(shared_learner, spec)) as hosted:
+            trainers = TextTrainers(hosted)
+            info, target = _checked(configs, self.crowd, trainers), trainers.embed(self.crowd.target_texts)
+            content = _content(spec, info)
+            if self.outputs is not None or len(configs) > 1:
+                folder = self.outputs and self.outputs / fingerprint_of({"learner": content})
+                trainers = TextTrainers(hosted, OutputCache(folder))
+            yield _OpenImitateTask(self, trainers, info, target, content)
 
     def at_rest(self, config: RunConfig, summary: Mapping[str, Any]) -> OpenTask:
         """The summary says what is recorded of the learner; its models are looked at, not loaded."""
         spec = learner_spec(config)
         info = replace(LearnerInfo(**summary["learner"]), weights=weights_of(spec))
-        return _OpenImitateTask(self, {}, {spec: info}, {spec: np.full((1, info.n_dimensions), np.nan)})
+        return _OpenImitateTask(self, None, info, np.full((1, info.n_dimensions), np.nan), _content(spec, info))
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,20 +108,26 @@ class _OpenImitateTask:
     """See `crowd_sim.tasks.base.OpenTask`."""
 
     task: ImitateTask
-    trainers: Mapping[LearnerSpec, TextTrainers]
-    infos: Mapping[LearnerSpec, LearnerInfo]
-    targets: Mapping[LearnerSpec, NDArray[np.float64]]
+    trainers: TextTrainers | None
+    info: LearnerInfo
+    target: NDArray[np.float64]
+    content: str
 
     @property
     def weights(self) -> str:
         """A model's folder may hold other weights tomorrow."""
-        return next(iter(self.infos.values())).weights
+        return self.info.weights
+
+    def together(self, works: Sequence[Callable[[], T]]) -> list[T]:
+        """Side by side, their candidates on one model: tuned in one pass where the device does so, and equal ones once."""
+        return self.trainers.together(works) if self.trainers and len(works) > 1 else [work() for work in works]
 
     @contextmanager
     def learner(self, batch: Batch) -> Iterator[Learner]:
         """The learner of a configuration's runs."""
+        assert self.trainers is not None  # noqa: S101 - of a run that is over nobody asks for a learner
         (config,) = batch.configs
-        yield ImitateLearner(config, self.task.crowd, self._scorer(config), self.trainers[learner_spec(config)])
+        yield ImitateLearner(config, self.task.crowd, self._scorer(config), self.trainers)
 
     def participants(self, configs: Sequence[RunConfig]) -> Sequence[Participants]:
         """Everyone, in every run; the target is no worker."""
@@ -126,11 +138,13 @@ class _OpenImitateTask:
     def game(self, participants: Participants, run: int, config: RunConfig) -> Game:
         """Retraining."""
         del participants
-        game = RetrainingGame(learner_spec(config), self.task.crowd, self._scorer(config), config.seed, run)
+        scorer = self._scorer(config)
+        game = RetrainingGame(config, self.task.crowd, scorer, run)
         if self.task.utilities is None:
             return game
-        folder, key = self.task.utilities
-        return CachedGame(game, folder, f"{key}-{run}")
+        how = (training_of(config), sampling_of(config), config.tournament.score, scorer.selection_prompts)
+        told = {"learner": self.content, "how": repr(how), "seed": config.seed, "run": run}
+        return CachedGame(game, self.task.utilities, fingerprint_of(told, self.task.identity()))
 
     def details(self, config: RunConfig, history: History) -> TextDetails:
         """From the learner's notes."""
@@ -142,7 +156,7 @@ class _OpenImitateTask:
         first = sorted((note["run"], note["values"]) for note in notes if note["kind"] == "first_order")
         return TextDetails(
             crowd=self.task.crowd,
-            info=self.infos[learner_spec(config)],
+            info=self.info,
             rounds=tuple(sorted(rounds, key=lambda record: (record.run, record.round))),
             reports=tuple(sorted(reports, key=lambda report: (report.run, order.index(report.name)))),
             models=tuple(history.models),
@@ -150,13 +164,20 @@ class _OpenImitateTask:
         )
 
     def _scorer(self, config: RunConfig) -> OutputScorer:
-        return make_scorer(config, self.task.crowd, self.targets[learner_spec(config)])
+        return make_scorer(config, self.task.crowd, self.target)
 
 
-def _checked(configs: Sequence[RunConfig], spec: LearnerSpec, crowd: TextCrowd, trainers: TextTrainers) -> LearnerInfo:
+def _checked(configs: Sequence[RunConfig], crowd: TextCrowd, trainers: TextTrainers) -> LearnerInfo:
     """Refuse what would fail later, in the middle of the work; what a run records of its learner."""
-    own = [config for config in configs if learner_spec(config) == spec]
-    prompts = dict.fromkeys(p for config in own for both in prompts_of(config, crowd) for p in both)
+    prompts = dict.fromkeys(p for config in configs for both in prompts_of(config, crowd) for p in both)
     # first-order values look at the target's texts, too
-    validation = crowd.validation() if any(config.valuation.method != "none" for config in own) else ()
-    return trainers.facts(crowd, tuple(prompts), validation)
+    validation = crowd.validation() if any(config.valuation.method != "none" for config in configs) else ()
+    longest = max(config.task.generation.max_new_tokens for config in configs)
+    return trainers.facts(crowd, tuple(prompts), validation, longest)
+
+
+def _content(spec: LearnerSpec, info: LearnerInfo) -> str:
+    """All of a learner that its answers depend on, wherever its files are."""
+    return repr(
+        (replace(spec, model="", device="auto", dtype="auto", phi_model=None), info.device, info.dtype, info.weights)
+    )
