@@ -105,7 +105,7 @@ NOWHERE = Path("parts")
         (["tournament.rounds=4"], ("tournament.rounds = 4", "round 3 would have 1 workers for 2 groups")),
         (
             ["crowd.n_workers=10", "tournament.n_groups=4", "tournament.grouping=interleaved", "tournament.rounds=4"],
-            ("tournament.rounds = 4", "round 4 would have 2 workers for 4 groups"),
+            ("tournament.rounds = 4", "round 4 would have 3 workers for 4 groups"),
         ),
         (
             ["crowd.source=example_feedback", "crowd.target=warm"],
