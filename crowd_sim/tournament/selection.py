@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +50,7 @@ class Selection:
             lowest = np.where(np.isfinite(both), both, np.inf).min(axis=1)
             lowest = np.where(np.isfinite(lowest), lowest, np.nan)[:, None]
             candidates = np.where(np.isfinite(candidates), candidates, lowest)
-        return replace(self, model_scores=incumbents, candidate_scores=candidates, winner=winner)
+        return Selection(incumbents, candidates, self.ranks, self.accepted, self.mistake, winner)
 
 
 def select(

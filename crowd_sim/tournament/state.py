@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -71,7 +71,8 @@ class Scores:
 
     def plus_generated(self, tokens: NDArray[np.int64]) -> Scores:
         """With int64[B] more tokens that scoring took."""
-        return replace(self, generated=self.generated + tokens)
+        generated = self.generated + tokens
+        return Scores(self.incumbents, self.incumbents_se, self.candidates, self.candidates_se, generated)
 
 
 @dataclass(frozen=True, eq=False)
