@@ -1,0 +1,202 @@
+"""Precomputed games of real machine-learning tasks: the error of ``auto``, and how often its intervals cover.
+
+    python -m experiments.bench.real_games --path FOLDER --json new.json --against old.json
+
+FOLDER has a folder for each family, with one game in each of its files `*.npz`: ``coalitions`` bool[2^n, n], ``values``
+float64[2^n] and ``n_players``, as the games of the package shapiq are published (they are not part of this project). Without
+``--path`` it is ``games`` in the folder that the variable CROWD_SIM_DATA names.
+
+Prints, as Markdown, for every family and 5n, 20n, 100n and 500n evaluations the geometric mean of the errors, the share of the
+nominal 95 % intervals that cover, and seconds per game; with ``--against`` also the geometric mean of the errors over those of
+an earlier run at the same games and seeds. An error is the root mean square of the values' errors over that of the centred
+exact values; one below 1e-12 counts as that. Cells in which the budget covers all coalitions are left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crowd_sim.errors import InputError
+from crowd_sim.valuation import shapley
+
+PER_PLAYER = (5, 20, 100, 500)
+"""Budgets, in evaluations per player."""
+
+_EXACT = 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A game known in full.
+
+    Attributes:
+        family: the folder it was in.
+        name: the file's.
+        n_players: of the game.
+        utilities: float64[2^n], by the sum of 2^i over the members i.
+    """
+
+    family: str
+    name: str
+    n_players: int
+    utilities: NDArray[np.float64]
+
+    def __call__(self, coalitions: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Utilities float64[m] of ``coalitions`` [m, n]."""
+        return self.utilities[np.asarray(coalitions, dtype=np.int64) @ (1 << np.arange(self.n_players))]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One valuation of one game."""
+
+    family: str
+    name: str
+    per_player: int
+    seed: int
+    error: float
+    covered: float
+    seconds: float
+
+    @property
+    def key(self) -> tuple[str, str, int, int]:
+        """What it shares with the same valuation of another run."""
+        return self.family, self.name, self.per_player, self.seed
+
+
+def read_games(folder: Path, most: int) -> list[Table]:
+    """The games of every family in ``folder``, ``most`` of each, evenly chosen.
+
+    Raises:
+        InputError: a folder without games.
+    """
+    games = []
+    for family in sorted(path for path in folder.glob("*") if path.is_dir()):
+        files = sorted(family.glob("*.npz"))
+        chosen = np.unique(np.linspace(0, len(files) - 1, min(most, len(files))).astype(int)) if files else []
+        games += [_read(files[place]) for place in chosen]
+    if not games:
+        raise InputError("path", str(folder), "must be a folder of families of games, *.npz")
+    return games
+
+
+def _read(path: Path) -> Table:
+    with np.load(path, allow_pickle=False) as arrays:
+        n = int(arrays["n_players"])
+        utilities = np.full(2**n, np.nan)
+        utilities[arrays["coalitions"].astype(np.int64) @ (1 << np.arange(n))] = arrays["values"]
+    return Table(path.parent.name, path.stem, n, utilities)
+
+
+def exact_values(game: Table) -> NDArray[np.float64]:
+    """The game's Shapley values float64[n]."""
+    return shapley(game, method="exact").values
+
+
+def measure(games: list[Table], seeds: int, report: Callable[[str], None]) -> list[Case]:
+    """Value every game at every budget ``seeds`` times."""
+    cases = []
+    for number, game in enumerate(games):
+        report(f"{number + 1} of {len(games)}: {game.family} {game.name}")
+        truth = exact_values(game)
+        spread = float(np.sqrt(np.mean((truth - truth.mean()) ** 2)))
+        for per_player in PER_PLAYER:
+            budget = per_player * game.n_players
+            if budget >= 2**game.n_players:
+                continue
+            for seed in range(seeds):
+                start = time.perf_counter()
+                result = shapley(game, budget=budget, seed=seed)
+                seconds = time.perf_counter() - start
+                error = float(np.sqrt(np.mean((result.values - truth) ** 2))) / spread
+                slack = _EXACT * np.abs(truth).max()  # the rounding of exact values is no miss
+                inside = (result.lower - slack <= truth) & (truth <= result.upper + slack)
+                cases.append(Case(game.family, game.name, per_player, seed, error, float(inside.mean()), seconds))
+    return cases
+
+
+def table(cases: list[Case], earlier: dict[tuple[str, str, int, int], float]) -> str:
+    """The cases as a table in Markdown: a row for each family and for all, three or four numbers for each budget."""
+    columns = "error, ratio, coverage, seconds" if earlier else "error, coverage, seconds"
+    lines = [f"Each cell: {columns}.\n", "| Family | " + " | ".join(f"{p}n" for p in PER_PLAYER) + " |"]
+    lines.append("|--|" + "--:|" * len(PER_PLAYER))
+    rows: dict[str, list[Case]] = defaultdict(list)
+    for case in cases:
+        rows[case.family].append(case)
+    cells: dict[int, list[list[float]]] = defaultdict(list)
+    for family in sorted(rows):
+        shown = []
+        for per_player in PER_PLAYER:
+            part = [case for case in rows[family] if case.per_player == per_player]
+            numbers = _numbers(part, earlier) if part else []
+            if numbers:
+                cells[per_player].append(numbers)
+            shown.append(_shown(numbers))
+        lines.append(f"| {family} | " + " | ".join(shown) + " |")
+    together = []
+    for per_player in PER_PLAYER:
+        numbers = np.array(cells[per_player])
+        if numbers.size:  # errors and ratios by their geometric means over the families, the others by plain ones
+            logs = np.exp(np.log(numbers[:, :-2]).mean(axis=0)).tolist()
+            together.append(_shown([*logs, *numbers[:, -2:].mean(axis=0).tolist()]))
+        else:
+            together.append("")
+    lines.append("| all families | " + " | ".join(together) + " |")
+    return "\n".join(lines)
+
+
+def _numbers(cases: list[Case], earlier: dict[tuple[str, str, int, int], float]) -> list[float]:
+    logs = [float(np.log(max(case.error, _EXACT))) for case in cases]
+    found = [float(np.exp(np.mean(logs)))]
+    if earlier:
+        ratios = [log - np.log(max(earlier[case.key], _EXACT)) for log, case in zip(logs, cases, strict=True)]
+        found.append(float(np.exp(np.mean(ratios))))
+    return [*found, float(np.mean([c.covered for c in cases])), float(np.mean([c.seconds for c in cases]))]
+
+
+def _shown(numbers: list[float]) -> str:
+    if not numbers:
+        return ""
+    error, *ratio, covered, seconds = numbers
+    return ", ".join([f"{error:.2g}", *(f"{r:.2f}" for r in ratio), f"{covered:.2f}", f"{seconds:.2f}"])
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--path", type=Path, help="the folder of the families (default: $CROWD_SIM_DATA/games)")
+    parser.add_argument("--games", type=int, default=2, help="of each family at most (default: 2)")
+    parser.add_argument("--seeds", type=int, default=2, help="valuations of each game and budget (default: 2)")
+    parser.add_argument("--json", type=Path, help="write the cases to this file")
+    parser.add_argument("--against", type=Path, help="cases of an earlier run, of the same games and seeds")
+    arguments = parser.parse_args()
+    path = arguments.path or Path(os.environ.get("CROWD_SIM_DATA", ".")) / "games"
+    try:
+        games = read_games(path, arguments.games)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    earlier = {}
+    if arguments.against:
+        cases = [Case(**case) for case in json.loads(arguments.against.read_text())]
+        earlier = {case.key: case.error for case in cases}
+    shapley(games[0], budget=20 * games[0].n_players)  # imports and compilation are nobody's seconds
+    found = measure(games, arguments.seeds, lambda line: print(line, file=sys.stderr, flush=True))
+    if arguments.json:
+        arguments.json.write_text(json.dumps([asdict(case) for case in found], indent=0) + "\n")
+    print(table(found, earlier))
+
+
+if __name__ == "__main__":
+    main()
