@@ -10,7 +10,7 @@ from crowd_sim.errors import InputError
 from crowd_sim.valuation.estimators.surrogate.design import allocation, draw_pairs, pairs_in_all
 from crowd_sim.valuation.estimators.surrogate.estimator import MAX_PAIRS, MAX_PLAYERS, minimum_budget, surrogate
 from crowd_sim.valuation.estimators.surrogate.kernel import odd_kernel
-from crowd_sim.valuation.estimators.surrogate.residual import contrasts, fresh_pairs, rest_allocation
+from crowd_sim.valuation.estimators.surrogate.residual import contrasts, fresh_pairs, number_of_pairs, rest_allocation
 from crowd_sim.valuation.request import Request, in_process
 from experiments.bench.unanimity import KINDS, random_game
 from tests.oracles.games import Oracle, additive, all_oracles, brute_force, sum_of_unanimity, symmetric
@@ -216,15 +216,45 @@ def test_the_correction_is_unbiased(n):
     np.testing.assert_allclose(total + (ends[0] - ends[1]) / n, brute_force(game, n), atol=1e-12)
 
 
-def test_fresh_pairs_are_uniform_within_their_size():
-    counts = rest_allocation(8, 4_000, {1})
-    assert set(counts) == {2, 3, 4}
-    assert sum(counts.values()) <= 4_000
-    rows = np.concatenate(list(fresh_pairs(8, counts, seed=0, run=0)))
+def test_fresh_pairs_are_uniform_within_their_size_and_new():
+    n, known = 14, draw_pairs(14, 700, seed=3, run=0)
+    unknown = {size: number_of_pairs(n, size) - k for size, k in enumerate(allocation(n, 700), start=1)}
+    counts = rest_allocation(n, 4_000, unknown)
+    assert set(counts) == {size for size, left in unknown.items() if left} == {3, 4, 5, 6, 7}
+    assert sum(counts.values()) == 4_000
+    rows = np.concatenate(list(fresh_pairs(n, counts, seed=0, run=0, known=known)))
     assert np.array_equal(rows[::2], ~rows[1::2])
+    assert len(np.unique(np.concatenate([rows, known, ~known]), axis=0)) == 2 * 4_700
     for size, count in counts.items():
         drawn = rows[::2][rows[::2].sum(axis=1) == size]
-        assert len(drawn) == count
-        expected = count * size / 8
+        assert len(drawn) == count <= unknown[size]
+        expected = count * size / n
         assert np.abs(drawn.sum(axis=0) - expected).max() < 4.5 * math.sqrt(expected)
-    assert rest_allocation(8, 5, {1}) == {}
+    assert rest_allocation(8, 5, {1: 0, 2: 28, 3: 56, 4: 35}) == {}
+    assert rest_allocation(8, 500, {1: 0, 2: 28, 3: 56, 4: 35}) == {2: 28, 3: 56, 4: 35}
+
+
+def test_more_fresh_pairs_of_a_size_begin_with_the_same():
+    known = draw_pairs(12, 100, seed=3, run=0)
+    few, many = (np.concatenate(list(fresh_pairs(12, {4: m}, 0, 0, known))) for m in (100, 300))
+    assert np.array_equal(few, many[: len(few)])
+
+
+@pytest.mark.parametrize(("n", "budget"), [(13, 8_000), (13, 8_190), (14, 8_001), (16, 40_000)])
+def test_no_coalition_is_evaluated_twice(n, budget):
+    game = random_game(KINDS[0], 2, n=n)
+    calls = []
+
+    def recording(chunks):
+        for chunk in chunks:
+            calls.append(chunk.copy())
+            yield from in_process([game])([chunk])
+
+    (result,) = values_of(game, budget=budget, evaluate=recording)
+    seen = np.concatenate(calls)
+    assert len(np.unique(seen, axis=0)) == len(seen) == result.n_evaluations >= budget - 1
+
+
+def test_all_but_one_pair_evaluated_is_all_but_exact():
+    game = random_game(KINDS[0], 5, n=13)
+    assert error(values_of(game, budget=2**13 - 2)[0], game.shapley_values_known()) < 1e-4
