@@ -84,7 +84,7 @@ def read_games(folder: Path, most: int) -> list[Table]:
     games = []
     for family in sorted(path for path in folder.glob("*") if path.is_dir()):
         files = sorted(family.glob("*.npz"))
-        chosen = np.unique(np.linspace(0, len(files) - 1, min(most, len(files))).astype(int)) if files else []
+        chosen = np.unique(np.linspace(0, len(files) - 1, min(most, len(files))).astype(int)).tolist()
         games += [_read(files[place]) for place in chosen]
     if not games:
         raise InputError("path", str(folder), "must be a folder of families of games, *.npz")
@@ -146,10 +146,10 @@ def table(cases: list[Case], earlier: dict[tuple[str, str, int, int], float]) ->
         lines.append(f"| {family} | " + " | ".join(shown) + " |")
     together = []
     for per_player in PER_PLAYER:
-        numbers = np.array(cells[per_player])
-        if numbers.size:  # errors and ratios by their geometric means over the families, the others by plain ones
-            logs = np.exp(np.log(numbers[:, :-2]).mean(axis=0)).tolist()
-            together.append(_shown([*logs, *numbers[:, -2:].mean(axis=0).tolist()]))
+        over = np.array(cells[per_player])
+        if over.size:  # errors and ratios by their geometric means over the families, the others by plain ones
+            means = np.exp(np.log(over[:, :-2]).mean(axis=0)).tolist()
+            together.append(_shown([*means, *over[:, -2:].mean(axis=0).tolist()]))
         else:
             together.append("")
     lines.append("| all families | " + " | ".join(together) + " |")
