@@ -1,7 +1,8 @@
 """Shapley values of any game by a fitted surrogate: a Gaussian process over its odd Fourier levels.
 
-The prior is that of `odd_kernel`; regression-adjusted sampling of what it leaves follows Witter, Liu and Musco,
-"Regression-adjusted Monte Carlo estimators for Shapley values and probabilistic values", 2025 (arXiv 2506.11849).
+The relevances of its `Prior` are learnt from the game; regression-adjusted sampling of what it leaves follows Witter, Liu
+and Musco, "Regression-adjusted Monte Carlo estimators for Shapley values and probabilistic values", 2025 (arXiv
+2506.11849).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from crowd_sim.valuation.request import Request, chunked
 from crowd_sim.valuation.result import ShapleyResult
 from crowd_sim.valuation.single_threaded_blas import one_thread
 
-MAX_PAIRS = 2000  # in the fit, whose cost grows with the cube
+MAX_PAIRS = 4000  # in the fit, whose cost grows with the cube
 MAX_PLAYERS = 500  # two pairs a player, and more to choose from
 
 
@@ -33,7 +34,7 @@ def minimum_budget(n: int) -> int:
 def surrogate(request: Request) -> list[ShapleyResult]:
     """Values of a Gaussian process fitted to complementary pairs, with its standard errors.
 
-    v(N), v(∅) and up to 2,000 pairs of a coalition and its complement are evaluated and fitted; the values follow from the
+    v(N), v(∅) and up to 4,000 pairs of a coalition and its complement are evaluated and fitted; the values follow from the
     fit in closed form, and what they lack to the sum v(N) − v(∅) is shared equally. A budget beyond that goes into fresh
     pairs, none of which was evaluated before, whose residuals give an unbiased correction; it is weighted against the fit
     by their variances. A remainder of the budget too small for a pair, or for two fresh ones of every size, is left.
