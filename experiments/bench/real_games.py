@@ -8,15 +8,20 @@ float64[2^n] and ``n_players``, as the games of the package shapiq are published
 
 Prints, as Markdown, for every family and 5n, 20n, 100n and 500n evaluations the geometric mean of the errors, the share of the
 nominal 95 % intervals that cover, and seconds per game; with ``--against`` also the geometric mean of the errors over those of
-an earlier run at the same games and seeds. An error is the root mean square of the values' errors over that of the centred
-exact values; one below 1e-12 counts as that. Cells in which the budget covers all coalitions are left out.
+an earlier run at the same games and seeds. A second table sets the errors against those of nine estimators of shapiq at the
+same games, budgets and seeds, which `results/real_rivals.csv` holds; ``--shapiq PYTHON``, an interpreter that has
+`shapiq` 1.8 or later with `lightgbm` and `xgboost`, makes that file anew (`experiments/bench/real_rivals.py`). An error is
+the root mean square of the values' errors over that of the centred exact values; one below 1e-12 counts as that. Cells in
+which the budget covers all coalitions are left out.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import os
+import subprocess
 import sys
 import time
 from collections import defaultdict
@@ -33,7 +38,13 @@ from crowd_sim.valuation import shapley
 PER_PLAYER = (5, 20, 100, 500)
 """Budgets, in evaluations per player."""
 
+RIVALS = Path(__file__).parent / "results" / "real_rivals.csv"
+
 _EXACT = 1e-12
+_SCRIPT = Path(__file__).with_name("real_rivals.py")
+
+Key = tuple[str, str, int, int]
+"""Family, name, evaluations per player and seed of a valuation."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +81,7 @@ class Case:
     seconds: float
 
     @property
-    def key(self) -> tuple[str, str, int, int]:
+    def key(self) -> Key:
         """What it shares with the same valuation of another run."""
         return self.family, self.name, self.per_player, self.seed
 
@@ -126,7 +137,7 @@ def measure(games: list[Table], seeds: int, report: Callable[[str], None]) -> li
     return cases
 
 
-def table(cases: list[Case], earlier: dict[tuple[str, str, int, int], float]) -> str:
+def table(cases: list[Case], earlier: dict[Key, float]) -> str:
     """The cases as a table in Markdown: a row for each family and for all, three or four numbers for each budget."""
     columns = "error, ratio, coverage, seconds" if earlier else "error, coverage, seconds"
     lines = [f"Each cell: {columns}.\n", "| Family | " + " | ".join(f"{p}n" for p in PER_PLAYER) + " |"]
@@ -156,7 +167,7 @@ def table(cases: list[Case], earlier: dict[tuple[str, str, int, int], float]) ->
     return "\n".join(lines)
 
 
-def _numbers(cases: list[Case], earlier: dict[tuple[str, str, int, int], float]) -> list[float]:
+def _numbers(cases: list[Case], earlier: dict[Key, float]) -> list[float]:
     logs = [float(np.log(max(case.error, _EXACT))) for case in cases]
     found = [float(np.exp(np.mean(logs)))]
     if earlier:
@@ -172,6 +183,62 @@ def _shown(numbers: list[float]) -> str:
     return ", ".join([f"{error:.2g}", *(f"{r:.2f}" for r in ratio), f"{covered:.2f}", f"{seconds:.2f}"])
 
 
+def make_rivals(python: Path, folder: Path, most: int, seeds: int) -> None:
+    """Have shapiq's estimators value the games, and write `RIVALS`.
+
+    Raises:
+        SystemExit: an interpreter that does not run or lacks a package; with what it said last.
+    """
+    command = [python, "-P", _SCRIPT, folder.resolve(), str(most), str(seeds)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    except OSError as error:
+        raise SystemExit(f"--shapiq {python}: {error.strerror}") from None
+    if done.returncode:
+        raise SystemExit(f"--shapiq {python}: {done.stderr.strip().splitlines()[-1]}")
+    RIVALS.parent.mkdir(exist_ok=True)
+    RIVALS.write_text(done.stdout)
+
+
+def read_rivals(path: Path) -> dict[Key, dict[str, float]]:
+    """The errors of the methods in a file of `real_rivals.py`, by case and method."""
+    found: dict[Key, dict[str, float]] = defaultdict(dict)
+    with path.open(newline="") as lines:
+        for row in csv.DictReader(lines):
+            key = row["family"], row["name"], int(row["per_player"]), int(row["seed"])
+            found[key][row["method"]] = float(row["error"])
+    return found
+
+
+def against_rivals(cases: list[Case], rivals: dict[Key, dict[str, float]]) -> str:
+    """For every budget, over families: the best single rival, and how often we are within 1.05 of the best of each family."""
+    lines = [
+        "| Evaluations | best single rival, its error over `auto`'s | within 1.05 of the best of a family | worst family |"
+    ]
+    lines.append("|--:|--|--:|--|")
+    for per_player in PER_PLAYER:
+        ratios: dict[str, list[dict[str, float]]] = defaultdict(list)
+        for case in cases:
+            if case.per_player == per_player and case.key in rivals:
+                own = np.log(max(case.error, _EXACT))
+                ratio = {name: float(np.log(max(other, _EXACT)) - own) for name, other in rivals[case.key].items()}
+                ratios[case.family].append(ratio)
+        if not ratios:
+            continue
+        names = list(next(iter(ratios.values()))[0])
+        over = {family: {k: float(np.mean([r[k] for r in rows])) for k in names} for family, rows in ratios.items()}
+        means = {name: float(np.mean([row[name] for row in over.values()])) for name in names}
+        best = min(means, key=means.__getitem__)
+        nearest = {family: min(row.values()) for family, row in over.items()}
+        share = np.mean([near >= -np.log(1.05) for near in nearest.values()])
+        worst = min(nearest, key=nearest.__getitem__)
+        lines.append(
+            f"| {per_player}n | {best}: {np.exp(means[best]):.2f} | {share:.0%} of {len(over)} "
+            f"| {np.exp(-nearest[worst]):.2f}, {worst} |"
+        )
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -179,6 +246,9 @@ def main() -> None:
     parser.add_argument("--games", type=int, default=2, help="of each family at most (default: 2)")
     parser.add_argument("--seeds", type=int, default=2, help="valuations of each game and budget (default: 2)")
     parser.add_argument("--json", type=Path, help="write the cases to this file")
+    parser.add_argument(
+        "--shapiq", type=Path, metavar="PYTHON", help="an interpreter with shapiq, lightgbm and xgboost"
+    )
     parser.add_argument("--against", type=Path, help="cases of an earlier run, of the same games and seeds")
     arguments = parser.parse_args()
     path = arguments.path or Path(os.environ.get("CROWD_SIM_DATA", ".")) / "games"
@@ -187,6 +257,8 @@ def main() -> None:
     except InputError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
+    if arguments.shapiq:
+        make_rivals(arguments.shapiq, path, arguments.games, arguments.seeds)
     earlier = {}
     if arguments.against:
         cases = [Case(**case) for case in json.loads(arguments.against.read_text())]
@@ -196,6 +268,8 @@ def main() -> None:
     if arguments.json:
         arguments.json.write_text(json.dumps([asdict(case) for case in found], indent=0) + "\n")
     print(table(found, earlier))
+    if RIVALS.exists():
+        print("\n" + against_rivals(found, read_rivals(RIVALS)))
 
 
 if __name__ == "__main__":

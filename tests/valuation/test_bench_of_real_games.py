@@ -2,7 +2,16 @@ import numpy as np
 import pytest
 
 from crowd_sim.errors import InputError
-from experiments.bench.real_games import PER_PLAYER, Case, measure, read_games, table
+from experiments.bench.real_games import (
+    PER_PLAYER,
+    Case,
+    against_rivals,
+    make_rivals,
+    measure,
+    read_games,
+    read_rivals,
+    table,
+)
 
 
 def written(folder, name, n, seed):
@@ -33,3 +42,15 @@ def test_ratios_are_geometric_means_of_families(tmp_path):
     assert table(new, earlier).splitlines()[-1].count("|") == 2 + len(PER_PLAYER)
     with pytest.raises(InputError, match="families"):
         read_games(tmp_path / "none", 2)
+
+
+def test_the_best_rival_and_the_share_of_families_near_the_best(tmp_path):
+    cases = [Case(f, "g", 5, 0, 0.1, 1.0, 0.0) for f in ("x", "y")]
+    path = tmp_path / "rivals.csv"
+    rows = ["method,version,family,name,per_player,seed,error,seconds"]
+    rows += ["a,1,x,g,5,0,0.2,0", "a,1,y,g,5,0,0.2,0", "b,1,x,g,5,0,0.05,0", "b,1,y,g,5,0,inf,0"]
+    path.write_text("\n".join(rows) + "\n")
+    *_, last = against_rivals(cases, read_rivals(path)).splitlines()
+    assert last == "| 5n | a: 2.00 | 50% of 2 | 2.00, x |"
+    with pytest.raises(SystemExit, match="No such file"):
+        make_rivals(tmp_path / "none", tmp_path, 1, 1)
