@@ -189,7 +189,7 @@ def make_rivals(python: Path, folder: Path, most: int, seeds: int) -> None:
     Raises:
         SystemExit: an interpreter that does not run or lacks a package; with what it said last.
     """
-    command = [python, "-P", _SCRIPT, folder.resolve(), str(most), str(seeds)]
+    command = [str(python), "-P", str(_SCRIPT), str(folder.resolve()), str(most), str(seeds)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     except OSError as error:

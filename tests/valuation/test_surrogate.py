@@ -6,8 +6,11 @@ import pytest
 import shapiq
 from threadpoolctl import threadpool_limits
 
+from crowd_sim.crowd.sources.synthetic import draw_population
 from crowd_sim.errors import InputError
+from crowd_sim.valuation import AveragingGame, shapley
 from crowd_sim.valuation.estimators.surrogate import estimator
+from crowd_sim.valuation.estimators.surrogate.averages import averages
 from crowd_sim.valuation.estimators.surrogate.design import allocation, draw_pairs, pairs_in_all
 from crowd_sim.valuation.estimators.surrogate.estimator import MAX_PLAYERS, minimum_budget, surrogate
 from crowd_sim.valuation.estimators.surrogate.prior import Prior, sizes, value_weights
@@ -175,11 +178,12 @@ def test_too_many_players_are_refused():
         values_of(additive([1.0] * (MAX_PLAYERS + 1), 0.0), budget=10**6)
 
 
-def some_prior(n, *, alike=False):
+def some_prior(n, *, alike=False, averaging=False):
     rng = np.random.default_rng(n)
+    known = averages(rng.normal(size=(n, 3)) + 1.0, np.arange(3.0)) if averaging else None
     spread = rng.uniform(0.5, 2.0, n + 1)
     rates = np.full(n, 0.4) if alike else rng.uniform(0.1, 1.5, n)
-    return Prior(rates, np.sqrt(spread * spread[::-1]), linear=0.7, noise=0.3)
+    return Prior(rates, np.sqrt(spread * spread[::-1]), linear=0.7, noise=0.3, known=known, variances=(0.5, 2.0, 1.0))
 
 
 @pytest.mark.parametrize("n", [5, 6])
@@ -194,18 +198,18 @@ def test_the_prior_without_spread_and_noise_is_the_sum_over_terms(n):
     np.testing.assert_allclose(found, features @ features.T, atol=1e-12)
 
 
-@pytest.mark.parametrize("alike", [False, True])
+@pytest.mark.parametrize("kind", [{}, {"alike": True}, {"averaging": True}])
 @pytest.mark.parametrize("n", [5, 6])
-def test_the_prior_of_values_is_what_it_is_of_all_coalitions(n, alike):
-    prior = some_prior(n, alike=alike)
+def test_the_prior_of_values_is_what_it_is_of_all_coalitions(n, kind):
+    prior = some_prior(n, **kind)
     signs = np.array([[1.0 - 2 * (code >> i & 1) for i in range(n)] for code in range(1, 2**n - 1)])
     size = sizes(signs)
     inside, outside = value_weights(n)
     into_values = np.where(signs > 0, inside[size][:, None], outside[size][:, None])
     noise = np.diag(prior.noise * prior.spread[size] ** 2)  # that of a complement is its negative
     covariance = (prior.between(signs, signs) + noise - noise[:, ::-1]) @ into_values
-    np.testing.assert_allclose(prior.with_values(signs), covariance, atol=1e-13)
-    np.testing.assert_allclose(prior.of_values(), (into_values * covariance).sum(axis=0), atol=1e-13)
+    np.testing.assert_allclose(prior.with_values(signs), covariance, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(prior.of_values(), (into_values * covariance).sum(axis=0), rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("n", [100, 500])
@@ -221,11 +225,31 @@ def test_the_gradient_is_that_of_the_loss():
     rng = np.random.default_rng(0)
     signs = np.where(draw_pairs(7, 20, 0, 0), 1.0, -1.0)
     columns = signs.mean(axis=1, keepdims=True)
-    given = (signs, columns, rng.normal(size=20), signs @ signs.T / 7, 3.0)
-    at = rng.normal(size=10) * 0.3
-    steps = 1e-6 * np.eye(10)
+    given = (signs, columns, rng.normal(size=20), np.array([signs @ signs.T / 7, np.eye(20)]), 3.0)
+    at = rng.normal(size=11) * 0.3
+    steps = 1e-6 * np.eye(11)
     by_difference = [(loss(at + step, *given)[0] - loss(at - step, *given)[0]) / 2e-6 for step in steps]
     np.testing.assert_allclose(loss(at, *given)[1], by_difference, atol=1e-7)
+
+
+def cosine(points, target):
+    return points @ target / np.linalg.norm(points, axis=1).clip(1e-12) / np.linalg.norm(target)
+
+
+def test_a_score_of_ones_own_is_near_a_quadratic_of_the_mean():
+    people = draw_population(40, 11).vectors
+    for first in (0, 20):
+        game = AveragingGame(people[first + 1 : first + 17], people[first], cosine)
+        truth = shapley(game, "exact").values
+        plain = Oracle("the same, known by its utilities alone", 16, game, truth)
+        (known,), (unknown,) = values_of(game, budget=320), values_of(plain, budget=320)
+        assert error(known, truth) < 0.65 * error(unknown, truth)
+
+
+def test_workers_who_are_all_the_same_are_worth_the_same():
+    game = AveragingGame(np.ones((12, 3)), np.arange(3.0), cosine)
+    (result,) = values_of(game, budget=200)
+    np.testing.assert_allclose(result.values, cosine(np.ones((1, 3)), np.arange(3.0))[0] / 12, atol=1e-12)
 
 
 def test_players_who_matter_are_told_apart():

@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 from crowd_sim.errors import InputError
 from crowd_sim.valuation.estimators.exact import MAX_PLAYERS as MOST_ENUMERATED
 from crowd_sim.valuation.estimators.exact import exact
+from crowd_sim.valuation.estimators.surrogate.averages import averages
 from crowd_sim.valuation.estimators.surrogate.design import allocation, draw_pairs
 from crowd_sim.valuation.estimators.surrogate.model import Model, fit, predictions
 from crowd_sim.valuation.estimators.surrogate.residual import contrasts, fresh_pairs, number_of_pairs, rest_allocation
+from crowd_sim.valuation.games import AveragingGame
 from crowd_sim.valuation.request import Request, chunked
 from crowd_sim.valuation.result import ShapleyResult
 from crowd_sim.valuation.single_threaded_blas import one_thread
@@ -63,7 +65,10 @@ def surrogate(request: Request) -> list[ShapleyResult]:
     units = _units(halves)
     halves /= units[:, None]
     with one_thread():
-        models = fit(fitted, halves[:, 1:], request.seed, request.run)
+        known = [
+            averages(game.vectors, game.target) if isinstance(game, AveragingGame) else None for game in request.games
+        ]
+        models = fit(fitted, halves[:, 1:], known, request.seed, request.run)
     unknown = {k: number_of_pairs(n, k) - known for k, known in enumerate(allocation(n, len(fitted)), start=1)}
     counts = rest_allocation(n, wanted - len(fitted), unknown)
     correction, its_variance = _rest(request, models, units, fitted, counts, unknown)

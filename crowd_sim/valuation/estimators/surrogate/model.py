@@ -10,6 +10,7 @@ import scipy
 from numpy.typing import NDArray
 
 from crowd_sim.random import Purpose, generator
+from crowd_sim.valuation.estimators.surrogate.averages import Averages
 from crowd_sim.valuation.estimators.surrogate.gp import equations, trend, values
 from crowd_sim.valuation.estimators.surrogate.prior import Prior
 from crowd_sim.valuation.estimators.surrogate.relevance import MOST_APART, learnt
@@ -43,15 +44,17 @@ class Model:
     prior: Prior | None
 
 
-def fit(pairs: NDArray[np.bool_], halves: NDArray[np.float64], seed: int, run: int) -> list[Model]:
+def fit(
+    pairs: NDArray[np.bool_], halves: NDArray[np.float64], known: Sequence[Averages | None], seed: int, run: int
+) -> list[Model]:
     """Models of G games on the same ``pairs`` bool[m, n], worth ``halves`` float64[G, m]: (v(S) − v(N∖S)) / 2.
 
-    Each is worked out by itself, so that its bits do not depend on the other games.
+    ``known`` is of averaging games. Each model is worked out by itself, so that its bits do not depend on the other games.
     """
     signs = np.where(pairs, 1.0, -1.0)
     columns = trend(signs, linear=True)
     order = generator(seed, run, Purpose.SURROGATE).permutation(len(pairs))
-    return [_fit(signs, columns, worth, order) for worth in halves]
+    return [_fit(signs, columns, worth, order, of_game) for worth, of_game in zip(halves, known, strict=True)]
 
 
 def _fit(
@@ -59,6 +62,7 @@ def _fit(
     columns: NDArray[np.float64],
     worth: NDArray[np.float64],
     order: NDArray[np.int64],
+    known: Averages | None,
 ) -> Model:
     m, n = signs.shape
     # Least squares first: what the trend explains leaves no rounding of the factorisation behind
@@ -73,7 +77,7 @@ def _fit(
     if not linear:
         columns, rest, slopes, contrasts = trend(signs, linear=False), worth, np.zeros(1), np.zeros(n)
     unit = float(np.abs(rest).max())
-    prior = learnt(signs, columns, rest / unit, order, linear=not linear)
+    prior = learnt(signs, columns, rest / unit, order, known, linear=not linear)
     found = equations(prior, signs, columns)
     white = found.whitened(rest)
     mean, variance = values(found, signs, white)
@@ -84,7 +88,8 @@ def _fit(
         if exact is not None:
             return Model(exact, np.zeros(n), linear, slopes + more, pulls, prior)
     # Every relevance is another number that was fitted, if not freely
-    freedom = max(1.0, m - columns.shape[1] - 0.5 * (3 + (n if n <= MOST_APART else 1)))
+    learned = 3 + len(prior.variances) + (n if n <= MOST_APART else 1)
+    freedom = max(1.0, m - columns.shape[1] - 0.5 * learned)
     scale = float(residual @ residual) / freedom * (_WIDER * _student(freedom)) ** 2
     return Model(contrasts + mean, scale * variance, linear, slopes + more, pulls, prior)
 

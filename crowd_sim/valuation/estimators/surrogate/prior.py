@@ -5,7 +5,8 @@ Write a coalition S as x in {−1, 1}^n and v(S) = Σ_T c_T Π_{i∈T} x_i. Then
 
 A priori c_T, |T| odd, are independent with variances in proportion to Π_{i∈T} tanh(l_i / 2), which makes the covariance of
 d(x) and d(y) exp(−L/2) sinh(Σ l_i x_i y_i / 2), L = Σ l_i; besides there is white noise, every pair on its own. Both are
-multiplied by a spread that depends on the coalition's size. A linear part, all of whose coefficients are alike, is added.
+multiplied by a spread that depends on the coalition's size. A linear part, all of whose coefficients are alike, is added,
+and for averaging games the features of `Averages`.
 
 Values less their mean are φ_i = Σ_y u(|y|, y_i) d(y) over the coalitions but the empty and the grand one, with
 u = 1 / (n C(n−1, |y|−1)) where i is in y and −1 / (n C(n−1, |y|)) where it is not. Sums
@@ -22,6 +23,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from crowd_sim.valuation.estimators.surrogate.averages import Averages
+
 Vector = NDArray[np.float64]
 
 
@@ -34,12 +37,16 @@ class Prior:
         spread: float64[n + 1], by the coalition's size; the same for a size and that of its complement.
         linear: n times the variance of a coefficient of the linear part.
         noise: the variance of the white noise, times the squared spread.
+        known: of an averaging game.
+        variances: of the coefficients of each kind of its features.
     """
 
     rates: Vector
     spread: Vector
     linear: float
     noise: float
+    known: Averages | None = None
+    variances: tuple[float, ...] = ()
 
     def between(self, left: Vector, right: Vector) -> Vector:
         """Covariances float64[k, m] at different pairs, signs [k, n] and [m, n]."""
@@ -53,6 +60,10 @@ class Prior:
         found *= self.spread[sizes(right)]
         if self.linear:
             found += (left * (self.linear / left.shape[1])) @ right.T
+        if self.known is not None:
+            parts = zip(self.variances, self.known.features(left), self.known.features(right), strict=True)
+            for variance, ours, others in parts:
+                found += (variance * ours) @ others.T
         return found
 
     def within(self, signs: Vector) -> Vector:
@@ -73,6 +84,11 @@ class Prior:
         else:
             found = _with_values(signs > 0, ratio, self.spread, inside, outside)
         found += 2.0 * self.linear / n * (signs - signs.mean(axis=1, keepdims=True))
+        if self.known is not None:
+            for variance, part, of_part in zip(
+                self.variances, self.known.features(signs), self.known.values, strict=True
+            ):
+                found += (variance * part) @ of_part
         pull = np.where(signs > 0, inside[size][:, None], outside[size][:, None])
         return found + (2.0 * self.noise * self.spread[size] ** 2)[:, None] * pull
 
@@ -84,6 +100,9 @@ class Prior:
         found = _of_values(np.exp(-self.rates), self.spread, inside, outside, n - 1 if alike else 0)
         if alike:
             found[:] = found[-1]
+        if self.known is not None:
+            for variance, of_part in zip(self.variances, self.known.values, strict=True):
+                found += variance * (of_part**2).sum(axis=0)
         k = np.arange(1, n)  # n C(n−1, k−1) = 1 / inside coalitions with i stand for n u² each
         noise = 2.0 / n * (self.spread[k] ** 2 * (inside[k] - outside[k])).sum()
         return found + self.noise * noise + self.linear * 4.0 / n * (1.0 - 1.0 / n)
