@@ -1,0 +1,72 @@
+"""Games of few odd Fourier terms, such as the explanation of a small tree: found by the surrogate, they are solved exactly.
+
+The idea is OddSHAP's; here the terms are those to which the Gaussian process gives the most, and what
+is solved counts only if it explains all the other pairs too, to the last digits.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy
+from numpy.typing import NDArray
+
+from crowd_sim.valuation.estimators.surrogate.prior import Prior
+
+_CANDIDATES = 1024
+_PAIRS = 1024  # from which terms are solved; all have to agree
+_MOST_TERMS = 512
+_SURPLUS = 1.25  # different pairs to each term
+_RANK = 1e-6  # relative
+_ROUNDING = 1e-11  # relative
+
+Vector = NDArray[np.float64]
+
+
+def exact_values(signs: Vector, worth: Vector, order: NDArray[np.int64], prior: Prior, pulls: Vector) -> Vector | None:
+    """The values less their mean, float64[n], of a game of at most half as many terms as pairs; ``None`` if it is not one.
+
+    Args:
+        signs: float64[m, n] of the pairs.
+        worth: float64[m].
+        order: a permutation of the pairs.
+        prior: of the surrogate.
+        pulls: float64[m], K⁻¹ (y − trend).
+    """
+    some = np.sort(order[:_PAIRS])
+    m = len(some)
+    members, weights = _likeliest(np.tanh(0.5 * prior.rates))
+    terms = np.ones((len(signs), len(members)))
+    for player in np.flatnonzero(members.any(axis=0)):
+        terms[:, members[:, player]] *= signs[:, player, None]
+    guess = np.abs(weights * (pulls @ terms))
+    best = np.argsort(-guess, kind="stable")
+    for count in (m // 2, m // 4, m // 8, m // 16):
+        chosen = np.sort(best[: min(count, _MOST_TERMS)])
+        if not len(chosen):
+            break
+        used = signs[np.ix_(some, members[chosen].any(axis=0))]
+        different = len(np.unique(used * used[:, :1], axis=0))  # pairs that differ in other players only are one
+        if different < min(_SURPLUS * len(chosen), 2.0 ** (used.shape[1] - 1)):
+            continue
+        basis, triangle = scipy.linalg.qr(terms[np.ix_(some, chosen)], mode="economic", check_finite=False)
+        if np.abs(triangle.diagonal()).min() < _RANK * np.sqrt(m):
+            continue
+        coefficients = scipy.linalg.solve_triangular(triangle, basis.T @ worth[some], check_finite=False)
+        if np.abs(worth - terms[:, chosen] @ coefficients).max() <= _ROUNDING * np.abs(worth).max():
+            values = 2.0 * (coefficients / members[chosen].sum(axis=1)) @ members[chosen]
+            return values - values.mean()
+    return None
+
+
+def _likeliest(shares: Vector) -> tuple[NDArray[np.bool_], Vector]:
+    """The odd sets of players with the greatest product of ``shares`` (below 1): bool[k, n], and the products float64[k]."""
+    n = len(shares)
+    members, weights = np.zeros((1, n), dtype=np.bool_), np.ones(1)
+    for player in np.argsort(-shares, kind="stable"):
+        more = members.copy()
+        more[:, player] = True
+        members, weights = np.concatenate([members, more]), np.concatenate([weights, weights * shares[player]])
+        kept = np.argsort(-weights, kind="stable")[: 2 * _CANDIDATES]
+        members, weights = members[kept], weights[kept]
+    odd = members.sum(axis=1) % 2 == 1
+    return members[odd], weights[odd]
