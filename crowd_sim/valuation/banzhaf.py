@@ -19,6 +19,7 @@ from crowd_sim.valuation.validation import integer
 
 _LARGEST_KEY = 2**64 - 1
 _MOST_REGRESSED = 1000  # players, whose normal equations are a matrix of that size
+_ROUNDING = 8.0 * np.finfo(np.float64).eps
 _STREAMS = 1  # in the place of the round: apart from the surrogate's own
 
 
@@ -30,8 +31,8 @@ def banzhaf(
     β_i = E[v(S) | i in S] − E[v(S) | i not in S] for S uniform over all coalitions, so that every evaluation serves
     every player (maximum sample reuse: Wang and Jia, "Data Banzhaf", AISTATS 2023). S is drawn together with its
     complement, which leaves of v only the odd part d(S) = (v(S) − v(N∖S)) / 2, and β_i is twice the coefficient of the
-    sign of i in d. Up to one pair a player the standard errors are NaN: draws that happen to agree would say 0. From two pairs
-    a player on it is estimated by least squares, whose error no longer holds what an
+    sign of i in d. Up to one pair a player, and where every draw says 0, the standard errors are NaN: draws that happen to agree
+    would say 0, which only exact values have. From two pairs a player on it is estimated by least squares, whose error no longer holds what an
     additive game explains (Liu, Witter, Korn et al., "Kernel Banzhaf", 2024, arXiv 2410.08336), below that by the mean.
 
     Args:
@@ -83,9 +84,11 @@ def _sampled(request: Request) -> ShapleyResult:
     with one_thread():
         estimate = _least_squares if 2 * n <= n_pairs and n <= _MOST_REGRESSED else _means
         coefficients, stderr = estimate(signs, odd)
-    if n_pairs <= n:
+    if n_pairs <= n or not odd.any():
         stderr = np.full(n, np.nan)
-    return ShapleyResult(2.0 * coefficients, 2.0 * stderr, 2 * n_pairs, "maximum_sample_reuse")
+    # what is left of a game that is explained to the last digit is rounding
+    error = np.hypot(2.0 * stderr, _ROUNDING * np.abs(odd).max())
+    return ShapleyResult(2.0 * coefficients, error, 2 * n_pairs, "maximum_sample_reuse")
 
 
 def _uniform_pairs(n: int, n_pairs: int, seed: int, run: int) -> Iterator[NDArray[np.bool_]]:

@@ -8,7 +8,7 @@ from crowd_sim.random import generator
 from crowd_sim.valuation import AveragingGame, CachedGame, MaxEvaluations, TargetError, shapley, shapley_many
 from crowd_sim.valuation.noise import split_draws, with_draws
 from crowd_sim.valuation.request import in_process
-from tests.oracles.games import additive, glove, sum_of_unanimity, weighted_majority
+from tests.oracles.games import additive, glove, sum_of_unanimity, unanimity, weighted_majority
 
 
 class Fresh:
@@ -138,6 +138,14 @@ def test_no_noise_after_all_is_no_harm():
     result = shapley(Fresh(GAME, 0.0, 0), budget=8_000)
     np.testing.assert_allclose(result.values, GAME.values, atol=1e-12)
     assert result.stderr.max() < 1e-12
+
+
+def test_only_exact_values_have_no_error():
+    seldom = unanimity(20, list(range(10)))
+    for method in ("auto", "kernel_shap", "paired_regression", "permutation", "surrogate"):
+        result = shapley(seldom, method, 200)
+        assert (result.stderr > 0).all()
+    assert not shapley(GAME).stderr.any()
 
 
 def test_draws_travel_behind_the_coalition():
