@@ -31,9 +31,10 @@ def banzhaf(
     β_i = E[v(S) | i in S] − E[v(S) | i not in S] for S uniform over all coalitions, so that every evaluation serves
     every player (maximum sample reuse: Wang and Jia, "Data Banzhaf", AISTATS 2023). S is drawn together with its
     complement, which leaves of v only the odd part d(S) = (v(S) − v(N∖S)) / 2, and β_i is twice the coefficient of the
-    sign of i in d. Up to one pair a player, and where every draw says 0, the standard errors are NaN: draws that happen to agree
-    would say 0, which only exact values have. From two pairs a player on it is estimated by least squares, whose error no longer holds what an
-    additive game explains (Liu, Witter, Korn et al., "Kernel Banzhaf", 2024, arXiv 2410.08336), below that by the mean.
+    sign of i in d. Up to one pair a player, and where every draw says 0, the standard errors are NaN: draws that
+    happen to agree would say 0, which only exact values have. From two pairs a player on it is estimated by least squares,
+    whose error no longer holds what an additive game explains (Liu, Witter, Korn et al., "Kernel Banzhaf", 2024, arXiv
+    2410.08336), below that by the mean.
 
     Args:
         game: with ``n_players`` and ``__call__(coalitions: bool[m, n]) -> float[m]``.
