@@ -24,16 +24,15 @@ from dataclasses import dataclass
 
 import numba
 import numpy as np
-import scipy
 from numpy.typing import ArrayLike, NDArray
 
 from crowd_sim.errors import InputError
+from crowd_sim.linear_algebra import cholesky, gram, solved, transposed_times
 from crowd_sim.random import Purpose
 from crowd_sim.valuation.games import Game, players_of
-from crowd_sim.valuation.linear_algebra import cholesky, gram, solved, transposed_times
 from crowd_sim.valuation.noise import DRAW_BITS
 from crowd_sim.valuation.request import Evaluate, Request, chunk_rows
-from crowd_sim.valuation.result import NORMAL_95, ShapleyResult
+from crowd_sim.valuation.result import ShapleyResult, widening
 from crowd_sim.valuation.semivalue_weights import banzhaf_weights, beta_weights, checked_weights
 from crowd_sim.valuation.shuffle import shuffle
 from crowd_sim.valuation.validation import integer
@@ -154,8 +153,7 @@ class SampledUtilities:
             parts.append(estimate(self.coalitions[rows], self.utilities[rows]))
         left_out = np.stack(parts)
         variance = (_GROUPS - 1) / _GROUPS * ((left_out - left_out.mean(axis=0)) ** 2).sum(axis=0)
-        widened = scipy.special.stdtrit(_GROUPS - 1, 0.975) / NORMAL_95
-        return values, widened * np.sqrt(variance)
+        return values, widening(_GROUPS - 1) * np.sqrt(variance)
 
 
 def _grouped(rows: NDArray[np.bool_], method: str) -> NDArray[np.int64]:
@@ -356,10 +354,9 @@ def sampled_owen(
     added = np.diff(np.concatenate([side, halves[1:].reshape(n_pairs, n - 1), -side], axis=1), axis=1)
     by_player = np.empty_like(added)
     np.put_along_axis(by_player, orders, added, axis=1)
-    widened = scipy.special.stdtrit(n_pairs - 1, 0.975) / NORMAL_95
-    stderr = widened * by_player.std(axis=0, ddof=1) / np.sqrt(n_pairs)
+    stderr = widening(n_pairs - 1) * by_player.std(axis=0, ddof=1) / np.sqrt(n_pairs)
     rounding = 8.0 * np.finfo(np.float64).eps * float(np.abs(halves).max())
-    return ShapleyResult(by_player.mean(axis=0), np.hypot(stderr, rounding), len(utilities), "owen")
+    return ShapleyResult(by_player.mean(axis=0), np.sqrt(stderr**2 + rounding**2), len(utilities), "owen")
 
 
 def _prefixes(orders: NDArray[np.int64], n: int) -> Iterator[NDArray[np.bool_]]:

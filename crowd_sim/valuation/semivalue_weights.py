@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import scipy
 from numpy.typing import ArrayLike, NDArray
 
+from crowd_sim.elementary import exp, log, log_factorials
 from crowd_sim.errors import InputError
 from crowd_sim.valuation.validation import finite
 
@@ -26,7 +26,7 @@ def checked_weights(weights: ArrayLike, n: int) -> NDArray[np.float64]:
 
 def banzhaf_weights(n: int) -> NDArray[np.float64]:
     """C(n − 1, k) / 2^(n − 1): float64[n]."""
-    weights = np.exp(_log_choose(n) - (n - 1) * math.log(2.0))
+    weights = exp(_log_choose(n) - (n - 1) * math.log(2.0))
     return weights / weights.sum()
 
 
@@ -39,15 +39,13 @@ def beta_weights(n: int, alpha: float, beta: float) -> NDArray[np.float64]:
     for name, value in (("alpha", alpha), ("beta", beta)):
         if not 0.0 < value < math.inf:
             raise InputError(name, value, "must be above 0")
-    others = np.arange(n)
-    logarithms = (
-        _log_choose(n) + scipy.special.betaln(others + beta, n - 1 - others + alpha) - scipy.special.betaln(alpha, beta)
-    )
-    weights = np.exp(logarithms)
+    # rising factorials: Γ(x + k) / Γ(x) is a product, and needs no function
+    rising = [np.append(0.0, np.cumsum(log(start + np.arange(n - 1.0)))) for start in (beta, alpha)]
+    logarithms = _log_choose(n) + rising[0] + rising[1][::-1]
+    weights = exp(logarithms - logarithms.max())
     return weights / weights.sum()
 
 
 def _log_choose(n: int) -> NDArray[np.float64]:
-    others = np.arange(n)
-    ways = scipy.special.gammaln(n) - scipy.special.gammaln(others + 1.0) - scipy.special.gammaln(n - others)
-    return np.asarray(ways, dtype=np.float64)
+    logs = log_factorials(n - 1)
+    return logs[-1] - logs - logs[::-1]

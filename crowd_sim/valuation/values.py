@@ -57,7 +57,7 @@ class AllUtilities:
 
     def __call__(self, coalitions: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Utilities float64[m] of ``coalitions`` bool[m, n]."""
-        return self.table[np.asarray(coalitions, dtype=np.bool_) @ (1 << np.arange(self.n_players))]
+        return self.table[(np.asarray(coalitions, dtype=np.bool_) * (1 << np.arange(self.n_players))).sum(axis=1)]
 
 
 def semivalue(game: Game, weights: ArrayLike) -> NDArray[np.float64]:

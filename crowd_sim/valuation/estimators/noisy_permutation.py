@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 import numba
 import numpy as np
-import scipy
 from numpy.typing import NDArray
 
 from crowd_sim.errors import InputError
@@ -16,9 +15,10 @@ from crowd_sim.random import Purpose
 from crowd_sim.valuation.estimators.permutation_draws import draw
 from crowd_sim.valuation.noise import with_draws
 from crowd_sim.valuation.request import Request, chunk_rows
-from crowd_sim.valuation.result import NORMAL_95, ShapleyResult
+from crowd_sim.valuation.result import ShapleyResult, widening
 
 _LEAST, _MOST = 2.0, 50.0  # degrees of freedom that the variance of all players adds to each player's own
+_ROUNDING = 8.0 * np.finfo(np.float64).eps
 _PAIRS = 1 << 32  # where the numbers of the pairs' draws begin, behind those of the ends
 
 
@@ -103,8 +103,7 @@ def _values(
     grand = float(known.mean())
     of_total = 4.0 * float(known.var(ddof=1)) / len(known) if len(known) > 1 else 0.0
     if n == 1:
-        widened = scipy.special.stdtrit(max(len(known) - 1, 1), 0.975) / NORMAL_95
-        return np.array([2.0 * grand]), np.array([widened * math.sqrt(of_total)])
+        return np.array([2.0 * grand]), np.array([widening(max(len(known) - 1, 1)) * math.sqrt(of_total)])
     complete = np.asarray(~np.isnan(odd).any(axis=1))
     odd, orders = odd[complete], orders[complete]
     m = len(odd)
@@ -126,9 +125,8 @@ def _values(
     prior = _prior(squares / own, own)
     spread = (prior * squares.mean() / own + squares) / (prior + own)
     variance = spread / m + of_total / n**2
-    widened = scipy.special.stdtrit(prior + own, 0.975) / NORMAL_95
     largest = max(float(np.abs(odd).max()), abs(grand))
-    return values, np.hypot(widened * np.sqrt(variance), 8.0 * np.finfo(np.float64).eps * largest)
+    return values, np.sqrt(widening(prior + own) ** 2 * variance + (_ROUNDING * largest) ** 2)
 
 
 def _apart(added: NDArray[np.float64], orders: NDArray[np.int64]) -> float:

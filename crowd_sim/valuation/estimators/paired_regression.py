@@ -15,15 +15,14 @@ from dataclasses import dataclass
 
 import numba
 import numpy as np
-import scipy
 from numpy.typing import NDArray
 
 from crowd_sim.errors import InputError
+from crowd_sim.linear_algebra import cholesky, gram, inverse_of, product, solved, times, transposed_times
 from crowd_sim.random import Purpose
-from crowd_sim.valuation.linear_algebra import cholesky, gram, inverse_of, product, solved, times, transposed_times
 from crowd_sim.valuation.noise import with_draws
 from crowd_sim.valuation.request import Request, chunk_rows
-from crowd_sim.valuation.result import NORMAL_95, ShapleyResult
+from crowd_sim.valuation.result import ShapleyResult, widening
 from crowd_sim.valuation.shuffle import shuffle
 
 MAX_PLAYERS = 1000  # the normal equations are a matrix of that size
@@ -243,7 +242,7 @@ def _values(
         both**2 / np.maximum(variance**2 / freedom + (of_total / n**2) ** 2 / max(len(known) - 1, 1), 1e-300),
         np.inf,
     )
-    return total / n + slopes, np.hypot(_widened(both, degrees), _ROUNDING * largest)
+    return total / n + slopes, np.sqrt(_widened(both, degrees) ** 2 + (_ROUNDING * largest) ** 2)
 
 
 class _Spread:
@@ -291,7 +290,7 @@ def _of_sizes(spreads: Sequence[_Spread]) -> NDArray[np.float64]:
 
 def _widened(variance: NDArray[np.float64], degrees: NDArray[np.float64]) -> NDArray[np.float64]:
     """Standard errors of which ± 1.96 cover as Student's t of these degrees of freedom does."""
-    return np.sqrt(variance) * np.asarray(scipy.special.stdtrit(np.clip(degrees, 1.0, 1e9), 0.975)) / NORMAL_95
+    return np.sqrt(variance) * widening(np.clip(degrees, 1.0, 1e9))
 
 
 def _freedom(plan: _Plan, used: int) -> float:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numba
 import numpy as np
-import scipy
 from numpy.typing import NDArray
 
 from crowd_sim.errors import InputError
@@ -17,7 +16,7 @@ from crowd_sim.valuation.estimators.exact import MAX_PLAYERS, exact
 from crowd_sim.valuation.estimators.noisy_permutation import noisy_permutation
 from crowd_sim.valuation.estimators.permutation_draws import draw
 from crowd_sim.valuation.request import Request, chunk_rows
-from crowd_sim.valuation.result import NORMAL_95, ShapleyResult
+from crowd_sim.valuation.result import ShapleyResult, widening
 
 _PRIOR_DRAWS = 2.0
 """How many degrees of freedom the variance of all players adds to each player's own: intervals of real games cover from
@@ -272,9 +271,9 @@ class _Sums:
         spread = (_PRIOR_DRAWS * of_all + squares) / (_PRIOR_DRAWS + own)
         variance = variance + share**2 * spread / np.maximum(drawn, 1.0)
         values = values + lacking * (variance / variance.sum() if variance.any() else 1.0 / n)
-        widened = scipy.special.stdtrit(_PRIOR_DRAWS + own, 0.975) / NORMAL_95
+        widened = widening(_PRIOR_DRAWS + own)
         # what is left of a game that is explained to the last digit is rounding
-        return values, np.hypot(widened * np.sqrt(variance), _ROUNDING * self.largest[g])
+        return values, np.sqrt(widened**2 * variance + (_ROUNDING * self.largest[g]) ** 2)
 
 
 def _joined(

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _BLOCK = 64
+_MOST_SWEEPS = 60  # of Jacobi's rotations; ten suffice
 _Matrix = NDArray[np.float64]
 
 
@@ -175,18 +176,75 @@ def solved(upper: _Matrix, right: NDArray[np.float64]) -> NDArray[np.float64]:
 @numba.njit(cache=True)
 def inverse_of(upper: _Matrix) -> _Matrix:
     """(Rᵀ R)⁻¹ [n, n] for `cholesky`'s R, symmetric to the bit."""
+    return gram(lower_inverse(upper))
+
+
+@numba.njit(cache=True)
+def lower_inverse(upper: _Matrix) -> _Matrix:
+    """R⁻ᵀ [n, n], lower triangular, for `cholesky`'s R."""
     n = len(upper)
-    # R⁻ᵀ, whose rows are built from earlier rows; (Rᵀ R)⁻¹ is then its Gram matrix
     lower = np.zeros((n, n))
-    for i in range(n):
+    for i in range(n):  # each row is made of those before it
         row = lower[i]
-        for k in range(i):
-            factor = upper[k, i]
-            other = lower[k]
+        k = 0
+        while k + 3 < i:
+            one, two, three, four = lower[k], lower[k + 1], lower[k + 2], lower[k + 3]
+            a, b, c, d = upper[k, i], upper[k + 1, i], upper[k + 2, i], upper[k + 3, i]
+            for j in range(k + 4):  # beyond their diagonals there are zeros
+                row[j] = (((row[j] - a * one[j]) - b * two[j]) - c * three[j]) - d * four[j]
+            k += 4
+        while k < i:
+            one, a = lower[k], upper[k, i]
             for j in range(k + 1):
-                row[j] -= factor * other[j]
+                row[j] -= a * one[j]
+            k += 1
         pivot = upper[i, i]
         row[i] = 1.0
         for j in range(i + 1):
             row[j] /= pivot
-    return gram(lower)
+    return lower
+
+
+def pseudo_inverse(matrix: _Matrix) -> _Matrix:
+    """The Moore–Penrose inverse [n, n] of a symmetric matrix; eigenvalues below n ε times the largest count as 0."""
+    values, vectors = eigenvectors(matrix)
+    size = np.abs(values)
+    kept = size > len(matrix) * np.finfo(np.float64).eps * size.max(initial=0.0)
+    scaled = vectors[:, kept]
+    return product(np.ascontiguousarray(scaled / values[kept]), np.ascontiguousarray(scaled.T))
+
+
+@numba.njit(cache=True)
+def eigenvectors(matrix: _Matrix) -> tuple[NDArray[np.float64], _Matrix]:
+    """Eigenvalues [n], in no order, and eigenvectors [n, n], a column each, of a symmetric matrix (Jacobi, by rows)."""
+    n = len(matrix)
+    rest, turned = matrix.copy(), np.eye(n)  # the rows of ``turned`` become the eigenvectors
+    for _ in range(_MOST_SWEEPS):
+        off = diagonal = 0.0
+        for i in range(n):
+            diagonal += rest[i, i] * rest[i, i]
+            for j in range(i):
+                off += rest[i, j] * rest[i, j]
+        if off <= 1e-32 * diagonal:
+            break
+        for p in range(n - 1):
+            for q in range(p + 1, n):
+                if rest[p, q] == 0.0:
+                    continue
+                tilt = (rest[q, q] - rest[p, p]) / (2.0 * rest[p, q])
+                t = (1.0 if tilt >= 0.0 else -1.0) / (abs(tilt) + np.sqrt(1.0 + tilt * tilt))
+                cosine = 1.0 / np.sqrt(1.0 + t * t)
+                sine = t * cosine
+                _turn(rest[p], rest[q], cosine, sine)
+                for i in range(n):
+                    a, b = rest[i, p], rest[i, q]
+                    rest[i, p], rest[i, q] = cosine * a - sine * b, sine * a + cosine * b
+                _turn(turned[p], turned[q], cosine, sine)
+    return np.diag(rest).copy(), np.ascontiguousarray(turned.T)
+
+
+@numba.njit(cache=True)
+def _turn(one: NDArray[np.float64], two: NDArray[np.float64], cosine: float, sine: float) -> None:
+    for i in range(len(one)):
+        a, b = one[i], two[i]
+        one[i], two[i] = cosine * a - sine * b, sine * a + cosine * b
