@@ -209,9 +209,10 @@ def value(
         valuing.of_run(source, run, trust) if source.is_dir() else valuing.of_vectors(source, target, score, seed)
     )
     console = Console()
-    result = valuing.value(question, method, budget, target_error, ray_address, console)
     folder = out or Path("runs") / f"values-{question.name}"
-    console.print(valuing.values_table(valuing.write(folder, question, result), result))
+    valuing.check_folder(folder, question)
+    result = valuing.value(question, method, budget, target_error, ray_address, console)
+    console.print(valuing.values_table(valuing.write(folder, question, result, budget), result))
     _say(f"{folder}: values.parquet and values.png")
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from crowd_sim.actors.cluster import connected
 from crowd_sim.actors.host import RayHost
@@ -25,15 +26,17 @@ from crowd_sim.config.io import load_config
 from crowd_sim.crowd.population import Population
 from crowd_sim.crowd.sources.vectors import load_vectors
 from crowd_sim.errors import InputError, StorageError
-from crowd_sim.files import fingerprint, read_config, write_table
+from crowd_sim.files import fingerprint, read_config, read_facts, write_table
 from crowd_sim.host import Host, InProcess
 from crowd_sim.participants import load_population, participants_of
 from crowd_sim.registry import resolve
+from crowd_sim.report.labels import visible
 from crowd_sim.report.style import png, write_atomically
 from crowd_sim.report.value_figure import values_with_errors
 from crowd_sim.valuation import AveragingGame, Progress, Rule, ShapleyResult, TargetError, shapley
 from crowd_sim.valuation.request import Chunk, ListEvaluate
 
+_TABLE = "values.parquet"
 _SHOWN = 5
 """Workers at the top and at the bottom of the printed table."""
 
@@ -46,14 +49,23 @@ class Question:
         game: its averaging game.
         ids: the workers' names, in the game's order.
         name: what the result is called where no folder is given.
+        score, target: as they were named.
         seed, run: the key of the draws.
     """
 
     game: AveragingGame
     ids: tuple[str, ...]
     name: str
+    score: str
+    target: str
     seed: int
     run: int
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what the values are of: the workers by name, their vectors, target and score."""
+        asked = {"score": self.score, "workers": self.ids, "shape": self.game.vectors.shape}
+        return fingerprint(asked, [self.game.vectors.tobytes(), self.game.target.tobytes()])
 
 
 def of_run(folder: Path, run: int, trust: bool = False) -> Question:
@@ -83,10 +95,13 @@ def of_run(folder: Path, run: int, trust: bool = False) -> Question:
     if fingerprint(config.determinants(), population.identity()) != recorded:
         raise InputError("source", str(folder), "the people its configuration names are not those of the run any more")
     workers, targets = participants_of([config.model_copy(update={"runs": run + 1})], population)
+    score, target = config.tournament.score, targets[run]
     return Question(
-        game=_game(population.vectors[workers[run]], population.vectors[targets[run]], config.tournament.score),
+        game=_game(population.vectors[workers[run]], population.vectors[target], score),
         ids=tuple(population.ids[row] for row in workers[run]),
         name=f"{folder.name}-run{run}",
+        score=score,
+        target=str(population.ids[target]),
         seed=config.seed,
         run=run,
     )
@@ -112,7 +127,7 @@ def of_vectors(path: Path, target: str | None, score: str, seed: int) -> Questio
         vectors, goal, ids = people.vectors, _target_of(load_vectors(Path(target)), people, target), people.ids
     else:
         raise InputError("--target", target, f"must be a worker of {path} by name, or a file with one row")
-    return Question(_game(vectors, goal, score), ids, path.stem, seed, 0)
+    return Question(_game(vectors, goal, score), ids, path.stem, score, target, seed, 0)
 
 
 def _target_of(found: Population, people: Population, path: str) -> NDArray[np.float64]:
@@ -197,17 +212,46 @@ def _counted(evaluate: ListEvaluate, report: Callable[[int], None]) -> ListEvalu
     return ListEvaluate(counting)
 
 
-def write(folder: Path, question: Question, result: ShapleyResult) -> pd.DataFrame:
-    """Write values.parquet and values.png; the table, best worker first.
+def check_folder(folder: Path, question: Question) -> None:
+    """See that the folder holds no values of other workers, another target or another score.
 
     Raises:
-        InputError: the folder cannot be written.
+        InputError: it does, or values that do not say of what they are.
     """
+    path = folder / _TABLE
+    if not path.exists():
+        return
+    facts = read_facts(path)
+    if facts is None:
+        raise InputError("--out", str(folder), f"must be another folder: it is not known what its {_TABLE} is of")
+    if facts.get("digest") != question.digest:
+        shown = f"score {facts.get('score')}, target {facts.get('target')}, {facts.get('workers')} workers"
+        raise InputError("--out", str(folder), f"must be another folder: it holds the values of another game ({shown})")
+
+
+def write(folder: Path, question: Question, result: ShapleyResult, budget: int) -> pd.DataFrame:
+    """Write values.parquet, which says in its metadata of what it is, and values.png; the table, best worker first.
+
+    Raises:
+        InputError: the folder cannot be written, or holds the values of another game.
+    """
+    check_folder(folder, question)
+    facts = {
+        "score": question.score,
+        "target": question.target,
+        "workers": len(question.ids),
+        "method": result.method,
+        "budget": budget,
+        "evaluations": result.n_evaluations,
+        "seed": question.seed,
+        "run": question.run,
+        "digest": question.digest,
+    }
     table = result.to_frame().drop(columns="player").assign(worker=question.ids)
     table = table[["worker", *(name for name in table.columns if name != "worker")]]
     table = table.sort_values("value", ascending=False, kind="stable", ignore_index=True)
     try:
-        write_table(folder / "values.parquet", table)
+        write_table(folder / _TABLE, table, facts)
         write_atomically(folder / "values.png", png(values_with_errors(table)))
     except (OSError, StorageError) as error:
         reason = error.reason if isinstance(error, StorageError) else error.strerror
@@ -228,6 +272,6 @@ def values_table(table: pd.DataFrame, result: ShapleyResult) -> Table:
             view.add_row("…", "", "", "")
         worker, number, low, high = (table.loc[row, name] for name in ("worker", "value", "lower", "upper"))
         interval = "exact" if low == high else "unknown" if np.isnan(low) else f"{low:.4g} to {high:.4g}"
-        view.add_row(str(row + 1), str(worker), f"{number:.4g}", interval)
+        view.add_row(str(row + 1), Text(visible(str(worker))), f"{number:.4g}", interval)
         last = row
     return view
