@@ -239,7 +239,7 @@ def value(
         StrategyError: user-defined code raised.
         ClusterError: no cluster, or one that is too small.
     """
-    from crowd_sim.commands.value import of_people, of_run, table_of, write
+    from crowd_sim.commands.value import check_folder, of_people, of_run, table_of, write
     from crowd_sim.commands.value import value as value_question
     from crowd_sim.crowd.sources.given import population_of
     from crowd_sim.crowd.sources.vectors import load_vectors
@@ -253,12 +253,13 @@ def value(
         people = load_vectors(Path(cast("str", crowd))) if is_file else population_of(crowd)
         goal: Any = str(target) if isinstance(target, os.PathLike) else target
         question = of_people(people, goal, score, seed, str(crowd) if is_file else "the crowd")
+    if folder is not None:
+        check_folder(folder, question)
     with _told(progress) as report:
         result = value_question(question, method, budget, stop, ray_address, report)
-    values = CrowdValues(table_of(question, result), result)
     if folder is not None:
-        write(folder, values.table)
-    return values
+        write(folder, question, result, budget)
+    return CrowdValues(table_of(question, result), result)
 
 
 def _text(table: pd.DataFrame) -> str:

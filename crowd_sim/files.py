@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # importing it costs half a second, and a run's tables are it
     import pandas as pd
 
 _LEFT_EARLY = re.compile(r"\..+\.[0-9]+\.part|(run|status-[0-9]+-of-[0-9]+)\.lock")
+_FACTS = b"crowd_sim"
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # s3://…, as pathlib leaves it
 _FORMAT = 2
 """Of folders: what config.yaml, checkpoints and status say and how; folders of format 1 have no number."""
@@ -133,12 +134,14 @@ def _versions(content: Mapping[str, Any]) -> dict[str, str]:
     return {"python": platform.python_version(), **found}
 
 
-def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Write a Parquet table with page checksums; equal tables become equal bytes."""
+def write_table(path: Path, table: pd.DataFrame, facts: Mapping[str, Any] | None = None) -> None:
+    """Write a Parquet table with page checksums, and ``facts`` about it as JSON; equal ones become equal bytes."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     arrow = pa.Table.from_pandas(table, preserve_index=False)
+    if facts is not None:
+        arrow = arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), _FACTS: json.dumps(facts)})
 
     def write(temporary: Path) -> None:
         with temporary.open("wb") as file:  # given a name, Arrow would take one like a:b for an address
@@ -157,6 +160,19 @@ def read_table(path: Path) -> pd.DataFrame | None:
             return pq.read_table(file, page_checksum_verification=True).to_pandas()
     except (OSError, pa.ArrowException):
         return None
+
+
+def read_facts(path: Path) -> dict[str, Any] | None:
+    """What `write_table` was told about a table; None where there is none, or it says nothing."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with path.open("rb") as file:
+            facts = json.loads((pq.read_schema(file).metadata or {})[_FACTS])
+    except (OSError, pa.ArrowException, KeyError, ValueError):
+        return None
+    return facts if isinstance(facts, dict) else None
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -37,6 +37,7 @@ class Purpose(IntEnum):
     STRATIFIED = 10
     SURROGATE = 11
     BEHAVIOUR = 12
+    PAIRED_REGRESSION = 13
     DISTILL = 20
     ADAPTER = 21
     EXAMPLES = 22

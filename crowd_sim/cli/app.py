@@ -211,7 +211,7 @@ def value(
     """
     from crowd_sim.cli.value import value as value_question
     from crowd_sim.cli.value import values_table
-    from crowd_sim.commands.value import of_people, of_run, table_of, write
+    from crowd_sim.commands.value import check_folder, of_people, of_run, write
     from crowd_sim.crowd.sources.vectors import load_vectors
 
     if source.is_dir():
@@ -219,11 +219,10 @@ def value(
     else:
         question = of_people(load_vectors(source), target, score, seed, str(source))
     console = Console()
-    result = value_question(question, method, budget, target_error, ray_address, console)
-    table = table_of(question, result)
     folder = out or Path("runs") / f"values-{question.name}"
-    write(folder, table)
-    console.print(values_table(table, result))
+    check_folder(folder, question)
+    result = value_question(question, method, budget, target_error, ray_address, console)
+    console.print(values_table(write(folder, question, result, budget), result))
     _say(f"{folder}: values.parquet and values.png")
 
 

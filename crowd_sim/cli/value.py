@@ -8,11 +8,13 @@ import numpy as np
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from crowd_sim.cli.signals import stoppable
 from crowd_sim.commands.progress import shown
 from crowd_sim.commands.value import Question
 from crowd_sim.commands.value import value as value_question
+from crowd_sim.report.labels import visible
 from crowd_sim.valuation import Progress, Rule, ShapleyResult, TargetError
 
 _SHOWN = 5
@@ -65,6 +67,6 @@ def values_table(table: pd.DataFrame, result: ShapleyResult) -> Table:
             view.add_row("…", "", "", "")
         worker, number, low, high = (table.loc[row, name] for name in ("worker", "value", "lower", "upper"))
         interval = "exact" if low == high else "unknown" if np.isnan(low) else f"{low:.4g} to {high:.4g}"
-        view.add_row(str(row + 1), str(worker), f"{number:.4g}", interval)
+        view.add_row(str(row + 1), Text(visible(str(worker))), f"{number:.4g}", interval)
         last = row
     return view

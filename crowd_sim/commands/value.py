@@ -19,13 +19,15 @@ from crowd_sim.config.io import load_config
 from crowd_sim.crowd.population import Population
 from crowd_sim.crowd.sources.vectors import load_vectors
 from crowd_sim.errors import InputError, StorageError
-from crowd_sim.files import fingerprint_of, read_config, write_table
+from crowd_sim.files import fingerprint_of, read_config, read_facts, write_table
 from crowd_sim.host import Host, InProcess
 from crowd_sim.participants import load_population, participants_of
 from crowd_sim.progress import Progress, quiet
 from crowd_sim.registry import resolve
 from crowd_sim.valuation import AveragingGame, Rule, ShapleyResult, shapley
 from crowd_sim.valuation.request import Chunk, ListEvaluate
+
+_TABLE = "values.parquet"
 
 
 @dataclass(frozen=True)
@@ -36,14 +38,23 @@ class Question:
         game: its averaging game.
         ids: the workers' names, in the game's order.
         name: what the result is called where no folder is given.
+        score, target: as they were named.
         seed, run: the key of the draws.
     """
 
     game: AveragingGame
     ids: tuple[str, ...]
     name: str
+    score: str
+    target: str
     seed: int
     run: int
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what the values are of: the workers by name, their vectors, target and score."""
+        asked = {"score": self.score, "workers": self.ids, "shape": self.game.vectors.shape}
+        return fingerprint_of(asked, [self.game.vectors.tobytes(), self.game.target.tobytes()])
 
 
 def of_run(folder: Path, run: int, trust: bool = False) -> Question:
@@ -73,10 +84,13 @@ def of_run(folder: Path, run: int, trust: bool = False) -> Question:
     if fingerprint_of(config.determinants(), population.identity()) != recorded:
         raise InputError("source", str(folder), "the people its configuration names are not those of the run any more")
     ((workers, targets),) = participants_of([config.model_copy(update={"runs": run + 1})], population)
+    score, target = config.tournament.score, targets[run]
     return Question(
-        game=_game(population.vectors[workers[run]], population.vectors[targets[run]], config.tournament.score),
+        game=_game(population.vectors[workers[run]], population.vectors[target], score),
         ids=tuple(population.ids[row] for row in workers[run]),
         name=f"{folder.name}-run{run}",
+        score=score,
+        target=str(population.ids[target]),
         seed=config.seed,
         run=run,
     )
@@ -112,7 +126,8 @@ def of_people(
         goal = _target_of(load_vectors(Path(target)), people, target)
     else:
         raise InputError("--target", target, f"must be a worker of {name} by name, or a file with one row")
-    return Question(_game(vectors, goal, score), ids, Path(name).stem, seed, 0)
+    named = target if isinstance(target, str) else "a vector"
+    return Question(_game(vectors, goal, score), ids, Path(name).stem, str(score), named, seed, 0)
 
 
 def _goal(target: Any, n_features: int) -> NDArray[np.float64]:
@@ -195,6 +210,23 @@ def _counted(evaluate: ListEvaluate, report: Callable[[int], None]) -> ListEvalu
     return ListEvaluate(counting)
 
 
+def check_folder(folder: Path, question: Question) -> None:
+    """See that the folder holds no values of other workers, another target or another score.
+
+    Raises:
+        InputError: it does, or values that do not say of what they are.
+    """
+    path = folder / _TABLE
+    if not path.exists():
+        return
+    facts = read_facts(path)
+    if facts is None:
+        raise InputError("--out", str(folder), f"must be another folder: it is not known what its {_TABLE} is of")
+    if facts.get("digest") != question.digest:
+        shown = f"score {facts.get('score')}, target {facts.get('target')}, {facts.get('workers')} workers"
+        raise InputError("--out", str(folder), f"must be another folder: it holds the values of another game ({shown})")
+
+
 def table_of(question: Question, result: ShapleyResult) -> pd.DataFrame:
     """A row per worker, best first: `worker`, `value`, standard error and interval."""
     table = result.to_frame().drop(columns="player").assign(worker=question.ids)
@@ -202,18 +234,32 @@ def table_of(question: Question, result: ShapleyResult) -> pd.DataFrame:
     return table.sort_values("value", ascending=False, kind="stable", ignore_index=True)
 
 
-def write(folder: Path, table: pd.DataFrame) -> None:
-    """Write values.parquet and values.png.
+def write(folder: Path, question: Question, result: ShapleyResult, budget: int) -> pd.DataFrame:
+    """Write values.parquet, which says in its metadata of what it is, and values.png; the table, best worker first.
 
     Raises:
-        InputError: the folder cannot be written.
+        InputError: the folder cannot be written, or holds the values of another game.
     """
     from crowd_sim.report.style import png, write_atomically  # a valuation that leaves no file draws nothing
     from crowd_sim.report.value_figure import values_with_errors
 
+    check_folder(folder, question)
+    facts = {
+        "score": question.score,
+        "target": question.target,
+        "workers": len(question.ids),
+        "method": result.method,
+        "budget": budget,
+        "evaluations": result.n_evaluations,
+        "seed": question.seed,
+        "run": question.run,
+        "digest": question.digest,
+    }
+    table = table_of(question, result)
     try:
-        write_table(folder / "values.parquet", table)
+        write_table(folder / _TABLE, table, facts)
         write_atomically(folder / "values.png", png(values_with_errors(table)))
     except (OSError, StorageError) as error:
         reason = error.reason if isinstance(error, StorageError) else error.strerror
         raise InputError("--out", str(folder), f"must be a folder that can be written ({reason})") from None
+    return table

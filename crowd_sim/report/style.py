@@ -10,6 +10,9 @@ import matplotlib as mpl
 import matplotlib.style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont, get_font
+
+from crowd_sim.report.labels import escaped, visible
 
 COLUMN_WIDTH = 3.5
 """Width of a figure for one column of a paper, in inches; the 8 pt below are meant at this size."""
@@ -80,6 +83,12 @@ def marker(index: int) -> str:
 def say(axes: Axes, text: str) -> None:
     """Write ``text`` in the middle of a panel that has nothing to show."""
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=MUTED, wrap=True)
+
+
+def drawable(name: str) -> str:
+    """A name as it is, but for characters that the figures' font lacks, which are shown by their numbers."""
+    font = get_font(findfont("DejaVu Sans"))  # it comes with matplotlib
+    return "".join(c if font.get_char_index(ord(c)) else escaped(c) for c in visible(name))
 
 
 @styled

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from crowd_sim.report.style import COLUMN_WIDTH, MUTED, PALETTE, new_figure, styled
+from crowd_sim.report.style import COLUMN_WIDTH, MUTED, PALETTE, drawable, new_figure, styled
 
 _MOST_NAMES = 40
 """Workers that can be named along the axis at a readable size."""
@@ -30,7 +30,8 @@ def values_with_errors(table: pd.DataFrame) -> Figure:
     axes.axhline(0, color=MUTED, linewidth=0.6, linestyle="--")
     axes.set_ylabel("Shapley value (units of the score)")
     if named:
-        axes.set_xticks(place, table["worker"].astype(str), rotation=90 if n > 12 else 0)
+        names = [drawable(str(worker)) for worker in table["worker"]]
+        axes.set_xticks(place, names, rotation=90 if n > 12 else 0, parse_math=False)
         axes.set_xlabel("Worker")
     else:
         axes.set_xlabel("Worker, by rank of value")

@@ -37,6 +37,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from crowd_sim.elementary import exp
+from crowd_sim.linear_algebra import gram as products
 from crowd_sim.tournament.kernel_ridge import Fit, arc, fit_scores
 from crowd_sim.tournament.mixture_weights import Rounds, compositions, remember, scores
 from crowd_sim.tournament.state import Memory, Round
@@ -96,7 +98,7 @@ def _points(points: NDArray[np.float64], memory: Rounds, run: int, last: int) ->
     for cut in cuts:
         shares = block(*cut)
         totals += shares.sum(axis=0)
-        gram += shares.T @ shares
+        gram += products(shares)
     gram += np.outer(1 - totals, 1 - totals)
     found = fit_scores(gram, (observed - observed.mean()) / observed.std())
     if found is None:
@@ -105,7 +107,7 @@ def _points(points: NDArray[np.float64], memory: Rounds, run: int, last: int) ->
     if values.min() == values.max():
         return np.ones(n)
     values -= values.mean()
-    return np.exp(SPREAD * np.clip(values / values.std(), -_LARGEST, _LARGEST))
+    return exp(SPREAD * np.clip(values / values.std(), -_LARGEST, _LARGEST))
 
 
 def _values(

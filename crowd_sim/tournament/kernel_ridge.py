@@ -21,8 +21,9 @@ from dataclasses import dataclass
 
 import numba
 import numpy as np
-import scipy
 from numpy.typing import NDArray
+
+from crowd_sim.linear_algebra import cholesky, lower_inverse, solved
 
 PENALTIES = {"lin": (1e-12,), "arc": (1e-9, 1e-6, 1e-3, 1e-1)}
 """λ over the mean of K's diagonal, ascending."""
@@ -97,25 +98,24 @@ def _leave_one_out(
     """Mean squared error and α; None where the matrix is not positive definite to rounding."""
     matrix = kernel.copy()
     matrix.flat[:: len(matrix) + 1] += penalty * kernel.diagonal().mean()
-    # LAPACK counts by columns: the transpose, which is the same matrix, needs no copy
-    factor, failed = scipy.linalg.lapack.dpotrf(matrix.T, lower=1, clean=0, overwrite_a=1)
-    if failed:
+    upper, definite = cholesky(matrix)
+    if not definite:
         return None
-    alpha, _ = scipy.linalg.lapack.dpotrs(factor, y, lower=1)
-    inverse, failed = scipy.linalg.lapack.dtrtri(factor, lower=1, overwrite_c=1)
-    return None if failed else (_mean_squared(alpha, inverse.T), alpha)
+    alpha = solved(upper, y)
+    return _mean_squared(alpha, lower_inverse(upper)), alpha
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _mean_squared(alpha: NDArray[np.float64], factor: NDArray[np.float64]) -> float:
-    """Mean of (α_o / [(K + λI)⁻¹]_oo)²; row o of `factor`, from the diagonal on, is column o of the inverse of L."""
+def _mean_squared(alpha: NDArray[np.float64], lower: NDArray[np.float64]) -> float:
+    """Mean of (α_o / [(K + λI)⁻¹]_oo)², for the inverse ``lower`` of the lower factor of K + λI."""
     n = len(alpha)
+    diagonal = np.zeros(n)
+    for o in range(n):
+        for j in range(o + 1):
+            diagonal[j] += lower[o, j] * lower[o, j]
     total = 0.0
     for o in range(n):
-        diagonal = 0.0
-        for j in range(o, n):
-            diagonal += factor[o, j] * factor[o, j]
-        total += (alpha[o] / diagonal) ** 2
+        total += (alpha[o] / diagonal[o]) ** 2
     return total / n
 
 

@@ -14,6 +14,7 @@ from crowd_sim.valuation.leave_one_out import leave_one_out
 from crowd_sim.valuation.quadratic_of_mean import QuadraticOfMean
 from crowd_sim.valuation.request import Evaluate
 from crowd_sim.valuation.result import ShapleyResult
+from crowd_sim.valuation.sampled_values import Interactions, SampledUtilities, sampled_owen
 from crowd_sim.valuation.stopping import MaxEvaluations, MaxTime, Progress, RankStability, Rule, TargetError
 from crowd_sim.valuation.utility_table import Evaluated
 from crowd_sim.valuation.values import (
@@ -34,6 +35,7 @@ __all__ = [
     "Evaluate",
     "Evaluated",
     "Game",
+    "Interactions",
     "LeastCore",
     "MaxEvaluations",
     "MaxTime",
@@ -41,6 +43,7 @@ __all__ = [
     "QuadraticOfMean",
     "RankStability",
     "Rule",
+    "SampledUtilities",
     "ShapleyResult",
     "TargetError",
     "banzhaf",
@@ -49,6 +52,7 @@ __all__ = [
     "least_core",
     "leave_one_out",
     "owen",
+    "sampled_owen",
     "semivalue",
     "shapley",
     "shapley_many",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -9,13 +10,15 @@ import numpy as np
 from crowd_sim.errors import InputError
 from crowd_sim.valuation.estimators.exact import exact
 from crowd_sim.valuation.estimators.kernel_shap.estimator import kernel_shap
+from crowd_sim.valuation.estimators.paired_regression import paired_regression
 from crowd_sim.valuation.estimators.permutation import permutation
 from crowd_sim.valuation.estimators.stratified.estimator import fits as fits_stratified
 from crowd_sim.valuation.estimators.stratified.estimator import stratified
 from crowd_sim.valuation.estimators.surrogate.estimator import surrogate
 from crowd_sim.valuation.games import ClosedFormGame, Game, players_of
+from crowd_sim.valuation.noise import common_noise
 from crowd_sim.valuation.request import Estimator, Evaluate, Request
-from crowd_sim.valuation.requirements import automatic
+from crowd_sim.valuation.requirements import automatic, automatic_where_noisy
 from crowd_sim.valuation.result import ShapleyResult
 from crowd_sim.valuation.staged import progressive
 from crowd_sim.valuation.stopping import Rule
@@ -23,6 +26,7 @@ from crowd_sim.valuation.validation import finite, integer
 
 _LARGEST_KEY = 2**64 - 1
 _ANEW = {"kernel_shap"}  # methods for which an earlier result's evaluations do not count
+_TOLERANT = ("auto", "paired_regression", "permutation")  # of noise and of missing utilities
 _BESIDES = {"kernel_shap": 2}  # evaluations that a method's budget does not count: both ends
 
 
@@ -35,6 +39,7 @@ def shapley(
     evaluate: Evaluate | None = None,
     stop: Rule | None = None,
     previous: ShapleyResult | None = None,
+    missing: str | float = "raise",
 ) -> ShapleyResult:
     """The Shapley values of one game.
 
@@ -54,6 +59,7 @@ def shapley(
             ``budget``; the result then carries its evaluations.
         previous: a result of this very game to continue from, which carries its evaluations: they count towards ``budget``
             and are not made again.
+        missing: what a utility that is NaN counts as: ``"raise"``, a number, or ``"skip"``; see `shapley_many`.
 
     Returns:
         ``values`` and ``stderr`` float64[n], ``method``, ``n_evaluations``; `ShapleyResult.to_frame` makes a table of them.
@@ -64,7 +70,7 @@ def shapley(
             result that does not fit or has no evaluations.
     """
     earlier = None if previous is None else [previous]
-    return shapley_many([game], method, budget, seed, run, evaluate, stop, earlier)[0]
+    return shapley_many([game], method, budget, seed, run, evaluate, stop, earlier, missing)[0]
 
 
 def shapley_many(
@@ -76,6 +82,7 @@ def shapley_many(
     evaluate: Evaluate | None = None,
     stop: Rule | None = None,
     previous: Sequence[ShapleyResult] | None = None,
+    missing: str | float = "raise",
 ) -> list[ShapleyResult]:
     """The Shapley values of several games of the same n, from coalitions they share.
 
@@ -85,8 +92,9 @@ def shapley_many(
         games: each with ``n_players`` and ``__call__(coalitions: bool[m, n]) -> float[m]``.
         method: one of `METHODS`. ``"auto"`` takes for each game the closed form where it has one, enumeration where
             the budget covers all 2^n coalitions, stratified regression for an averaging game with the score l2 or l1,
-            the surrogate for any other game it can be fitted to, and else permutation sampling; the result's ``method``
-            says which.
+            the surrogate for any other game it can be fitted to, and else permutation sampling; for a noisy game (see
+            `Game`) paired regression where the budget suffices, else permutation sampling, and no other method
+            takes one. The result's ``method`` says which.
         budget: number of utility evaluations for each game. Exact and closed form are not bound by it; Kernel SHAP
             evaluates the empty and the grand coalition besides.
         seed: in [0, 2^64); with ``run`` the key of every draw.
@@ -105,6 +113,9 @@ def shapley_many(
             ``budget``, which must leave enough for the method; of Kernel SHAP without a rule, whose
             coalitions are others with every budget, only what is evaluated now counts: the values are those of one go.
             It must come from these very games, and carry its evaluations.
+        missing: what a utility that is NaN counts as: ``"raise"`` refuses it; a number is taken in its place; ``"skip"``
+            leaves out what it belongs to, a pair of coalitions or of permutations (auto, paired regression, permutation).
+            The values are then those of a game whose failures depend on nothing.
 
     Raises:
         InputError: no games, fewer than one player, games of different n, an unknown method or one that does not fit
@@ -131,10 +142,26 @@ def shapley_many(
         budget=integer("budget", budget, 1),
         seed=integer("seed", seed, 0, _LARGEST_KEY),
         run=integer("run", run, 0, _LARGEST_KEY),
+        noisy=common_noise(games),
+        missing=_checked_missing(missing),
     )
+    if request.noisy and method not in _TOLERANT:
+        raise InputError("method", method, f"takes no game with noise; {', '.join(_TOLERANT)} do")
+    if request.skips and method not in _TOLERANT:
+        raise InputError(
+            "missing", "skip", f"needs one of the methods {', '.join(_TOLERANT)}; {method} can leave nothing out"
+        )
     if stop is None and previous is None:
         return estimator(request)
     return progressive(estimator, request, stop, previous, _BESIDES.get(method, 0), method in _ANEW)
+
+
+def _checked_missing(missing: str | float) -> str | float:
+    if isinstance(missing, str) and missing in ("raise", "skip"):
+        return missing
+    if isinstance(missing, bool) or not isinstance(missing, int | float) or not math.isfinite(missing):
+        raise InputError("missing", missing, "must be raise, skip or a finite number")
+    return float(missing)
 
 
 def _closed_form(request: Request) -> list[ShapleyResult]:
@@ -156,6 +183,9 @@ def _closed_form_of(game: Game) -> ShapleyResult | None:
 
 
 def _auto(request: Request) -> list[ShapleyResult]:
+    if request.noisy or request.skips:
+        name = automatic_where_noisy(request.n_players, request.budget)
+        return METHODS[name](request)
     results = [_closed_form_of(game) for game in request.games]
     chosen: dict[str, list[int]] = {}
     for g, result in enumerate(results):
@@ -173,6 +203,7 @@ METHODS: dict[str, Estimator] = {
     "closed_form": _closed_form,
     "exact": exact,
     "kernel_shap": kernel_shap,
+    "paired_regression": paired_regression,
     "permutation": permutation,
     "stratified": stratified,
     "surrogate": surrogate,

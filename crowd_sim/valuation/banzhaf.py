@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-import scipy
 from numpy.typing import NDArray
 
 from crowd_sim.errors import InputError
+from crowd_sim.linear_algebra import cholesky, gram, inverse_of, product, solved, times, transposed_times
 from crowd_sim.random import Purpose, generator
 from crowd_sim.valuation.estimators.exact import MAX_PLAYERS, all_coalitions
 from crowd_sim.valuation.games import Game, players_of
 from crowd_sim.valuation.request import Evaluate, Request, chunk_rows
 from crowd_sim.valuation.result import ShapleyResult
-from crowd_sim.valuation.single_threaded_blas import one_thread
 from crowd_sim.valuation.validation import integer
 
 _LARGEST_KEY = 2**64 - 1
 _MOST_REGRESSED = 1000  # players, whose normal equations are a matrix of that size
+_ROUNDING = 8.0 * np.finfo(np.float64).eps
+_SINGULAR = 1e-7  # smallest to largest pivot
 _STREAMS = 1  # in the place of the round: apart from the surrogate's own
 
 
@@ -30,9 +31,10 @@ def banzhaf(
     β_i = E[v(S) | i in S] − E[v(S) | i not in S] for S uniform over all coalitions, so that every evaluation serves
     every player (maximum sample reuse: Wang and Jia, "Data Banzhaf", AISTATS 2023). S is drawn together with its
     complement, which leaves of v only the odd part d(S) = (v(S) − v(N∖S)) / 2, and β_i is twice the coefficient of the
-    sign of i in d. Up to one pair a player the standard errors are NaN: draws that happen to agree would say 0. From two pairs
-    a player on it is estimated by least squares, whose error no longer holds what an
-    additive game explains (Liu, Witter, Korn et al., "Kernel Banzhaf", 2024, arXiv 2410.08336), below that by the mean.
+    sign of i in d. Up to one pair a player, and where every draw says 0, the standard errors are NaN: draws that
+    happen to agree would say 0, which only exact values have. From two pairs a player on it is estimated by least squares,
+    whose error no longer holds what an additive game explains (Liu, Witter, Korn et al., "Kernel Banzhaf", 2024, arXiv
+    2410.08336), below that by the mean.
 
     Args:
         game: with ``n_players`` and ``__call__(coalitions: bool[m, n]) -> float[m]``.
@@ -80,12 +82,13 @@ def _sampled(request: Request) -> ShapleyResult:
         signs[part] = np.where(chunk[::2], 1.0, -1.0)
         odd[part] = 0.5 * (utilities[0, ::2] - utilities[0, 1::2])
         done = part.stop
-    with one_thread():
-        estimate = _least_squares if 2 * n <= n_pairs and n <= _MOST_REGRESSED else _means
-        coefficients, stderr = estimate(signs, odd)
-    if n_pairs <= n:
+    estimate = _least_squares if 2 * n <= n_pairs and n <= _MOST_REGRESSED else _means
+    coefficients, stderr = estimate(signs, odd)
+    if n_pairs <= n or not odd.any():
         stderr = np.full(n, np.nan)
-    return ShapleyResult(2.0 * coefficients, 2.0 * stderr, 2 * n_pairs, "maximum_sample_reuse")
+    # what is left of a game that is explained to the last digit is rounding
+    error = np.sqrt((2.0 * stderr) ** 2 + (_ROUNDING * np.abs(odd).max()) ** 2)
+    return ShapleyResult(2.0 * coefficients, error, 2 * n_pairs, "maximum_sample_reuse")
 
 
 def _uniform_pairs(n: int, n_pairs: int, seed: int, run: int) -> Iterator[NDArray[np.bool_]]:
@@ -108,11 +111,12 @@ def _least_squares(
     signs: NDArray[np.float64], odd: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The coefficients of d on the signs, and standard errors from the residuals one by one (MacKinnon and White's HC3)."""
-    basis, triangle = scipy.linalg.qr(signs, mode="economic", check_finite=False)
-    coefficients = scipy.linalg.solve_triangular(triangle, basis.T @ odd, check_finite=False)
-    residuals = odd - signs @ coefficients
-    if np.abs(residuals).max() <= 1e-12 * np.abs(odd).max():
-        return coefficients, np.zeros(len(coefficients))  # additive: what is left is rounding
-    weights = scipy.linalg.solve_triangular(triangle, basis.T, check_finite=False)
-    own = np.minimum((basis**2).sum(axis=1), 1.0 - 1e-9)
-    return coefficients, np.sqrt((weights**2) @ (residuals / (1.0 - own)) ** 2)
+    upper, definite = cholesky(gram(signs))
+    pivots = upper.diagonal()
+    if not definite or pivots.min() < _SINGULAR * pivots.max():
+        return _means(signs, odd)
+    coefficients, inverse = solved(upper, transposed_times(signs, odd)), inverse_of(upper)
+    residuals = odd - times(signs, coefficients)
+    weights = product(signs, inverse)
+    own = np.minimum((weights * signs).sum(axis=1), 1.0 - 1e-9)
+    return coefficients, np.sqrt(transposed_times(weights**2, (residuals / (1.0 - own)) ** 2))

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from crowd_sim.errors import InputError
 from crowd_sim.valuation.games import AveragingGame, ClosedFormGame, Game, HeartbeatGame
+from crowd_sim.valuation.noise import noise_of
 from crowd_sim.valuation.pacing import paced
 from crowd_sim.valuation.utility_table import Memory, packed, packed_bytes
 
@@ -58,6 +59,9 @@ class CachedGame:
     def __post_init__(self) -> None:
         if not isinstance(self.fingerprint, str) or not self.fingerprint:
             raise InputError("fingerprint", self.fingerprint, "must be a string that names the game")
+        if noise_of(self.game) is not None:
+            allowed = "must be None: what is stored would be one answer of many"
+            raise InputError("game.noise", noise_of(self.game), allowed)
         # an evaluator may work in another folder than its driver
         object.__setattr__(self, "folder", Path(self.folder).absolute())
         _made(self._path)
@@ -125,7 +129,8 @@ class _Store:
         numbers = self._memory.numbers(packed(coalitions))
         left = np.unique(numbers)
         while True:
-            left = left[np.isnan(self._memory.utilities(0, left))]
+            if len(left):
+                left = left[np.isnan(self._memory.utilities(0, left))]
             if len(left):
                 self._read()  # others may have stored some of them in the meantime
                 left = left[np.isnan(self._memory.utilities(0, left))]
@@ -138,7 +143,7 @@ class _Store:
             good = np.isfinite(answer)
             self._append(now[good], answer[good])
             self._memory.put_game(0, now, answer)
-            if not good.all():  # not stored, and the caller will say which it is
+            if np.isinf(answer).any():  # not stored, and the caller will say which it is
                 return self._memory.utilities(0, numbers)
 
     def _append(self, numbers: NDArray[np.int64], utilities: NDArray[np.float64]) -> None:

@@ -26,6 +26,13 @@ class Game(Protocol):
     are called with few coalitions at a time, quick ones with thousands, and the split is nobody's to rely on. To the last bit:
     a product of BLAS may round a row differently with other rows around it, sums over one row at a time do not.
 
+    A game of chance says so by an attribute ``noise``: a coalition's utility is then the mean of what the game answers, and
+
+    - ``"fresh"``: it is called as any other, and answers anew for every row, also for the same coalition twice;
+    - ``"keyed"``: it is called with ``(coalitions, draws)``, int64[m] the numbers of the draws, and its answer is a function
+      of coalition and number alone: results are then reproducible. Different numbers are independent; coalitions of the same
+      number may share their chance, which makes their difference surer.
+
     A coalition may take longer than `actors.failures.deadline` as long as the evaluator's process is busy; a game that works
     elsewhere (on a GPU, in processes of its own) has a `HeartbeatGame.heartbeat`.
     """

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from crowd_sim.errors import InputError
 from crowd_sim.valuation.coalition_lists import Lists
 from crowd_sim.valuation.games import Game, ListGame
+from crowd_sim.valuation.noise import DRAW_BITS, noise_of, split_draws
 from crowd_sim.valuation.result import ShapleyResult
 
 Evaluate = Callable[[Iterable[NDArray[np.bool_]]], Iterator[NDArray[np.float64]]]
@@ -51,6 +52,10 @@ class Request:
     A game's values do not depend on which others are valued with it: every coalition is a function of (seed, run), and how
     many are drawn of a kind at most of the game itself. Without ``evaluate`` the games are called in place.
 
+    A utility that is NaN counts as ``missing`` says: ``"raise"``, ``"skip"`` or what to take for it.
+
+    Of ``noisy`` games every coalition has the number of a draw behind it, ``width`` columns in all (`with_draws`).
+
     ``admit`` is shown the chunks that an estimator is about to ask for in one go, and may raise: a valuation in stages
     refuses there what would pass its budget, before any of it is evaluated.
     """
@@ -62,6 +67,18 @@ class Request:
     seed: int
     run: int
     admit: Callable[[Iterable[NDArray[np.bool_]]], None] | None = None
+    noisy: bool = False
+    missing: str | float = "raise"
+
+    @property
+    def skips(self) -> bool:
+        """Whether a utility may be NaN, and its coalition is left out then."""
+        return self.missing == "skip"
+
+    @property
+    def width(self) -> int:
+        """How many columns a chunk has."""
+        return self.n_players + (DRAW_BITS if self.noisy else 0)
 
     def admitted(self, chunks: Callable[[], Iterable[NDArray[np.bool_]]]) -> Iterator[NDArray[np.bool_]]:
         """The chunks, once `admit` has seen all of them; made twice where it wants to."""
@@ -88,7 +105,10 @@ class Request:
             chunk = waiting.popleft() if waiting else None
             if chunk is None:
                 raise InputError("evaluate", None, "yielded too many chunks of utilities")
-            yield chunk, _checked(answer, len(chunk), len(self.games), partial(_members, chunk))
+            yield (
+                chunk,
+                _checked(answer, len(chunk), len(self.games), partial(_members, chunk, self.n_players), self.missing),
+            )
         if not waiting or waiting.popleft() is not None:
             raise InputError("evaluate", None, "yielded too few chunks of utilities")
 
@@ -139,7 +159,12 @@ def in_process(games: Sequence[Game]) -> ListEvaluate:
 
 def _called(game: Game, chunk: Chunk) -> NDArray[np.float64]:
     if not isinstance(chunk, Lists):
-        return game(chunk)
+        noise = noise_of(game)
+        if noise is None:
+            return game(chunk)
+        coalitions, draws = split_draws(chunk)
+        # its face is `KeyedGame`'s
+        return game(coalitions, draws) if noise == "keyed" else game(coalitions)  # type: ignore[call-arg]
     return game.at(chunk) if isinstance(game, ListGame) else game(chunk.masks(game.n_players))
 
 
@@ -165,18 +190,25 @@ def chunked(coalitions: NDArray[np.bool_]) -> Iterator[NDArray[np.bool_]]:
         yield coalitions[start : start + step]
 
 
-def _members(chunk: Chunk, row: int) -> NDArray[np.int_]:
-    return np.sort(chunk[row : row + 1].members) if isinstance(chunk, Lists) else np.flatnonzero(chunk[row])
+def _members(chunk: Chunk, n_players: int, row: int) -> NDArray[np.int_]:
+    return np.sort(chunk[row : row + 1].members) if isinstance(chunk, Lists) else np.flatnonzero(chunk[row, :n_players])
 
 
 def _checked(
-    answer: NDArray[np.float64], n_rows: int, n_games: int, members_of: Callable[[int], NDArray[np.int_]]
+    answer: NDArray[np.float64],
+    n_rows: int,
+    n_games: int,
+    members_of: Callable[[int], NDArray[np.int_]],
+    missing: str | float,
 ) -> NDArray[np.float64]:
     utilities = np.ascontiguousarray(answer, dtype=np.float64)
     if utilities.shape != (n_games, n_rows):
         raise InputError("evaluate", utilities.shape, f"must yield the shape {(n_games, n_rows)}")
-    if not np.isfinite(utilities).all():
-        g, row = (int(i) for i in np.argwhere(~np.isfinite(utilities))[0])
+    if not isinstance(missing, str):
+        utilities = np.where(np.isnan(utilities), missing, utilities)
+    bad = ~np.isfinite(utilities) if missing != "skip" else np.isinf(utilities)
+    if bad.any():
+        g, row = (int(i) for i in np.argwhere(bad)[0])
         members = members_of(row)
         shown = ", ".join(str(i) for i in members[:10]) + (", …" if len(members) > 10 else "")
         coalition = f"coalition {{{shown}}} of {len(members)} players"

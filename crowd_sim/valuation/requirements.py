@@ -8,6 +8,8 @@ from crowd_sim.errors import InputError
 from crowd_sim.scores import SCORES
 from crowd_sim.valuation.estimators.exact import MAX_PLAYERS
 from crowd_sim.valuation.estimators.kernel_shap.estimator import minimum_budget as least_of_kernel_shap
+from crowd_sim.valuation.estimators.paired_regression import MAX_PLAYERS as MOST_OF_PAIRED
+from crowd_sim.valuation.estimators.paired_regression import minimum_budget as least_of_paired
 from crowd_sim.valuation.estimators.permutation import minimum_budget as least_of_permutation
 from crowd_sim.valuation.estimators.stratified.estimator import KNOWN_SCORES
 from crowd_sim.valuation.estimators.stratified.estimator import minimum_budget as least_of_stratified
@@ -16,6 +18,7 @@ from crowd_sim.valuation.estimators.surrogate.estimator import minimum_budget as
 from crowd_sim.valuation.games import AveragingGame
 
 _FEWEST_OF_SURROGATE = 5
+_PAYS = 8  # evaluations a player from which paired regression is the better with noise (`python -m experiments.bench.noise`)
 
 
 def has_closed_form(score: str) -> bool:
@@ -44,6 +47,12 @@ def automatic(n_players: int, budget: int, stratifies: bool) -> str:
     return "surrogate" if fits else "permutation"
 
 
+def automatic_where_noisy(n_players: int, budget: int) -> str:
+    """The name of the method that ``auto`` takes for a game with noise, or one whose missing utilities are skipped."""
+    fits = n_players <= MOST_OF_PAIRED and budget >= max(least_of_paired(n_players), _PAYS * n_players)
+    return "paired_regression" if fits else "permutation"
+
+
 def check_budget(method: str, budget: int, n_players: int, score: str | None) -> None:
     """Refuse what the estimator would refuse once it starts.
 
@@ -64,12 +73,15 @@ def check_budget(method: str, budget: int, n_players: int, score: str | None) ->
         raise InputError("method", method, f"enumerates at most {MAX_PLAYERS} workers; there are {n_players}")
     if method == "surrogate" and n_players > MOST_OF_SURROGATE:
         raise InputError("method", method, f"takes at most {MOST_OF_SURROGATE} workers; there are {n_players}")
+    if method == "paired_regression" and n_players > MOST_OF_PAIRED:
+        raise InputError("method", method, f"takes at most {MOST_OF_PAIRED} workers; there are {n_players}")
     if method == "stratified" and score not in KNOWN_SCORES:
         raise InputError("method", method, f"needs one of the scores {', '.join(KNOWN_SCORES)}")
     if method == "auto":
         method = "closed_form" if closed_form else automatic(n_players, budget, score in KNOWN_SCORES)
     least = {
         "kernel_shap": least_of_kernel_shap,
+        "paired_regression": least_of_paired,
         "permutation": least_of_permutation,
         "stratified": least_of_stratified,
         "surrogate": least_of_surrogate,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 
 from crowd_sim.valuation.utility_table import Evaluated
@@ -17,6 +18,13 @@ if TYPE_CHECKING:  # importing pandas costs an actor a part of a second of its s
 _ROWS_SHOWN = 40
 NORMAL_95 = 1.959963984540054
 """The normal quantile of 97.5 %."""
+
+
+def widening(freedom: float | NDArray[np.float64]) -> NDArray[np.float64]:
+    """How much wider than the normal the 95 % interval of Student's t is, by its degrees of freedom [...]."""
+    # rounded, since what lies behind it rounds by the processor
+    quantiles = scipy.special.stdtrit(np.asarray(freedom, dtype=np.float64), 0.975)
+    return np.asarray(np.round(quantiles / NORMAL_95, 10), dtype=np.float64)
 
 
 @dataclass(frozen=True, eq=False)

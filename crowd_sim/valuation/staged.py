@@ -59,12 +59,12 @@ def progressive(
     if stop is not None:
         checked_rule(stop)
     known = _evaluated(request, previous)
-    n, n_games = request.n_players, len(request.games)
+    n_games = len(request.games)
     results = []
-    shared = Memory(n, n_games)
+    shared = Memory(request.width, n_games)
     for game in range(n_games):
         if request.evaluate is None:
-            source, memory, row = request.only([game]), Memory(n), 0
+            source, memory, row = request.only([game]), Memory(request.width), 0
         else:
             source, memory, row = request, shared, game
         asked = _Asked(memory, row, source, known[game])
@@ -89,7 +89,7 @@ def stages(first: int, known: int, last: int) -> list[int]:
 
 
 def _evaluated(request: Request, previous: Sequence[ShapleyResult] | None) -> list[Evaluated]:
-    n, n_games = request.n_players, len(request.games)
+    n, n_games = request.width, len(request.games)
     if previous is None:
         nothing = Evaluated(n, np.empty((0, packed_bytes(n)), dtype=np.uint8), np.empty(0), 0)
         return [nothing] * n_games
@@ -105,7 +105,7 @@ def _evaluated(request: Request, previous: Sequence[ShapleyResult] | None) -> li
                 field, None, "must be a result with its evaluations: one that was given a rule, or previous"
             )
         if evaluated.n_players != n:
-            raise InputError(field, evaluated.n_players, f"must be of a game of {n} players")
+            raise InputError(field, evaluated.n_players, f"must be of a game of {request.n_players} players")
         if evaluated.budget > request.budget:
             raise InputError(
                 "budget", request.budget, f"must be at least {evaluated.budget}, that of {field}, and counts it"
@@ -212,7 +212,7 @@ class _Asked:
         """All of them with their utilities."""
         numbers = np.concatenate([np.empty(0, dtype=np.int64), *self._order])
         utilities = self._memory.utilities(self._game, numbers)
-        return Evaluated(self._source.n_players, self._memory.rows(numbers), utilities, budget)
+        return Evaluated(self._source.width, self._memory.rows(numbers), utilities, budget)
 
     def admit(self, chunks: Iterable[NDArray[np.bool_]]) -> None:
         """Refuse chunks whose new coalitions would pass the limit.

@@ -24,7 +24,7 @@ class Evaluated:
     It takes ⌈n / 8⌉ + 8 bytes an evaluation, and pickles as its arrays.
 
     Attributes:
-        n_players: n.
+        n_players: n; of a noisy game 64 more, for the numbers of the draws (`split_draws`).
         coalitions: uint8[m, ⌈n / 8⌉], all different, in the order in which they were first asked for; each a row of bits as
             `numpy.packbits` makes them.
         utilities: float64[m].

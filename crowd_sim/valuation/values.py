@@ -5,7 +5,8 @@
 >>> beta_shapley(game, 16.0, 1.0).shape, interactions(game).shape
 ((3,), (3, 3))
 
-`shapley`, `banzhaf` and `leave_one_out` take an `AllUtilities` as any other game, and evaluate nothing again.
+`shapley`, `banzhaf` and `leave_one_out` take an `AllUtilities` as any other game, and evaluate nothing again. For games with
+more players see `sampled_values`.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from crowd_sim.errors import InputError
 from crowd_sim.valuation.estimators.exact import MAX_PLAYERS, all_coalitions
 from crowd_sim.valuation.games import Game, players_of
 from crowd_sim.valuation.request import Evaluate, Request
-from crowd_sim.valuation.validation import finite
+from crowd_sim.valuation.semivalue_weights import beta_weights, checked_weights
 
 _MOST_IN_CORE = 15  # players: the linear programme has a row a coalition
 
@@ -56,7 +57,7 @@ class AllUtilities:
 
     def __call__(self, coalitions: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Utilities float64[m] of ``coalitions`` bool[m, n]."""
-        return self.table[np.asarray(coalitions, dtype=np.bool_) @ (1 << np.arange(self.n_players))]
+        return self.table[(np.asarray(coalitions, dtype=np.bool_) * (1 << np.arange(self.n_players))).sum(axis=1)]
 
 
 def semivalue(game: Game, weights: ArrayLike) -> NDArray[np.float64]:
@@ -73,9 +74,7 @@ def semivalue(game: Game, weights: ArrayLike) -> NDArray[np.float64]:
     """
     known = AllUtilities.of(game)
     n, table = known.n_players, known.table
-    weight = finite("weights", weights, (n,))
-    if (weight < 0.0).any() or abs(weight.sum() - 1.0) > 1e-9:
-        raise InputError("weights", weight.tolist(), "must be at least 0 and sum to 1")
+    weight = checked_weights(weights, n)
     codes, sizes = _codes(n)
     each = weight / np.array([math.comb(n - 1, k) for k in range(n)])
     values = np.empty(n)
@@ -93,21 +92,8 @@ def beta_shapley(game: Game, alpha: float, beta: float) -> NDArray[np.float64]:
     Raises:
         InputError: α or β not above 0, and as `AllUtilities.of`.
     """
-    for name, value in (("alpha", alpha), ("beta", beta)):
-        if not 0.0 < value < math.inf:
-            raise InputError(name, value, "must be above 0")
     known = AllUtilities.of(game)
-    n = known.n_players
-    others = np.arange(n)
-    logarithms = (
-        scipy.special.gammaln(n)
-        - scipy.special.gammaln(others + 1.0)
-        - scipy.special.gammaln(n - others)
-        + scipy.special.betaln(others + beta, n - 1 - others + alpha)
-        - scipy.special.betaln(alpha, beta)
-    )
-    weights = np.exp(logarithms)
-    return semivalue(known, weights / weights.sum())
+    return semivalue(known, beta_weights(known.n_players, alpha, beta))
 
 
 def interactions(game: Game) -> NDArray[np.float64]:
@@ -132,23 +118,20 @@ def interactions(game: Game) -> NDArray[np.float64]:
     return found
 
 
-def owen(game: Game, groups: Sequence[int] | NDArray[np.int_]) -> NDArray[np.float64]:
+def owen(game: Game, groups: ArrayLike) -> NDArray[np.float64]:
     """Owen values float64[n]: groups bargain as Shapley's players do, and so do the members of each within it.
 
     Args:
         game: of at most 20 players.
-        groups: int[n], equal for players of the same group.
+        groups: [n], equal for players of the same group.
 
     Raises:
         InputError: not a group for every player, and as `AllUtilities.of`.
     """
     known = AllUtilities.of(game)
     n, table = known.n_players, known.table
-    labels = np.asarray(groups)
-    if labels.shape != (n,):
-        raise InputError("groups", labels.shape, f"must name a group for each of {n} players")
-    names, number = np.unique(labels, return_inverse=True)
-    members = [int((1 << np.flatnonzero(number == g)).sum()) for g in range(len(names))]
+    number = checked_groups(groups, n)
+    members = [int((1 << np.flatnonzero(number == g)).sum()) for g in range(number.max() + 1)]
     values = np.zeros(n)
     for i in range(n):
         outside = _unions([m for g, m in enumerate(members) if g != number[i]])
@@ -158,6 +141,18 @@ def owen(game: Game, groups: Sequence[int] | NDArray[np.int_]) -> NDArray[np.flo
                 s = have | beside
                 values[i] += their_weight * weight * (table[s | 1 << i] - table[s])
     return values
+
+
+def checked_groups(groups: ArrayLike, n: int) -> NDArray[np.int64]:
+    """Numbers int64[n] from 0 of the players' groups.
+
+    Raises:
+        InputError: not a group for every player.
+    """
+    labels = np.asarray(groups)
+    if labels.shape != (n,):
+        raise InputError("groups", labels.shape, f"must name a group for each of {n} players")
+    return np.unique(labels, return_inverse=True)[1].astype(np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,16 +178,28 @@ def least_core(game: Game) -> LeastCore:
     if not 2 <= n <= _MOST_IN_CORE:
         raise InputError("game.n_players", n, f"must be in [2, {_MOST_IN_CORE}] for the least core")
     table = AllUtilities.of(game).table
-    gains = table - table[0]
+    return least_core_of(np.concatenate(list(all_coalitions(n))), table)
+
+
+def least_core_of(coalitions: NDArray[np.bool_], utilities: NDArray[np.float64]) -> LeastCore:
+    """The least core of coalitions bool[m, n] with utilities float64[m], the empty and the grand one among them.
+
+    Raises:
+        InputError: fewer than two players, or more coalitions than the linear programme takes.
+    """
+    n, sizes = coalitions.shape[1], coalitions.sum(axis=1)
+    if n < 2 or len(coalitions) > 2**_MOST_IN_CORE:
+        allowed = f"must be at least 2 players, and at most {2**_MOST_IN_CORE} coalitions, for the least core"
+        raise InputError("coalitions", coalitions.shape, allowed)
+    gains = utilities - utilities[sizes == 0][0]
     unit = float(np.abs(gains).max()) or 1.0  # the solver's tolerances are absolute
-    codes = np.arange(1, 2**n - 1)
-    inside = (codes[:, None] >> np.arange(n) & 1).astype(np.float64)
+    rows = (sizes > 0) & (sizes < n)
     solved = scipy.optimize.linprog(
         np.append(np.zeros(n), 1.0),
-        A_ub=-np.column_stack([inside, np.ones(len(codes))]),
-        b_ub=-gains[codes] / unit,
+        A_ub=-np.column_stack([coalitions[rows], np.ones(rows.sum())]),
+        b_ub=-gains[rows] / unit,
         A_eq=np.append(np.ones(n), 0.0)[None],
-        b_eq=gains[-1:] / unit,
+        b_eq=gains[sizes == n][:1] / unit,
         bounds=(None, None),
         method="highs",
     )

@@ -9,6 +9,7 @@ from PIL import Image
 
 from crowd_sim.cli.app import main
 from crowd_sim.crowd.sources.synthetic import draw_population
+from crowd_sim.files import read_facts
 from crowd_sim.valuation import AveragingGame, shapley
 
 SMALL = [
@@ -100,6 +101,49 @@ def test_a_target_error_ends_the_valuation(crowd, tmp_path, capsys):
     few = [60 if argument == 8000 else argument for argument in arguments]  # from 2^n on values are exact
     assert command("value", path, *few, "--target-error", 1e-6) == 0
     assert "target error was not reached" in " ".join(capsys.readouterr().out.split())
+
+
+def test_the_table_says_of_what_it_is(crowd, tmp_path):
+    _, path = crowd
+    asked = ["--target", "w4", "--score", "l1", "--seed", 7, "--budget", 600, "--out", tmp_path / "v"]
+    assert command("value", path, *asked) == 0
+    facts = read_facts(tmp_path / "v" / "values.parquet")
+    assert len(facts.pop("digest")) == 64
+    assert facts.pop("evaluations") <= 600
+    asked = {"score": "l1", "target": "w4", "workers": 12, "method": "stratified", "budget": 600, "seed": 7, "run": 0}
+    assert facts == asked
+
+
+def test_no_result_is_lost_to_another_question(crowd, tmp_path, capsys, monkeypatch):
+    _, path = crowd
+    monkeypatch.chdir(tmp_path)
+    first = ["value", path, "--target", "w4", "--score", "l1"]
+    assert command(*first) == 0
+    kept = (tmp_path / "runs" / "values-crowd" / "values.parquet").read_bytes()
+    for other in (["--target", "w4"], ["--target", "w5", "--score", "l1"]):
+        assert command("value", path, *other) == 2
+        said = capsys.readouterr().err
+        assert "must be another folder: it holds the values of another game (score l1, target w4, 12 workers)" in said
+        assert (tmp_path / "runs" / "values-crowd" / "values.parquet").read_bytes() == kept
+    assert command(*first, "--budget", 20_000) == 0  # the same question, better answered
+    pd.DataFrame({"worker": ["a"]}).to_parquet(tmp_path / "runs" / "values-crowd" / "values.parquet")
+    assert command(*first) == 2
+    assert "it is not known what its values.parquet is of" in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("error")
+def test_any_name_is_printed_as_it_is(tmp_path, capsys):
+    names = ["$x_1^2$y^", "[red]r[/red]", "[/]", "\x1b[31mesc", "工作者", "a b", "\\x"]
+    table = pd.DataFrame(np.random.default_rng(0).random((7, 3)), columns=["a", "b", "c"]).assign(worker=names)
+    table.to_parquet(tmp_path / "crowd.parquet")
+    (tmp_path / "goal.csv").write_text("a,b,c\n1,2,3\n")
+    arguments = ["value", tmp_path / "crowd.parquet", "--target", tmp_path / "goal.csv", "--out", tmp_path / "v"]
+    assert command(*arguments) == 0
+    out = capsys.readouterr().out
+    for name in names:
+        assert name.replace("\x1b", "\\x1b") in out
+    assert "\x1b[31m" not in out
+    assert set(pd.read_parquet(tmp_path / "v" / "values.parquet")["worker"]) == set(names)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ from scipy import stats
 from crowd_sim.errors import InputError
 from crowd_sim.random import Purpose
 from crowd_sim.valuation import shapley, shapley_many
-from crowd_sim.valuation.estimators.permutation import Plan, _draw, _prefixes, plan_of
+from crowd_sim.valuation.estimators.permutation import Plan, _prefixes, plan_of
+from crowd_sim.valuation.estimators.permutation_draws import draw
 from crowd_sim.valuation.shuffle import shuffle
 from tests.oracles.games import airport, glove, sum_of_unanimity, weighted_majority
 
@@ -13,14 +14,14 @@ from tests.oracles.games import airport, glove, sum_of_unanimity, weighted_major
 def drawn_orders(n, n_pairs, seed=0, run=0):
     orders, cycle = np.empty((n_pairs, n), dtype=np.int64), np.empty(n, dtype=np.int64)
     for pair in range(n_pairs):
-        _draw(np.uint64(seed), np.uint64(run), np.uint64(Purpose.PERMUTATION), pair, pair == 0, cycle, orders[pair])
+        draw(np.uint64(seed), np.uint64(run), np.uint64(Purpose.PERMUTATION), pair, pair == 0, cycle, orders[pair])
     return orders
 
 
 def test_shuffles_are_uniform_permutations():
     orders = np.empty((4_000, 5), dtype=np.int64)
-    for draw in range(4_000):
-        shuffle(np.uint64(0), np.uint64(0), np.uint64(Purpose.PERMUTATION), np.uint64(draw), 5, orders[draw])
+    for number in range(4_000):
+        shuffle(np.uint64(0), np.uint64(0), np.uint64(Purpose.PERMUTATION), np.uint64(number), 5, orders[number])
     np.testing.assert_array_equal(np.sort(orders, axis=1), np.tile(np.arange(5), (4_000, 1)))
     for place in range(5):
         counts = np.bincount(orders[:, place], minlength=5)

@@ -82,7 +82,7 @@ def build_neighbourhood(
     if len(texts) <= n:
         raise InputError("texts", len(texts), f"more than {n} are needed for a comment and its {n} neighbours")
     target = int(scores[:, list(labels).index(emotion)].argmax())
-    distance = np.linalg.norm(scores - scores[target], axis=1)
+    distance = np.sqrt(((scores - scores[target]) ** 2).sum(axis=1))
     distance[target] = -1.0  # itself first, also before its doubles
     rows = np.argsort(distance, kind="stable")[: n + 1]
     return Neighbourhood(emotion, tuple(texts[r] for r in rows), scores[rows])

@@ -23,6 +23,7 @@ import scipy
 from numpy.typing import NDArray
 
 from crowd_sim.crowd.population import Population
+from crowd_sim.elementary import exp
 from crowd_sim.errors import InputError
 from crowd_sim.random import Purpose, generator
 
@@ -145,7 +146,7 @@ def _draw_chunk(seed: int, chunk: int, out: NDArray[np.float64]) -> None:
     # numbers come person by person, so the first m people do not depend on m
     draws = generator(seed, 0, Purpose.CROWD, chunk=chunk).standard_normal((len(out), n_habits + n_tastes + 2 * d))
     habits, likings, noise, doubt = np.split(draws, np.cumsum([n_habits, n_tastes, d]), axis=1)
-    noise_scale = np.exp(-NOISE_DECAY * habits[:, :1] - NOISE_DECAY**2)
+    noise_scale = exp(-NOISE_DECAY * habits[:, :1] - NOISE_DECAY**2)
     liked = _mixed(likings, tastes) + np.sqrt(1 - (tastes**2).sum(axis=1)) * noise_scale * noise
     means, spreads = np.array([(genre.mean, genre.spread) for genre in GENRES]).T
     np.clip(means + spreads * liked, LOWEST, HIGHEST, out=out)

@@ -8,21 +8,20 @@ from dataclasses import dataclass
 
 import numba
 import numpy as np
-import scipy
 from numpy.typing import NDArray
 
 from crowd_sim.errors import InputError
 from crowd_sim.random import Purpose
 from crowd_sim.valuation.estimators.exact import MAX_PLAYERS, exact
+from crowd_sim.valuation.estimators.noisy_permutation import noisy_permutation
+from crowd_sim.valuation.estimators.permutation_draws import draw
 from crowd_sim.valuation.request import Request, chunk_rows
-from crowd_sim.valuation.result import NORMAL_95, ShapleyResult
-from crowd_sim.valuation.shuffle import shuffle
+from crowd_sim.valuation.result import ShapleyResult, widening
 
 _PRIOR_DRAWS = 2.0
 """How many degrees of freedom the variance of all players adds to each player's own: intervals of real games cover from
 two pairs on (`tests/valuation/test_permutation_coverage.py`)."""
 _ROUNDING = 8.0 * np.finfo(np.float64).eps
-_CYCLES = np.uint64(2**63)  # where the streams of the cycles begin, behind those of the pairs
 
 
 def permutation(request: Request) -> list[ShapleyResult]:
@@ -42,11 +41,14 @@ def permutation(request: Request) -> list[ShapleyResult]:
 
     The standard errors come from each player's spread between pairs and, where there are few, that of all players; they are
     widened from Student's t, so that ± 1.96 of them cover. Of a single pair there are none: NaN. Where the budget covers all
-    coalitions of up to 20 players, and up to two players, the values are exact.
+    coalitions of up to 20 players, and up to two players, the values are exact. Noisy games, and games with missing
+    utilities, have pairs of their own (`noisy_permutation`).
 
     Raises:
         InputError: a budget that does not cover one pair, 2n.
     """
+    if request.noisy or request.skips:
+        return noisy_permutation(request)
     n, n_games = request.n_players, len(request.games)
     smallest = minimum_budget(n)
     if request.budget < smallest:
@@ -180,31 +182,6 @@ def _prefixes(plan: Plan, seed: int, run: int) -> Iterator[NDArray[np.bool_]]:
 
 
 @numba.njit(cache=True)
-def _draw(
-    seed: np.uint64,
-    run: np.uint64,
-    purpose: np.uint64,
-    pair: int,
-    fresh: bool,
-    cycle: NDArray[np.int64],
-    order: NDArray[np.int64],
-) -> None:
-    """The pair's permutation into ``order``; ``cycle`` holds who is at the ends, and is drawn where the cycle is another."""
-    n = len(order)
-    number, within = divmod(pair, (n + 1) // 2)
-    if fresh or within == 0:
-        shuffle(seed, run, purpose, _CYCLES + np.uint64(number), n, cycle)
-    shuffle(seed, run, purpose, np.uint64(pair), n, order)
-    for end in range(2):
-        if 2 * within + end < n:
-            player, place = cycle[2 * within + end], end * (n - 1)
-            at = place
-            while order[at] != player:
-                at = (at + 1) % n
-            order[at], order[place] = order[place], player
-
-
-@numba.njit(cache=True)
 def _fill(
     seed: np.uint64,
     run: np.uint64,
@@ -218,12 +195,12 @@ def _fill(
     m, n = out.shape
     order, cycle = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)
     first, last = _bounds(n, n_exact, pair)
-    _draw(seed, run, purpose, pair, True, cycle, order)
+    draw(seed, run, purpose, pair, True, cycle, order)
     for row in range(0, m, 2):
         if size >= last:
             pair, size = pair + 1, 0
             first, last = _bounds(n, n_exact, pair)
-            _draw(seed, run, purpose, pair, False, cycle, order)
+            draw(seed, run, purpose, pair, False, cycle, order)
         begin = 0
         if size > 0 and row > 0:
             out[row] = out[row - 2]
@@ -294,9 +271,9 @@ class _Sums:
         spread = (_PRIOR_DRAWS * of_all + squares) / (_PRIOR_DRAWS + own)
         variance = variance + share**2 * spread / np.maximum(drawn, 1.0)
         values = values + lacking * (variance / variance.sum() if variance.any() else 1.0 / n)
-        widened = scipy.special.stdtrit(_PRIOR_DRAWS + own, 0.975) / NORMAL_95
+        widened = widening(_PRIOR_DRAWS + own)
         # what is left of a game that is explained to the last digit is rounding
-        return values, np.hypot(widened * np.sqrt(variance), _ROUNDING * self.largest[g])
+        return values, np.sqrt(widened**2 * variance + (_ROUNDING * self.largest[g]) ** 2)
 
 
 def _joined(
@@ -360,7 +337,7 @@ def _fold(
         rows = 2 * (last - first + 1)
         if used + rows > utilities.shape[1] or rows <= 0:
             return pair, used
-        _draw(seed, run, purpose, pair, fresh, cycle, order)
+        draw(seed, run, purpose, pair, fresh, cycle, order)
         fresh = False
         for k in range(n_exact, n - n_exact):
             count[order[k]] += 1

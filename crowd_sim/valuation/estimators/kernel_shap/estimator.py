@@ -11,14 +11,13 @@ from dataclasses import dataclass
 
 import numba
 import numpy as np
-import scipy
 from numpy.typing import NDArray
 
 from crowd_sim.errors import InputError
+from crowd_sim.linear_algebra import cholesky, gram, inverse_of, product, pseudo_inverse, solved, times
 from crowd_sim.valuation.estimators.kernel_shap.design import design
 from crowd_sim.valuation.request import Request, chunked
 from crowd_sim.valuation.result import ShapleyResult
-from crowd_sim.valuation.single_threaded_blas import one_thread
 
 _SINGULAR = 1e-7  # smallest to largest pivot; their squares are to each other as the rounding error of the matrix
 
@@ -90,16 +89,13 @@ def solve(
         rest = scale * (utilities - empty[:, None] - masks[:, -1] * total[:, None])
         right = np.empty((len(total), n - 1))
         _fill_right_hand_sides(factors, rest, right)
-        with one_thread():
-            normal = factors.T @ factors
-            values[:, :-1] = _solutions(normal, right)
-            if n_enumerated < len(masks):
-                drawn = slice(n_enumerated, None)
-                draws = _Draws.of(masks[drawn], weights[drawn])
-                inverse = scipy.linalg.pinvh(normal)
-                for g in range(len(total)):
-                    residual = rest[g, drawn] - factors[drawn] @ values[g, :-1]
-                    errors[g] = draws.errors(factors[drawn], residual, inverse)
+        values[:, :-1], inverse = _solutions(gram(factors), right)
+        if n_enumerated < len(masks):
+            drawn = slice(n_enumerated, None)
+            draws = _Draws.of(masks[drawn], weights[drawn])
+            for g in range(len(total)):
+                residual = rest[g, drawn] - times(factors[drawn], values[g, :-1])
+                errors[g] = draws.errors(factors[drawn], residual, inverse)
     values[:, -1] = total - values[:, :-1].sum(axis=1)
     return values, errors
 
@@ -131,23 +127,21 @@ class _Draws:
             return np.full(n_free + 1, np.nan)
         centred = np.zeros((len(self.first), n_free))
         _fill_centred(factors, residual, self.first, np.sqrt(self.times), centred)
-        moved = centred @ inverse
+        moved = product(centred, inverse)
         variance = np.append((moved**2).sum(axis=0), (moved.sum(axis=1) ** 2).sum())
         return np.sqrt(variance * n_draws / (n_draws - n_free - 1))
 
 
-def _solutions(normal: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
-    """One solution a row, each found on its own, so that its bits do not depend on the other games."""
-    try:
-        factor = scipy.linalg.cho_factor(normal, check_finite=False)
-        pivots = factor[0].diagonal()
-        singular = pivots.min() < _SINGULAR * pivots.max()  # rounding can hide a zero pivot
-    except scipy.linalg.LinAlgError:
-        singular = True
-    if singular:
-        inverse = scipy.linalg.pinvh(normal)
-        return np.array([inverse @ row for row in right])
-    return np.array([scipy.linalg.cho_solve(factor, row, check_finite=False) for row in right])
+def _solutions(
+    normal: NDArray[np.float64], right: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """One solution a row, each found on its own, so that its bits do not depend on the other games; and the inverse."""
+    upper, definite = cholesky(normal)
+    pivots = upper.diagonal()
+    if not definite or pivots.min() < _SINGULAR * pivots.max():  # rounding can hide a zero pivot
+        inverse = pseudo_inverse(normal)
+        return np.array([times(inverse, row) for row in right]), inverse
+    return np.array([solved(upper, row) for row in right]), inverse_of(upper)
 
 
 @numba.njit(cache=True)

@@ -12,10 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import scipy
 from numpy.typing import NDArray
 
-from crowd_sim.valuation.result import NORMAL_95
+from crowd_sim.valuation.result import widening
 
 _PRIOR = 0.5  # of ρ², as one more observation with as large a standard deviation
 _ALIGNED = 0.4  # correlation between strata of what shrinking leaves (measured)
@@ -103,7 +102,7 @@ def _student(variance: float, wobble: float) -> float:
     if wobble <= 0.0:
         return 1.0
     freedom = max(2.0 * variance**2 / wobble, _FEWEST_DEGREES)
-    return float(scipy.special.stdtrit(freedom, 0.975) / NORMAL_95)
+    return float(widening(freedom))
 
 
 def _squares(parts: Sequence[Part], apart: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

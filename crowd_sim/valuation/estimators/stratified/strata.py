@@ -7,9 +7,9 @@ from functools import lru_cache
 
 import numba
 import numpy as np
-import scipy
 from numpy.typing import NDArray
 
+from crowd_sim.elementary import exp, log, log_factorials
 from crowd_sim.random import Purpose, philox
 from crowd_sim.valuation.coalition_lists import Lists
 
@@ -70,7 +70,7 @@ def strata_of(n: int, draws: int) -> tuple[Stratum, ...]:
     strata = []
     for number, (low, high) in enumerate(ranges):
         k = np.arange(low, high + 1.0)
-        weights = k**-1.5 * np.sqrt(1.0 / k + 1.0 / (n - k))
+        weights = 1.0 / (k * np.sqrt(k)) * np.sqrt(1.0 / k + 1.0 / (n - k))
         chances, share = weights / weights.sum(), k / n
         variance = share * (1.0 - share)
         importance, deviation = 1.0 / (chances * variance), 1.0 / (chances * np.sqrt(variance))
@@ -90,13 +90,14 @@ def _reach(n: int, k: NDArray[np.float64], chances: NDArray[np.float64], l1: boo
     of the complement too. The spread of r at a size against that at others goes about like ``spread``.
     """
     if l1:
-        share, spread = 4.0 / k**3 + 4.0 / (n - k) ** 3 + 128.0 / n**3, ((n - k) / k) ** 0.65
+        share, spread = 4.0 / k**3 + 4.0 / (n - k) ** 3 + 128.0 / n**3, exp(0.65 * log((n - k) / k))
     else:
-        share, spread = 1.0 / k**2 + 1.0 / (n - k) ** 2 + 1.0 / n, ((n - k) / k) ** 1.75
+        share, spread = 1.0 / k**2 + 1.0 / (n - k) ** 2 + 1.0 / n, exp(1.75 * log((n - k) / k))
     spread = spread / np.sqrt((chances * spread**2).sum())
     per_unit = spread * np.sqrt(n / (k * (n - k)))
-    log_k, log_others, log_n = (scipy.special.gammaln(count + 1.0) for count in (k, n - k, n))
-    noise = (n - 1.0) * np.exp(log_k + log_others - log_n)
+    logs = log_factorials(n)
+    sizes = k.astype(np.int64)
+    noise = (n - 1.0) * exp(logs[sizes] + logs[n - sizes] - logs[n])
     # the sums over the members may point the same way at all sizes, noise does not
     return float((per_unit * np.sqrt(share)).sum()), float(np.sqrt((per_unit**2 * noise).sum()))
 

@@ -13,7 +13,7 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
-from crowd_sim.valuation.estimators.closed_form import QuadraticOfMean
+from crowd_sim.valuation.quadratic_of_mean import QuadraticOfMean
 
 _MOST_DIRECTIONS = 20  # 230 features; further principal components count as unexplained
 

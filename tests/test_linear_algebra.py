@@ -1,0 +1,52 @@
+import numpy as np
+import pytest
+
+from crowd_sim.linear_algebra import (
+    cholesky,
+    gram,
+    inverse_of,
+    lower_inverse,
+    product,
+    pseudo_inverse,
+    solved,
+    times,
+    transposed_times,
+)
+
+
+@pytest.mark.parametrize(("m", "n"), [(3, 1), (9, 7), (300, 130), (40, 64), (141, 65)])
+def test_they_are_numpy_s(m, n):
+    rng = np.random.default_rng(n)
+    x, vector = rng.normal(size=(max(m, n + 2), n)), rng.normal(size=n)
+    normal = gram(x)
+    np.testing.assert_allclose(normal, x.T @ x, atol=1e-10)
+    upper, definite = cholesky(normal)
+    assert definite
+    np.testing.assert_allclose(upper.T @ upper, normal, atol=1e-10)
+    np.testing.assert_allclose(np.tril(upper, -1), 0.0)
+    np.testing.assert_allclose(normal @ solved(upper, vector), vector, atol=1e-6)
+    inverse = inverse_of(upper)
+    np.testing.assert_allclose(inverse, np.linalg.inv(normal), rtol=1e-6, atol=1e-9)
+    assert np.array_equal(inverse, inverse.T)
+    np.testing.assert_allclose(product(x, normal), x @ normal, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(times(x, vector), x @ vector, atol=1e-10)
+    np.testing.assert_allclose(transposed_times(x, x[:, 0]), x.T @ x[:, 0], atol=1e-10)
+
+
+def test_what_is_not_definite_says_so():
+    assert not cholesky(np.array([[1.0, 2.0], [2.0, 1.0]]))[1]
+    assert not cholesky(np.array([[np.nan]]))[1]
+
+
+@pytest.mark.parametrize("n", [1, 5, 40])
+def test_the_pseudo_inverse_leaves_out_what_is_no_more_than_rounding(n):
+    rng = np.random.default_rng(n)
+    x = rng.normal(size=(max(n // 2, 1), n))
+    np.testing.assert_allclose(pseudo_inverse(gram(x)), np.linalg.pinv(x.T @ x, hermitian=True), atol=1e-9)
+    assert not pseudo_inverse(np.zeros((n, n))).any()
+
+
+def test_the_inverse_of_a_factor():
+    x = np.random.default_rng(0).normal(size=(30, 13))
+    upper, _ = cholesky(gram(x))
+    np.testing.assert_allclose(lower_inverse(upper) @ upper.T, np.eye(13), atol=1e-12)

@@ -1,0 +1,174 @@
+"""Games that answer differently each time."""
+
+import numpy as np
+import pytest
+
+from crowd_sim.errors import InputError
+from crowd_sim.random import generator
+from crowd_sim.valuation import AveragingGame, CachedGame, MaxEvaluations, TargetError, shapley, shapley_many
+from crowd_sim.valuation.noise import split_draws, with_draws
+from crowd_sim.valuation.request import in_process
+from tests.oracles.games import additive, glove, sum_of_unanimity, unanimity, weighted_majority
+
+
+class Fresh:
+    noise = "fresh"
+
+    def __init__(self, game, sd, seed):
+        self.game, self.n_players, self.sd, self.rng = game, game.n_players, sd, np.random.default_rng(seed)
+
+    def __call__(self, coalitions):
+        return self.game(coalitions) + self.sd * self.rng.standard_normal(len(coalitions))
+
+
+class Keyed:
+    """Its noise is a function of coalition and draw; that of a draw is the same for all coalitions in part."""
+
+    noise = "keyed"
+
+    def __init__(self, game, sd):
+        self.game, self.n_players, self.sd = game, game.n_players, sd
+
+    def __call__(self, coalitions, draws):
+        powers = 1 << np.arange(self.n_players)
+        own = [
+            generator(int(d), int(c), 0, 1).standard_normal() for c, d in zip(coalitions @ powers, draws, strict=True)
+        ]
+        return self.game(coalitions) + self.sd * np.array(own)
+
+
+METHODS = ["paired_regression", "permutation"]
+GAME = sum_of_unanimity(8, 15, seed=1)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("factor", [10, 40])
+def test_intervals_cover_the_noiseless_truth(method, factor):
+    makers = [
+        lambda seed: sum_of_unanimity(9, 20, seed),
+        lambda seed: sum_of_unanimity(20, 30, seed),
+        lambda seed: additive(list(np.random.default_rng(seed).normal(size=12)), 10.0),
+        lambda seed: glove(3, 8),
+        lambda seed: weighted_majority([4, 3, 2, 1, 1, 1, 2, 2, 3], 10),
+    ]
+    shares = []
+    for sd in (0.1, 1.0):
+        for make in makers:
+            for seed in range(8):
+                game = make(seed)
+                result = shapley(Fresh(game, sd, seed), method, factor * game.n_players, seed=seed)
+                assert result.n_evaluations <= factor * game.n_players
+                shares.append(np.mean(np.abs(result.values - game.values) <= 1.96 * result.stderr))
+    assert 0.92 <= np.mean(shares) <= 0.98
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_intervals_of_few_players_cover(method, n):
+    game = additive([1.0, -2.0, 0.5][:n], 7.0)
+    shares = []
+    for seed in range(150):
+        result = shapley(Fresh(game, 1.0, seed), method, 40, seed=seed)
+        shares.append(np.mean(np.abs(result.values - game.values) <= 1.96 * result.stderr))
+    assert 0.9 <= np.mean(shares) <= 0.985
+
+
+def test_auto_takes_what_is_the_better_with_noise():
+    game = sum_of_unanimity(20, 30, seed=0)
+    assert shapley(Fresh(game, 1.0, 0), budget=400).method == "paired_regression"
+    assert shapley(Fresh(game, 1.0, 0), budget=60).method == "permutation"
+    errors = {}
+    for method in METHODS:
+        errors[method] = np.mean(
+            [np.abs(shapley(Fresh(game, 3.0, s), method, 800, seed=s).values - game.values).mean() for s in range(10)]
+        )
+    assert errors["paired_regression"] < 0.7 * errors["permutation"]
+
+
+def test_repetitions_are_decided_by_what_pays():
+    """Single players and both ends, of whom there are few, are repeated; coalitions of the middle sizes are not."""
+    seen = []
+
+    class Counting(Keyed):
+        def __call__(self, coalitions, draws):
+            seen.extend(zip(map(bytes, np.packbits(coalitions, axis=1)), draws.tolist(), strict=True))
+            return super().__call__(coalitions, draws)
+
+    game = sum_of_unanimity(16, 20, seed=0)
+    shapley(Counting(game, 1.0), budget=1_600)
+    assert len(set(seen)) == len(seen)  # no draw is paid for twice
+    times = {}
+    for coalition, _ in seen:
+        times[coalition] = times.get(coalition, 0) + 1
+    single = bytes(np.packbits(np.eye(16, dtype=bool)[3]))
+    assert times[bytes(2)] == times[bytes([255, 255])] == 50
+    assert times[single] > 5
+    middle = [count for coalition, count in times.items() if sum(b.bit_count() for b in coalition) == 8]
+    assert max(middle) == 1
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_keyed_noise_is_the_same_however_it_is_evaluated(method):
+    game = Keyed(GAME, 0.5)
+    first = shapley(game, method, 200, seed=3)
+    one_by_one = in_process([game])
+
+    def evaluate(chunks):
+        for chunk in chunks:
+            yield np.concatenate(list(one_by_one([row[None] for row in chunk])), axis=1)
+
+    for other in (shapley(game, method, 200, seed=3), shapley(game, method, 200, seed=3, evaluate=evaluate)):
+        assert other.values.tobytes() == first.values.tobytes()
+        assert other.stderr.tobytes() == first.stderr.tobytes()
+    both = shapley_many([game, Keyed(GAME, 0.1)], method, 200, seed=3)
+    assert both[0].values.tobytes() == first.values.tobytes()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_rules_and_earlier_results_count_draws_once(method):
+    game = Keyed(GAME, 0.5)
+    result = shapley(game, method, 2_000, stop=TargetError(0.3) | MaxEvaluations(600))
+    assert result.n_evaluations == len(result.evaluated)
+    longer = shapley(game, method, 3_000, previous=result)
+    assert result.n_evaluations < longer.n_evaluations <= 3_000
+    assert np.abs(longer.values - GAME.values).max() < 0.3
+
+
+def test_no_noise_after_all_is_no_harm():
+    result = shapley(Fresh(GAME, 0.0, 0), budget=8_000)
+    np.testing.assert_allclose(result.values, GAME.values, atol=1e-12)
+    assert result.stderr.max() < 1e-12
+
+
+def test_only_exact_values_have_no_error():
+    seldom = unanimity(20, list(range(10)))
+    for method in ("auto", "kernel_shap", "paired_regression", "permutation", "surrogate"):
+        result = shapley(seldom, method, 200)
+        assert (result.stderr > 0).all()
+    assert not shapley(GAME).stderr.any()
+
+
+def test_draws_travel_behind_the_coalition():
+    rows = np.random.default_rng(0).random((5, 11)) < 0.5
+    draws = np.array([0, 1, 2**31, 2**40 + 5, 2**62])
+    coalitions, numbers = split_draws(with_draws(rows, draws))
+    assert np.array_equal(coalitions, rows)
+    assert np.array_equal(numbers, draws)
+
+
+def test_bad_input_is_refused_in_one_line(tmp_path):
+    game = Fresh(GAME, 1.0, 0)
+    for call, line in (
+        (lambda: shapley(game, "surrogate"), "method = 'surrogate': takes no game with noise; auto, paired_regression"),
+        (lambda: shapley(game, budget=10), "budget = 10: must be at least 18 for permutation with 8 players"),
+        (lambda: shapley(game, "paired_regression", 20), "budget = 20: must be at least 54"),
+        (lambda: shapley_many([game, GAME]), r"games\[1\].noise: must be set as in the other games"),
+        (lambda: CachedGame(game, tmp_path, "noisy"), "game.noise = 'fresh': must be None: what is stored"),
+    ):
+        with pytest.raises(InputError, match=f"^{line}"):
+            call()
+    game.noise = "white"
+    with pytest.raises(InputError, match=r"^game.noise = 'white': must be one of keyed, fresh, or None"):
+        shapley(game)
+    with pytest.raises(InputError, match=r"^method = 'paired_regression': takes at most 1000 players"):
+        shapley(AveragingGame(np.ones((1001, 1)), np.ones(1)), "paired_regression")
