@@ -252,6 +252,19 @@ def test_workers_who_are_all_the_same_are_worth_the_same():
     np.testing.assert_allclose(result.values, cosine(np.ones((1, 3)), np.arange(3.0))[0] / 12, atol=1e-12)
 
 
+def test_a_size_that_is_worth_far_more_than_others_leaves_them_alone():
+    """Utilities of single players a million times those of larger groups: theirs are all known, and add as they are."""
+    small = random_game(KINDS[0], 7, n=12)
+    alone = np.random.default_rng(7).normal(size=12) * 1e6
+    game = Oracle("alone", 12, lambda c: small(c) + np.where(c.sum(axis=1) == 1, c @ alone, 0.0), np.zeros(12))
+    truth = shapley(game, "exact").values
+    for budget in (240, 600):
+        (result,), (without,) = values_of(game, budget=budget), values_of(small, budget=budget)
+        missed = result.values - truth
+        assert np.linalg.norm(missed) < 3.0 * np.linalg.norm(without.values - small.shapley_values_known())
+        assert np.mean(np.abs(missed) <= 1.96 * result.stderr) > 0.9
+
+
 def test_players_who_matter_are_told_apart():
     """Of the value of a set of four among twelve nothing is left to explain once its players are known."""
     game = Oracle(

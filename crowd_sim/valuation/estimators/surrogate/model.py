@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy
@@ -12,14 +12,16 @@ from numpy.typing import NDArray
 from crowd_sim.random import Purpose, generator
 from crowd_sim.valuation.estimators.surrogate.averages import Averages
 from crowd_sim.valuation.estimators.surrogate.gp import equations, trend, values
-from crowd_sim.valuation.estimators.surrogate.prior import Prior
+from crowd_sim.valuation.estimators.surrogate.prior import Prior, sizes, value_weights
 from crowd_sim.valuation.estimators.surrogate.relevance import MOST_APART, learnt
+from crowd_sim.valuation.estimators.surrogate.residual import number_of_pairs
 from crowd_sim.valuation.estimators.surrogate.sparse import exact_values
 from crowd_sim.valuation.result import NORMAL_95
 
 _ROUNDING = 1e-12  # relative
 _ALL_LINEAR = 0.03  # what level 1 leaves, relative: below it, a prior of level 1 tells nothing
 _ALL_TERMS = 1e-5  # of noise; with more a game is not one of few terms
+_FAR_MORE = 30.0  # relative, of root mean squares
 _WIDER = 1.1  # than the posterior's deviation: it takes relevances as known (`python -m experiments.bench.real_games`)
 
 
@@ -54,7 +56,38 @@ def fit(
     signs = np.where(pairs, 1.0, -1.0)
     columns = trend(signs, linear=True)
     order = generator(seed, run, Purpose.SURROGATE).permutation(len(pairs))
-    return [_fit(signs, columns, worth, order, of_game) for worth, of_game in zip(halves, known, strict=True)]
+    size, n = sizes(signs), pairs.shape[1]
+    whole = np.isin(size, [k for k in range(1, n // 2 + 1) if (size == k).sum() == number_of_pairs(n, k)])
+    return [_fitted(signs, columns, worth, order, of_game, whole) for worth, of_game in zip(halves, known, strict=True)]
+
+
+def _fitted(
+    signs: NDArray[np.float64],
+    columns: NDArray[np.float64],
+    worth: NDArray[np.float64],
+    order: NDArray[np.int64],
+    known: Averages | None,
+    whole: NDArray[np.bool_],
+) -> Model:
+    """The model of one game; ``whole`` bool[m] tells the pairs of sizes that have no other.
+
+    Where those are worth far more than others, they say nothing of them: the model is that of the others, and what it leaves
+    of theirs adds to the values as it is.
+    """
+    kept = ~whole
+    if kept.sum() < 2 * signs.shape[1] or not whole.any():
+        return _fit(signs, columns, worth, order, known)
+    if (worth[whole] ** 2).mean() <= _FAR_MORE**2 * (worth[kept] ** 2).mean():
+        return _fit(signs, columns, worth, order, known)
+    among = (np.cumsum(kept) - 1)[order[kept[order]]]
+    model = _fit(signs[kept], columns[kept], worth[kept], among, known)
+    pulls = np.zeros(len(signs))
+    pulls[kept] = model.pulls
+    model = replace(model, pulls=pulls)
+    missed = worth[whole] - predictions([model], signs > 0, signs[whole] > 0)[0]
+    inside, outside = (weights[sizes(signs[whole]), None] for weights in value_weights(signs.shape[1]))
+    more = 2.0 * (missed @ np.where(signs[whole] > 0, inside, outside))  # the complement as much
+    return replace(model, contrasts=model.contrasts + more)
 
 
 def _fit(
