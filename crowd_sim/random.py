@@ -38,6 +38,7 @@ class Purpose(IntEnum):
     SURROGATE = 11
     BEHAVIOUR = 12
     PAIRED_REGRESSION = 13
+    CHAINS = 14
     DISTILL = 20
     ADAPTER = 21
     EXAMPLES = 22

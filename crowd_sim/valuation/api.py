@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from crowd_sim.errors import InputError
+from crowd_sim.valuation.estimators.chains import chains
 from crowd_sim.valuation.estimators.exact import exact
 from crowd_sim.valuation.estimators.kernel_shap.estimator import kernel_shap
 from crowd_sim.valuation.estimators.paired_regression import paired_regression
@@ -92,7 +93,8 @@ def shapley_many(
         games: each with ``n_players`` and ``__call__(coalitions: bool[m, n]) -> float[m]``.
         method: one of `METHODS`. ``"auto"`` takes for each game the closed form where it has one, enumeration where
             the budget covers all 2^n coalitions, stratified regression for an averaging game with the score l2 or l1,
-            the surrogate for any other game it can be fitted to, and else permutation sampling; for a noisy game (see
+            the surrogate for any other game of up to 500 players, chains for larger ones, and where the budget is too
+            small for those permutation sampling; for a noisy game (see
             `Game`) paired regression where the budget suffices, else permutation sampling, and no other method
             takes one. The result's ``method`` says which.
         budget: number of utility evaluations for each game. Exact and closed form are not bound by it; Kernel SHAP
@@ -200,6 +202,7 @@ def _auto(request: Request) -> list[ShapleyResult]:
 
 METHODS: dict[str, Estimator] = {
     "auto": _auto,
+    "chains": chains,
     "closed_form": _closed_form,
     "exact": exact,
     "kernel_shap": kernel_shap,

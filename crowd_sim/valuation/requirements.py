@@ -6,6 +6,8 @@ import numpy as np
 
 from crowd_sim.errors import InputError
 from crowd_sim.scores import SCORES
+from crowd_sim.valuation.estimators.chains import FEWEST_PLAYERS as FEWEST_OF_CHAINS
+from crowd_sim.valuation.estimators.chains import minimum_budget as least_of_chains
 from crowd_sim.valuation.estimators.exact import MAX_PLAYERS
 from crowd_sim.valuation.estimators.kernel_shap.estimator import minimum_budget as least_of_kernel_shap
 from crowd_sim.valuation.estimators.paired_regression import MAX_PLAYERS as MOST_OF_PAIRED
@@ -32,7 +34,8 @@ def automatic(n_players: int, budget: int, stratifies: bool) -> str:
     """The name of the method that ``auto`` takes for a game without a closed form.
 
     Enumeration where the budget covers it; stratified regression for the games it knows; else the surrogate, which is more
-    accurate per evaluation than permutation sampling wherever it can be fitted (`python -m experiments.bench.unanimity`).
+    accurate per evaluation than permutation sampling wherever it can be fitted (`python -m experiments.bench.unanimity`), and
+    above its 500 players chains (`python -m experiments.bench.many_players`).
 
     Args:
         n_players: of the game.
@@ -43,6 +46,8 @@ def automatic(n_players: int, budget: int, stratifies: bool) -> str:
         return "exact"
     if stratifies:
         return "stratified"
+    if n_players > MOST_OF_SURROGATE:
+        return "chains" if budget >= least_of_chains(n_players) else "permutation"
     fits = _FEWEST_OF_SURROGATE <= n_players <= MOST_OF_SURROGATE and budget >= least_of_surrogate(n_players)
     return "surrogate" if fits else "permutation"
 
@@ -71,6 +76,8 @@ def check_budget(method: str, budget: int, n_players: int, score: str | None) ->
         raise InputError("method", method, f"needs a score with a closed form: {with_one}")
     if method == "exact" and n_players > MAX_PLAYERS:
         raise InputError("method", method, f"enumerates at most {MAX_PLAYERS} workers; there are {n_players}")
+    if method == "chains" and n_players < FEWEST_OF_CHAINS:
+        raise InputError("method", method, f"takes at least {FEWEST_OF_CHAINS} workers; there are {n_players}")
     if method == "surrogate" and n_players > MOST_OF_SURROGATE:
         raise InputError("method", method, f"takes at most {MOST_OF_SURROGATE} workers; there are {n_players}")
     if method == "paired_regression" and n_players > MOST_OF_PAIRED:
@@ -80,6 +87,7 @@ def check_budget(method: str, budget: int, n_players: int, score: str | None) ->
     if method == "auto":
         method = "closed_form" if closed_form else automatic(n_players, budget, score in KNOWN_SCORES)
     least = {
+        "chains": least_of_chains,
         "kernel_shap": least_of_kernel_shap,
         "paired_regression": least_of_paired,
         "permutation": least_of_permutation,

@@ -1,0 +1,106 @@
+"""Games of many players."""
+
+import numpy as np
+import pytest
+
+from crowd_sim.errors import InputError
+from crowd_sim.valuation import AveragingGame, MaxEvaluations, shapley, shapley_many
+from crowd_sim.valuation.estimators.chains import minimum_budget
+from crowd_sim.valuation.request import in_process
+from experiments.bench.many_players import Airport, Unknown, games
+from tests.oracles.games import Oracle, additive, sum_of_unanimity
+
+
+def error(result, truth) -> float:
+    return float(np.linalg.norm(result.values - truth) / np.linalg.norm(truth - truth.mean()))
+
+
+@pytest.fixture(scope="module")
+def measured():
+    """By game: the errors of chains and of permutation sampling, and the share of intervals of chains that cover."""
+    found = {}
+    for name, (game, truth) in games(600).items():
+        chains, permutation = (shapley(game, method, 12_000, seed=1) for method in ("chains", "permutation"))
+        covered = np.mean((chains.lower <= truth) & (truth <= chains.upper))
+        found[name] = error(chains, truth), error(permutation, truth), covered
+    return found
+
+
+def test_they_are_well_ahead_where_it_counts_who_comes_early(measured):
+    for name, factor in (("coverage", 2.0), ("averaging, l2, not told", 5.0), ("airport, even costs", 3.0)):
+        chains, permutation, _ = measured[name]
+        assert factor * chains < permutation
+    for chains, permutation, _ in measured.values():
+        assert chains < 1.25 * permutation
+
+
+def test_their_intervals_cover(measured):
+    assert all(0.9 <= covered <= 0.99 for _, _, covered in measured.values())
+    assert 0.925 <= np.mean([covered for _, _, covered in measured.values()]) <= 0.975
+
+
+def test_auto_takes_them_above_500_players():
+    game = sum_of_unanimity(501, 20, seed=0)
+    assert shapley(game, budget=minimum_budget(501)).method == "chains"
+    assert shapley(game, budget=minimum_budget(501) - 1).method == "permutation"
+
+
+@pytest.mark.parametrize("n", [50, 51, 64, 163, 501])
+def test_what_is_spent_and_what_the_values_sum_to(n):
+    game = sum_of_unanimity(n, 20, seed=0)
+    for budget in (minimum_budget(n), 30 * n + 2_000):
+        seen = []
+
+        def evaluate(chunks, seen=seen):
+            for chunk in chunks:
+                seen.append(len(chunk))
+                yield game(chunk)[None]
+
+        result = shapley(game, "chains", budget, evaluate=evaluate)
+        assert result.n_evaluations == sum(seen) <= budget
+        assert result.values.sum() == pytest.approx(game.values.sum())
+
+
+def test_additive_games_are_exact_but_for_rounding():
+    worths = np.random.default_rng(0).normal(size=120)
+    result = shapley(additive(list(worths), 5.0), "chains", 6_000)
+    np.testing.assert_allclose(result.values, worths, atol=1e-9)
+    quadratic = Oracle("quadratic", 120, lambda c: (c * worths).sum(axis=1) ** 2, worths * worths.sum())
+    np.testing.assert_allclose(shapley(quadratic, "chains", 6_000).values, quadratic.values, atol=1e-8)
+    constant = Oracle("constant", 60, lambda c: np.full(len(c), 3.0), np.zeros(60))
+    assert not shapley(constant, "chains", 4_000).values.any()
+
+
+def test_the_one_who_is_like_no_others_is_found():
+    costs = np.sort(np.random.default_rng(0).random(300))
+    costs[-1] = 50.0
+    game = Airport(costs)
+    result = shapley(game, "chains", 8_000)
+    assert result.values[-1] == pytest.approx(game.values()[-1], rel=0.01)
+
+
+def test_the_same_bits_for_any_evaluator_and_beside_any_game():
+    rng = np.random.default_rng(0)
+    one, other = (Unknown(AveragingGame(rng.random((80, 3)), rng.random(3))) for _ in range(2))
+    first = shapley(one, "chains", 4_000, seed=3)
+    pieces = in_process([one])
+
+    def evaluate(chunks):
+        for chunk in chunks:
+            yield np.concatenate(list(pieces([chunk[:7], chunk[7:]])), axis=1)
+
+    for again in (
+        shapley(one, "chains", 4_000, seed=3, evaluate=evaluate),
+        shapley_many([other, one], "chains", 4_000, 3)[1],
+    ):
+        assert again.values.tobytes() == first.values.tobytes()
+        assert again.stderr.tobytes() == first.stderr.tobytes()
+    staged = shapley(one, "chains", 4_000, seed=3, stop=MaxEvaluations(4_000))
+    assert staged.n_evaluations <= 4_000
+
+
+def test_bad_input_is_refused_in_one_line():
+    with pytest.raises(InputError, match=r"^method = 'chains': takes at least 50 players; this game has 49"):
+        shapley(additive([1.0] * 49, 0.0), "chains")
+    with pytest.raises(InputError, match=r"^budget = 100: must be at least 2400 for chains with 50 players"):
+        shapley(additive([1.0] * 50, 0.0), "chains", 100)
