@@ -88,10 +88,11 @@ def _init(address: str | None, need: Need) -> None:
         else:
             cpus = max(os.cpu_count() or 1, ceil(need.cpus))
             ray.init(address="local", num_cpus=cpus, include_dashboard=False, **options)
-    except (ConnectionError, ValueError, TimeoutError) as error:
+    except Exception as error:  # of a node that starts too slowly Ray raises no class of its own
         # Ray Client does not say that a token was not taken
         token = f" (where the cluster wants a token, {_ADMISSION})" if str(address).startswith("ray://") else ""
-        raise ClusterError(f"no Ray cluster at {address}: {str(error).splitlines()[0]}{token}") from None
+        where = f"no Ray cluster at {address}" if address else "no local Ray could be started"
+        raise ClusterError(f"{where}: {f'{error}'.partition(chr(10))[0] or type(error).__name__}{token}") from None
 
 
 @contextmanager

@@ -239,7 +239,7 @@ def value(
         StrategyError: user-defined code raised.
         ClusterError: no cluster, or one that is too small.
     """
-    from crowd_sim.commands.value import check_folder, of_people, of_run, table_of, write
+    from crowd_sim.commands.value import check_folder, check_own, of_people, of_run, table_of, write
     from crowd_sim.commands.value import value as value_question
     from crowd_sim.crowd.sources.given import population_of
     from crowd_sim.crowd.sources.vectors import load_vectors
@@ -247,6 +247,7 @@ def value(
     _check_address(ray_address)
     folder = _folder(out)
     if isinstance(crowd, str | os.PathLike) and Path(crowd).is_dir():
+        check_own(target, score, seed)
         question = of_run(Path(crowd), integer("run", run, 0), trust)
     else:
         is_file = isinstance(crowd, str | os.PathLike)

@@ -200,6 +200,10 @@ def test_a_crowd_may_be_an_array_or_a_frame_or_a_file_of_the_same(tmp_path):
         (FRAME.assign(worker="y"), r"^crowd = 'y': must be the name of a worker only once$"),
         (FRAME.set_axis([*"abca"], axis=1), r"^crowd = 'a': must be the name of a column only once$"),
         (FRAME.assign(worker=None), r"^crowd: must have a name for every worker"),
+        (
+            FRAME.set_index(["a", "b"]),
+            r"^crowd: must have a name for every worker, in one column worker or an index of",
+        ),
         (FRAME.assign(e="x"), r"^crowd: must have columns of numbers; 'e' holds "),
         (FRAME.where(FRAME > -1), r"^crowd: worker 'p\d', [abcd] = nan: must be a finite number$"),
         (FRAME.convert_dtypes().where(FRAME > -1), r"^crowd: worker 'p\d', [abcd] = nan: must be a finite number$"),
@@ -333,6 +337,10 @@ def test_values_are_the_commands(tmp_path, monkeypatch):
     assert lines[2].split()[0] == values.table["worker"][0]
     early = crowd_sim.value(VECTORS, VECTORS[3] + 1, method="permutation", budget=400, stop=TargetError(relative=0.9))
     assert early.result.n_evaluations < 400
+    for own in ({"target": VECTORS[3]}, {"score": "l1"}, {"seed": 5}):
+        with pytest.raises(InputError, match=r"^--(target|score|seed) = .*: must be left out with a run's folder"):
+            crowd_sim.value("out", **own)
+    assert call(["value", "out", "--target", "p3", *IN_PROCESS]) == 2
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import sys
 import pytest
 import ray
 
+from crowd_sim.actors import cluster
 from crowd_sim.actors.cluster import connected
 from crowd_sim.actors.placement import Need
 from crowd_sim.errors import ClusterError
@@ -88,3 +89,12 @@ def test_what_is_asked_of_ray_s_internals_needs_nothing_of_this_project(tmp_path
     )
     assert done.returncode == 1
     assert done.stderr.startswith("ValueError: "), done.stderr
+
+
+def test_a_ray_that_does_not_start_is_told_in_a_line(monkeypatch):
+    def too_slow(**_):
+        raise Exception("The current node timed out during startup.\nMore")  # noqa: TRY002 - as Ray does
+
+    monkeypatch.setattr(ray, "init", too_slow)
+    with pytest.raises(ClusterError, match=r"^no local Ray could be started: The current node timed out .* startup\.$"):
+        cluster._init(None, SMALL)

@@ -53,6 +53,26 @@ def test_what_is_to_be_skipped_is_in_no_batch():
     assert sorted(np.concatenate(list(cut)).tolist()) == np.flatnonzero(~skip).tolist()
 
 
+TEXTS = {
+    "crowd": {"source": "example_feedback", "target": "warm", "n_workers": 8},
+    "tournament": {"rounds": 1},
+    "valuation": {"method": "none"},
+}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"sweep": {"crowd": [{"n_workers": 8, "seed": 1}, {"n_workers": 8, "seed": 2}]}},
+        TEXTS | {"sweep": {"task": [{"kind": "imitate", "rank": rank} for rank in (4, 8)]}},
+        TEXTS | {"task": {"kind": "imitate"}, "sweep": {"task.phi": [{"kind": "embedding"}, {"kind": "classifier"}]}},
+    ],
+)
+def test_groups_of_fields_that_are_swept_as_one_are_in_a_batch_with_their_like(content):
+    plan = Sweep.parse(content)
+    assert len(list(batches(plan, 1000))) == plan.n_points == 2
+
+
 @pytest.mark.parametrize("of", [1, 2, 3, 7, 24])
 def test_every_point_is_in_one_shard(of):
     plan = Sweep.parse(CONTENT)

@@ -211,10 +211,11 @@ def value(
     """
     from crowd_sim.cli.value import value as value_question
     from crowd_sim.cli.value import values_table
-    from crowd_sim.commands.value import check_folder, of_people, of_run, write
+    from crowd_sim.commands.value import check_folder, check_own, of_people, of_run, write
     from crowd_sim.crowd.sources.vectors import load_vectors
 
     if source.is_dir():
+        check_own(target, score, seed)
         question = of_run(source, run, trust)
     else:
         question = of_people(load_vectors(source), target, score, seed, str(source))

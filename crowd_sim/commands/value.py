@@ -96,6 +96,17 @@ def of_run(folder: Path, run: int, trust: bool = False) -> Question:
     )
 
 
+def check_own(target: object, score: str, seed: int) -> None:
+    """Refuse what a run's folder says itself, and would be passed over.
+
+    Raises:
+        InputError: one of these is given.
+    """
+    for field, given, default in (("--target", target, None), ("--score", score, "l2"), ("--seed", seed, 0)):
+        if given is not None and (default is None or given != default):
+            raise InputError(field, given, "must be left out with a run's folder, which has its own")
+
+
 def of_people(
     people: Population, target: str | NDArray[np.float64] | None, score: str, seed: int, name: str
 ) -> Question:

@@ -7,6 +7,17 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict
 
 
+def listed(value: Any) -> Any:
+    """A YAML list as the tuple that strict mode asks for.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not isinstance(value, list | tuple):
+        raise ValueError("must be a list")  # noqa: TRY004 - pydantic takes a ValueError for bad input
+    return tuple(value)
+
+
 class Strict(BaseModel):
     """Frozen; nothing is converted silently, unknown keys are errors."""
 

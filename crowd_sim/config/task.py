@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, field_validator
 
-from crowd_sim.config.strict import Strict
+from crowd_sim.config.strict import Strict, listed
 
 TEXT_SOURCES = ("goemotions", "feedback", "example_feedback")
 """Sources of a crowd whose workers contribute texts."""
 
 
-def _tuple(value: Any) -> Any:
-    # YAML has sequences, not tuples: strict mode would refuse every list
-    return tuple(value) if isinstance(value, list) else value
-
-
-Texts = Annotated[tuple[str, ...], BeforeValidator(_tuple)]
-Sizes = Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_tuple)]
+Texts = Annotated[tuple[str, ...], BeforeValidator(listed)]
+Sizes = Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(listed)]
 
 
 COLDEST = 1e-3

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
-from crowd_sim.config.strict import Strict
+from crowd_sim.config.strict import Strict, listed
 from crowd_sim.registry import check_strategy
 
 LARGEST_COORDINATE = 1e50
@@ -20,11 +20,7 @@ def _pair(value: Any) -> Any:
     return tuple(value)
 
 
-def _tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
-
-
-Names = Annotated[tuple[str, ...], BeforeValidator(_tuple)]
+Names = Annotated[tuple[str, ...], BeforeValidator(listed)]
 _Pair = Annotated[tuple[float, float], BeforeValidator(_pair)]
 
 

@@ -153,6 +153,7 @@ def _crowd_codes(plan: Sweep, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
     """For points int64[m], numbers int64[m] that are equal where their crowds and the models that are tuned are."""
     codes = np.zeros_like(numbers)
     for field, values in plan.fields.items():
-        if field.startswith("crowd.") or field in _MODELS:
+        # a group of fields may be swept as one: `crowd`, `task`, `task.phi`
+        if field.split(".")[0] == "crowd" or any(f"{name}.".startswith(f"{field}.") for name in _MODELS):
             codes = codes * len(values) + plan.places(field, numbers)
     return codes

@@ -70,7 +70,7 @@ NOWHERE = Path("parts")
         (["tournament.search=worst"], ("tournament.search = 'worst'", "'best', 'merge' or 'halving'")),
         (["task.single_sizes=[2,2]"], ("task.single_sizes = [2, 2]", "must not list a size twice")),
         (["task.single_sizes=[0]"], ("task.single_sizes.0 = 0", "greater than or equal to 1")),
-        (["task.single_sizes=3"], ("task.single_sizes = 3", "should be a valid tuple")),
+        (["task.single_sizes=3"], ("task.single_sizes = 3", "must be a list")),
         (["task.prompt_template=hello"], ("task.prompt_template = 'hello'", "must contain {prompt} once")),
         (["task.prompt_template='{prompt}{prompt}'"], ("task.prompt_template", "must contain {prompt} once")),
         (

@@ -73,8 +73,10 @@ def _of_array(given: Any) -> _Parts:
 def _of_frame(frame: pd.DataFrame) -> _Parts:
     ids = frame[ID_COLUMN] if ID_COLUMN in frame.columns else frame.index
     columns = [column for column in frame.columns if column != ID_COLUMN]
-    if ids.ndim != 1 or ids.isna().any():
-        raise InputError("crowd", None, "must have a name for every worker, and one column worker at most")
+    if ids.ndim != 1 or getattr(ids, "nlevels", 1) > 1 or ids.isna().any():
+        raise InputError(
+            "crowd", None, "must have a name for every worker, in one column worker or an index of one level"
+        )
     rest = frame[columns]
     for column, kind in zip(columns, rest.dtypes, strict=False):
         if getattr(kind, "kind", "O") not in "iuf":
