@@ -98,6 +98,8 @@ def run(
     finished = run_config(config, configuration.stem, out, ray_address, console, accept_changes)
     console.print(outcome_table(finished))
     assert finished.folder is not None  # noqa: S101 - it has a name
+    if finished.was_there:
+        _say(f"{finished.folder} had finished before: its outcome was read, nothing was done again")
     figures = ", ".join(path.name for path in sorted((finished.folder / "figures").glob("*.png")))
     _say(f"{finished.folder}: tables, report.html and figures ({figures})")
 

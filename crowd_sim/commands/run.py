@@ -42,11 +42,13 @@ class Finished:
         folder: with its tables; None where none was wanted.
         outcome: what came out.
         seconds: from start to last table; NaN where nobody knows any more.
+        was_there: whether it had finished before, and was read.
     """
 
     folder: Path | None
     outcome: Outcome
     seconds: float
+    was_there: bool = False
 
 
 def run(
@@ -87,9 +89,8 @@ def run(
     fingerprint = run_fingerprint(config, task)
     folder = out or (Path("runs") / f"{name}-{fingerprint[:8]}" if name else None)
     if isinstance(task, ImitateTask) and folder is not None:
-        task = replace(
-            task, utilities=(folder / "utilities").absolute()
-        )  # a process of a cluster works in another folder
+        # a process of a cluster works in another folder
+        task = replace(task, utilities=(folder / "utilities").absolute())
     with ExitStack() as stack:
         session: _Session
         if ray_address == IN_PROCESS:
@@ -112,6 +113,7 @@ def run(
             _keep(given, folder / given_crowd.FILE)
         start = time.perf_counter()
         outcome = None if at_rest is None else kept_outcome(folder, config, at_rest, task.ids, fingerprint)
+        was_there = outcome is not None
         if outcome is not None:
             write_run(folder, outcome, fingerprint)
             seconds = _seconds_of(folder)
@@ -126,7 +128,7 @@ def run(
         from crowd_sim.report import write_report  # drawing has no part in how soon the first round starts
 
         write_report(folder)
-    return Finished(folder, outcome, seconds)
+    return Finished(folder, outcome, seconds, was_there)
 
 
 def _seconds_of(folder: Path) -> float:

@@ -92,6 +92,9 @@ def _check_source(crowd: CrowdConfig, kind: str, support: Support) -> None:
             raise InputError("crowd.source", crowd.source, "contributes texts and needs task.kind=imitate")
         allowed = f"must be one of {', '.join(support.sources)} with task.kind={kind}"
         raise InputError("crowd.source", crowd.source, allowed)
+    if crowd.source == "synthetic" and crowd.path is not None:
+        allowed = "must be left out with crowd.source=synthetic, which reads no file: crowd.source=vectors does"
+        raise InputError("crowd.path", crowd.path, allowed)
     if kind == "vector":
         return
     if crowd.target is None:

@@ -193,6 +193,7 @@ def test_an_override_is_refused(refused, override, says):
             ("crowd.path = 'none'", "no folder", "ratings.csv and movies.csv"),
         ),
         (["crowd.source=vectors"], ("crowd.path", "a CSV or Parquet file")),
+        (["crowd.path=people.csv"], ("crowd.path = 'people.csv'", "must be left out with crowd.source=synthetic")),
         (["crowd.source=vectors", "crowd.path=none.csv"], ("crowd.path = 'none.csv'", "a file that exists")),
         (["crowd.source=vectors", "crowd.path=run.yaml"], ("crowd.path = 'run.yaml'", "ends in .csv or .parquet")),
     ],

@@ -172,13 +172,13 @@ def change(folder, **values):
         (
             [{"text": "a", "scores": [0.1, 0.2]}],
             {"--judged": "none.parquet"},
-            "--judged = 'none.parquet': a file that exists",
+            "--judged = 'none.parquet': must be a file that exists",
         ),
         ([{"text": "a", "scores": [0.1, 0.2]}], {"--out": "full"}, "--out = 'full': a new or empty folder"),
         (
             [{"text": "a", "scores": [0.1, 0.2]}],
             {"--texts": "none.jsonl"},
-            "--texts = 'none.jsonl': a file that exists",
+            "--texts = 'none.jsonl': must be a file that exists",
         ),
     ],
 )

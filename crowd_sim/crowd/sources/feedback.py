@@ -43,7 +43,7 @@ def read_target_texts(path: Path) -> tuple[str, ...]:
             raise InputError("crowd.target", path, "a file that ends in .txt, .jsonl or .parquet")
         return tuple(record.text("text") for record in read_records(path, ("text",), field="crowd.target"))
     if not path.is_file():
-        raise InputError("crowd.target", path, "a file that exists")
+        raise InputError("crowd.target", path, "must be a file that exists")
     texts = tuple(line.strip() for _, line in read_lines(path) if line.strip())
     if not texts:
         raise InputError(str(path), None, "at least one text is needed, there is none")

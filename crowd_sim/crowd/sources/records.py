@@ -96,7 +96,7 @@ def read_records(path: Path, keys: Sequence[str], *, others: bool = False, field
     if reader is None:
         raise InputError(field, path, f"a file that ends in {' or '.join(ENDINGS)}")
     if not path.is_file():
-        raise InputError(field, path, "a file that exists")
+        raise InputError(field, path, "must be a file that exists")
     records = [
         Record(record.place, {key: record.values[key] for key in keys}) for record in reader(path, tuple(keys), others)
     ]

@@ -35,7 +35,7 @@ def load_vectors(path: Path) -> Population:
     if reader is None:
         raise InputError("crowd.path", path, f"a file that ends in {' or '.join(readers)}")
     if not path.is_file():
-        raise InputError("crowd.path", path, "a file that exists")
+        raise InputError("crowd.path", path, "must be a file that exists")
     return reader(path)
 
 
