@@ -202,13 +202,13 @@ class _Batch:
             self.resumed.setdefault(number, int(details["round"]))
 
 
-CACHE = "cache"
+CACHE, UNFINISHED = "cache", "unfinished"
 """Of a sweep's folder: what several points of texts may ask for."""
 
 
 def unfinished(folder: Path, number: int) -> Path:
     """Where a point of texts has its checkpoints until it is done."""
-    return folder / "unfinished" / f"{number:09d}"
+    return folder / UNFINISHED / f"{number:09d}"
 
 
 def other_weights(folder: Path | None) -> OtherWeightsError:

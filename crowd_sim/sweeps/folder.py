@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from crowd_sim.errors import StorageError
 from crowd_sim.files import replace_file, write_bytes, write_table
 from crowd_sim.store.lock import lock
-from crowd_sim.sweeps.batch import CACHE, BatchResult, joined, other_weights, unfinished
+from crowd_sim.sweeps.batch import CACHE, UNFINISHED, BatchResult, joined, other_weights, unfinished
 from crowd_sim.sweeps.plan import Sweep, as_cell
 from crowd_sim.tables import metrics_in_order
 
@@ -188,10 +188,11 @@ class SweepFolder:
         self._write_rows("failures", "failures.parquet", standing.failed)
         for name in self.tables:
             self._write_rows(_ALL[name], f"{name}.parquet", standing.done)
-        for number in np.flatnonzero(standing.done) if (self.folder / "unfinished").exists() else ():
+        for number in np.flatnonzero(standing.done) if (self.folder / UNFINISHED).exists() else ():
             shutil.rmtree(unfinished(self.folder, int(number)), ignore_errors=True)
-        if standing.done.all():  # nothing is left that could ask for it
+        if standing.done.all():  # nothing is left that could ask for them
             shutil.rmtree(self.folder / CACHE, ignore_errors=True)
+            shutil.rmtree(self.folder / UNFINISHED, ignore_errors=True)
         if self.with_workers and standing.done.any():
             parts = [part.to_pandas() for part in self._parts("workers")]
             # a point has equal rows in two parts where an interrupted sweep went on in other batches
