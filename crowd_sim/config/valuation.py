@@ -14,8 +14,8 @@ class ValuationConfig(Strict):
     method: str = Field(
         "auto",
         description="estimator of the accurate Shapley values: `auto` (the best for game and budget), `exact`, `closed_form`, "
-        "`stratified` (scores l1 and l2), `surrogate` (any game), `kernel_shap`, `permutation`, or `none` (no values, no "
-        "correlations with them)",
+        "`stratified` (scores l1 and l2), `surrogate` (any game), `chains` (any game of many workers), `kernel_shap`, "
+        "`paired_regression`, `permutation`, or `none` (no values, no correlations with them)",
     )
     budget: int = Field(
         10_000, ge=1, le=10**12, description="utility evaluations per game that the estimator may spend"
