@@ -274,7 +274,7 @@ def test_players_who_matter_are_told_apart():
     truth[[1, 4, 6, 9]], truth[[2, 3]] = 0.25, 0.25
     (result,) = values_of(game, budget=600)
     np.testing.assert_allclose(result.values, truth, atol=1e-12)
-    assert np.all(result.stderr == 0)
+    assert np.all(result.stderr < 1e-12)
     (few,) = values_of(game, budget=240)
     assert error(few, truth) < 0.02
 

@@ -116,10 +116,11 @@ def _fit(
     mean, variance = values(found, signs, white)
     residual = found.off_trend(white)
     more, pulls = found.coefficients(white)
-    if prior.noise <= _ALL_TERMS:
+    if prior.noise <= _ALL_TERMS and m >= 16:
         exact = exact_values(signs, worth, order, prior, pulls)
         if exact is not None:
-            return Model(exact, np.zeros(n), linear, slopes + more, pulls, prior)
+            contrasts, rounding = exact
+            return Model(contrasts, np.full(n, rounding**2), linear, slopes + more, pulls, prior)
     # Every relevance is another number that was fitted, if not freely
     learned = 3 + len(prior.variances) + (n if n <= MOST_APART else 1)
     freedom = max(1.0, m - columns.shape[1] - 0.5 * learned)

@@ -22,8 +22,8 @@ _APART, _ALIKE = 3.0, 1e3  # penalties on squares of log relevances less their m
 _STEEP = 2.0  # on the square of the spread's power
 _FIRST_RATE, _FIRST_NOISE = 0.3, 1e-3
 _LEAST_NOISE = 1e-10  # of the variance; without it the equations may be singular
-_FEW, _MANY, _ENOUGH = 256, 512, 1024  # pairs to learn from, and the number of pairs from which many are taken
-_ALIKE_STEPS, _APART_STEPS, _MORE_STEPS = 15, 30, 10
+_FEW, _MANY, _ENOUGH = 256, 512, 400  # pairs to learn from, and the number of pairs from which many are taken
+_ALIKE_STEPS, _APART_STEPS, _MORE_STEPS = 15, 30, 15
 
 Vector = NDArray[np.float64]
 
@@ -52,7 +52,7 @@ def learnt(
     n = signs.shape[1]
     parts = _parts(signs, known, linear=linear)
     at = np.array([math.log(_FIRST_RATE)] * n + [math.log(_FIRST_NOISE), 0.0] + [0.0] * len(parts))
-    bounds = [(-9.0, 2.0)] * n + [(math.log(_LEAST_NOISE), 3.0), (-0.5, 2.5)] + [(-12.0, 6.0)] * len(parts)
+    bounds = [(-9.0, 1.0)] * n + [(math.log(_LEAST_NOISE), 3.0), (-0.5, 2.5)] + [(-12.0, 6.0)] * len(parts)
     stages = [(_FEW, _ALIKE, _ALIKE_STEPS)]
     if n <= MOST_APART:
         stages.append((_FEW, _APART, _APART_STEPS))

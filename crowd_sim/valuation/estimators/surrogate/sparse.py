@@ -6,6 +6,8 @@ is solved counts only if it explains all the other pairs too, to the last digits
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import scipy
 from numpy.typing import NDArray
@@ -22,8 +24,12 @@ _ROUNDING = 1e-11  # relative
 Vector = NDArray[np.float64]
 
 
-def exact_values(signs: Vector, worth: Vector, order: NDArray[np.int64], prior: Prior, pulls: Vector) -> Vector | None:
-    """The values less their mean, float64[n], of a game of at most half as many terms as pairs; ``None`` if it is not one.
+def exact_values(
+    signs: Vector, worth: Vector, order: NDArray[np.int64], prior: Prior, pulls: Vector
+) -> tuple[Vector, float] | None:
+    """The values less their mean, float64[n], of a game of at most half as many terms as pairs, and the greatest rounding.
+
+    ``None`` if it is not one.
 
     Args:
         signs: float64[m, n] of the pairs.
@@ -33,29 +39,47 @@ def exact_values(signs: Vector, worth: Vector, order: NDArray[np.int64], prior: 
         pulls: float64[m], K⁻¹ (y − trend).
     """
     some = np.sort(order[:_PAIRS])
-    m = len(some)
-    members, weights = _likeliest(np.tanh(0.5 * prior.rates))
+    most = min(len(some) // 2, _MOST_TERMS)
+    shares = np.tanh(0.5 * prior.rates)
+    first = np.zeros(len(shares), dtype=np.bool_)
+    first[np.argsort(-shares, kind="stable")[: int(math.log2(most)) + 1]] = True
+    members, _ = _likeliest(np.where(first, 0.5, 0.0))
+    found = _solved(members[~members[:, ~first].any(axis=1)], signs, worth, some)  # all terms of a few players
+    if found is None:
+        members, weights = _likeliest(shares)
+        guess = np.abs(weights * (pulls @ _terms(members, signs)))
+        best = np.argsort(-guess, kind="stable")
+        for count in (most, most // 2, most // 4, most // 8):
+            found = found or _solved(members[np.sort(best[:count])], signs, worth, some)
+    return found
+
+
+def _terms(members: NDArray[np.bool_], signs: Vector) -> Vector:
+    """The products float64[m, k] over the sets ``members`` bool[k, n]."""
     terms = np.ones((len(signs), len(members)))
     for player in np.flatnonzero(members.any(axis=0)):
         terms[:, members[:, player]] *= signs[:, player, None]
-    guess = np.abs(weights * (pulls @ terms))
-    best = np.argsort(-guess, kind="stable")
-    for count in (m // 2, m // 4, m // 8, m // 16):
-        chosen = np.sort(best[: min(count, _MOST_TERMS)])
-        if not len(chosen):
-            break
-        used = signs[np.ix_(some, members[chosen].any(axis=0))]
-        different = len(np.unique(used * used[:, :1], axis=0))  # pairs that differ in other players only are one
-        if different < min(_SURPLUS * len(chosen), 2.0 ** (used.shape[1] - 1)):
-            continue
-        basis, triangle = scipy.linalg.qr(terms[np.ix_(some, chosen)], mode="economic", check_finite=False)
-        if np.abs(triangle.diagonal()).min() < _RANK * np.sqrt(m):
-            continue
-        coefficients = scipy.linalg.solve_triangular(triangle, basis.T @ worth[some], check_finite=False)
-        if np.abs(worth - terms[:, chosen] @ coefficients).max() <= _ROUNDING * np.abs(worth).max():
-            values = 2.0 * (coefficients / members[chosen].sum(axis=1)) @ members[chosen]
-            return values - values.mean()
-    return None
+    return terms
+
+
+def _solved(
+    members: NDArray[np.bool_], signs: Vector, worth: Vector, some: NDArray[np.int64]
+) -> tuple[Vector, float] | None:
+    """As `exact_values`, if the game has terms of ``members`` alone: solved from ``some`` pairs, and true of all."""
+    used = signs[np.ix_(some, members.any(axis=0))]
+    different = len(np.unique(used * used[:, :1], axis=0))  # pairs that differ in other players only are one
+    if len(members) == 0 or different < min(_SURPLUS * len(members), 2.0 ** (used.shape[1] - 1)):
+        return None
+    terms = _terms(members, signs)
+    basis, triangle = scipy.linalg.qr(terms[some], mode="economic", check_finite=False)
+    if np.abs(triangle.diagonal()).min() < _RANK * np.sqrt(len(some)):
+        return None
+    coefficients = scipy.linalg.solve_triangular(triangle, basis.T @ worth[some], check_finite=False)
+    rounding = float(np.abs(worth - terms @ coefficients).max())
+    if rounding > _ROUNDING * np.abs(worth).max():
+        return None
+    values = 2.0 * (coefficients / members.sum(axis=1)) @ members
+    return values - values.mean(), rounding
 
 
 def _likeliest(shares: Vector) -> tuple[NDArray[np.bool_], Vector]:
