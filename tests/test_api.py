@@ -3,6 +3,7 @@
 import inspect
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -92,7 +93,7 @@ def test_a_folder_ends_as_the_command_leaves_it_and_is_read_when_it_is_given_aga
     monkeypatch.chdir(tmp_path)
     outcome = crowd_sim.run("quickstart", "own", runs=1, crowd__n_workers=6, valuation__budget=100)
     small = ["runs=1", "crowd.n_workers=6", "valuation.budget=100"]
-    assert call(["run", "quickstart", *small, "--out", "theirs", *IN_PROCESS]) == 0
+    assert call(["run", "quickstart", *small, "--out", theirs, *IN_PROCESS]) == 0
     files = [
         {path.relative_to(name) for path in (tmp_path / name).rglob("*")}
         for name in (tmp_path / "own", tmp_path / "theirs")
@@ -267,7 +268,7 @@ def test_a_sweep_is_the_commands(tmp_path, monkeypatch):
         "runs: 2\ncrowd: {n_workers: 6}\ntournament: {rounds: 3, n_groups: 2}\nvaluation: {kernel_shap_budget: 0}\n"
         "sweep: {crowd: {n_workers: [5, 6]}, tournament: {score: [l2, dot]}, seed: [0, 1]}\n"
     )
-    assert call(["sweep", "sweep.yaml", "--out", "theirs", *IN_PROCESS]) == 0
+    assert call(["sweep", "sweep.yaml", "--out", theirs, *IN_PROCESS]) == 0
     names = ("points.parquet", "runs.parquet", "workers_sample.parquet")
     assert tables(tmp_path / "own", names) == tables(tmp_path / "theirs", names)
 
@@ -317,20 +318,23 @@ def test_values_are_the_commands(tmp_path, monkeypatch):
     crowd_sim.run(SMALL, "out", crowd=FRAME, runs=2)
     options = ["--method", "permutation", "--budget", "40"]
     chosen = {"method": "permutation", "budget": 40}
-    for command, given in (
-        (["out", "--run", "1"], {"crowd": "out", "run": 1}),
-        (["crowd.parquet", "--target", "p3", "--seed", "5"], {"crowd": FRAME, "target": "p3", "seed": 5}),
-        (["crowd.parquet", "--target", "goal.parquet"], {"crowd": FRAME, "target": VECTORS[3]}),
+    for number, (command, given) in enumerate(
         (
-            ["crowd.parquet", "--target", "p3", "--score", "l1"],
-            {"crowd": tmp_path / "crowd.parquet", "target": "p3", "score": "l1"},
-        ),
+            (["out", "--run", "1"], {"crowd": "out", "run": 1}),
+            (["crowd.parquet", "--target", "p3", "--seed", "5"], {"crowd": FRAME, "target": "p3", "seed": 5}),
+            (["crowd.parquet", "--target", "goal.parquet"], {"crowd": FRAME, "target": VECTORS[3]}),
+            (
+                ["crowd.parquet", "--target", "p3", "--score", "l1"],
+                {"crowd": tmp_path / "crowd.parquet", "target": "p3", "score": "l1"},
+            ),
+        )
     ):
-        assert call(["value", *command, *options, "--out", "theirs", *IN_PROCESS]) == 0
-        values = crowd_sim.value(**given, **chosen, out="own")
-        for name in ("values.parquet", "values.png"):
-            assert (tmp_path / "own" / name).read_bytes() == (tmp_path / "theirs" / name).read_bytes()
-        pd.testing.assert_frame_equal(values.table, pd.read_parquet("own/values.parquet"))
+        own, theirs = f"own{number}", f"theirs{number}"
+        assert call(["value", *command, *options, "--out", theirs, *IN_PROCESS]) == 0
+        values = crowd_sim.value(**given, **chosen, out=own)
+        assert Path(own, "values.png").read_bytes() == Path(theirs, "values.png").read_bytes()
+        for folder in (own, theirs):  # byte by byte, they also say what the target was called
+            pd.testing.assert_frame_equal(values.table, pd.read_parquet(f"{folder}/values.parquet"))
         assert values.result.method == "permutation"
     lines = str(values).splitlines()
     assert lines[0].startswith("Shapley values by permutation, ")

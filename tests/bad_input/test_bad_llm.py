@@ -16,7 +16,6 @@ from crowd_sim.config.checks import SUPPORT
 from crowd_sim.config.task import GenerationConfig, PhiConfig, TaskConfig
 from crowd_sim.errors import InputError
 from crowd_sim.host import InProcess
-from crowd_sim.tasks.imitate.participants import learner_spec
 from crowd_sim.tasks.load import load_task
 from tests.bad_input.command import CONFIGURATION, IN_PROCESS, call, check_line, snapshot
 from tests.llm.small import config, content, make_parts
@@ -451,7 +450,7 @@ def test_target_texts_that_are_cut_are_counted_once(parts, tmp_path, n_tokens, m
     own = {"long_texts": "cut", "max_tokens": max_tokens, "phi": phi}
     setup = config(parts, task=own, valuation={"method": method})
     with load_task(setup).open([setup], InProcess()) as opened:
-        assert opened.infos[learner_spec(setup)].n_cut_targets == n_cut
+        assert opened.info.n_cut_targets == n_cut
 
 
 def test_values_of_a_finished_run_are_refused_with_a_hint(parts, tmp_path, capsys):

@@ -203,7 +203,7 @@ def test_a_finished_run_given_again_plays_no_round_and_values_nothing(folder, ca
 
     monkeypatch.setattr("crowd_sim.engine.play", never)
     monkeypatch.setattr("crowd_sim.valuing.shapley_many", never)
-    monkeypatch.setattr("crowd_sim.cli.run.connected", never)
+    monkeypatch.setattr("crowd_sim.actors.cluster.connected", never)
     again = ["run", "--resume", "out", "--trust"]
     for command in (arguments(*IN_PROCESS), [*again, *IN_PROCESS], again):
         assert call(command) == 0
@@ -372,6 +372,7 @@ def lock_as_owner(usual):
 def test_a_log_that_cannot_be_written_stops_the_run_in_one_line(folder, capsys):
     Path("out").mkdir()
     assert call(arguments(*IN_PROCESS)) == 0
+    Path("out", "status.json").unlink()  # of a run that has finished nothing would be logged
     Path("out", "log.jsonl").unlink()
     Path("out", "log.jsonl").symlink_to("/dev/full")
     capsys.readouterr()

@@ -88,4 +88,4 @@ def learner_of(setup: RunConfig, texts: TextCrowd, scripted: Scripted) -> Imitat
 
 
 def rules_of(setup: RunConfig) -> Rules:
-    return _rules(_batch([setup]))
+    return _rules(_batch([setup], []))
