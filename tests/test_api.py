@@ -93,7 +93,7 @@ def test_a_folder_ends_as_the_command_leaves_it_and_is_read_when_it_is_given_aga
     monkeypatch.chdir(tmp_path)
     outcome = crowd_sim.run("quickstart", "own", runs=1, crowd__n_workers=6, valuation__budget=100)
     small = ["runs=1", "crowd.n_workers=6", "valuation.budget=100"]
-    assert call(["run", "quickstart", *small, "--out", theirs, *IN_PROCESS]) == 0
+    assert call(["run", "quickstart", *small, "--out", "theirs", *IN_PROCESS]) == 0
     files = [
         {path.relative_to(name) for path in (tmp_path / name).rglob("*")}
         for name in (tmp_path / "own", tmp_path / "theirs")
@@ -268,7 +268,7 @@ def test_a_sweep_is_the_commands(tmp_path, monkeypatch):
         "runs: 2\ncrowd: {n_workers: 6}\ntournament: {rounds: 3, n_groups: 2}\nvaluation: {kernel_shap_budget: 0}\n"
         "sweep: {crowd: {n_workers: [5, 6]}, tournament: {score: [l2, dot]}, seed: [0, 1]}\n"
     )
-    assert call(["sweep", "sweep.yaml", "--out", theirs, *IN_PROCESS]) == 0
+    assert call(["sweep", "sweep.yaml", "--out", "theirs", *IN_PROCESS]) == 0
     names = ("points.parquet", "runs.parquet", "workers_sample.parquet")
     assert tables(tmp_path / "own", names) == tables(tmp_path / "theirs", names)
 
