@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from crowd_sim.errors import InputError
 from crowd_sim.linear_algebra import cholesky, gram, inverse_of, product, solved, times, transposed_times
 from crowd_sim.random import Purpose, generator
+from crowd_sim.valuation.complements import with_complements
 from crowd_sim.valuation.estimators.exact import MAX_PLAYERS, all_coalitions
 from crowd_sim.valuation.games import Game, players_of
 from crowd_sim.valuation.request import Evaluate, Request, chunk_rows
@@ -98,7 +99,7 @@ def _uniform_pairs(n: int, n_pairs: int, seed: int, run: int) -> Iterator[NDArra
         # Drawn in full, also the last one: a larger budget goes on where a smaller one ended
         bits = generator(seed, run, Purpose.SURROGATE, _STREAMS, chunk=c).integers(0, 2, (step, n), dtype=np.uint8)
         first = bits[: n_pairs - start].astype(np.bool_)
-        yield np.stack([first, ~first], axis=1).reshape(-1, n)
+        yield with_complements(first)
 
 
 def _means(signs: NDArray[np.float64], odd: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

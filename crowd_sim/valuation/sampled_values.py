@@ -29,6 +29,7 @@ from numpy.typing import ArrayLike, NDArray
 from crowd_sim.errors import InputError
 from crowd_sim.linear_algebra import cholesky, gram, solved, transposed_times
 from crowd_sim.random import Purpose
+from crowd_sim.valuation.complements import with_complements
 from crowd_sim.valuation.games import Game, players_of
 from crowd_sim.valuation.noise import DRAW_BITS
 from crowd_sim.valuation.request import Evaluate, Request, chunk_rows
@@ -368,7 +369,7 @@ def _prefixes(orders: NDArray[np.int64], n: int) -> Iterator[NDArray[np.bool_]]:
         places = np.empty_like(part)
         np.put_along_axis(places, part, np.arange(n)[None], axis=1)
         masks = (places[:, None, :] < np.arange(1, n)[:, None]).reshape(-1, n)
-        yield np.stack([masks, ~masks], axis=1).reshape(-1, n)
+        yield with_complements(masks)
 
 
 @numba.njit(cache=True)

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from crowd_sim.errors import InputError
 from crowd_sim.linear_algebra import eigenvectors, pseudo_inverse
 from crowd_sim.random import Purpose
+from crowd_sim.valuation.complements import with_complements
 from crowd_sim.valuation.request import Request, chunk_rows
 from crowd_sim.valuation.result import ShapleyResult, widening
 from crowd_sim.valuation.shuffle import shuffle
@@ -260,15 +261,10 @@ def _rows(request: Request, plan: Sequence[_Chain]) -> Iterator[NDArray[np.bool_
         some.append(rows)
         count += len(rows)
         if count >= step:
-            yield _paired(some)
+            yield with_complements(np.concatenate(some))
             some, count = [], 0
     if some:
-        yield _paired(some)
-
-
-def _paired(parts: Sequence[NDArray[np.bool_]]) -> NDArray[np.bool_]:
-    rows = np.concatenate(parts)
-    return np.stack([rows, ~rows], axis=1).reshape(-1, rows.shape[1])
+        yield with_complements(np.concatenate(some))
 
 
 @numba.njit(cache=True)

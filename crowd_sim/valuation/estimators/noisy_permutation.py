@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from crowd_sim.errors import InputError
 from crowd_sim.random import Purpose
+from crowd_sim.valuation.complements import with_complements
 from crowd_sim.valuation.estimators.permutation_draws import draw
 from crowd_sim.valuation.noise import with_draws
 from crowd_sim.valuation.request import Request, chunk_rows
@@ -67,7 +68,7 @@ def _chunks(n: int, n_ends: int, n_pairs: int, request: Request) -> Iterator[NDA
     ends = np.ones((n_ends, n), dtype=np.bool_), np.arange(n_ends)
     step = max(1, chunk_rows(n) // (2 * n))
     for first, draws in itertools.chain([ends], _prefixes(n, n_pairs, step, request)):
-        rows = np.stack([first, ~first], axis=1).reshape(-1, n)
+        rows = with_complements(first)
         yield with_draws(rows, np.repeat(draws, 2)) if request.noisy else rows
 
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from crowd_sim.errors import InputError
 from crowd_sim.linear_algebra import cholesky, gram, inverse_of, product, solved, times, transposed_times
 from crowd_sim.random import Purpose
+from crowd_sim.valuation.complements import with_complements
 from crowd_sim.valuation.noise import with_draws
 from crowd_sim.valuation.request import Request, chunk_rows
 from crowd_sim.valuation.result import ShapleyResult, widening
@@ -130,7 +131,7 @@ def _chunks(plan: _Plan, noisy: bool) -> Iterator[NDArray[np.bool_]]:
     """N and ∅ in turn, then each pair's smaller coalition and its complement in turn."""
     pieces = itertools.chain([(np.ones((plan.n_ends, plan.n), dtype=np.bool_), np.arange(plan.n_ends))], _pairs(plan))
     for first, draws in pieces:
-        rows = np.stack([first, ~first], axis=1).reshape(-1, plan.n)
+        rows = with_complements(first)
         yield with_draws(rows, np.repeat(draws, 2)) if noisy else rows
 
 

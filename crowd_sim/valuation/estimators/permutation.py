@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from crowd_sim.errors import InputError
 from crowd_sim.random import Purpose
+from crowd_sim.valuation.complements import with_complements
 from crowd_sim.valuation.estimators.exact import MAX_PLAYERS, exact
 from crowd_sim.valuation.estimators.noisy_permutation import noisy_permutation
 from crowd_sim.valuation.estimators.permutation_draws import draw
@@ -165,7 +166,7 @@ def _head(plan: Plan) -> Iterator[NDArray[np.bool_]]:
         some = np.zeros((len(first[part]), n), dtype=np.bool_)
         rows = np.arange(len(some))
         some[rows, first[part]] = some[rows, second[part]] = True
-        yield np.stack([some, ~some], axis=1).reshape(-1, n)
+        yield with_complements(some)
 
 
 def _prefixes(plan: Plan, seed: int, run: int) -> Iterator[NDArray[np.bool_]]:

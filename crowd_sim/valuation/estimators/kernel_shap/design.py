@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowd_sim.random import Purpose, uniforms
+from crowd_sim.valuation.complements import with_complements
 from crowd_sim.valuation.shuffle import shuffle
 
 
@@ -102,7 +103,7 @@ def _enumerated(n: int, size: int, paired: bool) -> NDArray[np.bool_]:
     np.put_along_axis(coalitions, flat.reshape(count, size), True, axis=1)
     if not paired:
         return coalitions
-    return np.stack([coalitions, ~coalitions], axis=1).reshape(2 * count, n)
+    return with_complements(coalitions)
 
 
 @numba.njit(cache=True)

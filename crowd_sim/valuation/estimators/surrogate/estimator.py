@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowd_sim.errors import InputError
+from crowd_sim.valuation.complements import with_complements
 from crowd_sim.valuation.estimators.exact import MAX_PLAYERS as MOST_ENUMERATED
 from crowd_sim.valuation.estimators.exact import exact
 from crowd_sim.valuation.estimators.surrogate.averages import averages
@@ -97,7 +98,7 @@ def _units(halves: NDArray[np.float64]) -> NDArray[np.float64]:
 def _with_ends(pairs: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The grand and the empty coalition, then every pair, a coalition and its complement in turn."""
     first = np.concatenate([np.ones((1, pairs.shape[1]), dtype=np.bool_), pairs])
-    return np.stack([first, ~first], axis=1).reshape(-1, pairs.shape[1])
+    return with_complements(first)
 
 
 def _rest(

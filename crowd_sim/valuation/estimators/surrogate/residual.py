@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowd_sim.random import Purpose
+from crowd_sim.valuation.complements import with_complements
 from crowd_sim.valuation.request import chunk_rows
 from crowd_sim.valuation.shuffle import shuffle
 from crowd_sim.valuation.utility_table import Memory, packed
@@ -99,10 +100,10 @@ def fresh_pairs(
     for rows in _distinct(n, counts, seed, run, known):
         waiting = np.concatenate([waiting, rows])
         while len(waiting) >= step:
-            yield _with_complements(waiting[:step])
+            yield with_complements(waiting[:step])
             waiting = waiting[step:]
     if len(waiting):
-        yield _with_complements(waiting)
+        yield with_complements(waiting)
 
 
 def _distinct(
@@ -127,10 +128,6 @@ def _distinct(
 def _of_pair(coalitions: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Of every coalition and its complement the one that has player 0: the same for both."""
     return coalitions ^ ~coalitions[:, :1]
-
-
-def _with_complements(coalitions: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    return np.stack([coalitions, ~coalitions], axis=1).reshape(-1, coalitions.shape[1])
 
 
 @numba.njit(cache=True)
