@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -56,10 +57,31 @@ def tune(
     Returns:
         candidates float64[B, K, d], model + δ (centroid − model).
     """
-    total, weight = group_sums[:, :, :-1], group_sums[:, :, -1:]
-    model = models[:, None, :]
-    centroids = np.divide(total, weight, out=np.broadcast_to(model, total.shape).copy(), where=weight > 0)
-    return model + step[:, None, None] * (centroids - model)
+    candidates = np.empty((*group_sums.shape[:2], models.shape[1]))
+    _move(models, group_sums, step, candidates)
+    return candidates
+
+
+# compiled, as in small batches the calls of NumPy cost more than the numbers
+@numba.njit(cache=True)
+def _move(
+    models: NDArray[np.float64], sums: NDArray[np.float64], step: NDArray[np.float64], out: NDArray[np.float64]
+) -> None:
+    d = models.shape[1]
+    for b in range(sums.shape[0]):
+        for k in range(sums.shape[1]):
+            weight = sums[b, k, d]
+            for j in range(d):
+                centroid = sums[b, k, j] / weight if weight > 0 else models[b, j]
+                out[b, k, j] = models[b, j] + step[b] * (centroid - models[b, j])
+
+
+@numba.njit(cache=True)
+def _replace(
+    models: NDArray[np.float64], candidates: NDArray[np.float64], winners: NDArray[np.int64], out: NDArray[np.float64]
+) -> None:
+    for b in range(len(models)):
+        out[b] = candidates[b, winners[b]] if winners[b] >= 0 else models[b]
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,11 +156,10 @@ class VectorLearner:
         winners: NDArray[np.int64],
     ) -> NDArray[np.float64]:
         """float64[B, d]."""
-        n_groups = candidates.models.shape[1]
-        chosen = candidates.models[np.arange(len(models)), np.minimum(winners, n_groups - 1)]
-        if merged is not None:
-            chosen = np.where((winners == n_groups)[:, None], merged.models[:, 0], chosen)
-        return np.where((winners >= 0)[:, None], chosen, models)
+        new = candidates.models if merged is None else np.concatenate([candidates.models, merged.models], axis=1)
+        adopted = np.empty_like(models)
+        _replace(models, new, winners, adopted)
+        return adopted
 
     def notes(self, state: State, rounds: int, notes: Sequence[Note]) -> Sequence[Note]:
         """A point says nothing."""

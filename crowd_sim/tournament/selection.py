@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -69,26 +70,48 @@ def select(
         mistake_probability: float64[B].
         draws: the round's random streams; a mistake takes one number for whether and one for with whom.
     """
-    n_runs, n_groups = candidate_scores.shape
-    rows = np.arange(n_runs)
-    finite = np.isfinite(candidate_scores)
-    able, n_able = np.where(finite, candidate_scores, -np.inf), finite.sum(axis=1)
-    ranking = np.argsort(-able, axis=1, kind="stable")
-    accepted = able[rows, ranking[:, 0]] > model_scores
+    able, n_able = np.empty(candidate_scores.shape), np.empty(len(candidate_scores), dtype=np.int64)
+    _count_able(candidate_scores, able, n_able)
+    ranking = np.argsort(able, axis=1, kind="stable")
     chance = draws.uniforms(Purpose.MISTAKE, 2)
-    mistake = accepted & (chance[:, 0] < mistake_probability) & (n_able > 1)
-    # the other one is uniform among ranks 1..K−1 with finite scores; where there is none nothing is swapped
-    other = np.where(mistake, 1 + (chance[:, 1] * (n_able - 1)).astype(np.int64), 0)
-    first = ranking[:, 0].copy()
-    ranking[:, 0] = ranking[rows, other]
-    ranking[rows, other] = first
-    ranks = np.empty_like(ranking)
-    ranks[rows[:, None], ranking] = np.arange(n_groups)
-    return Selection(
-        model_scores=model_scores,
-        candidate_scores=candidate_scores,
-        ranks=ranks,
-        accepted=accepted,
-        mistake=mistake,
-        winner=np.where(accepted, ranking[:, 0], -1),
-    )
+    ranks, winner = np.empty_like(ranking), np.empty_like(n_able)
+    accepted, mistake = np.empty(len(able), dtype=np.bool_), np.empty(len(able), dtype=np.bool_)
+    _decide(model_scores, able, n_able, mistake_probability, chance, ranking, ranks, accepted, mistake, winner)
+    return Selection(model_scores, candidate_scores, ranks, accepted, mistake, winner)
+
+
+# compiled, as in small batches the calls of NumPy cost more than the numbers
+@numba.njit(cache=True)
+def _count_able(scores: NDArray[np.float64], able: NDArray[np.float64], n_able: NDArray[np.int64]) -> None:
+    """Into `able` the negated scores, ∞ where one is not finite."""
+    for b in range(scores.shape[0]):
+        n_able[b] = 0
+        for k in range(scores.shape[1]):
+            finite = np.isfinite(scores[b, k])
+            able[b, k] = -scores[b, k] if finite else np.inf
+            n_able[b] += finite
+
+
+@numba.njit(cache=True)
+def _decide(
+    model_scores: NDArray[np.float64],
+    able: NDArray[np.float64],
+    n_able: NDArray[np.int64],
+    mistake_probability: NDArray[np.float64],
+    chance: NDArray[np.float64],
+    ranking: NDArray[np.int64],
+    ranks: NDArray[np.int64],
+    accepted: NDArray[np.bool_],
+    mistake: NDArray[np.bool_],
+    winner: NDArray[np.int64],
+) -> None:
+    for b in range(len(able)):
+        first = ranking[b, 0]
+        accepted[b] = -able[b, first] > model_scores[b]
+        mistake[b] = accepted[b] and chance[b, 0] < mistake_probability[b] and n_able[b] > 1
+        if mistake[b]:  # the other one is uniform among ranks 1..K−1 with finite scores
+            other = 1 + int(chance[b, 1] * (n_able[b] - 1))
+            ranking[b, 0], ranking[b, other] = ranking[b, other], first
+        for place in range(ranking.shape[1]):
+            ranks[b, ranking[b, place]] = place
+        winner[b] = ranking[b, 0] if accepted[b] else -1
