@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from crowd_sim.actors.placement import bundle_options
 from crowd_sim.actors.pool import Pool, Work
 from crowd_sim.actors.run_metrics import RunMetrics
+from crowd_sim.crowd.passes import Pass, fold_parts
 from crowd_sim.crowd.reduction import PartialSums, fold_shards
 from crowd_sim.crowd.shard import ShardSpec
 from crowd_sim.tournament.request import RoundRequest, ShardRequest
@@ -29,6 +30,14 @@ class CrowdActor:
     def group_sums(self, call: ShardRequest) -> PartialSums:
         """See `Shard.group_sums`."""
         return self._shard.group_sums(call)
+
+    def fold(self, call: ShardRequest, asked: Pass) -> PartialSums:
+        """See `Shard.fold`."""
+        return self._shard.fold(call, asked)
+
+    def contributions(self, call: ShardRequest, places: NDArray[np.int64]) -> NDArray[np.float64]:
+        """See `Shard.contributions`."""
+        return self._shard.contributions(call, places)
 
 
 class RayCrowd:
@@ -49,11 +58,25 @@ class RayCrowd:
 
     def group_sums(self, request: RoundRequest) -> NDArray[np.float64]:
         """See `crowd_sim.host.Crowd`. The first shards are at work while the groups of the next are dealt."""
+        return fold_shards(self._ask("group_sums", request), self._n_chunks)
+
+    def fold(self, request: RoundRequest, asked: Pass) -> NDArray[np.float64]:
+        """See `crowd_sim.host.Crowd`."""
+        return fold_parts(self._ask("fold", request, asked), asked.fold, self._n_chunks)
+
+    def contributions(self, request: RoundRequest, places: NDArray[np.int64]) -> NDArray[np.float64]:
+        """See `crowd_sim.host.Crowd`. Every shard answers for its own workers."""
+        found = np.empty((*places.shape, request.models.shape[1]))
+        for members, own in zip(self._members, self._ask("contributions", request, places), strict=True):
+            found[(places >= members.start) & (places < members.stop)] = own
+        return found
+
+    def _ask(self, method: str, request: RoundRequest, *arguments: Any) -> list[Any]:
         works = (
-            Work(shard, "group_sums", (request.of(members),), f"round {request.round} of crowd shard {shard}")
+            Work(shard, method, (request.of(members), *arguments), f"round {request.round} of crowd shard {shard}")
             for shard, members in enumerate(self._members)
         )
-        return fold_shards(self.pool.gather(works), self._n_chunks)
+        return self.pool.gather(works)
 
     def close(self) -> None:
         """Give the shards' resources back."""

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowd_sim.crowd.cohort import Cohort
+from crowd_sim.crowd.passes import Pass, fold_parts
 from crowd_sim.crowd.reduction import fold_shards
 from crowd_sim.crowd.shard import Place, Shard
 from crowd_sim.tournament.request import RoundRequest
@@ -27,6 +28,12 @@ class Crowd(Protocol):
 
     def group_sums(self, request: RoundRequest) -> NDArray[np.float64]:
         """Weighted sums of the members' contributions and, in the last column, of their weights: float64[B, K, d + 1]."""
+
+    def fold(self, request: RoundRequest, asked: Pass) -> NDArray[np.float64]:
+        """The result of a pass over all contributions of a round: float64[B, ...]."""
+
+    def contributions(self, request: RoundRequest, places: NDArray[np.int64]) -> NDArray[np.float64]:
+        """What the workers at places int64[B, s] contribute to a round, in their order: float64[B, s, d]."""
 
 
 class Trainers(Protocol):
@@ -73,6 +80,14 @@ class LocalCrowd:
     def group_sums(self, request: RoundRequest) -> NDArray[np.float64]:
         """See `Crowd`."""
         return fold_shards([self.shard.group_sums(request.of_everyone())], self.shard.place.n_chunks)
+
+    def fold(self, request: RoundRequest, asked: Pass) -> NDArray[np.float64]:
+        """See `Crowd`."""
+        return fold_parts([self.shard.fold(request.of_everyone(), asked)], asked.fold, self.shard.place.n_chunks)
+
+    def contributions(self, request: RoundRequest, places: NDArray[np.int64]) -> NDArray[np.float64]:
+        """See `Crowd`."""
+        return self.shard.contributions(request.of_everyone(), places).reshape(*places.shape, -1)
 
 
 @dataclass(frozen=True, eq=False)

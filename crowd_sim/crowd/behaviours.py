@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import numpy as np
@@ -79,6 +79,7 @@ class Members:
         places, ids: int64[m], as a `Worker`'s.
         vectors: float64[m, d].
         model: float64[d], the model the round starts from, read-only.
+        facts: what the manager has found out about the crowd, by name.
     """
 
     seed: int
@@ -88,6 +89,7 @@ class Members:
     ids: NDArray[np.int64]
     vectors: NDArray[np.float64]
     model: NDArray[np.float64]
+    facts: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
     def uniforms(self, n: int) -> NDArray[np.float64]:
         """The first `n` numbers in [0, 1) of each worker's random stream: float64[m, n]."""

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowd_sim.crowd.behaviours import HONEST, Members, contributions
+from crowd_sim.crowd.passes import Contributed, Pass, folded
 from crowd_sim.crowd.reduction import PartialSums, fold_shard
 from crowd_sim.tournament.request import ShardRequest
 
@@ -78,24 +79,67 @@ class Shard:
         else:
             everyone = np.arange(self.rows.shape[1])[None]
             for b in range(len(self.rows)):
-                given = contributions(self.key.behaviour, self._members(b, call))
-                one = slice(b, b + 1)
+                given, one = self._given(b, call), slice(b, b + 1)
                 _chunk_sums(given, everyone, call.assignment[one], call.weights[one], self.place.chunk_size, sums[one])
         return fold_shard(sums, self.place.first_chunk, self.place.n_chunks)
 
+    def fold(self, call: ShardRequest, asked: Pass) -> PartialSums:
+        """What leaves the shard of a pass over its contributions; `fold_parts` makes the whole crowd's result of it.
+
+        Raises:
+            StrategyError, InputError: as `group_sums`.
+        """
+        chunks = np.stack([asked.of(self._contributed(b, call)) for b in range(len(self.rows))])
+        return folded(chunks, asked.fold, self.place.first_chunk, self.place.n_chunks)
+
+    def contributions(self, call: ShardRequest, places: NDArray[np.int64]) -> NDArray[np.float64]:
+        """What those of the workers at `places` int64[B, s] contribute that are here: float64[found, d], run by run.
+
+        Raises:
+            StrategyError, InputError: as `group_sums`.
+        """
+        first, stop = self._places
+        found = []
+        for b, wanted in enumerate(places):
+            here = wanted[(wanted >= first) & (wanted < stop)]
+            if len(here):
+                found.append(self._given(b, call)[here - first])
+        return np.concatenate(found) if found else np.empty((0, self.vectors.shape[1]))
+
+    @property
+    def _places(self) -> tuple[int, int]:
+        first = self.place.first_chunk * self.place.chunk_size
+        return first, first + self.rows.shape[1]
+
+    def _given(self, b: int, call: ShardRequest) -> NDArray[np.float64]:
+        if self.key.behaviour == HONEST:
+            return self.vectors[self.rows[b]]
+        return contributions(self.key.behaviour, self._members(b, call))
+
+    def _contributed(self, b: int, call: ShardRequest) -> Contributed:
+        return Contributed(
+            run=b,
+            given=self._given(b, call),
+            places=np.arange(*self._places),
+            assignment=call.assignment[b],
+            weights=call.weights[b],
+            n_groups=call.n_groups,
+            chunk_size=self.place.chunk_size,
+        )
+
     def _members(self, b: int, call: ShardRequest) -> Members:
         rows = self.rows[b]
-        first = self.place.first_chunk * self.place.chunk_size
         vectors, model = self.vectors[rows], call.models[b].view()
         vectors.flags.writeable = model.flags.writeable = False
         return Members(
             seed=int(self.key.seeds[b]),
             run=int(self.key.runs[b]),
             round=call.round,
-            places=np.arange(first, first + len(rows)),
+            places=np.arange(*self._places),
             ids=self.people[rows],
             vectors=vectors,
             model=model,
+            facts={name: fact[b] for name, fact in call.facts.items()},
         )
 
 

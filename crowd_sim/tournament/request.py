@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from crowd_sim.tournament.groups import Groups
+
+Facts = Mapping[str, NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,7 @@ class ShardRequest:
         assignment: int64[B, m], each worker's group; of a smaller type where it travels.
         weights: float64[B, m], each worker's weight; uint16 where it travels and that loses nothing.
         n_groups: K.
+        facts: what is known of the crowd, float64[B, ...] by name; behaviours see their run's row.
     """
 
     round: int
@@ -28,6 +32,7 @@ class ShardRequest:
     assignment: NDArray[np.integer]
     weights: NDArray[np.float64 | np.uint16]
     n_groups: int
+    facts: Facts = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,7 @@ class RoundRequest:
         round, models, n_groups: as a `ShardRequest`'s.
         groups: of every worker.
         weights: float64[B, n], every worker's weight.
+        facts: as a `ShardRequest`'s.
     """
 
     round: int
@@ -45,16 +51,18 @@ class RoundRequest:
     groups: Groups
     weights: NDArray[np.float64]
     n_groups: int
+    facts: Facts = field(default_factory=dict)
 
     def of_everyone(self) -> ShardRequest:
         """The call for all workers."""
-        return ShardRequest(self.round, self.models, self.groups.of_everyone(), self.weights, self.n_groups)
+        assignment = self.groups.of_everyone()
+        return ShardRequest(self.round, self.models, assignment, self.weights, self.n_groups, self.facts)
 
     def of(self, members: slice) -> ShardRequest:
         """The call for some of the workers, as small as it gets without a loss: sending it costs more than anything in it."""
         kind = np.min_scalar_type(self.n_groups - 1)
         assignment, weights = self.groups.of(members).astype(kind), _narrowed(self.weights[:, members])
-        return ShardRequest(self.round, self.models, assignment, weights, self.n_groups)
+        return ShardRequest(self.round, self.models, assignment, weights, self.n_groups, self.facts)
 
 
 def _narrowed(weights: NDArray[np.float64]) -> NDArray[np.float64 | np.uint16]:

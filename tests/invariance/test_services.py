@@ -58,10 +58,14 @@ class TestEveryHost:
         with host.crowd(Cohort(people, rows, 4, Key("honest", *np.zeros((2, 2), dtype=np.uint64)))) as crowd:
             sums = crowd.group_sums(request)
             again = crowd.group_sums(request)
+            counts = crowd.fold(request, Counts())
+            picked = crowd.contributions(request, np.array([[20, 0, 7], [1, 2, 19]]))
         assert sums.tobytes() == again.tobytes()
         one_hot = np.eye(3)[assignment] * weights[..., None]
         np.testing.assert_allclose(sums[..., :-1], np.einsum("bnk,bnd->bkd", one_hot, vectors[rows]), rtol=1e-12)
         np.testing.assert_allclose(sums[..., -1], one_hot.sum(axis=1), rtol=1e-12)
+        np.testing.assert_array_equal(counts[..., 0], (one_hot > 0).sum(axis=1))
+        np.testing.assert_array_equal(picked, [vectors[rows[0, [20, 0, 7]]], vectors[rows[1, [1, 2, 19]]]])
 
     def test_a_shard_is_at_work_while_the_next_ones_groups_are_dealt(self, host, faults_folder):
         vectors, began = np.random.default_rng(0).normal(size=(21, 4)), faults_folder / "began"
@@ -129,6 +133,16 @@ class TestEveryHost:
 
 
 KEY = ("", "", 0, 0)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many workers each group has."""
+
+    fold: str = "add"
+
+    def of(self, part):
+        return part.sums(np.ones((len(part.given), 1)))
 
 
 @dataclass(frozen=True)
