@@ -30,8 +30,9 @@ from crowd_sim.tournament.log import History, TournamentLog
 from crowd_sim.tournament.round import play
 from crowd_sim.tournament.rules import Rules, start
 from crowd_sim.tournament.search import SEARCHES
+from crowd_sim.tournament.state import Memory
 from crowd_sim.tournament.streams import RoundStreams
-from crowd_sim.valuing import SavingValues, Valued, plan_games, value_games, values_of
+from crowd_sim.valuing import GamePlan, SavingValues, Valued, plan_games, value_games, values_of
 
 
 class Saving(SavingValues, Protocol):
@@ -82,19 +83,27 @@ def simulate_opened(
     participants: dict[int, Participants] = {}
     for batched, members in batches:
         participants |= dict(zip(members, task.participants(batched), strict=True))
-    plan = plan_games(configs, [participants[i] for i in range(len(configs))], task)
+    # games of what workers contributed are known only after the rounds
+    waits, evidence = any(config.needs_evidence for config in configs), dict[int, Memory]()
+
+    @cache
+    def plan() -> GamePlan:
+        numbers = range(len(configs))
+        return plan_games(configs, [participants[i] for i in numbers], task, [evidence.get(i, {}) for i in numbers])
+
     # a BLAS that splits its sums over threads would make the bits depend on the machine
     with threadpool_limits(1), ExitStack() as services:
 
         @cache
         def evaluators() -> Evaluators:
-            return services.enter_context(host.evaluators(plan.games)) if plan.games else LocalEvaluators([])
+            return services.enter_context(host.evaluators(plan().games)) if plan().games else LocalEvaluators([])
 
         turn = Lock()
 
         def on_idle() -> None:
             with turn:  # tournaments may go on side by side
-                evaluators()
+                if not waits:
+                    evaluators()
 
         def played(batched: list[RunConfig], members: list[int]) -> list[History]:
             batch = _batch(batched, [participants[i] for i in members])
@@ -107,7 +116,8 @@ def simulate_opened(
             for (_, members), own in zip(batches, found, strict=True)
             for i, history in zip(members, own, strict=True)
         }
-        values = value_games(plan, evaluators(), progress, saving)
+        evidence |= {i: histories[i].evidence for i, config in enumerate(configs) if config.needs_evidence}
+        values = value_games(plan(), evaluators(), progress, saving)
     return [
         _outcome(config, task, ids, participants[i], histories[i], values_of(config, values))
         for i, config in enumerate(configs)
@@ -191,6 +201,7 @@ def _rules(batch: Batch) -> Rules:
         observers={name: resolve("reward", name) for name in tournament.observe},
         incumbent=tournament.incumbent,
         drop_used=tournament.drop_used,
+        evidence=any(config.needs_evidence for config in batch.configs),
         # a text's candidate is tuned to the end, not a step of the way
         step=batch.step if first.task.kind == "vector" else np.ones(len(batch.seeds)),
         mistake_probability=np.repeat([config.tournament.mistake_probability for config in batch.configs], repeats),

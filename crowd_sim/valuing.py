@@ -17,6 +17,7 @@ from crowd_sim.host import Evaluators
 from crowd_sim.participants import Participants
 from crowd_sim.progress import Progress
 from crowd_sim.tasks.base import OpenTask
+from crowd_sim.tournament.state import Memory
 from crowd_sim.valuation import AveragingGame, Game, ShapleyResult, shapley_many
 from crowd_sim.valuation.log import ValuationLog
 from crowd_sim.valuation.request import Evaluate, ListEvaluate
@@ -64,26 +65,29 @@ class GamePlan:
     sets: dict[_Key, GameSet]
 
 
-def plan_games(configs: Sequence[RunConfig], participants: Sequence[Participants], task: OpenTask) -> GamePlan:
+def plan_games(
+    configs: Sequence[RunConfig], participants: Sequence[Participants], task: OpenTask, evidence: Sequence[Memory]
+) -> GamePlan:
     """Find the different games; none for configurations whose method is `none`.
 
     Args:
         configs: what is simulated.
         participants: of each configuration.
         task: whose games they are.
+        evidence: of each configuration, what its workers contributed; empty where it was not kept.
     """
-    wanted: dict[_Key, dict[str, tuple[RunConfig, Participants]]] = {}
-    for config, present in zip(configs, participants, strict=True):
+    wanted: dict[_Key, dict[str, tuple[RunConfig, Participants, Memory]]] = {}
+    for config, present, kept in zip(configs, participants, evidence, strict=True):
         if config.valuation.method != "none":
             for run in range(config.runs):
                 scores = wanted.setdefault(_key(config, run), {})
-                scores.setdefault(config.tournament.score, (config, present))
+                scores.setdefault(config.tournament.score, (config, present, kept))
     games: list[Game] = []
     sets: dict[_Key, GameSet] = {}
     for key, scores in wanted.items():
-        run, (first, _) = key[-1], next(iter(scores.values()))
+        run, (first, _, _) = key[-1], next(iter(scores.values()))
         numbers = range(len(games), len(games) + len(scores))
-        games += [task.game(present, run, config) for config, present in scores.values()]
+        games += [task.game(present, run, config, kept) for config, present, kept in scores.values()]
         sets[key] = GameSet(first.seed, run, first.valuation, tuple(scores), numbers)
     return GamePlan(games, sets)
 
@@ -166,4 +170,6 @@ def _key(config: RunConfig, run: int) -> _Key:
     crowd = config.crowd.model_dump_json()
     # what is learned by retraining depends on how it is trained, and the section `task` says that
     learned = "" if config.task.kind == "vector" else config.task.model_dump_json()
+    if config.needs_evidence:  # what is contributed depends on the models that workers see
+        learned += config.tournament.model_dump_json() + str(config.runs)
     return crowd + learned, config.valuation.model_dump_json(), config.seed, run

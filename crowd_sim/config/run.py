@@ -75,6 +75,11 @@ class RunConfig(Strict):
             put(content, field, path)
         return content
 
+    @property
+    def needs_evidence(self) -> bool:
+        """Whether something asks for what workers contributed over the rounds (`crowd_sim.tournament.evidence`)."""
+        return False
+
     def determinants(self) -> dict[str, Any]:
         """What results depend on: everything but the actors and whether a merged model is written."""
         # what a field says by its default, or has nothing to say of, must not change the fingerprints of older folders

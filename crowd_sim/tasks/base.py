@@ -16,6 +16,7 @@ from crowd_sim.participants import Participants
 from crowd_sim.scores import Score
 from crowd_sim.tournament.learner import Learner
 from crowd_sim.tournament.log import History
+from crowd_sim.tournament.state import Memory
 from crowd_sim.valuation import Game
 
 T = TypeVar("T")
@@ -57,8 +58,8 @@ class OpenTask(Protocol):
     def participants(self, configs: Sequence[RunConfig]) -> Sequence[Participants]:
         """Who takes part in the runs of each configuration of a batch; asked for once."""
 
-    def game(self, participants: Participants, run: int, config: RunConfig) -> Game:
-        """The game of one of a configuration's runs."""
+    def game(self, participants: Participants, run: int, config: RunConfig, evidence: Memory) -> Game:
+        """The game of one of a configuration's runs; with `evidence` of all its runs, of what workers contributed."""
 
     def details(self, config: RunConfig, history: History) -> Any:
         """What the task has to say of an outcome beyond what all tasks have."""

@@ -25,7 +25,7 @@ from crowd_sim.tasks.base import Batch, OpenTask
 from crowd_sim.tournament.learner import Candidates, Learner, Note, Part
 from crowd_sim.tournament.log import History
 from crowd_sim.tournament.request import RoundRequest
-from crowd_sim.tournament.state import Round, Scores, State
+from crowd_sim.tournament.state import Memory, Round, Scores, State
 from crowd_sim.tournament.streams import RoundStreams
 from crowd_sim.valuation import AveragingGame, Game
 
@@ -113,6 +113,11 @@ class VectorLearner:
     def weights(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """Points squared. Source: arXiv 2506.04063."""
         return points**2
+
+    def contributions(self, asked: RoundRequest) -> NDArray[np.float64]:
+        """Of the crowd, in order of place."""
+        n_runs, n_workers = asked.weights.shape
+        return self.crowd.contributions(asked, np.tile(np.arange(n_workers), (n_runs, 1)))
 
     def tune(self, asked: RoundRequest, part: Part | None = None, before: Candidates | None = None) -> Candidates:
         """One step towards each group's centroid; there are no parts of it."""
@@ -248,13 +253,14 @@ class _OpenVectorTask:
         """Chosen from the population."""
         return participants_of(configs, self.population)
 
-    def game(self, participants: Participants, run: int, config: RunConfig) -> Game:
-        """The score of the mean of a coalition's vectors."""
+    def game(self, participants: Participants, run: int, config: RunConfig, evidence: Memory) -> Game:
+        """The score of the mean of a coalition's vectors, or of its mean contributions where evidence was kept."""
         name = config.tournament.score
         score = resolve("score", name) if ":" in name else name
         vectors = self.population.vectors
         workers, target = participants.workers[run], participants.targets[run]
-        return AveragingGame(vectors[workers], vectors[target], score=score)
+        contributed = evidence["mean"][run] if evidence else vectors[workers]
+        return AveragingGame(contributed, vectors[target], score=score)
 
     def details(self, config: RunConfig, history: History) -> None:
         """Nothing more."""

@@ -52,6 +52,9 @@ class Learner(Protocol):
     def weights(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """The weight of every worker in its group's candidate: float64[B, n], of points float64[B, n]."""
 
+    def contributions(self, asked: RoundRequest) -> NDArray[np.float64]:
+        """What every worker contributes to the round: float64[B, n, d]; asked of learners of points alone."""
+
     def tune(self, asked: RoundRequest, part: Part | None = None, before: Candidates | None = None) -> Candidates:
         """Tune every group's candidate from the round's models; with `part` go on with `before`, those alive alone."""
 

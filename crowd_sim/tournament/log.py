@@ -30,6 +30,7 @@ class History:
         models: the learner's own, of B runs, at the end.
         observed: float64[B, n], the points of every mechanism that watched, by name.
         notes: what the learner had to say.
+        evidence: what workers contributed, float64[B, n, ...] by name, where something asked for it.
     """
 
     distances: NDArray[np.float64]
@@ -42,13 +43,21 @@ class History:
     models: Any
     observed: Mapping[str, NDArray[np.float64]]
     notes: tuple[Note, ...]
+    evidence: Memory
 
     def of(self, runs: slice) -> History:
         """The history of some of the runs."""
-        whole = ("points", "models", "observed", "notes")
+        whole = ("points", "models", "observed", "notes", "evidence")
         rows = {field.name: getattr(self, field.name)[:, runs] for field in fields(self) if field.name not in whole}
         observed = {name: points[runs] for name, points in self.observed.items()}
-        return History(**rows, points=self.points[runs], models=self.models[runs], observed=observed, notes=self.notes)
+        return History(
+            **rows,
+            points=self.points[runs],
+            models=self.models[runs],
+            observed=observed,
+            notes=self.notes,
+            evidence={name: kept[runs] for name, kept in self.evidence.items()},
+        )
 
 
 class TournamentLog:
@@ -107,6 +116,7 @@ class TournamentLog:
             models=self.state.models,
             observed=observed,
             notes=tuple(self.notes),
+            evidence=self.state.evidence,
         )
 
     def pack(self) -> bytes:
@@ -122,6 +132,7 @@ class TournamentLog:
             "memory": dict(state.memory),
             "active": state.active,
             "observed": observed,
+            "evidence": dict(state.evidence),
         }
         notes = np.frombuffer(json.dumps(self.notes).encode(), dtype=np.uint8)
         header = {"round": state.round, "complete": self.is_complete}
@@ -148,9 +159,10 @@ class TournamentLog:
                 round_number,
                 _models_of_arrays(state.get("models"), n_runs),
                 _array(state, "points", np.float64, (n_runs, n_workers)),
-                _memory(state),
+                _memory(state, "memory"),
                 _array(state, "active", np.bool_, (n_runs, n_workers if rules.drop_used else 0)),
                 _observed(state, rules, n_workers),
+                _memory(state, "evidence"),
             ),
         )
         for name, room in log._rows.items():
@@ -183,10 +195,10 @@ def _models_of_arrays(found: Any, n_runs: int) -> Any:
     return tuple(found[str(run)] for run in range(n_runs))
 
 
-def _memory(found: Arrays) -> Memory:
-    memory = found.get("memory", {})
+def _memory(found: Arrays, name: str) -> Memory:
+    memory = found.get(name, {})
     if not isinstance(memory, dict):
-        raise ValueError("memory is no mapping")  # noqa: TRY004 - bad content, not a bug
+        raise ValueError(f"{name} is no mapping")  # noqa: TRY004 - bad content, not a bug
     return memory
 
 
@@ -196,7 +208,7 @@ def _observed(state: Arrays, rules: Rules, n_workers: int) -> dict[str, Account]
         raise ValueError("other mechanisms observed")
     shape = (len(rules.seeds), n_workers)
     return {
-        name: Account(_array(account, "points", np.float64, shape), _memory(account))
+        name: Account(_array(account, "points", np.float64, shape), _memory(account, "memory"))
         for name, account in found.items()
         if isinstance(account, dict)
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from crowd_sim.tournament.attendance import credit, present, still_active
+from crowd_sim.tournament.evidence import with_round
 from crowd_sim.tournament.learner import Learner
 from crowd_sim.tournament.request import RoundRequest
 from crowd_sim.tournament.rules import Rules
@@ -40,4 +41,8 @@ def play(rules: Rules, state: State, learner: Learner) -> tuple[State, Round]:
     observed = {
         name: credit(reward, state.observed[name], played, state.active) for name, reward in rules.observers.items()
     }
-    return State(streams.round, models, paid.points, paid.memory, still_active(state.active, played), observed), played
+    evidence = state.evidence
+    if rules.evidence:
+        evidence = with_round(evidence, learner.contributions(asked), state.models, streams.round)
+    active = still_active(state.active, played)
+    return State(streams.round, models, paid.points, paid.memory, active, observed, evidence), played

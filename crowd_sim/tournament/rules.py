@@ -24,6 +24,7 @@ class Rules:
         observers: further reward mechanisms, by name.
         incumbent: whether the old model competes.
         drop_used: whether the workers of a winning group leave.
+        evidence: whether what everyone contributes is kept.
         step, mistake_probability: float64[B].
         seeds, runs: uint64[B], the keys of the runs' random streams.
     """
@@ -36,6 +37,7 @@ class Rules:
     observers: Mapping[str, Reward]
     incumbent: bool
     drop_used: bool
+    evidence: bool
     step: NDArray[np.float64]
     mistake_probability: NDArray[np.float64]
     seeds: NDArray[np.uint64]

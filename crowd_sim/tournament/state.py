@@ -39,6 +39,7 @@ class State:
         memory: what the reward mechanism remembers.
         active: bool[B, n], who is still in the tournament; empty (bool[B, 0]) where nobody ever leaves.
         observed: the accounts of the mechanisms that watch, by name.
+        evidence: what workers contributed so far, see `crowd_sim.tournament.evidence`; empty where nothing asks for it.
     """
 
     round: int
@@ -47,6 +48,7 @@ class State:
     memory: Memory
     active: NDArray[np.bool_]
     observed: Mapping[str, Account] = field(default_factory=dict)
+    evidence: Memory = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

@@ -55,6 +55,14 @@ class ImitateLearner:
         counts = np.array([float(len(examples)) for examples in self.crowd.examples])
         return np.broadcast_to(counts, points.shape)
 
+    def contributions(self, asked: RoundRequest) -> NDArray[np.float64]:
+        """Texts are no points.
+
+        Raises:
+            TypeError: always; configurations that ask for evidence are refused.
+        """
+        raise TypeError("texts are no points")
+
     def tune(self, asked: RoundRequest, part: Part | None = None, before: Candidates | None = None) -> Candidates:
         """Tune on the examples of each group; optimisers start anew with each part, in another order of the examples."""
         epochs, n_groups = self.config.task.epochs, asked.n_groups

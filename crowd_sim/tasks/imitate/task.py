@@ -30,6 +30,7 @@ from crowd_sim.tasks.imitate.records import CandidateRound, Report, report_of, r
 from crowd_sim.tasks.imitate.trainers import TextTrainers
 from crowd_sim.tournament.learner import Learner
 from crowd_sim.tournament.log import History
+from crowd_sim.tournament.state import Memory
 from crowd_sim.valuation import CachedGame, Game
 
 T = TypeVar("T")
@@ -135,9 +136,9 @@ class _OpenImitateTask:
         runs = [config.runs for config in configs]
         return [Participants(np.tile(everyone, (n_runs, 1)), np.full(n_runs, -1)) for n_runs in runs]
 
-    def game(self, participants: Participants, run: int, config: RunConfig) -> Game:
+    def game(self, participants: Participants, run: int, config: RunConfig, evidence: Memory) -> Game:
         """Retraining."""
-        del participants
+        del participants, evidence
         scorer = self._scorer(config)
         game = RetrainingGame(config, self.task.crowd, scorer, run)
         if self.task.utilities is None:
