@@ -185,6 +185,7 @@ def test_scores_are_those_of_the_mixtures(n_rounds):
         observers={},
         incumbent=True,
         drop_used=False,
+        evidence=False,
         step=step,
         mistake_probability=np.full(n_runs, 0.3),
         seeds=seeds,

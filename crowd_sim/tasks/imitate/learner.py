@@ -61,6 +61,7 @@ class ImitateLearner:
         Raises:
             TypeError: always; configurations that ask for evidence are refused.
         """
+        del asked
         raise TypeError("texts are no points")
 
     def tune(self, asked: RoundRequest, part: Part | None = None, before: Candidates | None = None) -> Candidates:
