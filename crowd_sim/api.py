@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import ArrayLike
 
+    from crowd_sim.crowd.population import Population
+
 __all__ = ["CrowdValues", "Outcome", "RunConfig", "SweepResult", "load_config", "run", "shapley", "sweep", "value"]
 
 _ROWS = 20
@@ -88,12 +90,7 @@ def run(
     if people is None:
         setup = _config(config, changes, trust)
     else:
-        content = _content(config, changes, trust)
-        given = {"source": "vectors", "path": None if folder is None else str(folder.resolve() / FILE)}
-        section = content.get("crowd") or {}
-        if isinstance(section, Mapping):  # else parsing says what is wrong
-            content["crowd"] = {"n_workers": max(1, people.n_workers - 1), **section, **given}
-        setup = RunConfig.parse(content)
+        setup = RunConfig.parse(_with_crowd(_content(config, changes, trust), people, folder))
         if folder is not None:
             setup = setup.given_as({"crowd.path": FILE}, folder)
     with _told(progress) as report:
@@ -135,6 +132,7 @@ def sweep(
     out: str | Path | None = None,
     grid: Mapping[str, Any] | None = None,
     *,
+    crowd: ArrayLike | pd.DataFrame | None = None,
     ray_address: str | None = IN_PROCESS,
     progress: Progress | bool | None = None,
     retry_failed: bool = False,
@@ -149,12 +147,12 @@ def sweep(
             where it stopped, and no point is computed twice. None: none, and what an interrupted sweep has computed is lost.
         grid: lists of values by field, dotted or with two underscores: ``{"crowd.n_workers": [25, 75]}``; of a field that the
             sweep's own lists have, too, in their place.
+        crowd: as for `run`, of all points; also kept in the folder.
         ray_address: as for `run`; Ray Client's ``ray://`` cannot be used.
         progress: called with ("points", done, total, note); True: a bar on a terminal, lines elsewhere.
         retry_failed: try points again that have failed before.
         trust: as for `run`.
-        fields: as for `run`, of all points. Vectors at hand are given as a file of theirs: ``crowd__source="vectors"`` and
-            ``crowd__path``.
+        fields: as for `run`, of all points.
 
     Returns:
         the tables. Points that raised are in `failures`, and take no others with them.
@@ -165,6 +163,8 @@ def sweep(
     import pandas as pd
 
     from crowd_sim.commands.sweep import sweep as run_sweep
+    from crowd_sim.crowd.sources.given import FILE, population_of
+    from crowd_sim.store.given_crowd import check_kept, keep
     from crowd_sim.sweeps.plan import Sweep
 
     _check_address(ray_address)
@@ -173,9 +173,18 @@ def sweep(
     if grid is not None and not isinstance(grid, Mapping):
         raise InputError("grid", grid, 'must be lists of values by field, for example {"crowd.n_workers": [25, 75]}')
     lists = {f"sweep.{str(field).replace('__', '.')}": values for field, values in (grid or {}).items()}
-    plan = Sweep.parse(_content(config, changes | lists, trust))
+    people = None if crowd is None else population_of(crowd)
+    content = _content(config, changes | lists, trust)
     with _told(progress) as report, tempfile.TemporaryDirectory() as temporary:
         folder = wanted or Path(temporary) / "sweep"
+        plan = Sweep.parse(content if people is None else _with_crowd(content, people, folder))
+        if people is not None:
+            check_kept(people, folder)
+            there = {path.name for path in folder.iterdir()} if folder.is_dir() else set[str]()
+            if there - {FILE} and "config.yaml" not in there:
+                raise InputError("out", str(folder), "must be a new or empty folder, or one this sweep has made")
+            folder.mkdir(parents=True, exist_ok=True)
+            keep(people, folder)
         run_sweep(plan, folder, "", ray_address, report, retry_failed=retry_failed)
         paths = [folder / f"{name}.parquet" for name in ("points", "runs", "failures")]
         points, runs, failures = (pd.read_parquet(path) if path.exists() else pd.DataFrame() for path in paths)
@@ -341,6 +350,17 @@ def _content(config: Any, changes: Mapping[str, Any], trust: bool) -> dict[str, 
         node[leaf] = _plain(value)
     check_code(content, content, handed_over=False, trust=True)
     return content
+
+
+def _with_crowd(content: dict[str, Any], people: Population, folder: Path | None) -> dict[str, Any]:
+    """The content with a given crowd, which the folder keeps, for its source."""
+    from crowd_sim.crowd.sources.given import FILE
+
+    given = {"source": "vectors", "path": None if folder is None else str(folder.resolve() / FILE)}
+    section = content.get("crowd") or {}
+    if not isinstance(section, Mapping):  # parsing says what is wrong
+        return content
+    return {**content, "crowd": {"n_workers": max(1, people.n_workers - 1), **section, **given}}
 
 
 def _overrides(changes: Mapping[str, Any]) -> list[str]:

@@ -242,7 +242,7 @@ def test_a_given_crowd_is_kept_in_the_folder_which_goes_on_with_it_alone(
     for other in (2 * FRAME, VECTORS):
         for accept in (False, True):
             with pytest.raises(
-                InputError, match=r"^crowd: must be the one that the run was begun with, moved/crowd\.parquet"
+                InputError, match=r"^crowd: must be the one that the folder was begun with, moved/crowd\.parquet"
             ):
                 crowd_sim.run(SMALL, "moved", crowd=other, accept_changes=accept)
     with pytest.raises(InputError, match="results of another configuration"):
@@ -408,3 +408,32 @@ def test_the_package_is_light_and_a_run_in_this_process_needs_no_ray():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("1 runs of 75 workers (task vector)\n")
+
+
+class TestSweepOfAGivenCrowd:
+    @pytest.fixture(autouse=True)
+    def _here(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+
+    def test_it_goes_on_with_the_crowd_and_with_no_other(self):
+        crowd = np.random.default_rng(0).uniform(0, 5, size=(12, 3))
+        grid = {"crowd.n_workers": [5, 11]}
+        swept = crowd_sim.sweep(SMALL, "own", grid, crowd=crowd)
+        alone = crowd_sim.run(SMALL, crowd=crowd, crowd__n_workers=11)
+        assert swept.points["final_distance_mean"].iloc[1] == alone.metrics["final_distance"].mean()
+        again = crowd_sim.sweep(SMALL, "own", grid, crowd=crowd)
+        pd.testing.assert_frame_equal(again.points, swept.points)
+        with pytest.raises(InputError, match="must be the one that the folder was begun with"):
+            crowd_sim.sweep(SMALL, "own", grid, crowd=crowd + 1)
+
+    def test_a_folder_of_something_else_is_left_as_it_is(self):
+        Path("else").mkdir()
+        Path("else/notes.txt").write_text("mine")
+        with pytest.raises(InputError, match="new or empty folder"):
+            crowd_sim.sweep(SMALL, "else", {"seed": [0, 1]}, crowd=np.ones((3, 2)), crowd__n_workers=2)
+        assert [path.name for path in Path("else").iterdir()] == ["notes.txt"]
+
+    def test_without_a_folder(self):
+        crowd = np.random.default_rng(1).uniform(0, 5, size=(9, 2))
+        swept = crowd_sim.sweep(SMALL, grid={"tournament.step": [0.1, 0.2]}, crowd=crowd)
+        assert len(swept.points) == 2

@@ -13,16 +13,15 @@ from typing import TYPE_CHECKING, Protocol
 from crowd_sim.commands import IN_PROCESS
 from crowd_sim.config import RunConfig
 from crowd_sim.crowd.population import Population
-from crowd_sim.crowd.sources import given as given_crowd
 from crowd_sim.engine import simulate_opened
-from crowd_sim.errors import InputError
-from crowd_sim.files import read_table, write_json, write_table
+from crowd_sim.files import write_json
 from crowd_sim.host import InProcess
 from crowd_sim.outcome import Outcome
 from crowd_sim.participants import check_coordinates, check_participants
 from crowd_sim.progress import Progress, quiet
 from crowd_sim.store.checkpointer import Checkpointer
 from crowd_sim.store.finished import kept_outcome, opened_at_rest
+from crowd_sim.store.given_crowd import check_kept, keep
 from crowd_sim.store.run_folder import open_run, run_fingerprint, write_run
 from crowd_sim.store.run_log import RunLog
 from crowd_sim.tasks.base import OpenTask, Task
@@ -107,10 +106,10 @@ def run(
             # what a model cannot do is refused before a folder is made; a crowd of vectors has been checked
             weights = session.prepare()
         if given is not None:
-            _check_kept(given, folder / given_crowd.FILE)
+            check_kept(given, folder)
         fingerprint = stack.enter_context(open_run(folder, config, task, accept_changes, weights))
         if given is not None:
-            _keep(given, folder / given_crowd.FILE)
+            keep(given, folder)
         start = time.perf_counter()
         outcome = None if at_rest is None else kept_outcome(folder, config, at_rest, task.ids, fingerprint)
         was_there = outcome is not None
@@ -137,30 +136,6 @@ def _seconds_of(folder: Path) -> float:
         return float(json.loads((folder / "timing.json").read_text(encoding="utf-8"))["seconds"])
     except (OSError, ValueError, TypeError, KeyError):
         return nan
-
-
-def _kept(path: Path) -> Population | None:
-    """The given crowd that a folder keeps; None where there is none, or the file is damaged."""
-    table = read_table(path)
-    return None if table is None else given_crowd.population_of(table)
-
-
-def _check_kept(given: Population, path: Path) -> None:
-    """Refuse to go on with others than a run was begun with.
-
-    Raises:
-        InputError: they are others.
-    """
-    kept = _kept(path)
-    if kept is not None and list(kept.identity()) != list(given.identity()):
-        raise InputError(
-            "crowd", None, f"must be the one that the run was begun with, {path}; or choose another folder"
-        )
-
-
-def _keep(given: Population, path: Path) -> None:
-    if _kept(path) is None:
-        write_table(path, given_crowd.table_of(given))
 
 
 class _Session(Protocol):
