@@ -13,9 +13,10 @@ from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import wraps
 from inspect import signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
@@ -37,10 +38,28 @@ if TYPE_CHECKING:
 
 __all__ = ["CrowdValues", "Outcome", "RunConfig", "SweepResult", "load_config", "run", "shapley", "sweep", "value"]
 
+_F = TypeVar("_F", bound=Callable[..., Any])
+
 _ROWS = 20
 """Of a table that is printed."""
 
 
+def _as_arguments(face: _F) -> _F:
+    """Errors name arguments, ``out``, where commands have options of that name, ``--out``."""
+
+    @wraps(face)
+    def named(*given: Any, **others: Any) -> Any:
+        try:
+            return face(*given, **others)
+        except InputError as error:
+            if not error.field.startswith("--"):
+                raise
+            raise InputError(error.field[2:].replace("-", "_"), error.value, error.allowed) from None
+
+    return cast("_F", named)
+
+
+@_as_arguments
 def run(
     config: RunConfig | str | Path | Mapping[str, Any],
     out: str | Path | None = None,
@@ -127,6 +146,7 @@ class SweepResult:
         return "\n".join(lines)
 
 
+@_as_arguments
 def sweep(
     config: RunConfig | str | Path | Mapping[str, Any],
     out: str | Path | None = None,
@@ -209,6 +229,7 @@ class CrowdValues:
         return f"{head}\n{_text(self.table)}"
 
 
+@_as_arguments
 def value(
     crowd: str | Path | ArrayLike | pd.DataFrame,
     target: str | Path | ArrayLike | None = None,
@@ -312,7 +333,7 @@ def _changes(face: Callable[..., Any], fields: Mapping[str, Any]) -> dict[str, A
 
 
 def _check_address(ray_address: Any) -> None:
-    if not isinstance(ray_address, str | None):
+    if not isinstance(ray_address, str | None) or ray_address == "":
         raise InputError("ray_address", ray_address, 'must be "none", None, "auto", "host:port" or "ray://host:port"')
 
 

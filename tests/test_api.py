@@ -342,7 +342,7 @@ def test_values_are_the_commands(tmp_path, monkeypatch):
     early = crowd_sim.value(VECTORS, VECTORS[3] + 1, method="permutation", budget=400, stop=TargetError(relative=0.9))
     assert early.result.n_evaluations < 400
     for own in ({"target": VECTORS[3]}, {"score": "l1"}, {"seed": 5}):
-        with pytest.raises(InputError, match=r"^--(target|score|seed) = .*: must be left out with a run's folder"):
+        with pytest.raises(InputError, match=r"^(target|score|seed) = .*: must be left out with a run's folder"):
             crowd_sim.value("out", **own)
     assert call(["value", "out", "--target", "p3", *IN_PROCESS]) == 2
 
@@ -437,3 +437,24 @@ class TestSweepOfAGivenCrowd:
         crowd = np.random.default_rng(1).uniform(0, 5, size=(9, 2))
         swept = crowd_sim.sweep(SMALL, grid={"tournament.step": [0.1, 0.2]}, crowd=crowd)
         assert len(swept.points) == 2
+
+
+def test_errors_name_arguments_and_not_options(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    for face, given in ((crowd_sim.run, SMALL), (crowd_sim.sweep, SMALL | {"sweep": {"seed": [0, 1]}})):
+        with pytest.raises(InputError, match=r"^out = "):
+            face(given, tmp_path)
+    with pytest.raises(InputError, match=r"^target"):
+        crowd_sim.value(VECTORS, "nobody")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"crowd": np.ma.masked_greater(VECTORS, 1.0)}, "must be a finite number"),
+        ({"ray_address": ""}, r'^ray_address.*must be "none", None'),
+    ],
+)
+def test_what_is_hidden_or_empty_is_refused(arguments, said):
+    with pytest.raises(InputError, match=said):
+        crowd_sim.run(SMALL, **arguments)

@@ -58,7 +58,8 @@ _Parts = tuple[np.ndarray[Any, Any], tuple[str, ...], tuple[str, ...]]
 
 def _of_array(given: Any) -> _Parts:
     try:
-        array = np.asarray(given)
+        masked = isinstance(given, np.ma.MaskedArray)
+        array = np.ma.filled(given.astype(np.float64), np.nan) if masked else np.asarray(given)
     except ValueError:  # rows of different lengths
         array = np.empty(0, dtype=object)
     if array.dtype.kind not in "iuf" or array.ndim != 2:
