@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from crowd_sim.config import RunConfig
+from crowd_sim.config.tournament import CalibrationConfig, TournamentConfig
 from crowd_sim.host import Evaluators, Host, LocalEvaluators
 from crowd_sim.metrics import METRICS, pearson, rounds_to_converge, spearman
 from crowd_sim.outcome import Outcome
@@ -23,6 +24,7 @@ from crowd_sim.progress import Progress, quiet
 from crowd_sim.registry import resolve
 from crowd_sim.scores import Score
 from crowd_sim.tasks.base import Batch, OpenTask, Task
+from crowd_sim.tournament.calibrated import Calibration, calibrated
 from crowd_sim.tournament.grouping import Grouping
 from crowd_sim.tournament.groups import Groups
 from crowd_sim.tournament.learner import Learner
@@ -30,7 +32,7 @@ from crowd_sim.tournament.log import History, TournamentLog
 from crowd_sim.tournament.round import play
 from crowd_sim.tournament.rules import Rules, start
 from crowd_sim.tournament.search import SEARCHES
-from crowd_sim.tournament.state import Memory
+from crowd_sim.tournament.state import Memory, Reward
 from crowd_sim.tournament.streams import RoundStreams
 from crowd_sim.valuing import GamePlan, SavingValues, Valued, plan_games, value_games, values_of
 
@@ -197,8 +199,8 @@ def _rules(batch: Batch) -> Rules:
         n_groups=tournament.n_groups,
         grouping=_grouping([config.tournament.grouping for config in batch.configs], repeats),
         search=SEARCHES[tournament.search],
-        reward=resolve("reward", tournament.reward),
-        observers={name: resolve("reward", name) for name in tournament.observe},
+        reward=_reward(tournament.reward, tournament),
+        observers={name: _reward(name, tournament) for name in tournament.observe},
         incumbent=tournament.incumbent,
         drop_used=tournament.drop_used,
         evidence=any(config.needs_evidence for config in batch.configs),
@@ -207,7 +209,16 @@ def _rules(batch: Batch) -> Rules:
         mistake_probability=np.repeat([config.tournament.mistake_probability for config in batch.configs], repeats),
         seeds=batch.seeds,
         runs=batch.runs,
+        measure_every=tournament.measure_every or 0,
+        audits=tournament.audits,
     )
+
+
+def _reward(name: str, tournament: TournamentConfig) -> Reward:
+    found: Reward = resolve("reward", name)
+    if name == "calibrated" and tournament.calibration != CalibrationConfig():
+        return partial(calibrated, options=Calibration(**tournament.calibration.model_dump()))
+    return found
 
 
 def _tournament(

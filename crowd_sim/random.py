@@ -46,6 +46,7 @@ class Purpose(IntEnum):
     REPORT_OUTPUTS = 24
     COALITION_OUTPUTS = 25
     VALIDATION = 26
+    AUDIT = 40
 
 
 @numba.njit(inline="always")

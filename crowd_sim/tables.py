@@ -50,6 +50,10 @@ def workers_table(outcome: Outcome, runs: slice = slice(None)) -> pd.DataFrame:
         "row": workers.ravel(),
         "points": outcome.history.points[runs].ravel(),
         **{f"points_{name}": points[runs].ravel() for name, points in outcome.history.observed.items()},
+        **{
+            f"points{name and '_'}{name}_stderr": errors[runs].ravel()
+            for name, errors in outcome.history.errors.items()
+        },
     }
     for name, values in (
         ("shapley", outcome.values),

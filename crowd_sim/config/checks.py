@@ -14,8 +14,9 @@ from pydantic import BaseModel
 
 from crowd_sim.config.crowd import CrowdConfig
 from crowd_sim.config.task import TEXT_SOURCES, TaskConfig
-from crowd_sim.config.tournament import TournamentConfig
+from crowd_sim.config.tournament import DEFENCES, CalibrationConfig, TournamentConfig
 from crowd_sim.config.valuation import ValuationConfig
+from crowd_sim.crowd.aggregation.multi_krum import LARGEST_GROUP, too_large
 from crowd_sim.errors import InputError
 from crowd_sim.registry import NAMES
 from crowd_sim.valuation.requirements import check_budget
@@ -59,6 +60,7 @@ SUPPORT = {
             "tournament.step",
             "tournament.initial_range",
             "tournament.convergence_distance",
+            *(f"tournament.{name}" for name in DEFENCES),
         ),
         most_exact=8,  # it tunes a model for each of 2^n coalitions
     ),
@@ -83,6 +85,10 @@ def check_sections(
         section, field = name.split(".")
         _check_default(sections[section], section, field, task.kind)
     _check_search(crowd, tournament, task.kind, support)
+    _check_calibrated(crowd, tournament)
+    largest = ceil(crowd.n_workers / tournament.n_groups)
+    if tournament.aggregation == "multi_krum" and largest > LARGEST_GROUP:
+        raise InputError("tournament.aggregation", "multi_krum", too_large(largest))
     _check_valuation(crowd, tournament, valuation, task.kind, support)
 
 
@@ -138,6 +144,19 @@ def _check_search(crowd: CrowdConfig, tournament: TournamentConfig, kind: str, s
             raise InputError("tournament.observe", name, "must not list the mechanism that pays, tournament.reward")
     if tournament.drop_used:
         _check_left(crowd.n_workers, tournament.n_groups, tournament.rounds, tournament.grouping)
+
+
+def _check_calibrated(crowd: CrowdConfig, tournament: TournamentConfig) -> None:
+    if tournament.audits > crowd.n_workers:
+        raise InputError("tournament.audits", tournament.audits, f"must be at most crowd.n_workers, {crowd.n_workers}")
+    if "calibrated" in (tournament.reward, *tournament.observe):
+        return
+    needed = "needs the mechanism calibrated as tournament.reward, or in tournament.observe: no other learns from it"
+    if tournament.audits:
+        raise InputError("tournament.audits", tournament.audits, needed)
+    if tournament.calibration != CalibrationConfig():
+        shown = tournament.calibration.model_dump(exclude_defaults=True)
+        raise InputError("tournament.calibration", shown, needed)
 
 
 def _check_left(n_workers: int, n_groups: int, rounds: int, grouping: str) -> None:

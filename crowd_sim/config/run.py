@@ -15,7 +15,7 @@ from crowd_sim.config.crowd import CrowdConfig
 from crowd_sim.config.places import KEY, put, relative_paths, seen_from
 from crowd_sim.config.strict import Strict
 from crowd_sim.config.task import TaskConfig
-from crowd_sim.config.tournament import TournamentConfig
+from crowd_sim.config.tournament import DEFENCES, TournamentConfig
 from crowd_sim.config.valuation import ValuationConfig
 from crowd_sim.errors import InputError
 
@@ -86,7 +86,7 @@ class RunConfig(Strict):
         exclude: dict[str, Any] = {"actors": True}
         for section, fields in (
             ("crowd", ("behaviour",)),
-            ("tournament", ("observe", "search", "incumbent", "drop_used")),
+            ("tournament", ("observe", "search", "incumbent", "drop_used", *DEFENCES)),
         ):
             model = getattr(self, section)
             exclude[section] = {

@@ -13,6 +13,19 @@ LARGEST_COORDINATE = 1e50
 """Bound of everyone's and the model's coordinates: products of scores, four of these, must not overflow."""
 
 
+DEFENCES = (
+    "bounds",
+    "aggregation",
+    "assumed_bad",
+    "clipping_radius",
+    "weight_power",
+    "measure_every",
+    "audits",
+    "calibration",
+)
+"""Fields of the tournament against bad workers; off by default."""
+
+
 def _pair(value: Any) -> Any:
     # YAML has sequences, not tuples: strict mode would refuse every list
     if not isinstance(value, list | tuple) or len(value) != 2:
@@ -22,6 +35,28 @@ def _pair(value: Any) -> Any:
 
 Names = Annotated[tuple[str, ...], BeforeValidator(listed)]
 _Pair = Annotated[tuple[float, float], BeforeValidator(_pair)]
+
+
+class CalibrationConfig(Strict):
+    """How `calibrated` learns; nothing else looks at it."""
+
+    window: int | None = Field(
+        None,
+        ge=8,
+        le=4096,
+        description="scores, the latest, from which the mechanism `calibrated` learns; a fit costs their cube. Absent: 224 for "
+        "the last fit, 96 for those before",
+    )
+    half_life: float | None = Field(
+        None,
+        gt=0,
+        le=1_000_000,
+        description="rounds after which half of what a score says is forgotten, where a fit that forgets explains the scores "
+        "better than one that does not. Absent: workers are taken to contribute the same in every round",
+    )
+    errors: bool = Field(
+        False, description="whether workers.parquet has the points' standard errors, as `points_stderr`"
+    )
 
 
 class TournamentConfig(Strict):
@@ -66,14 +101,58 @@ class TournamentConfig(Strict):
         False,
         description="whether the workers of a winning group leave the tournament, as in the paper's LLM experiment",
     )
+    bounds: _Pair | None = Field(
+        None, description="[low, high]: every coordinate that a worker contributes is cut to this range"
+    )
+    aggregation: Literal["mean", "median", "trimmed_mean", "geometric_median", "centered_clipping", "multi_krum"] = (
+        Field(
+            "mean",
+            description="what a group's candidate moves towards, of what its members contribute: weighted `mean`, `median` "
+            "(of every coordinate, weighted), `trimmed_mean` (of every coordinate), `geometric_median`, `centered_clipping` or "
+            "`multi_krum` (groups of at most 256)",
+        )
+    )
+    assumed_bad: float = Field(
+        0.25,
+        ge=0,
+        lt=0.5,
+        description="share of a group's members, rounded down, that `trimmed_mean` leaves out at either end and `multi_krum` "
+        "altogether",
+    )
+    clipping_radius: float = Field(
+        2.0,
+        gt=0,
+        le=LARGEST_COORDINATE,
+        description="`centered_clipping` cuts a member's step from the model to this length",
+    )
+    weight_power: int = Field(
+        2,
+        ge=0,
+        le=1000,
+        description="a worker weighs this power of its points in its group's candidate; the paper's is 2, 0 weighs all alike",
+    )
+    measure_every: int | None = Field(
+        None,
+        ge=1,
+        description="m: every m-th round has random groups and equal weights, so that `calibrated` learns about everyone alike",
+    )
+    audits: int = Field(
+        0,
+        ge=0,
+        description="workers a round, in turn, whose candidates are scored alone and never selected: `calibrated` learns from "
+        "them. Each costs as much scoring as a group",
+    )
+    calibration: CalibrationConfig = CalibrationConfig()
     initial_range: _Pair = Field((0.0, 5.0), description="the model starts uniform in [low, high] in every coordinate")
     convergence_distance: float = Field(
         5.0, ge=0, description="a run has converged at its first round this near the target"
     )
 
-    @field_validator("initial_range")
+    @field_validator("initial_range", "bounds")
     @classmethod
-    def _ordered(cls, value: tuple[float, float]) -> tuple[float, float]:
+    def _ordered(cls, value: tuple[float, float] | None) -> tuple[float, float] | None:
+        if value is None:
+            return None
         low, high = value
         if not -LARGEST_COORDINATE <= low <= high <= LARGEST_COORDINATE:
             raise ValueError(f"must be [low, high] with low ≤ high, both within ±{LARGEST_COORDINATE:g}")

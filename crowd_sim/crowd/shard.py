@@ -37,11 +37,13 @@ class Key:
     Attributes:
         behaviour: a name in `BEHAVIOURS` or ``package.module:Name``.
         seeds, runs: uint64[B].
+        bounds: [low, high] to which contributions are cut, if any.
     """
 
     behaviour: str
     seeds: NDArray[np.uint64]
     runs: NDArray[np.uint64]
+    bounds: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class Shard:
         """
         chunks = count_chunks(self.rows.shape[1], self.place.chunk_size)
         sums = np.zeros((len(self.rows), chunks, call.n_groups, self.vectors.shape[1] + 1))
-        if self.key.behaviour == HONEST:
+        if self.key.behaviour == HONEST and self.key.bounds is None:
             _chunk_sums(self.vectors, self.rows, call.assignment, call.weights, self.place.chunk_size, sums)
         else:
             everyone = np.arange(self.rows.shape[1])[None]
@@ -113,8 +115,10 @@ class Shard:
 
     def _given(self, b: int, call: ShardRequest) -> NDArray[np.float64]:
         if self.key.behaviour == HONEST:
-            return self.vectors[self.rows[b]]
-        return contributions(self.key.behaviour, self._members(b, call))
+            given = self.vectors[self.rows[b]]
+        else:
+            given = contributions(self.key.behaviour, self._members(b, call))
+        return given if self.key.bounds is None else np.clip(given, *self.key.bounds)
 
     def _contributed(self, b: int, call: ShardRequest) -> Contributed:
         return Contributed(

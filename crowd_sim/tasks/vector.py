@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowd_sim.config import RunConfig
+from crowd_sim.crowd.aggregation import Aggregation, aggregations, mean
 from crowd_sim.crowd.cohort import Cohort
 from crowd_sim.crowd.population import Population
 from crowd_sim.crowd.reduction import split_evenly
@@ -30,6 +31,21 @@ from crowd_sim.tournament.streams import RoundStreams
 from crowd_sim.valuation import AveragingGame, Game
 
 T = TypeVar("T")
+
+
+def power(points: NDArray[np.float64], exponent: int) -> NDArray[np.float64]:
+    """Each run's points float64[B, n] over its largest, to a power ≥ 0: in [0, 1], by products alone.
+
+    A library's powers differ in their last bits from processor to processor.
+    """
+    largest = points.max(axis=1, keepdims=True)
+    base = np.divide(points, largest, out=np.ones(points.shape), where=largest > 0)
+    found = np.ones(points.shape)
+    while exponent:
+        if exponent % 2:
+            found *= base
+        base, exponent = base * base, exponent // 2
+    return found
 
 
 class VectorTuner:
@@ -95,6 +111,8 @@ class VectorLearner:
         targets: float64[B, d].
         streams: of the start.
         initial_range: a model starts uniform in [low, high]^d.
+        weight_power: a worker weighs this power of its points.
+        aggregation: what a group's candidate moves towards.
     """
 
     crowd: Crowd
@@ -104,6 +122,8 @@ class VectorLearner:
     targets: NDArray[np.float64]
     streams: RoundStreams
     initial_range: tuple[float, float]
+    weight_power: int = 2
+    aggregation: Aggregation = mean
 
     def initial(self) -> NDArray[np.float64]:
         """Uniform in the initial range."""
@@ -111,8 +131,8 @@ class VectorLearner:
         return low + (high - low) * self.streams.uniforms(Purpose.INITIAL_MODEL, self.targets.shape[1])
 
     def weights(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Points squared. Source: arXiv 2506.04063."""
-        return points**2
+        """Points squared (source: arXiv 2506.04063), or another power of their part of the largest, which cannot overflow."""
+        return points**2 if self.weight_power == 2 else power(points, self.weight_power)
 
     def contributions(self, asked: RoundRequest) -> NDArray[np.float64]:
         """Of the crowd, in order of place."""
@@ -120,9 +140,9 @@ class VectorLearner:
         return self.crowd.contributions(asked, np.tile(np.arange(n_workers), (n_runs, 1)))
 
     def tune(self, asked: RoundRequest, part: Part | None = None, before: Candidates | None = None) -> Candidates:
-        """One step towards each group's centroid; there are no parts of it."""
+        """One step towards each group's centroid, or what stands for it; there are no parts of it."""
         del part, before
-        sums = self.crowd.group_sums(asked)
+        sums = self.aggregation(self.crowd, asked)
         parts = split_evenly(asked.n_groups, self.trainers.number)
         calls = [(asked.models, sums[:, first:stop], self.step) for first, stop in parts]
         names = [f"candidates {first} to {stop - 1}" for first, stop in parts]
@@ -145,6 +165,12 @@ class VectorLearner:
         old = self.scoring(asked.models, self.targets) if incumbents else np.full(n_runs, np.nan)
         new = np.empty((n_runs, 0)) if candidates is None else self.scoring(candidates.models, self.targets[:, None, :])
         return Scores(old, np.zeros(n_runs), new, np.zeros(new.shape), np.zeros(n_runs, dtype=np.int64))
+
+    def audit(self, asked: RoundRequest, workers: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Of steps towards what each contributes."""
+        models = asked.models[:, None, :]
+        made = models + self.step[:, None, None] * (self.crowd.contributions(asked, workers) - models)
+        return self.scoring(made, self.targets[:, None, :])
 
     def combine(self, candidates: Candidates, weights: NDArray[np.float64]) -> Candidates:
         """Their weighted mean."""
@@ -236,7 +262,9 @@ class _OpenVectorTask:
         first = batch.configs[0]
         workers = np.concatenate([present.workers for present in batch.participants])
         targets = np.concatenate([present.targets for present in batch.participants])
-        key = Key(first.crowd.behaviour, batch.seeds, batch.runs)
+        tournament = first.tournament
+        key = Key(first.crowd.behaviour, batch.seeds, batch.runs, tournament.bounds)
+        by_name = aggregations(tournament.assumed_bad, tournament.clipping_radius)
         cohort = Cohort(self.population, workers, first.crowd.chunk_size, key)
         with self.host.crowd(cohort) as crowd, self.host.trainers(VectorTuner) as trainers:
             yield VectorLearner(
@@ -246,7 +274,9 @@ class _OpenVectorTask:
                 scoring=batch.score,
                 targets=self.population.rows(targets),
                 streams=RoundStreams(batch.seeds, batch.runs, 0),
-                initial_range=first.tournament.initial_range,
+                initial_range=tournament.initial_range,
+                weight_power=tournament.weight_power,
+                aggregation=by_name[tournament.aggregation],
             )
 
     def participants(self, configs: Sequence[RunConfig]) -> Sequence[Participants]:

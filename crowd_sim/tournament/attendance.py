@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from crowd_sim.tournament.grouping import random
 from crowd_sim.tournament.groups import Groups
 from crowd_sim.tournament.rules import Rules
 from crowd_sim.tournament.state import Account, Reward, Round, State
@@ -15,12 +16,15 @@ def present(
     rules: Rules, state: State, streams: RoundStreams, weights: NDArray[np.float64]
 ) -> tuple[Groups, NDArray[np.float64]]:
     """The groups of those who take part, and the workers' weights: whoever has left weighs nothing, in group 0."""
+    grouping = rules.grouping
+    if rules.measures(streams.round):
+        grouping, weights = random, np.ones(state.points.shape)
     if not rules.drop_used:
-        return rules.grouping(state.points, rules.n_groups, streams, rules.rounds), weights
+        return grouping(state.points, rules.n_groups, streams, rules.rounds), weights
     assignment = np.zeros(state.points.shape, dtype=np.int64)
     for b, here in enumerate(state.active):
         one = slice(b, b + 1)
-        dealt = rules.grouping(state.points[one, here], rules.n_groups, streams.of(one), rules.rounds)
+        dealt = grouping(state.points[one, here], rules.n_groups, streams.of(one), rules.rounds)
         assignment[b, here] = dealt.of_everyone()[0]
     return Groups(assignment), np.where(state.active, weights, 0.0)
 

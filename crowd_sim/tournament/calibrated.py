@@ -31,6 +31,7 @@ stand; each fit is made anew, from the scores that are remembered.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache, partial
 
 import numba
@@ -39,8 +40,9 @@ from numpy.typing import NDArray
 
 from crowd_sim.elementary import exp
 from crowd_sim.linear_algebra import gram as products
-from crowd_sim.tournament.kernel_ridge import Fit, arc, fit_scores
-from crowd_sim.tournament.mixture_weights import Rounds, compositions, remember, scores
+from crowd_sim.tournament.kernel_ridge import Fading, Fit, arc, fit_scores
+from crowd_sim.tournament.mixture_weights import Rounds, ages, compositions, remember, scores
+from crowd_sim.tournament.posterior import Posterior
 from crowd_sim.tournament.state import Memory, Round
 
 SPREAD = 0.1
@@ -64,18 +66,42 @@ _BLOCK = 4096
 """Workers whose compositions are in memory at a time."""
 
 
-def calibrated(points: NDArray[np.float64], memory: Memory, played: Round) -> tuple[NDArray[np.float64], Memory]:
+@dataclass(frozen=True)
+class Calibration:
+    """What may be asked of it beyond what it does by itself.
+
+    Attributes:
+        window: scores, the latest ones, that every fit sees; absent: `WINDOW` and `EARLY`.
+        half_life: rounds after which half of what a score says is forgotten, where a fit that forgets leaves smaller errors;
+            absent: workers are taken to stay as they are.
+        errors: whether the points' standard errors are kept, as ``ERRORS`` in the memory.
+    """
+
+    window: int | None = None
+    half_life: float | None = None
+    errors: bool = False
+
+
+ERRORS = "calibrated_errors"
+
+
+def calibrated(
+    points: NDArray[np.float64], memory: Memory, played: Round, options: Calibration = Calibration()
+) -> tuple[NDArray[np.float64], Memory]:
     """Points by what each worker is estimated to add to a coalition; see the module.
 
     Every run is fitted by itself, so none depends on which are beside it. A run whose scores tell nothing apart keeps its
     points.
     """
-    n_groups = played.selection.candidate_scores.shape[1]
-    known = remember(Rounds.of(memory) if memory else None, played, max((WINDOW - 1) // n_groups, 1))
+    n_observed = played.selection.candidate_scores.shape[1] + played.audited.shape[1]
+    window, early = (options.window, options.window) if options.window else (WINDOW, EARLY)
+    known = remember(Rounds.of(memory) if memory else None, played, max((window - 1) // n_observed, 1))
+    errors = memory[ERRORS] if memory and ERRORS in memory else np.full(points.shape, np.nan)
     if is_due(played.round, played.rounds):
-        last = WINDOW if played.round == played.rounds else EARLY
-        points = np.stack([_points(row, known, run, last) for run, row in enumerate(points)])
-    return points, known.arrays()
+        last = window if played.round == played.rounds else early
+        found = [_points(points[run], errors[run], known, run, last, options) for run in range(len(points))]
+        points, errors = np.stack([row for row, _ in found]), np.stack([own for _, own in found])
+    return points, known.arrays() | ({ERRORS: errors} if options.errors else {})
 
 
 def is_due(number: int, rounds: int) -> bool:
@@ -85,10 +111,18 @@ def is_due(number: int, rounds: int) -> bool:
     return number == rounds
 
 
-def _points(points: NDArray[np.float64], memory: Rounds, run: int, last: int) -> NDArray[np.float64]:
+def _points(
+    points: NDArray[np.float64],
+    errors: NDArray[np.float64],
+    memory: Rounds,
+    run: int,
+    last: int,
+    options: Calibration,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """A run's points and their standard errors: float64[n] each."""
     observed = scores(memory, run, last)
     if np.ptp(observed) <= _NOISE * np.abs(observed).max():
-        return points
+        return points, errors
     n = len(points)
     # a crowd of one block is composed once, a larger one twice, and never held as a whole
     block = lru_cache(maxsize=1)(partial(compositions, memory, run, last))
@@ -100,14 +134,22 @@ def _points(points: NDArray[np.float64], memory: Rounds, run: int, last: int) ->
         totals += shares.sum(axis=0)
         gram += products(shares)
     gram += np.outer(1 - totals, 1 - totals)
-    found = fit_scores(gram, (observed - observed.mean()) / observed.std())
+    y = (observed - observed.mean()) / observed.std()
+    fading = None if options.half_life is None else Fading(ages(memory, last), options.half_life)
+    found = fit_scores(gram, y, fading)
     if found is None:
-        return points
+        return points, errors
     values = np.concatenate([_values(found, block(*cut), totals, gram.diagonal(), n) for cut in cuts])
     if values.min() == values.max():
-        return np.ones(n)
+        return np.ones(n), errors
     values -= values.mean()
-    return exp(SPREAD * np.clip(values / values.std(), -_LARGEST, _LARGEST))
+    spread = values.std()
+    points = exp(SPREAD * np.clip(values / spread, -_LARGEST, _LARGEST))
+    if options.errors:
+        posterior, squares = Posterior.of(found, gram, y, fading), 1 + gram.diagonal()
+        unsure = np.concatenate([posterior.errors(block(*cut), totals, squares, n, *size_grid(n)) for cut in cuts])
+        errors = points * SPREAD * (unsure / spread)
+    return points, errors
 
 
 def _values(

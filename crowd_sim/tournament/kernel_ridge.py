@@ -23,6 +23,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from crowd_sim.elementary import exp
 from crowd_sim.linear_algebra import cholesky, lower_inverse, solved
 
 PENALTIES = {"lin": (1e-12,), "arc": (1e-9, 1e-6, 1e-3, 1e-1)}
@@ -36,6 +37,29 @@ _CLEARLY = 0.25
 
 _MEAN = 10.0
 
+_LN2 = 0.6931471805599453
+
+
+@dataclass(frozen=True, eq=False)
+class Fading:
+    """How f changes with time: values of it Δ rounds apart have 2^(−Δ / half-life) of the covariance they would have at once.
+
+    Attributes:
+        since: float64[N], rounds that have passed since each observation.
+        half_life: rounds.
+    """
+
+    since: NDArray[np.float64]
+    half_life: float
+
+    def left(self) -> NDArray[np.float64]:
+        """Of each observation's covariance with f as it is now: float64[N]."""
+        return exp(-_LN2 / self.half_life * self.since)
+
+    def between(self) -> NDArray[np.float64]:
+        """Of any two's: float64[N, N]."""
+        return exp(-_LN2 / self.half_life * np.abs(self.since[:, None] - self.since))
+
 
 @dataclass(frozen=True)
 class Fit:
@@ -44,41 +68,61 @@ class Fit:
     Attributes:
         family, penalty: what was chosen; the penalty relative to the mean of K's diagonal.
         error: the mean squared error of leaving one out.
-        alpha: float64[N].
+        alpha: float64[N]; of what is known now: weighted by what is left of each observation, where they fade.
+        left: float64[N], that weight; 1 where nothing fades.
     """
 
     family: str
     penalty: float
     error: float
     alpha: NDArray[np.float64]
+    left: NDArray[np.float64]
+
+    @property
+    def fades(self) -> bool:
+        """Whether f is taken to change with time."""
+        return bool((self.left < 1).any())
 
 
-def fit_scores(gram: NDArray[np.float64], y: NDArray[np.float64]) -> Fit | None:
+def fit_scores(gram: NDArray[np.float64], y: NDArray[np.float64], fading: Fading | None = None) -> Fit | None:
     """The fit whose family and penalty leave the smallest errors, or None where no matrix can be factorised.
 
     Args:
         gram: float64[N, N], inner products of the compositions.
         y: float64[N].
+        fading: how f changes with time, where it may; it is taken to where that leaves smaller errors.
     """
-    lin = _best("lin", gram, y)
+    still = _fit(gram, y, None)
+    moving = _fit(gram, y, fading) if fading is not None else None
+    if still is None or moving is None:
+        return still or moving
+    return moving if moving.error < still.error else still
+
+
+def _fit(gram: NDArray[np.float64], y: NDArray[np.float64], fading: Fading | None) -> Fit | None:
+    lin = _best("lin", gram, y, fading)
     if lin is not None and lin.error <= _EXACT * y.var():
         return lin
-    arc = _best("arc", gram, y)
+    arc = _best("arc", gram, y, fading)
     if lin is None or arc is None:
         return lin or arc
     return lin if lin.error < _CLEARLY * arc.error else arc
 
 
-def _best(family: str, gram: NDArray[np.float64], y: NDArray[np.float64]) -> Fit | None:
+def _best(family: str, gram: NDArray[np.float64], y: NDArray[np.float64], fading: Fading | None) -> Fit | None:
     """The first penalty, from the smallest on, after which the error grows."""
     kernel = kernel_matrix(family, gram)
+    if fading is not None:
+        kernel *= fading.between()
+    left = np.ones(len(y)) if fading is None else fading.left()
     best = None
     for penalty in PENALTIES[family]:
         found = _leave_one_out(kernel, y, penalty)
         if found is not None and np.isfinite(found[0]):
             if best is not None and found[0] >= best.error:
                 break
-            best = Fit(family, penalty, *found)
+            error, alpha = found
+            best = Fit(family, penalty, error, alpha * left, left)
     return best
 
 

@@ -77,6 +77,9 @@ class Learner(Protocol):
             incumbents: whether the models that the round started from are scored, too.
         """
 
+    def audit(self, asked: RoundRequest, workers: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Scores float64[B, a] of candidates that workers int64[B, a] would make alone, of what they contribute this round."""
+
     def combine(self, candidates: Candidates, weights: NDArray[np.float64]) -> Candidates:
         """One candidate of each run, merged by weights float64[B, K], NaN for who is left out; where all are, anything."""
 

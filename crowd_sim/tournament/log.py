@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from crowd_sim.arrays import Arrays, pack, unpack
+from crowd_sim.tournament.calibrated import ERRORS
 from crowd_sim.tournament.learner import Note
 from crowd_sim.tournament.rules import Rules
 from crowd_sim.tournament.state import Account, Memory, Round, State
@@ -31,6 +32,7 @@ class History:
         observed: float64[B, n], the points of every mechanism that watched, by name.
         notes: what the learner had to say.
         evidence: what workers contributed, float64[B, n, ...] by name, where something asked for it.
+        errors: float64[B, n], the standard errors of points, by mechanism ("": the one that pays), where it was asked for them.
     """
 
     distances: NDArray[np.float64]
@@ -44,10 +46,11 @@ class History:
     observed: Mapping[str, NDArray[np.float64]]
     notes: tuple[Note, ...]
     evidence: Memory
+    errors: Mapping[str, NDArray[np.float64]]
 
     def of(self, runs: slice) -> History:
         """The history of some of the runs."""
-        whole = ("points", "models", "observed", "notes", "evidence")
+        whole = ("points", "models", "observed", "notes", "evidence", "errors")
         rows = {field.name: getattr(self, field.name)[:, runs] for field in fields(self) if field.name not in whole}
         observed = {name: points[runs] for name, points in self.observed.items()}
         return History(
@@ -57,6 +60,7 @@ class History:
             observed=observed,
             notes=self.notes,
             evidence={name: kept[runs] for name, kept in self.evidence.items()},
+            errors={name: found[runs] for name, found in self.errors.items()},
         )
 
 
@@ -110,6 +114,7 @@ class TournamentLog:
     def history(self) -> History:
         """All of it, when the last round is over."""
         observed = {name: account.points for name, account in self.state.observed.items()}
+        memories = {"": self.state.memory, **{name: account.memory for name, account in self.state.observed.items()}}
         return History(
             **self._rows,
             points=self.state.points,
@@ -117,6 +122,7 @@ class TournamentLog:
             observed=observed,
             notes=tuple(self.notes),
             evidence=self.state.evidence,
+            errors={name: memory[ERRORS] for name, memory in memories.items() if ERRORS in memory},
         )
 
     def pack(self) -> bytes:

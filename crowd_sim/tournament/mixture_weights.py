@@ -6,7 +6,8 @@ mixtures of the initial model and the workers. The shares follow from groups, we
     z_k = (1 − δ) q + δ p_k,   q ← z_winner where a round changed the model,
 
 with q the workers' shares in the model (0 at the start), p_ki = weight_i / total of group k for its members. A group of total
-weight 0 leaves the model where it is: z_k = q. The initial model has the rest, 1 − Σ_i z_ki.
+weight 0 leaves the model where it is: z_k = q. The initial model has the rest, 1 − Σ_i z_ki. The candidate of a single worker
+that is audited has p = e_i.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ class Remembered:
         model_scores: float64[B].
         candidate_scores: float64[B, K].
         winner: int64[B].
+        audited, audit_scores: int64[B, a] and float64[B, a], single workers and the scores of their candidates.
     """
 
     assignment: NDArray[np.unsignedinteger]
@@ -40,6 +42,8 @@ class Remembered:
     model_scores: NDArray[np.float64]
     candidate_scores: NDArray[np.float64]
     winner: NDArray[np.int64]
+    audited: NDArray[np.int64]
+    audit_scores: NDArray[np.float64]
 
 
 _FIELDS = tuple(field.name for field in fields(Remembered))
@@ -66,6 +70,8 @@ class Rounds:
         for i, played in enumerate(self.rounds):
             for name in _FIELDS:
                 found[f"{name}.{i}"] = getattr(played, name)
+            if not played.audited.size:
+                del found[f"audited.{i}"], found[f"audit_scores.{i}"]
             if played.weights is weights:
                 del found[f"weights.{i}"]
             weights = played.weights
@@ -77,11 +83,18 @@ class Rounds:
         rounds: list[Remembered] = []
         while f"winner.{len(rounds)}" in arrays:
             i = len(rounds)
-            weights = rounds[-1].weights if rounds and f"weights.{i}" not in arrays else arrays[f"weights.{i}"]
-            rounds.append(
-                Remembered(weights=weights, **{name: arrays[f"{name}.{i}"] for name in _FIELDS if name != "weights"})
-            )
+            own = {name: arrays[f"{name}.{i}"] for name in _FIELDS if f"{name}.{i}" in arrays}
+            if "weights" not in own:
+                own["weights"] = rounds[-1].weights
+            if "audited" not in own:
+                own |= no_audits(len(own["winner"]))
+            rounds.append(Remembered(**own))
         return cls(arrays["step"], arrays["before"], tuple(rounds))
+
+
+def no_audits(n_runs: int) -> dict[str, NDArray[Any]]:
+    """The fields of a round that audited nobody."""
+    return {"audited": np.empty((n_runs, 0), dtype=np.int64), "audit_scores": np.empty((n_runs, 0))}
 
 
 def remember(memory: Rounds | None, played: Round, n_rounds: int) -> Rounds:
@@ -106,6 +119,8 @@ def _round(played: Round, last: Remembered | None) -> Remembered:
         played.selection.model_scores,
         played.selection.candidate_scores,
         played.selection.winner,
+        played.audited,
+        played.audit_scores,
     )
 
 
@@ -116,20 +131,30 @@ def _after(before: NDArray[np.float64], oldest: Remembered, step: NDArray[np.flo
 
 
 def scores(memory: Rounds, run: int, last: int) -> NDArray[np.float64]:
-    """The last so many of: the score of the first model, then, round by round, of the candidates: float64[N].
+    """The last so many of: the score of the first model, then, round by round, of candidates and audited workers: float64[N].
 
     Of more than `last` candidates a round, every second, third, … is looked at.
     """
     stride = _stride(memory, last)
-    candidates = [played.candidate_scores[run, ::stride] for played in memory.rounds]
-    return np.concatenate([memory.rounds[0].model_scores[run : run + 1], *candidates])[-last:]
+    found = [memory.rounds[0].model_scores[run : run + 1]]
+    for played in memory.rounds:
+        found += [played.candidate_scores[run, ::stride], played.audit_scores[run]]
+    return np.concatenate(found)[-last:]
+
+
+def ages(memory: Rounds, last: int) -> NDArray[np.float64]:
+    """How many rounds ago each of `scores` was measured: float64[N]."""
+    played = memory.rounds[0]
+    n_observed = len(played.candidate_scores[0, :: _stride(memory, last)]) + played.audited.shape[1]
+    since = np.repeat(np.arange(len(memory.rounds) - 1.0, -1.0, -1.0), n_observed)
+    return np.concatenate([since[:1], since])[-last:]
 
 
 def compositions(memory: Rounds, run: int, last: int, start: int, stop: int) -> NDArray[np.float64]:
     """Shares of the workers from `start` to `stop` in what `scores` lists, a row a worker: float64[m, N]."""
     rounds, stride, workers = memory.rounds, _stride(memory, last), slice(start, stop)
     before = memory.before[run, workers]
-    n_observed = -(-rounds[0].totals.shape[1] // stride)
+    n_observed = -(-rounds[0].totals.shape[1] // stride) + rounds[0].audited.shape[1]
     shares = np.empty((len(before), 1 + n_observed * len(rounds)))
     _fill(
         before,
@@ -137,6 +162,7 @@ def compositions(memory: Rounds, run: int, last: int, start: int, stop: int) -> 
         np.stack([played.weights[run, workers] for played in rounds]),
         np.stack([played.totals[run] for played in rounds]),
         np.array([played.winner[run] for played in rounds]),
+        np.stack([played.audited[run] for played in rounds]) - start,
         memory.step[run],
         stride,
         shares,
@@ -180,6 +206,7 @@ def _fill(
     weights: NDArray[np.float64],
     totals: NDArray[np.float64],
     winner: NDArray[np.int64],
+    audited: NDArray[np.int64],
     step: float,
     stride: int,
     shares: NDArray[np.float64],
@@ -198,6 +225,9 @@ def _fill(
                     shares[i, column] = joined
                 else:
                     shares[i, column] = kept if totals[r, k] > 0 else model
+                column += 1
+            for j in range(audited.shape[1]):
+                shares[i, column] = kept + step if audited[r, j] == i else kept
                 column += 1
             won = winner[r]
             if won >= 0 and totals[r, won] > 0:

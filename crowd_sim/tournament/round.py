@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from crowd_sim.tournament.attendance import credit, present, still_active
+from crowd_sim.tournament.audits import audited
 from crowd_sim.tournament.evidence import with_round
 from crowd_sim.tournament.learner import Learner
 from crowd_sim.tournament.request import RoundRequest
@@ -24,6 +25,9 @@ def play(rules: Rules, state: State, learner: Learner) -> tuple[State, Round]:
     rivals = scores.incumbents if rules.incumbent else np.full(len(scores.incumbents), -np.inf)
     selection = select(rivals, explored.standing, rules.mistake_probability, streams)
     settled = rules.search.settle(learner, asked, explored, selection)
+    workers = (
+        audited(streams, weights.shape[1], rules.audits) if rules.audits else np.empty((len(weights), 0), np.int64)
+    )
     models = learner.adopt(state.models, explored.candidates, settled.merged, settled.winners)
     played = Round(
         round=streams.round,
@@ -36,6 +40,8 @@ def play(rules: Rules, state: State, learner: Learner) -> tuple[State, Round]:
         trained=explored.candidates.trained,
         merged_scores=settled.scores,
         merge_weights=settled.weights,
+        audited=workers,
+        audit_scores=learner.audit(asked, workers) if rules.audits else np.empty(workers.shape),
     )
     paid = credit(rules.reward, Account(state.points, state.memory), played, state.active)
     observed = {

@@ -25,6 +25,8 @@ class Rules:
         incumbent: whether the old model competes.
         drop_used: whether the workers of a winning group leave.
         evidence: whether what everyone contributes is kept.
+        measure_every: m, every m-th round has random groups and equal weights; 0: none.
+        audits: workers a round whose candidates are scored alone.
         step, mistake_probability: float64[B].
         seeds, runs: uint64[B], the keys of the runs' random streams.
     """
@@ -42,6 +44,12 @@ class Rules:
     mistake_probability: NDArray[np.float64]
     seeds: NDArray[np.uint64]
     runs: NDArray[np.uint64]
+    measure_every: int = 0
+    audits: int = 0
+
+    def measures(self, number: int) -> bool:
+        """Whether this round has random groups and equal weights, so that everyone is seen alike."""
+        return bool(self.measure_every) and number % self.measure_every == 0
 
 
 def start(rules: Rules, learner: Learner, n_workers: int) -> State:

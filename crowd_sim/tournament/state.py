@@ -93,6 +93,8 @@ class Round:
         trained: int64[B, K], tokens trained by each candidate; 0 where nothing is counted.
         merged_scores: float64[B], of the merged candidate; NaN where there was none.
         merge_weights: float64[B, K], by which the candidates were merged; NaN where they were not.
+        audited, audit_scores: int64[B, a] and float64[B, a], the workers that were audited, and the scores of the candidates
+            that each of them made alone; a = 0 where nobody is.
     """
 
     round: int
@@ -105,6 +107,8 @@ class Round:
     trained: NDArray[np.int64]
     merged_scores: NDArray[np.float64]
     merge_weights: NDArray[np.float64]
+    audited: NDArray[np.int64]
+    audit_scores: NDArray[np.float64]
 
     def of(self, run: int, workers: NDArray[np.bool_]) -> Round:
         """The round of one run, with some of its workers only: what those who have left do not see."""
@@ -120,6 +124,8 @@ class Round:
             trained=self.trained[one],
             merged_scores=self.merged_scores[one],
             merge_weights=self.merge_weights[one],
+            audited=self.audited[one],
+            audit_scores=self.audit_scores[one],
         )
 
 

@@ -26,4 +26,6 @@ def a_round(number, rounds, step, assignment, weights, selection):
         np.zeros(shape, dtype=np.int64),
         np.full(shape[0], np.nan),
         np.full(shape, np.nan),
+        np.empty((shape[0], 0), dtype=np.int64),
+        np.empty((shape[0], 0)),
     )

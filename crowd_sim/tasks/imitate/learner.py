@@ -112,6 +112,10 @@ class ImitateLearner:
                 generated[run] += output.n_tokens
         return Scores(found[:, -1], errors[:, -1], found[:, :-1], errors[:, :-1], generated)
 
+    def audit(self, asked: RoundRequest, workers: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Nothing: a model tuned for one worker costs as much as a group's, and configurations that ask for it are refused."""
+        raise NotImplementedError
+
     def combine(self, candidates: Candidates, weights: NDArray[np.float64]) -> Candidates:
         """The adapter nearest to the weighted sum of the candidates' products; of a run without weights its first."""
         merged = []

@@ -1,0 +1,71 @@
+"""Every defence has the same bytes in process, on two actors of which one dies between passes, and after stop and resume."""
+
+import pytest
+
+from crowd_sim.crowd.aggregation import aggregations
+from crowd_sim.host import InProcess
+from crowd_sim.tournament.log import TournamentLog
+from crowd_sim.valuation.log import ValuationLog
+from tests.faults.watched import Watched
+from tests.runs import config, simulated, written
+
+DEFENCES = {
+    "reward": "calibrated",
+    "bounds": [0.5, 4.5],
+    "weight_power": 20,
+    "measure_every": 4,
+    "audits": 3,
+    "calibration": {"window": 60, "half_life": 10.0, "errors": True},
+}
+
+
+def setup(aggregation):
+    own = {f"tournament__{name}": value for name, value in (DEFENCES | {"aggregation": aggregation}).items()}
+    return config("behaviour", 2, valuation__method="none", **own)
+
+
+class Kept:
+    """Saves every round, and goes on with one of them."""
+
+    def __init__(self, packed=None):
+        self.packed, self.rounds = packed, []
+
+    def last(self, rules, n_workers):
+        return TournamentLog.unpack(self.packed, rules, n_workers) if self.packed else None
+
+    def after(self, log):
+        self.rounds.append(log.pack())
+
+    def stopped(self, log):
+        raise AssertionError
+
+    def last_values(self):
+        return ValuationLog()
+
+    def after_evaluations(self, log, over=False):
+        pass
+
+    def stopped_valuing(self, log):
+        raise AssertionError
+
+
+@pytest.mark.parametrize("name", aggregations(0.25, 2.0))
+def test_stopped_and_resumed(name, tmp_path):
+    whole = Kept()
+    expected = written(simulated(setup(name), saving=whole), tmp_path / "whole")
+    resumed = Kept(whole.rounds[6])
+    assert written(simulated(setup(name), InProcess(), resumed), tmp_path / "resumed") == expected
+    assert len(resumed.rounds) == 6
+
+
+@pytest.mark.parametrize(
+    ("name", "call"),
+    # two shards: a round of the geometric median is 16 calls for its passes, and 2 for audits
+    [("geometric_median", 2 * 18 + 7), ("multi_krum", 3)],
+)
+def test_an_actor_that_dies_between_passes(name, call, local_ray, tmp_path):
+    expected = written(simulated(setup(name)), tmp_path / "here")
+    host = Watched(setup(name), [("crowd", "before", call)])
+    assert written(simulated(setup(name), host), tmp_path / "there") == expected
+    assert host.kill == []
+    assert host.measures.failures == {"death": 1}
