@@ -20,6 +20,8 @@ from crowd_sim.host import Evaluators, Host, LocalEvaluators
 from crowd_sim.metrics import METRICS, pearson, rounds_to_converge, spearman
 from crowd_sim.outcome import Outcome
 from crowd_sim.participants import Participants, run_keys
+from crowd_sim.paying import Payment, paid
+from crowd_sim.payment.fairness import figures
 from crowd_sim.progress import Progress, quiet
 from crowd_sim.registry import resolve
 from crowd_sim.scores import Score
@@ -120,8 +122,10 @@ def simulate_opened(
         }
         evidence |= {i: histories[i].evidence for i, config in enumerate(configs) if config.needs_evidence}
         values = value_games(plan(), evaluators(), progress, saving)
+        valued = [values_of(config, values) for config in configs]
+        payments = [paid(config, task, participants[i], histories[i], valued[i]) for i, config in enumerate(configs)]
     return [
-        _outcome(config, task, ids, participants[i], histories[i], values_of(config, values))
+        _outcome(config, task, ids, participants[i], histories[i], valued[i], payments[i])
         for i, config in enumerate(configs)
     ]
 
@@ -132,7 +136,7 @@ def _by_rules(configs: Sequence[RunConfig]) -> Iterator[list[int]]:
     Those with the same grouping and score stand together. Where workers leave, or models are no points, a batch is the runs
     of one configuration.
     """
-    own = dict.fromkeys(("seed", "runs", "valuation", "actors"), True)
+    own = dict.fromkeys(("seed", "runs", "valuation", "actors", "payment"), True)
     apart = ("step", "mistake_probability", "convergence_distance", "grouping", "score")
 
     def shape(i: int) -> str:
@@ -291,6 +295,7 @@ def _outcome(
     participants: Participants,
     history: History,
     values: Sequence[Valued],
+    payment: Payment | None,
 ) -> Outcome:
     accurate = np.stack([valued.accurate.values for valued in values]) if values else None
     stderr = np.stack([valued.accurate.stderr for valued in values]) if values else None
@@ -308,6 +313,8 @@ def _outcome(
     for name, points in history.observed.items():
         watched[f"pearson_{name}"] = unknown if accurate is None else pearson(points, accurate)
         watched[f"spearman_{name}"] = unknown if accurate is None else spearman(points, accurate)
+    if payment is not None:
+        watched |= {"pay_unpaid": payment.unpaid, **figures(payment.pay, accurate, None, None)}
     return Outcome(
         config=config,
         history=history,
@@ -324,4 +331,6 @@ def _outcome(
         metrics={name: metrics[name] for name in METRICS} | watched,
         ids=ids,
         details=task.details(config, history),
+        pay=None if payment is None else payment.pay,
+        clusters=None if payment is None else payment.clusters,
     )

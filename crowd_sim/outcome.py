@@ -26,10 +26,12 @@ class Outcome:
         kernel_shap: float64[B, n], the paper's estimate; None where its budget is 0 or the method `none`.
         methods: the estimator that made each run's `values`.
         n_evaluations: utility evaluations spent on `values` and on `kernel_shap`, all runs together.
-        metrics: float64[B] by name (`METRICS`, and two for each mechanism that watched); NaN where there is nothing to
-            measure.
+        metrics: float64[B] by name (`METRICS`, two for each mechanism that watched, and with payment its figures, see
+            `crowd_sim.payment.fairness`); NaN where there is nothing to measure.
         ids: names of the workers, by row.
         details: what the task has to say beyond this.
+        pay: float64[B, n]; None without payment.
+        clusters: int64[B, n], accounts that were paid as one worker; None where none were merged.
     """
 
     config: RunConfig
@@ -44,6 +46,8 @@ class Outcome:
     metrics: dict[str, NDArray[np.float64]]
     ids: Sequence[str]
     details: Any = None
+    pay: NDArray[np.float64] | None = None
+    clusters: NDArray[np.int64] | None = None
 
     def __str__(self) -> str:
         """A line per metric: mean, standard error, and over how many runs."""

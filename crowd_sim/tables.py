@@ -59,6 +59,8 @@ def workers_table(outcome: Outcome, runs: slice = slice(None)) -> pd.DataFrame:
         ("shapley", outcome.values),
         ("shapley_stderr", outcome.stderr),
         ("kernel_shap", outcome.kernel_shap),
+        ("pay", outcome.pay),
+        ("cluster", outcome.clusters),
     ):
         if values is not None:
             columns[name] = values[runs].ravel()

@@ -7,20 +7,25 @@ in groupings, say, share their games, and the scores of one run share the coalit
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from crowd_sim.config import RunConfig, ValuationConfig
 from crowd_sim.host import Evaluators
 from crowd_sim.participants import Participants
+from crowd_sim.payment.rules import GAME_RULES, game_scores
 from crowd_sim.progress import Progress
 from crowd_sim.tasks.base import OpenTask
 from crowd_sim.tournament.state import Memory
 from crowd_sim.valuation import AveragingGame, Game, ShapleyResult, shapley_many
 from crowd_sim.valuation.log import ValuationLog
 from crowd_sim.valuation.request import Evaluate, ListEvaluate
+from crowd_sim.valuation.values import AllUtilities
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,7 @@ class GameSet:
         valuation: how to value them.
         scores: names of the scores, one per game.
         numbers: the games' numbers among all games.
+        payments: rules that pay for games which are valued by all their coalitions, and too dear to be evaluated again.
     """
 
     seed: int
@@ -39,6 +45,7 @@ class GameSet:
     valuation: ValuationConfig
     scores: tuple[str, ...]
     numbers: range
+    payments: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -48,10 +55,12 @@ class Valued:
     Attributes:
         accurate: by the configuration's method.
         kernel_shap: the paper's estimate, or None where its budget is 0.
+        scores: float64[n] by rule, of `GameSet.payments`.
     """
 
     accurate: ShapleyResult
     kernel_shap: ShapleyResult | None
+    scores: Mapping[str, NDArray[np.float64]]
 
 
 _Key = tuple[str, str, int, int]
@@ -77,18 +86,20 @@ def plan_games(
         evidence: of each configuration, what its workers contributed; empty where it was not kept.
     """
     wanted: dict[_Key, dict[str, tuple[RunConfig, Participants, Memory]]] = {}
+    payments: dict[_Key, set[str]] = {}
     for config, present, kept in zip(configs, participants, evidence, strict=True):
         if config.valuation.method != "none":
             for run in range(config.runs):
                 scores = wanted.setdefault(_key(config, run), {})
                 scores.setdefault(config.tournament.score, (config, present, kept))
+                payments.setdefault(_key(config, run), set()).update(_payments(config))
     games: list[Game] = []
     sets: dict[_Key, GameSet] = {}
     for key, scores in wanted.items():
         run, (first, _, _) = key[-1], next(iter(scores.values()))
         numbers = range(len(games), len(games) + len(scores))
         games += [task.game(present, run, config, kept) for config, present, kept in scores.values()]
-        sets[key] = GameSet(first.seed, run, first.valuation, tuple(scores), numbers)
+        sets[key] = GameSet(first.seed, run, first.valuation, tuple(scores), numbers, tuple(sorted(payments[key])))
     return GamePlan(games, sets)
 
 
@@ -140,23 +151,49 @@ def _valued(
             method: str, budget: int, games: GameSet = games, players: list[Game] = players, evaluate: Any = evaluate
         ) -> list[ShapleyResult]:
             def by(evaluate: Evaluate) -> list[ShapleyResult]:
-                return shapley_many(
-                    players, method=method, budget=budget, seed=games.seed, run=games.run, evaluate=evaluate
+                paying = games.payments if method == games.valuation.method else ()
+                tables: list[NDArray[np.float64]] = []
+                found = shapley_many(
+                    players,
+                    method=method,
+                    budget=budget,
+                    seed=games.seed,
+                    run=games.run,
+                    evaluate=_recorded(evaluate, tables) if paying else evaluate,
                 )
+                for rule in paying:
+                    for table in np.concatenate(tables, axis=1):
+                        game = AllUtilities(players[0].n_players, table)
+                        scores = game_scores(rule, game, len(table), games.seed, games.run)
+                        found.append(ShapleyResult(scores, np.zeros_like(scores), 0, rule))
+                return found
 
             return by(ListEvaluate(evaluate)) if log is None else log.result(by, evaluate, after)
 
-        accurate = value(games.valuation.method, games.valuation.budget)
+        found = value(games.valuation.method, games.valuation.budget)
+        accurate, paid = found[: len(players)], found[len(players) :]
         # the paper's estimate is of its averaging games; another game is too dear to be valued twice
         averages = all(isinstance(game, AveragingGame) for game in players)
         budget = games.valuation.kernel_shap_budget if averages else 0
         paper = value("kernel_shap", budget) if budget else [None] * len(accurate)
-        for score, a, p in zip(games.scores, accurate, paper, strict=True):
-            values[key, score] = Valued(a, p)
+        for g, (score, a, p) in enumerate(zip(games.scores, accurate, paper, strict=True)):
+            scores = {result.method: result.values for result in paid[g :: len(players)]}
+            values[key, score] = Valued(a, p, scores)
         errors += [error for result in accurate if math.isfinite(error := result.relative_error)]
         note = f"error about {sum(errors) / len(errors):.2g} of the values' spread" if errors else ""
         progress("games", done + 1, len(plan.sets), note)
     return values
+
+
+def _recorded(evaluate: Evaluate, tables: list[NDArray[np.float64]]) -> Evaluate:
+    """The same evaluator, which notes its utilities; enumeration asks for all coalitions in the order of their numbers."""
+
+    def noted(chunks: Any) -> Iterator[NDArray[np.float64]]:
+        for utilities in evaluate(chunks):
+            tables.append(utilities)
+            yield utilities
+
+    return noted
 
 
 def values_of(config: RunConfig, values: Values) -> list[Valued]:
@@ -173,3 +210,8 @@ def _key(config: RunConfig, run: int) -> _Key:
     if config.needs_evidence:  # what is contributed depends on the models that workers see
         learned += config.tournament.model_dump_json() + str(config.runs)
     return crowd + learned, config.valuation.model_dump_json(), config.seed, run
+
+
+def _payments(config: RunConfig) -> set[str]:
+    rule = config.payment.rule if config.payment else ""
+    return {rule} & set(GAME_RULES) if config.task.kind != "vector" else set()

@@ -13,11 +13,14 @@ from typing import Any
 from pydantic import BaseModel
 
 from crowd_sim.config.crowd import CrowdConfig
+from crowd_sim.config.payment import LABEL_RULES, PaymentConfig
 from crowd_sim.config.task import TEXT_SOURCES, TaskConfig
 from crowd_sim.config.tournament import DEFENCES, CalibrationConfig, TournamentConfig
 from crowd_sim.config.valuation import ValuationConfig
 from crowd_sim.crowd.aggregation.multi_krum import LARGEST_GROUP, too_large
 from crowd_sim.errors import InputError
+from crowd_sim.payment.merging import MOST_MERGED
+from crowd_sim.payment.rules import GAME_RULES, LEAST_BUDGET, MOST_SAMPLED
 from crowd_sim.registry import NAMES
 from crowd_sim.valuation.requirements import check_budget
 
@@ -31,6 +34,7 @@ class Support:
         searches: values of tournament.search.
         methods: values of valuation.method.
         unused: fields that mean nothing to it and must keep their defaults, as ``section.field``.
+        retrains: whether every evaluation of its game tunes a model.
         most_exact: workers at most whom valuation.method=exact can value; None: what the estimator says.
     """
 
@@ -39,6 +43,7 @@ class Support:
     searches: tuple[str, ...]
     methods: tuple[str, ...]
     unused: tuple[str, ...]
+    retrains: bool = False
     most_exact: int | None = None
 
 
@@ -62,13 +67,18 @@ SUPPORT = {
             "tournament.convergence_distance",
             *(f"tournament.{name}" for name in DEFENCES),
         ),
+        retrains=True,
         most_exact=8,  # it tunes a model for each of 2^n coalitions
     ),
 }
 
 
 def check_sections(
-    crowd: CrowdConfig, tournament: TournamentConfig, valuation: ValuationConfig, task: TaskConfig
+    crowd: CrowdConfig,
+    tournament: TournamentConfig,
+    valuation: ValuationConfig,
+    task: TaskConfig,
+    payment: PaymentConfig | None,
 ) -> None:
     """Refuse what the task, or the sections together, do not allow.
 
@@ -90,6 +100,8 @@ def check_sections(
     if tournament.aggregation == "multi_krum" and largest > LARGEST_GROUP:
         raise InputError("tournament.aggregation", "multi_krum", too_large(largest))
     _check_valuation(crowd, tournament, valuation, task.kind, support)
+    if payment is not None:
+        _check_payment(crowd, tournament, valuation, payment, task.kind, support)
 
 
 def _check_source(crowd: CrowdConfig, kind: str, support: Support) -> None:
@@ -203,3 +215,41 @@ def _check_budget(field: str, method: str, budget: int, n_workers: int, score: s
         if field == "kernel_shap_budget":
             raise InputError(f"valuation.{field}", error.value, f"{error.allowed}; 0 leaves Kernel SHAP out") from None
         raise InputError(f"valuation.{error.field}", error.value, error.allowed) from None
+
+
+def _check_payment(
+    crowd: CrowdConfig,
+    tournament: TournamentConfig,
+    valuation: ValuationConfig,
+    payment: PaymentConfig,
+    kind: str,
+    support: Support,
+) -> None:
+    rule, n_workers = payment.rule, crowd.n_workers
+    if rule in LABEL_RULES:
+        allowed = f"needs workers who label the same items, and those of task.kind={kind} do not"
+        raise InputError("payment.rule", rule, allowed)
+    mechanisms = ("points", tournament.reward, *tournament.observe)
+    if rule not in ("equal", "shapley", *GAME_RULES, *mechanisms):
+        allowed = f"must be tournament.reward, {tournament.reward}, or among tournament.observe, to be paid for"
+        raise InputError("payment.rule", rule, allowed)
+    if rule == "shapley" and valuation.method == "none":
+        raise InputError("payment.rule", rule, "needs values: another valuation.method than none")
+    if rule in GAME_RULES and support.retrains and valuation.method != "exact":
+        allowed = "needs all coalitions, valuation.method=exact, where every evaluation tunes a model"
+        raise InputError("payment.rule", rule, allowed)
+    if rule in MOST_SAMPLED and n_workers > MOST_SAMPLED[rule]:
+        raise InputError(
+            "crowd.n_workers", n_workers, f"must be at most {MOST_SAMPLED[rule]:,} with payment.rule={rule}"
+        )
+    least = LEAST_BUDGET * n_workers
+    if rule in MOST_SAMPLED and not support.retrains and valuation.budget < min(least, 2**n_workers):
+        allowed = f"must be at least {least:,}, {LEAST_BUDGET} a worker, with payment.rule={rule}"
+        raise InputError("valuation.budget", valuation.budget, allowed)
+    if payment.identities == "merge":
+        if kind != "vector":
+            allowed = f"must be left out with task.kind={kind}: its contributions have no distances"
+            raise InputError("payment.identities", "merge", allowed)
+        if n_workers > MOST_MERGED:
+            allowed = f"must be at most {MOST_MERGED:,} with payment.identities=merge, which compares all pairs"
+            raise InputError("crowd.n_workers", n_workers, allowed)

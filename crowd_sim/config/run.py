@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field, PrivateAttr, ValidationError
 from crowd_sim.config.actors import ActorsConfig
 from crowd_sim.config.checks import check_sections
 from crowd_sim.config.crowd import CrowdConfig
+from crowd_sim.config.payment import PaymentConfig
 from crowd_sim.config.places import KEY, put, relative_paths, seen_from
 from crowd_sim.config.strict import Strict
 from crowd_sim.config.task import TaskConfig
@@ -30,6 +31,7 @@ class RunConfig(Strict):
     valuation: ValuationConfig = ValuationConfig()
     actors: ActorsConfig = ActorsConfig()
     task: TaskConfig = TaskConfig()
+    payment: PaymentConfig | None = None
 
     _given: dict[str, str] = PrivateAttr(default_factory=dict)
     _base: Path | None = PrivateAttr(default=None)
@@ -51,7 +53,7 @@ class RunConfig(Strict):
             config = cls.model_validate({name: value for name, value in content.items() if name != "llm"})
         except ValidationError as error:
             raise _first_line(error) from None
-        check_sections(config.crowd, config.tournament, config.valuation, config.task)
+        check_sections(config.crowd, config.tournament, config.valuation, config.task, config.payment)
         return config
 
     def given_as(self, paths: dict[str, str], base: Path) -> Self:
@@ -65,7 +67,7 @@ class RunConfig(Strict):
 
     def recorded(self, folder: Path) -> dict[str, Any]:
         """What a run's folder says of its configuration: paths as they were given, and where from (`working_folder`)."""
-        content = self._as_given(self.model_dump(mode="json"))
+        content = self._as_given(self.model_dump(mode="json", exclude={"payment"} if self.payment is None else None))
         if any(relative_paths(content)):
             content[KEY] = seen_from(folder, self._base or Path.cwd())
         return content
@@ -78,12 +80,12 @@ class RunConfig(Strict):
     @property
     def needs_evidence(self) -> bool:
         """Whether something asks for what workers contributed over the rounds (`crowd_sim.tournament.evidence`)."""
-        return False
+        return self.payment is not None and self.payment.identities == "merge"
 
     def determinants(self) -> dict[str, Any]:
         """What results depend on: everything but the actors and whether a merged model is written."""
         # what a field says by its default, or has nothing to say of, must not change the fingerprints of older folders
-        exclude: dict[str, Any] = {"actors": True}
+        exclude: dict[str, Any] = {"actors": True} | ({"payment": True} if self.payment is None else {})
         for section, fields in (
             ("crowd", ("behaviour",)),
             ("tournament", ("observe", "search", "incumbent", "drop_used", *DEFENCES)),

@@ -14,6 +14,7 @@ from crowd_sim import tables
 from crowd_sim.metrics import METRICS, mean_and_error, pearson, spearman
 from crowd_sim.models.diversity import copied, distinct
 from crowd_sim.outcome import Outcome
+from crowd_sim.payment.fairness import is_of_pay
 from crowd_sim.tables import runs_table
 from crowd_sim.tasks.imitate.learner import EQUAL_TOKENS
 from crowd_sim.tasks.imitate.output_scoring import mean_and_se
@@ -82,6 +83,8 @@ def workers_table(outcome: Outcome) -> pd.DataFrame:
         columns["shapley"] = outcome.values.ravel()
         columns["shapley_stderr"] = outcome.stderr.ravel()
         columns["first_order"] = outcome.details.first_order.ravel()
+    if outcome.pay is not None:
+        columns["pay"] = outcome.pay.ravel()
     return pd.DataFrame(columns)
 
 
@@ -135,6 +138,8 @@ def summary(outcome: Outcome, fingerprint: str) -> dict[str, Any]:
             "n_evaluations": outcome.n_evaluations["accurate"],
             **{name: _mean(values) for name, values in _correlations(outcome).items()},
         }
+    if outcome.pay is not None:
+        content["payment"] = {name: _mean(values) for name, values in outcome.metrics.items() if is_of_pay(name)}
     return content
 
 
@@ -159,7 +164,7 @@ def _correlations(outcome: Outcome) -> dict[str, NDArray[np.float64]]:
     """float64[B] by name: points and first-order values against the Shapley values."""
     first, values, metrics = outcome.details.first_order, outcome.values, outcome.metrics
     assert values is not None  # noqa: S101 - asked for where they were valued
-    watched = {name: metrics[name] for name in metrics if name not in METRICS}
+    watched = {name: metrics[name] for name in metrics if name not in METRICS and not is_of_pay(name)}
     return {
         "pearson_points": metrics["pearson_accurate"],
         "spearman_points": metrics["spearman_accurate"],
