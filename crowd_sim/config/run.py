@@ -129,8 +129,8 @@ def _nearest(field: str) -> str:
 
 def _leaves(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
     for name, field in model.model_fields.items():
-        inner = field.annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
+        inner = _group(field.annotation)
+        if inner is not None:
             yield from _leaves(inner, f"{prefix}{name}.")
         else:
             yield prefix + name
@@ -140,7 +140,10 @@ def _fields_of(location: tuple[int | str, ...]) -> list[str]:
     """Names of the fields of the group at this place."""
     model: type[BaseModel] = RunConfig
     for part in location:
-        annotation = model.model_fields[str(part)].annotation
-        # an optional group is a union of the group and None
-        model = next(option for option in (annotation, *get_args(annotation)) if hasattr(option, "model_fields"))
+        model = _group(model.model_fields[str(part)].annotation) or model
     return list(model.model_fields)
+
+
+def _group(annotation: Any) -> type[BaseModel] | None:
+    """The group of fields that a field is; an optional one is a union of the group and None."""
+    return next((option for option in (annotation, *get_args(annotation)) if hasattr(option, "model_fields")), None)

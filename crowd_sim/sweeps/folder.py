@@ -199,7 +199,7 @@ class SweepFolder:
             table = pd.concat(parts, ignore_index=True).drop_duplicates(["point", "run", "row"])
             table = table[standing.done[table["point"]]].sort_values("point", kind="stable", ignore_index=True)
             own = [name for name in table.columns if name not in self._values]
-            table = table[[*sorted(own, key=_WORKERS.index), *self._values]]
+            table = table[[*sorted(own, key=_place), *self._values]]
             write_table(self.folder / "workers_sample.parquet", table.drop(columns="point"))
 
     def first_failure(self) -> dict[str, Any]:
@@ -304,6 +304,11 @@ class SweepFolder:
 
 
 _WORKERS = ("run", "worker", "row", "points", "shapley", "shapley_stderr", "kernel_shap", "point")
+
+
+def _place(column: str) -> tuple[int, str]:
+    """Where a column of the workers' sample stands: those of all sweeps first, then others by name."""
+    return (_WORKERS.index(column) if column in _WORKERS else len(_WORKERS), column)
 
 
 def count_points(folder: Path) -> tuple[int, int]:

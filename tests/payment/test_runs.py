@@ -1,0 +1,147 @@
+"""Every rule pays in a run: nothing below 0, exactly the budget, equal workers equal; and nothing changes without payment."""
+
+from fractions import Fraction
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from crowd_sim import run, sweep
+from crowd_sim.api import load_config
+from crowd_sim.commands.run import run as run_config
+from crowd_sim.config import RunConfig
+from crowd_sim.config.payment import LABEL_RULES, RULES
+from crowd_sim.errors import InputError
+from tests.invariance.test_hosts import stopping
+from tests.runs import simulated
+
+BASE = {
+    "runs": 2,
+    "crowd": {"n_workers": 9, "selection": "first"},
+    "tournament": {"rounds": 5, "n_groups": 3, "observe": ["calibrated", "marginal"]},
+    "valuation": {"budget": 600, "kernel_shap_budget": 0},
+}
+PAYING = [*(rule for rule in RULES if rule not in LABEL_RULES), "rank", "calibrated", "marginal"]
+
+
+def crowd():
+    people = np.random.default_rng(4).normal(2.0, 1.0, (10, 4))
+    people[7] = people[4]
+    return people
+
+
+@pytest.mark.parametrize("identities", ["separate", "merge"])
+@pytest.mark.parametrize("rule", PAYING)
+def test_every_rule(rule, identities):
+    section = {"rule": rule, "identities": identities, "budget": 12.5, "power": 2.0}
+    outcome = run(BASE | {"payment": section}, crowd=crowd())
+    assert (outcome.pay >= 0).all()
+    for pay, unpaid, rows in zip(outcome.pay, outcome.metrics["pay_unpaid"], outcome.workers, strict=True):
+        assert sum(map(Fraction, pay.tolist())) + Fraction(unpaid) == Fraction(12.5)
+        assert unpaid < 9 * np.spacing(12.5)
+        if rule not in ("points", "rank", "calibrated", "marginal") or identities == "merge":
+            assert len(set(pay[np.isin(rows, (4, 7))].tolist())) == 1
+    assert (outcome.clusters is None) == (identities == "separate")
+    assert {name for name in outcome.metrics if name.startswith("pay_")} >= {"pay_jain", "pay_gini", "pay_envy"}
+
+
+@pytest.mark.parametrize("rule", [rule for rule in PAYING if rule not in ("rank", "marginal")])
+def test_a_crowd_of_equals_is_paid_alike(rule):
+    outcome = run(BASE | {"payment": {"rule": rule}}, crowd=np.full((10, 2), 3.0))
+    assert all(len(set(pay.tolist())) == 1 for pay in outcome.pay) or rule in ("points", "calibrated")
+    np.testing.assert_allclose(outcome.pay.sum(axis=1) + outcome.metrics["pay_unpaid"], 1.0, rtol=0)
+    merged = run(BASE | {"payment": {"rule": rule, "identities": "merge"}}, crowd=np.full((10, 2), 3.0))
+    assert all(len(set(pay.tolist())) == 1 for pay in merged.pay)
+    assert not merged.clusters.any()
+
+
+def test_merged_identities_earn_what_one_would():
+    people = np.random.default_rng(4).normal(2.0, 0.5, (10, 4))
+    many = np.vstack([np.tile(people[4], (9, 1)), people])  # the target is the last of both
+    content = {**BASE, "seed": 30, "runs": 1, "tournament": {"rounds": 2, "n_groups": 2}}
+    gains = {}
+    for identities in ("separate", "merge"):
+        section, earned = {"rule": "shapley", "identities": identities}, []
+        for given in (people, many):
+            own = {"n_workers": len(given) - 1, "selection": "first"}
+            outcome = run({**content, "payment": section, "crowd": own}, crowd=given)
+            assert outcome.targets[0] == len(given) - 1
+            mine = (given[outcome.workers[0]] == people[4]).all(axis=1)
+            earned.append(outcome.pay[0][mine].sum())
+        gains[identities] = earned[1] / earned[0]
+    assert gains["separate"] > 4
+    assert gains["merge"] == pytest.approx(1.0, abs=0.02)
+
+
+def test_without_payment_no_byte_changes_and_with_it_only_columns_are_added(tmp_path):
+    off, on = tmp_path / "off", tmp_path / "on"
+    run(BASE, off)
+    run(BASE | {"payment": {"rule": "gold", "power": 3}}, on)
+    assert "payment" not in (off / "config.yaml").read_text()
+    before, after = (pd.read_parquet(folder / "workers.parquet") for folder in (off, on))
+    pd.testing.assert_frame_equal(before, after.drop(columns="pay"))
+    assert (off / "rounds.parquet").read_bytes() == (on / "rounds.parquet").read_bytes()
+    assert "payment" not in RunConfig.parse(BASE).determinants()
+
+
+def test_a_finished_run_is_read_with_its_pay(tmp_path):
+    setup = RunConfig.parse(BASE | {"payment": {"rule": "beta_shapley", "identities": "merge"}})
+    first = run_config(setup, tmp_path / "run")
+    tables = {path.name: path.read_bytes() for path in (tmp_path / "run").glob("*.parquet")}
+    again = run_config(load_config(tmp_path / "run" / "config.yaml"), tmp_path / "run")
+    assert again.was_there
+    assert again.outcome.pay.tobytes() == first.outcome.pay.tobytes()
+    assert tables == {path.name: path.read_bytes() for path in (tmp_path / "run").glob("*.parquet")}
+    assert {"pay", "cluster"} <= set(pd.read_parquet(tmp_path / "run" / "workers.parquet"))
+
+
+@pytest.mark.parametrize("rule", ["points", "shapley", "beta_shapley"])
+def test_stopped_and_resumed_it_pays_the_same(rule):
+    own = RunConfig.parse({**BASE, "payment": {"rule": rule, "identities": "merge"}})
+    *states, outcome = stopping(own, 3)
+    assert len(states) >= 4
+    whole = simulated(own)
+    assert outcome.pay.tobytes() == whole.pay.tobytes()
+    assert outcome.clusters.tobytes() == whole.clusters.tobytes()
+
+
+def test_a_sweep_of_payments():
+    swept = sweep(BASE | {"payment": {"power": 2}}, grid={"payment.rule": ["equal", "shapley"]})
+    assert swept.points["payment.rule"].tolist() == ["equal", "shapley"]
+    assert swept.points["pay_jain_mean"].iloc[0] == pytest.approx(1.0)
+    assert swept.points["pay_spearman_mean"].iloc[1] > 0.99
+    assert swept.points["final_distance_mean"].std() == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"payment": {"rule": "dmi"}}, "payment.rule = 'dmi': needs workers who label the same items"),
+        ({"payment": {"rule": "thrift"}}, "payment.rule = 'thrift': must be one of equal, points"),
+        (
+            {"payment": {"rule": "rank"}, "tournament": {"reward": "marginal"}},
+            "payment.rule = 'rank': must be tournament.reward, marginal, or among tournament.observe",
+        ),
+        ({"payment": {"rule": "shapley"}, "valuation": {"method": "none"}}, "payment.rule = 'shapley': needs values"),
+        ({"payment": {"budget": 0.0}}, "payment.budget = 0.0"),
+        ({"payment": {"power": -1}}, "payment.power = -1"),
+        ({"payment": {"foo": 1}}, "allowed here: rule, power, budget, identities"),
+        (
+            {"payment": {"rule": "least_core"}, "crowd": {"n_workers": 201}, "valuation": {"budget": 1000}},
+            "crowd.n_workers = 201: must be at most 200",
+        ),
+        (
+            {"payment": {"rule": "beta_shapley"}, "crowd": {"n_workers": 30}, "valuation": {"budget": 299}},
+            "valuation.budget = 299: must be at least 300",
+        ),
+        (
+            {"payment": {"identities": "merge"}, "crowd": {"n_workers": 5001}},
+            "crowd.n_workers = 5001: must be at most 5,000",
+        ),
+    ],
+)
+def test_what_is_refused(changes, says):
+    with pytest.raises(InputError) as error:
+        RunConfig.parse({"valuation": {"kernel_shap_budget": 0}, **changes})
+    assert says in str(error.value)
+    assert "\n" not in str(error.value)
