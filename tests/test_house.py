@@ -44,7 +44,7 @@ def test_the_readmes_reference_is_that_of_the_models():
 def test_the_reference_names_every_field_and_every_strategy():
     text = reference()
     for name in leaves(RunConfig().model_dump()):
-        assert f"| `{name}` |" in text
+        assert f"| `{name}" in text  # an optional group stands there by its fields
     for kind, names in NAMES.items():
         row = next(line for line in text.splitlines() if re.match(rf"\| `[a-z]+\.{kind}`", line))
         for name in names:

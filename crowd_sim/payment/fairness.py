@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from crowd_sim.metrics import spearman
 
@@ -65,8 +64,9 @@ def auc(scores: NDArray[np.float64], bad: NDArray[np.bool_]) -> NDArray[np.float
     found = []
     for row, is_bad in zip(scores, bad, strict=True):
         n_bad, n_good = is_bad.sum(), (~is_bad).sum()
-        above = rankdata(row)[~is_bad].sum() - n_good * (n_good + 1) / 2
-        found.append(above / (n_bad * n_good) if n_bad and n_good else np.nan)
+        lower = np.sort(row[is_bad])
+        below = [np.searchsorted(lower, row[~is_bad], side).sum() for side in ("left", "right")]
+        found.append(sum(below) / 2 / (n_bad * n_good) if n_bad and n_good else np.nan)
     return np.array(found)
 
 

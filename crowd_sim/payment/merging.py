@@ -15,9 +15,8 @@ honest and as alike as that, who share one pay.
 from __future__ import annotations
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.cluster.hierarchy import fcluster, linkage
-from scipy.spatial.distance import pdist, squareform
 
 DIAMETER, QUANTILE = 0.25, 0.75
 MOST_MERGED = 5_000
@@ -28,11 +27,12 @@ def merged(contributions: NDArray[np.float64], diameter: float = DIAMETER) -> ND
     """Clusters int64[n] of contributors float64[n, d], numbered by their first member."""
     if len(contributions) < 2:
         return np.zeros(len(contributions), dtype=np.int64)
-    distances = pdist(contributions)
-    apart = squareform(distances)
+    distances = scipy.spatial.distance.pdist(contributions)
+    apart = scipy.spatial.distance.squareform(distances)
     np.fill_diagonal(apart, np.inf)
     reach = diameter * float(np.quantile(apart.min(axis=1), QUANTILE))
-    found = fcluster(linkage(distances, "complete"), reach, "distance")
+    tree = scipy.cluster.hierarchy.linkage(distances, "complete")
+    found = scipy.cluster.hierarchy.fcluster(tree, reach, "distance")
     return numbered(found.astype(np.int64))
 
 

@@ -22,8 +22,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.optimize import nnls
 
 from crowd_sim.payment.merging import means, numbered
 from crowd_sim.valuation import MaxEvaluations, SampledUtilities, banzhaf, leave_one_out, shapley
@@ -128,7 +128,7 @@ def least_spread(coalitions: NDArray[np.bool_], utilities: NDArray[np.float64]) 
     rows = np.vstack([coalitions[inner].astype(np.float64), ones, -ones])
     least = np.append(gains[inner] - deficit - sizes[inner] * even, [0.0, 0.0]) / unit
     least -= 1e-9  # the deficit is known to the solver's tolerance
-    dual, _ = nnls(np.vstack([rows.T, least]), np.append(np.zeros(n), 1.0), maxiter=50 * len(rows))
+    dual, _ = scipy.optimize.nnls(np.vstack([rows.T, least]), np.append(np.zeros(n), 1.0), maxiter=50 * len(rows))
     rest = np.vstack([rows.T, least]) @ dual - np.append(np.zeros(n), 1.0)
     return even - unit * rest[:n] / rest[n]
 
