@@ -120,7 +120,8 @@ class InProcess:
     def crowd(self, cohort: Cohort) -> AbstractContextManager[Crowd]:
         """See `Host`."""
         vectors, place = cohort.population.vectors, Place(cohort.chunk_size, 0, cohort.n_chunks)
-        return nullcontext(LocalCrowd(Shard(vectors, np.arange(len(vectors)), cohort.rows, place, cohort.key)))
+        shard = Shard(vectors, np.arange(len(vectors)), cohort.rows, place, cohort.key, cohort.roles)
+        return nullcontext(LocalCrowd(shard))
 
     def trainers(self, hosted: Callable[[], Any]) -> AbstractContextManager[Trainers]:
         """See `Host`."""

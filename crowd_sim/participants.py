@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowd_sim.config import LARGEST_COORDINATE, CrowdConfig, RunConfig
+from crowd_sim.crowd.bad import Roles, roles_of
 from crowd_sim.crowd.population import Population
 from crowd_sim.crowd.selection import select_people
 from crowd_sim.crowd.sources.places import DATA_VARIABLE, MOVIELENS_FOLDER
@@ -47,6 +48,12 @@ def participants_of(configs: Sequence[RunConfig], population: Population) -> lis
     stops = np.cumsum([config.runs for config in configs]).tolist()
     parts = [slice(stop - config.runs, stop) for config, stop in zip(configs, stops, strict=True)]
     return [Participants(workers[part], targets[part]) for part in parts]
+
+
+def roles(configs: Sequence[RunConfig]) -> Roles | None:
+    """Who is bad in the runs of configurations of the same crowd; None where nobody is."""
+    crowd = configs[0].crowd
+    return roles_of(crowd.bad_groups, crowd.n_workers, *run_keys(configs)) if crowd.bad_groups else None
 
 
 def check_participants(config: RunConfig, population: Population) -> None:

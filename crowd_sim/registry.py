@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowd_sim.arrays import is_name, packable
-from crowd_sim.crowd.behaviours import BEHAVIOURS
+from crowd_sim.crowd.behaviours import BAD_BEHAVIOURS, BEHAVIOURS
 from crowd_sim.crowd.population import Population
 from crowd_sim.crowd.sources.by_name import SOURCES
 from crowd_sim.errors import InputError, StrategyError
@@ -32,6 +32,7 @@ from crowd_sim.valuation import METHODS
 STRATEGIES: Mapping[str, Mapping[str, Callable[..., Any]]] = {
     "source": SOURCES,
     "behaviour": BEHAVIOURS,
+    "bad.behaviour": {name: behaviour.function for name, behaviour in BAD_BEHAVIOURS.items()},
     "grouping": GROUPINGS,
     "score": SCORES,
     "reward": REWARDS,
@@ -42,7 +43,8 @@ NAMES: Mapping[str, list[str]] = {kind: list(table) for kind, table in STRATEGIE
 
 
 FIELDS: Mapping[str, str] = {
-    kind: f"{'crowd' if kind in ('source', 'behaviour') else 'tournament'}.{kind}" for kind in STRATEGIES
+    kind: f"{'crowd' if kind in ('source', 'behaviour', 'bad.behaviour') else 'tournament'}.{kind}"
+    for kind in STRATEGIES
 }
 """Where a configuration names a strategy of a kind."""
 

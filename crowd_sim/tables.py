@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from crowd_sim.metrics import METRICS, mean_and_error, summarise
 from crowd_sim.outcome import Outcome
+from crowd_sim.participants import roles
 
 if TYPE_CHECKING:  # importing it costs half a second, and a run's tables are its last work
     import pandas as pd
@@ -40,7 +41,10 @@ def rounds_table(outcome: Outcome) -> pd.DataFrame:
 
 
 def workers_table(outcome: Outcome, runs: slice = slice(None)) -> pd.DataFrame:
-    """One row per run and worker: who, points, accurate Shapley value with standard error, the paper's Kernel SHAP."""
+    """One row per run and worker: who, points, accurate Shapley value with standard error, the paper's Kernel SHAP.
+
+    Where workers are bad, `bad` says who, and `identity_of` names the worker that is the first account of the operator.
+    """
     import pandas as pd
 
     workers = outcome.workers[runs]
@@ -48,6 +52,7 @@ def workers_table(outcome: Outcome, runs: slice = slice(None)) -> pd.DataFrame:
         "run": np.repeat(np.arange(outcome.config.runs)[runs], workers.shape[1]),
         "worker": np.asarray(outcome.ids)[workers.ravel()],
         "row": workers.ravel(),
+        **_roles(outcome, runs),
         "points": outcome.history.points[runs].ravel(),
         **{f"points_{name}": points[runs].ravel() for name, points in outcome.history.observed.items()},
         **{
@@ -65,6 +70,14 @@ def workers_table(outcome: Outcome, runs: slice = slice(None)) -> pd.DataFrame:
         if values is not None:
             columns[name] = values[runs].ravel()
     return pd.DataFrame(columns)
+
+
+def _roles(outcome: Outcome, runs: slice) -> dict[str, NDArray[Any]]:
+    found = roles([outcome.config])
+    if found is None:
+        return {}
+    names = np.asarray(outcome.ids)[found.data(outcome.workers)[runs].ravel()]
+    return {"bad": found.bad[runs].ravel(), "identity_of": names}
 
 
 def runs_table(outcome: Outcome) -> pd.DataFrame:

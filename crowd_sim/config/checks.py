@@ -12,16 +12,18 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from crowd_sim.config.bad import groups_of
 from crowd_sim.config.crowd import CrowdConfig
 from crowd_sim.config.payment import LABEL_RULES, PaymentConfig
 from crowd_sim.config.task import TEXT_SOURCES, TaskConfig
 from crowd_sim.config.tournament import DEFENCES, CalibrationConfig, TournamentConfig
 from crowd_sim.config.valuation import ValuationConfig
 from crowd_sim.crowd.aggregation.multi_krum import LARGEST_GROUP, too_large
+from crowd_sim.crowd.bad import bounds_of
 from crowd_sim.errors import InputError
 from crowd_sim.payment.merging import MOST_MERGED
 from crowd_sim.payment.rules import GAME_RULES, LEAST_BUDGET, MOST_SAMPLED
-from crowd_sim.registry import NAMES
+from crowd_sim.registry import NAMES, check_strategy
 from crowd_sim.valuation.requirements import check_budget
 
 
@@ -33,6 +35,7 @@ class Support:
         sources: of its crowd; user-defined ones besides where `user_sources`.
         searches: values of tournament.search.
         methods: values of valuation.method.
+        bad: values of crowd.bad.behaviour, or of each in a list of these; user-defined ones besides.
         unused: fields that mean nothing to it and must keep their defaults, as ``section.field``.
         retrains: whether every evaluation of its game tunes a model.
         most_exact: workers at most whom valuation.method=exact can value; None: what the estimator says.
@@ -42,6 +45,7 @@ class Support:
     user_sources: bool
     searches: tuple[str, ...]
     methods: tuple[str, ...]
+    bad: tuple[str, ...]
     unused: tuple[str, ...]
     retrains: bool = False
     most_exact: int | None = None
@@ -53,6 +57,7 @@ SUPPORT = {
         user_sources=True,
         searches=("best", "merge"),
         methods=tuple(NAMES["method"]),
+        bad=tuple(NAMES["bad.behaviour"]),
         unused=("crowd.target", *(f"task.{name}" for name in TaskConfig.model_fields if name != "kind")),
     ),
     "imitate": Support(
@@ -60,8 +65,10 @@ SUPPORT = {
         user_sources=False,
         searches=("best", "merge", "halving"),
         methods=("none", "exact", "permutation", "kernel_shap", "surrogate"),
+        bad=(),
         unused=(
             "crowd.behaviour",
+            "crowd.bad",
             "tournament.step",
             "tournament.initial_range",
             "tournament.convergence_distance",
@@ -94,6 +101,7 @@ def check_sections(
     for name in support.unused:
         section, field = name.split(".")
         _check_default(sections[section], section, field, task.kind)
+    _check_bad(crowd, support)
     _check_search(crowd, tournament, task.kind, support)
     _check_calibrated(crowd, tournament)
     largest = ceil(crowd.n_workers / tournament.n_groups)
@@ -121,6 +129,23 @@ def _check_source(crowd: CrowdConfig, kind: str, support: Support) -> None:
     if crowd.source == "example_feedback" and crowd.path is not None:
         allowed = "must be left out with crowd.source=example_feedback, which comes with the project"
         raise InputError("crowd.path", crowd.path, allowed)
+
+
+def _check_bad(crowd: CrowdConfig, support: Support) -> None:
+    several = isinstance(crowd.bad, tuple)
+    for number, bad in enumerate(groups_of(crowd.bad)):
+        if bad.behaviour not in support.bad:
+            try:
+                check_strategy("bad.behaviour", bad.behaviour)
+            except ValueError as error:
+                field = f"crowd.bad.{number}.behaviour" if several else "crowd.bad.behaviour"
+                raise InputError(field, bad.behaviour, str(error)) from None
+    groups = crowd.bad_groups
+    if groups and bounds_of(groups, crowd.n_workers)[-1] == crowd.n_workers:
+        for group in groups:
+            if group.needs:
+                allowed = f"must leave an honest worker of crowd.n_workers, {crowd.n_workers}: {group.behaviour} looks at those"
+                raise InputError("crowd.bad.share", sum(group.share for group in groups), allowed)
 
 
 def _check_default(section: BaseModel, name: str, field: str, kind: str) -> None:

@@ -7,7 +7,7 @@ the user's, too, and what is marked (`crowd_sim.user_defined`).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from crowd_sim.errors import InputError
@@ -64,9 +64,17 @@ def _code_in(content: Mapping[str, Any], fields: Collection[str]) -> Iterator[tu
     """Where code is named, the field that this is for, and the name."""
     for prefix, root in (("", content), ("sweep.", content.get("sweep"))):
         for field in fields:
-            node: Any = root
-            for part in field.split("."):
-                node = node.get(part) if isinstance(node, Mapping) else None
-            for name in node if isinstance(node, list) else [node]:
+            for name in _values(root, field.split(".")):
                 if isinstance(name, str) and ":" in name:
                     yield f"{prefix}{field}", field, name
+
+
+def _values(node: Any, parts: Sequence[str]) -> Iterator[Any]:
+    """What stands under this name, in every element of what is a list on the way."""
+    if isinstance(node, list | tuple):
+        for element in node:
+            yield from _values(element, parts)
+    elif not parts:
+        yield node
+    elif isinstance(node, Mapping):
+        yield from _values(node.get(parts[0]), parts[1:])

@@ -6,8 +6,10 @@ from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from crowd_sim.config.bad import Bad, BadConfig, groups_of
 from crowd_sim.config.strict import Strict
 from crowd_sim.config.task import TEXT_SOURCES
+from crowd_sim.crowd.bad import BadGroup
 from crowd_sim.registry import check_strategy
 
 
@@ -55,6 +57,24 @@ class CrowdConfig(Strict):
         "honest",
         description="what workers contribute: `honest` (their vectors), or `package.module:Name`",
     )
+
+    bad: Bad = Field(
+        (),
+        description="who contributes something else than the others do: a mapping of the fields below, or a list of such "
+        "mappings",
+    )
+
+    @property
+    def bad_groups(self) -> tuple[BadGroup, ...]:
+        """The groups of bad workers; none of share 0."""
+        return tuple(bad.group for bad in groups_of(self.bad) if bad.share)
+
+    @field_validator("bad")
+    @classmethod
+    def _possible(cls, value: BadConfig | tuple[BadConfig, ...]) -> BadConfig | tuple[BadConfig, ...]:
+        if sum(bad.share for bad in groups_of(value)) > 1 + 1e-9:
+            raise ValueError("shares must add up to 1 at most")
+        return value
 
     @field_validator("source", "behaviour")
     @classmethod

@@ -12,10 +12,11 @@ from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Tag
 from pydantic.fields import FieldInfo
 
 from crowd_sim.config import RunConfig
+from crowd_sim.config.bad import BadConfig
 
 BEGIN, END = "<!-- reference: begin -->", "<!-- reference: end -->"
 
@@ -29,11 +30,11 @@ def reference() -> str:
 def _rows(model: type[BaseModel], prefix: str) -> Iterator[str]:
     for name, field in model.model_fields.items():
         group = next((option for option in _options(field.annotation) if _is_group(option)), None)
+        if group is None or (not field.is_required() and field.default == ()):
+            default = "" if field.is_required() else f"`{json.dumps(field.default, ensure_ascii=False)}`"
+            yield f"| `{prefix}{name}` | {_allowed(field)} | {default} | {field.description} |"
         if group is not None:
             yield from _rows(group, f"{prefix}{name}.")
-        else:
-            default = json.dumps(field.default, ensure_ascii=False)
-            yield f"| `{prefix}{name}` | {_allowed(field)} | `{default}` | {field.description} |"
 
 
 def _allowed(field: FieldInfo) -> str:
@@ -43,8 +44,14 @@ def _allowed(field: FieldInfo) -> str:
 
 
 def _options(annotation: Any) -> tuple[Any, ...]:
-    """The members of a union; of anything else itself."""
-    return get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+    """The members of a union, without what they are annotated with; of anything else itself."""
+    if get_origin(annotation) in (Union, UnionType):
+        return tuple(get_args(part)[0] if _is_tagged(part) else part for part in get_args(annotation))
+    return (annotation,)
+
+
+def _is_tagged(annotation: Any) -> bool:
+    return get_origin(annotation) is Annotated and any(isinstance(part, Tag) for part in get_args(annotation))
 
 
 def _is_group(annotation: Any) -> bool:
@@ -52,7 +59,14 @@ def _is_group(annotation: Any) -> bool:
 
 
 def _words(annotation: Any) -> str:
-    names = {int: "integer", float: "number", str: "text", bool: "`true` or `false`", type(None): "null"}
+    names = {
+        int: "integer",
+        float: "number",
+        str: "text",
+        bool: "`true` or `false`",
+        type(None): "null",
+        BadConfig: "mapping",
+    }
     if annotation in names:
         return names[annotation]
     inner, origin = get_args(annotation), get_origin(annotation)
@@ -63,7 +77,8 @@ def _words(annotation: Any) -> str:
     if origin is Literal:
         return " or ".join(f"`{option}`" for option in inner)
     if inner[1:] == (...,):
-        return f"list of {_words(inner[0]).replace('integer', 'integers').replace('text', 'texts')}"
+        kind, *bounds = _words(inner[0]).split(",", 1)
+        return ",".join([f"list of {kind if kind.endswith('`') else kind + 's'}", *bounds])
     return "[low, high]"
 
 

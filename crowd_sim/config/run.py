@@ -10,6 +10,7 @@ from typing import Any, Self, get_args
 from pydantic import BaseModel, Field, PrivateAttr, ValidationError
 
 from crowd_sim.config.actors import ActorsConfig
+from crowd_sim.config.bad import ONE, SEVERAL
 from crowd_sim.config.checks import check_sections
 from crowd_sim.config.crowd import CrowdConfig
 from crowd_sim.config.payment import PaymentConfig
@@ -80,14 +81,16 @@ class RunConfig(Strict):
     @property
     def needs_evidence(self) -> bool:
         """Whether something asks for what workers contributed over the rounds (`crowd_sim.tournament.evidence`)."""
-        return self.payment is not None and self.payment.identities == "merge"
+        valued = self.task.kind == "vector" and self.valuation.method != "none"
+        merged = self.payment is not None and self.payment.identities == "merge"
+        return merged or (valued and bool(self.crowd.bad_groups))
 
     def determinants(self) -> dict[str, Any]:
         """What results depend on: everything but the actors and whether a merged model is written."""
         # what a field says by its default, or has nothing to say of, must not change the fingerprints of older folders
         exclude: dict[str, Any] = {"actors": True} | ({"payment": True} if self.payment is None else {})
         for section, fields in (
-            ("crowd", ("behaviour",)),
+            ("crowd", ("behaviour", "bad")),
             ("tournament", ("observe", "search", "incumbent", "drop_used", *DEFENCES)),
         ):
             model = getattr(self, section)
@@ -104,7 +107,7 @@ class RunConfig(Strict):
 
 def _first_line(error: ValidationError) -> InputError:
     first = error.errors()[0]
-    location, value = first["loc"], first["input"]
+    location, value = tuple(part for part in first["loc"] if part not in (ONE, SEVERAL)), first["input"]
     field = ".".join(str(part) for part in location) or "configuration"
     message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
     if first["type"] == "extra_forbidden":
@@ -140,7 +143,8 @@ def _fields_of(location: tuple[int | str, ...]) -> list[str]:
     """Names of the fields of the group at this place."""
     model: type[BaseModel] = RunConfig
     for part in location:
-        model = _group(model.model_fields[str(part)].annotation) or model
+        if isinstance(part, str):
+            model = _group(model.model_fields[part].annotation) or model
     return list(model.model_fields)
 
 

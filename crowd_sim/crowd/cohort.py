@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from crowd_sim.crowd.bad import Roles
 from crowd_sim.crowd.population import Population
 from crowd_sim.crowd.reduction import split_evenly
 from crowd_sim.crowd.shard import Key, Place, ShardSpec, count_chunks
@@ -18,15 +19,17 @@ class Cohort:
 
     Attributes:
         population: whom they were chosen from.
-        rows: int64[B, n], the workers of each run.
+        rows: int64[B, n], the people whose data each run's workers have.
         chunk_size: workers per chunk.
         key: behaviour and random streams.
+        roles: who is bad; absent: nobody.
     """
 
     population: Population
     rows: NDArray[np.int64]
     chunk_size: int
     key: Key
+    roles: Roles | None = None
 
     @property
     def n_chunks(self) -> int:
@@ -46,4 +49,6 @@ class Cohort:
         mine = self.rows[:, members]
         needed, own = np.unique(mine, return_inverse=True)
         place = Place(self.chunk_size, first, self.n_chunks)
-        return members, ShardSpec(self.population.portion(needed), needed, own.reshape(mine.shape), place, self.key)
+        roles = self.roles and self.roles.of(members)
+        rows = own.reshape(mine.shape)
+        return members, ShardSpec(self.population.portion(needed), needed, rows, place, self.key, roles)

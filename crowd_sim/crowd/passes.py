@@ -8,7 +8,7 @@ an attack that needs several rounds of questions (a geometric median, a bisectio
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 import numba
@@ -32,6 +32,7 @@ class Contributed:
         weights: [m], their weights.
         n_groups: K.
         chunk_size: workers per chunk; the shard begins with a whole one.
+        bad: bool[m], who is bad; empty where nobody is.
     """
 
     run: int
@@ -41,6 +42,7 @@ class Contributed:
     weights: NDArray[np.float64 | np.uint16]
     n_groups: int
     chunk_size: int
+    bad: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, dtype=np.bool_))
 
     @property
     def n_chunks(self) -> int:

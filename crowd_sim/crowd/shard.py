@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from crowd_sim.crowd.bad import BadGroup, Roles, contributed
 from crowd_sim.crowd.behaviours import HONEST, Members, contributions
 from crowd_sim.crowd.passes import Contributed, Pass, folded
 from crowd_sim.crowd.reduction import PartialSums, fold_shard
@@ -38,12 +40,17 @@ class Key:
         behaviour: a name in `BEHAVIOURS` or ``package.module:Name``.
         seeds, runs: uint64[B].
         bounds: [low, high] to which contributions are cut, if any.
+        bad: the groups of bad workers.
+        n_workers, n_bad: in each run.
     """
 
     behaviour: str
     seeds: NDArray[np.uint64]
     runs: NDArray[np.uint64]
     bounds: tuple[float, float] | None = None
+    bad: tuple[BadGroup, ...] = ()
+    n_workers: int = 0
+    n_bad: int = 0
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,7 @@ class Shard:
         rows: int64[B, m], the row in `vectors` of each of the shard's m workers.
         place: in the whole crowd.
         key: behaviour and random streams.
+        roles: of the workers; absent: nobody is bad.
     """
 
     vectors: NDArray[np.float64]
@@ -63,6 +71,7 @@ class Shard:
     rows: NDArray[np.int64]
     place: Place
     key: Key
+    roles: Roles | None = None
 
     def group_sums(self, call: ShardRequest) -> PartialSums:
         """Per group the sum of weight × contribution and, in the last column, of the weights.
@@ -76,7 +85,7 @@ class Shard:
         """
         chunks = count_chunks(self.rows.shape[1], self.place.chunk_size)
         sums = np.zeros((len(self.rows), chunks, call.n_groups, self.vectors.shape[1] + 1))
-        if self.key.behaviour == HONEST and self.key.bounds is None:
+        if self.key.behaviour == HONEST and self.key.bounds is None and self.roles is None:
             _chunk_sums(self.vectors, self.rows, call.assignment, call.weights, self.place.chunk_size, sums)
         else:
             everyone = np.arange(self.rows.shape[1])[None]
@@ -118,7 +127,30 @@ class Shard:
             given = self.vectors[self.rows[b]]
         else:
             given = contributions(self.key.behaviour, self._members(b, call))
+        if self._bad and not call.before_bad:
+            given = given if self.key.behaviour == HONEST else np.array(given)  # it may be the members' own array
+            for group, here in zip(self.key.bad, self._bad[b], strict=True):
+                if len(here):
+                    given[here] = contributed(group, self._bad_members(b, call, group, here), here + self._places[0])
         return given if self.key.bounds is None else np.clip(given, *self.key.bounds)
+
+    @cached_property
+    def _bad(self) -> list[list[NDArray[np.int64]]]:
+        """Of every run and group of bad workers, which workers of the shard belong to it."""
+        if self.roles is None:
+            return []
+        return [[np.flatnonzero(row == number) for number in range(len(self.key.bad))] for row in self.roles.groups]
+
+    def _bad_members(self, b: int, call: ShardRequest, group: BadGroup, here: NDArray[np.int64]) -> Members:
+        assert self.roles is not None, "nobody is bad"  # noqa: S101
+        rows = self.rows[b, here]
+        return replace(
+            self._members(b, call, rows, self.roles.operators[b, here]),
+            weights=call.weights[b, here].astype(np.float64),
+            strength=group.scale,
+            n_workers=self.key.n_workers,
+            n_bad=self.key.n_bad,
+        )
 
     def _contributed(self, b: int, call: ShardRequest) -> Contributed:
         return Contributed(
@@ -129,17 +161,24 @@ class Shard:
             weights=call.weights[b],
             n_groups=call.n_groups,
             chunk_size=self.place.chunk_size,
+            bad=np.zeros(self.rows.shape[1], dtype=np.bool_) if self.roles is None else self.roles.bad[b],
         )
 
-    def _members(self, b: int, call: ShardRequest) -> Members:
-        rows = self.rows[b]
+    def _members(
+        self,
+        b: int,
+        call: ShardRequest,
+        rows: NDArray[np.int64] | None = None,
+        places: NDArray[np.int64] | None = None,
+    ) -> Members:
+        rows = self.rows[b] if rows is None else rows
         vectors, model = self.vectors[rows], call.models[b].view()
         vectors.flags.writeable = model.flags.writeable = False
         return Members(
             seed=int(self.key.seeds[b]),
             run=int(self.key.runs[b]),
             round=call.round,
-            places=np.arange(*self._places),
+            places=np.arange(*self._places) if places is None else places,
             ids=self.people[rows],
             vectors=vectors,
             model=model,
@@ -153,7 +192,7 @@ class ShardSpec:
 
     Attributes:
         vectors: gives float64[N, d].
-        people, rows, place, key: as a `Shard`'s.
+        people, rows, place, key, roles: as a `Shard`'s.
     """
 
     vectors: Callable[[], NDArray[np.float64]]
@@ -161,10 +200,11 @@ class ShardSpec:
     rows: NDArray[np.int64]
     place: Place
     key: Key
+    roles: Roles | None = None
 
     def build(self) -> Shard:
         """The shard."""
-        return Shard(self.vectors(), self.people, self.rows, self.place, self.key)
+        return Shard(self.vectors(), self.people, self.rows, self.place, self.key, self.roles)
 
 
 def count_chunks(n_workers: int, chunk_size: int) -> int:

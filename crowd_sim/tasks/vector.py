@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numba
@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 
 from crowd_sim.config import RunConfig
 from crowd_sim.crowd.aggregation import Aggregation, aggregations, mean
+from crowd_sim.crowd.bad import bounds_of
 from crowd_sim.crowd.cohort import Cohort
+from crowd_sim.crowd.facts import informed
 from crowd_sim.crowd.population import Population
 from crowd_sim.crowd.reduction import split_evenly
 from crowd_sim.crowd.shard import Key
 from crowd_sim.host import Crowd, Host, InProcess, Trainers
-from crowd_sim.participants import Participants, check_participants, participants_of
+from crowd_sim.participants import Participants, check_participants, participants_of, roles
 from crowd_sim.random import Purpose
 from crowd_sim.registry import resolve
 from crowd_sim.scores import Score, l2
@@ -263,21 +265,30 @@ class _OpenVectorTask:
         workers = np.concatenate([present.workers for present in batch.participants])
         targets = np.concatenate([present.targets for present in batch.participants])
         tournament = first.tournament
-        key = Key(first.crowd.behaviour, batch.seeds, batch.runs, tournament.bounds)
         by_name = aggregations(tournament.assumed_bad, tournament.clipping_radius)
-        cohort = Cohort(self.population, workers, first.crowd.chunk_size, key)
+        cohort, targets = self._cohort(batch, workers), self.population.rows(targets)
         with self.host.crowd(cohort) as crowd, self.host.trainers(VectorTuner) as trainers:
             yield VectorLearner(
-                crowd=crowd,
+                crowd=informed(crowd, cohort, targets),
                 trainers=trainers,
                 step=batch.step,
                 scoring=batch.score,
-                targets=self.population.rows(targets),
+                targets=targets,
                 streams=RoundStreams(batch.seeds, batch.runs, 0),
                 initial_range=tournament.initial_range,
                 weight_power=tournament.weight_power,
                 aggregation=by_name[tournament.aggregation],
             )
+
+    def _cohort(self, batch: Batch, workers: NDArray[np.int64]) -> Cohort:
+        config, present = batch.configs[0], roles(batch.configs)
+        crowd = config.crowd
+        key = Key(crowd.behaviour, batch.seeds, batch.runs, config.tournament.bounds)
+        if present is not None:
+            n_bad = bounds_of(crowd.bad_groups, crowd.n_workers)[-1]
+            key = replace(key, bad=crowd.bad_groups, n_workers=crowd.n_workers, n_bad=n_bad)
+            workers = present.data(workers)
+        return Cohort(self.population, workers, crowd.chunk_size, key, present)
 
     def participants(self, configs: Sequence[RunConfig]) -> Sequence[Participants]:
         """Chosen from the population."""

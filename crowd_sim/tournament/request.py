@@ -25,6 +25,7 @@ class ShardRequest:
         weights: float64[B, m], each worker's weight; uint16 where it travels and that loses nothing.
         n_groups: K.
         facts: what is known of the crowd, float64[B, ...] by name; behaviours see their run's row.
+        before_bad: whether bad workers contribute their own vectors, too: what they find out, they find out before they act.
     """
 
     round: int
@@ -33,6 +34,7 @@ class ShardRequest:
     weights: NDArray[np.float64 | np.uint16]
     n_groups: int
     facts: Facts = field(default_factory=dict)
+    before_bad: bool = False
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class RoundRequest:
         round, models, n_groups: as a `ShardRequest`'s.
         groups: of every worker.
         weights: float64[B, n], every worker's weight.
-        facts: as a `ShardRequest`'s.
+        facts, before_bad: as a `ShardRequest`'s.
     """
 
     round: int
@@ -52,17 +54,21 @@ class RoundRequest:
     weights: NDArray[np.float64]
     n_groups: int
     facts: Facts = field(default_factory=dict)
+    before_bad: bool = False
 
     def of_everyone(self) -> ShardRequest:
         """The call for all workers."""
         assignment = self.groups.of_everyone()
-        return ShardRequest(self.round, self.models, assignment, self.weights, self.n_groups, self.facts)
+        return self._for(assignment, self.weights)
 
     def of(self, members: slice) -> ShardRequest:
         """The call for some of the workers, as small as it gets without a loss: sending it costs more than anything in it."""
         kind = np.min_scalar_type(self.n_groups - 1)
         assignment, weights = self.groups.of(members).astype(kind), _narrowed(self.weights[:, members])
-        return ShardRequest(self.round, self.models, assignment, weights, self.n_groups, self.facts)
+        return self._for(assignment, weights)
+
+    def _for(self, assignment: NDArray[np.integer], weights: NDArray[np.float64 | np.uint16]) -> ShardRequest:
+        return ShardRequest(self.round, self.models, assignment, weights, self.n_groups, self.facts, self.before_bad)
 
 
 def _narrowed(weights: NDArray[np.float64]) -> NDArray[np.float64 | np.uint16]:

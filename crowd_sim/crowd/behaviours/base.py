@@ -80,6 +80,9 @@ class Members:
         vectors: float64[m, d].
         model: float64[d], the model the round starts from, read-only.
         facts: what the manager has found out about the crowd, by name.
+        weights: float64[m], of bad workers alone.
+        strength: of bad workers, the behaviour's own scale.
+        n_workers, n_bad: in the whole run.
     """
 
     seed: int
@@ -90,10 +93,26 @@ class Members:
     vectors: NDArray[np.float64]
     model: NDArray[np.float64]
     facts: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    weights: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    strength: float = 1.0
+    n_workers: int = 0
+    n_bad: int = 0
 
-    def uniforms(self, n: int) -> NDArray[np.float64]:
-        """The first `n` numbers in [0, 1) of each worker's random stream: float64[m, n]."""
-        return uniforms_of_chunks(self.seed, self.run, self.round, Purpose.BEHAVIOUR, self.places, n)
+    def uniforms(self, n: int, *, lasting: bool = False) -> NDArray[np.float64]:
+        """The first `n` numbers in [0, 1) of each worker's random stream in this round, or in all rounds: float64[m, n]."""
+        number = 0 if lasting else self.round
+        return uniforms_of_chunks(self.seed, self.run, number, Purpose.BEHAVIOUR, self.places, n)
+
+    def normals(self) -> NDArray[np.float64]:
+        """Standard normal numbers of the workers' streams in this round: float64[m, d]."""
+        return normal(self.uniforms(self.vectors.shape[1]))
+
+
+def normal(uniforms: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Standard normal numbers, one of each number in [0, 1)."""
+    from scipy.special import ndtri  # a tenth of a second that most actors need not spend
+
+    return np.asarray(ndtri(np.maximum(uniforms, 2.0**-54)), dtype=np.float64)
 
 
 @per_shard
@@ -105,29 +124,37 @@ def honest(members: Members) -> NDArray[np.float64]:
 BEHAVIOURS: Mapping[str, Behaviour] = {HONEST: honest}
 
 
-def contributions(name: str, members: Members) -> NDArray[np.float64]:
+def contributions(
+    name: str, members: Members, table: Mapping[str, Behaviour] = BEHAVIOURS, field: str = "crowd.behaviour"
+) -> NDArray[np.float64]:
     """What the members contribute: float64[m, d].
+
+    Args:
+        name: in the table, or ``package.module:Name``.
+        members: whose.
+        table: of the built-in behaviours.
+        field: where the configuration names it.
 
     Raises:
         StrategyError: the behaviour raised; with its traceback.
         InputError: nothing of that name can be loaded, or it returned something else than finite numbers in the right shape.
     """
     try:
-        behaviour = resolve_in(BEHAVIOURS, name)
+        behaviour = resolve_in(table, name)
     except ValueError as error:
-        raise InputError("crowd.behaviour", name, str(error)) from None
+        raise InputError(field, name, str(error)) from None
     if not getattr(behaviour, "per_shard", False):
-        return _one_by_one(name, behaviour, members)
+        return _one_by_one(field, name, behaviour, members)
     try:
         given = np.asarray(behaviour(members), dtype=np.float64)
     except Exception as error:
-        raise _failed(name, f"run {members.run}, round {members.round}", error) from error
+        raise _failed(field, name, f"run {members.run}, round {members.round}", error) from error
     if given.shape != members.vectors.shape:
-        raise _refused(name, f"returned an array of shape {given.shape}", members.vectors.shape)
-    return _finite(name, given, members)
+        raise _refused(field, name, f"returned an array of shape {given.shape}", members.vectors.shape)
+    return _finite(field, name, given, members)
 
 
-def _one_by_one(name: str, behaviour: Behaviour, members: Members) -> NDArray[np.float64]:
+def _one_by_one(field: str, name: str, behaviour: Behaviour, members: Members) -> NDArray[np.float64]:
     given = np.empty(members.vectors.shape)
     shape = members.model.shape
     common = members.seed, members.run, members.round
@@ -140,23 +167,43 @@ def _one_by_one(name: str, behaviour: Behaviour, members: Members) -> NDArray[np
                 break
             given[i] = vector
     except Exception as error:
-        raise _failed(name, f"worker {place}, run {members.run}, round {members.round}", error) from error
+        raise _failed(field, name, f"worker {place}, run {members.run}, round {members.round}", error) from error
     if np.shape(vector) != shape:
-        raise _refused(name, f"returned an array of shape {np.shape(vector)} for worker {place}", shape)
-    return _finite(name, given, members)
+        raise _refused(field, name, f"returned an array of shape {np.shape(vector)} for worker {place}", shape)
+    return _finite(field, name, given, members)
 
 
-def _finite(name: str, given: NDArray[np.float64], members: Members) -> NDArray[np.float64]:
+def _finite(field: str, name: str, given: NDArray[np.float64], members: Members) -> NDArray[np.float64]:
     if not np.isfinite(given).all():
         i = int(np.argmin(np.isfinite(given).all(axis=1)))
         what = f"returned a number that is not finite for worker {members.places[i]} in round {members.round}"
-        raise _refused(name, what, members.model.shape)
+        raise _refused(field, name, what, members.model.shape)
     return given
 
 
-def _refused(name: str, what: str, shape: tuple[int, ...]) -> InputError:
-    return InputError("crowd.behaviour", name, f"{what}; must return finite numbers of shape {shape}")
+def _refused(field: str, name: str, what: str, shape: tuple[int, ...]) -> InputError:
+    return InputError(field, name, f"{what}; must return finite numbers of shape {shape}")
 
 
-def _failed(name: str, where: str, error: Exception) -> StrategyError:
-    return StrategyError(f"crowd.behaviour = {name!r} failed ({where})", repr(error), traceback.format_exc())
+def _failed(field: str, name: str, where: str, error: Exception) -> StrategyError:
+    return StrategyError(f"{field} = {name!r} failed ({where})", repr(error), traceback.format_exc())
+
+
+@dataclass(frozen=True)
+class BadBehaviour:
+    """A built-in behaviour of bad workers.
+
+    Attributes:
+        function: of `Members`, per shard.
+        needs: names of the facts about the crowd that it looks at (`crowd_sim.crowd.facts`).
+        strength: where the configuration says none.
+    """
+
+    function: Callable[[Members], NDArray[np.float64]]
+    needs: tuple[str, ...] = ()
+    strength: float = 1.0
+
+
+def everyone(members: Members, vector: NDArray[np.float64]) -> NDArray[np.float64]:
+    """All members contribute the same vector float64[d]: float64[m, d]."""
+    return np.broadcast_to(vector, members.vectors.shape)
