@@ -198,7 +198,10 @@ def value(
     method: Annotated[str, typer.Option(help="The estimator; auto chooses by game and budget.")] = "auto",
     budget: Annotated[int, typer.Option(help="Utility evaluations it may spend.", min=1)] = 10_000,
     target_error: Annotated[
-        float | None, typer.Option(help="Stop as soon as the error, over the spread of the values, is this small.")
+        float | None,
+        typer.Option(
+            help="Stop as soon as the error, over the spread of the values, is this small with 95 % confidence."
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(help="For a file: the key of the draws.", min=0)] = 0,
     out: Annotated[

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowd_sim.errors import InputError
-from crowd_sim.valuation.result import ShapleyResult
+from crowd_sim.valuation.result import NORMAL_95, ShapleyResult
 from crowd_sim.valuation.validation import integer
 
 
@@ -161,7 +161,10 @@ class MaxTime(Rule):
 
 @dataclass(frozen=True)
 class TargetError(Rule):
-    """The expected error is small: √Σ stderr² ≤ relative · ‖values − mean(values)‖, or ≤ ``absolute``.
+    """The error is small with 95 % confidence: 1.96 √Σ stderr² ≤ relative · ‖values − mean(values)‖, or ≤ ``absolute``.
+
+    The error is ‖values − true values‖. Where the players' errors all move together its square is that of one normal number,
+    whose 95 % quantile is 1.96² times its mean; where they do not, it is nearer to its mean, and the rule is on the safe side.
 
     Values that are all the same have no norm to be relative to: then it is met where the error is 0 or the values'
     rounding, as in a constant game. Never met by a method
@@ -185,7 +188,7 @@ class TargetError(Rule):
     def met(self, progress: Progress) -> bool:
         """See `Rule`."""
         latest = progress.results[-1]
-        error = float(np.sqrt((latest.stderr**2).sum()))
+        error = NORMAL_95 * float(np.sqrt((latest.stderr**2).sum()))
         norm = float(np.sqrt(((latest.values - latest.values.mean()) ** 2).sum()))
         rounding = 1e-12 * float(np.abs(latest.values).max())
         return error <= max(self.relative * norm, self.absolute, rounding)

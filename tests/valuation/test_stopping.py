@@ -5,6 +5,7 @@ import pytest
 
 from crowd_sim.errors import InputError
 from crowd_sim.valuation import MaxEvaluations, MaxTime, Progress, RankStability, Rule, ShapleyResult, TargetError
+from crowd_sim.valuation.result import NORMAL_95
 
 
 def result(values, stderr=0.0):
@@ -45,7 +46,7 @@ def test_max_time():
 
 def test_target_error_is_relative_to_the_centred_values():
     values = [11.0, 12.0, 13.0]  # centred: norm √2
-    just = math.sqrt(2 / 3) * 0.1  # three of them: √2 / 10
+    just = math.sqrt(2 / 3) * 0.1 / NORMAL_95  # three of them, with 95 % confidence: √2 / 10
     assert TargetError(0.1001).met(after(result(values, just)))
     assert not TargetError(0.0999).met(after(result(values, just)))
     assert TargetError(0.1001).converged(after(result(values, just)))
@@ -55,8 +56,8 @@ def test_target_error_is_relative_to_the_centred_values():
 
 def test_target_error_absolute():
     values = [11.0, 12.0, 13.0]
-    assert TargetError(relative=0, absolute=0.2).met(after(result(values, 0.1)))
-    assert not TargetError(relative=0, absolute=0.1).met(after(result(values, 0.1)))
+    assert TargetError(relative=0, absolute=0.35).met(after(result(values, 0.1)))
+    assert not TargetError(relative=0, absolute=0.3).met(after(result(values, 0.1)))
     assert TargetError(relative=0.5, absolute=0.1).met(after(result(values, 0.1)))
 
 

@@ -1,0 +1,174 @@
+"""Textbook games: exact where theory says so, intervals that cover, stopping rules that keep their word.
+
+    python -m experiments.bench.textbook [--games 200] [--players 12] [--kind glove] [--stopping]
+
+prints, as Markdown, for additive, quadratic, glove, airport, voting and majority games, how many of the results give no
+interval, how many are exact (to 1e-9 of the largest value), and what share of the other results' 95 % intervals cover the
+truth, with the standard error of that share (a game counts as one observation). With `--stopping`: of the games that
+`TargetError(x)` has stopped, the share whose true error, as that rule defines it, is at most x. The truth is enumeration.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from crowd_sim.valuation import ShapleyResult, TargetError, shapley
+
+Vector = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class TextbookGame:
+    """See `crowd_sim.valuation.Game`.
+
+    Attributes:
+        n_players: n.
+        utility: float64[m, n] of zeros and ones -> float64[m].
+    """
+
+    n_players: int
+    utility: Callable[[Vector], Vector]
+
+    def __call__(self, coalitions: NDArray[np.bool_]) -> Vector:
+        """float64[m] of bool[m, n]."""
+        return self.utility(coalitions.astype(np.float64))
+
+
+def additive(n: int, rng: np.random.Generator) -> TextbookGame:
+    """Σ a_i."""
+    worth = rng.normal(size=n)
+    return TextbookGame(n, lambda inside: (inside * worth).sum(axis=1))
+
+
+def quadratic(n: int, rng: np.random.Generator) -> TextbookGame:
+    """Σ a_i + Σ b_ij over pairs."""
+    worth, pairs = rng.normal(size=n), rng.normal(size=(n, n))
+    return TextbookGame(n, lambda inside: (inside * worth).sum(axis=1) + ((inside @ pairs) * inside).sum(axis=1))
+
+
+def glove(n: int, rng: np.random.Generator) -> TextbookGame:
+    """Pairs of a left and a right glove (Shapley, Shubik 1969)."""
+    left = rng.permutation(n) < rng.integers(n // 3, n - n // 3 + 1)
+    return TextbookGame(n, lambda inside: np.minimum(inside[:, left].sum(axis=1), inside[:, ~left].sum(axis=1)))
+
+
+def airport(n: int, rng: np.random.Generator) -> TextbookGame:
+    """The largest cost (Littlechild, Owen 1973)."""
+    cost = rng.uniform(size=n)
+    return TextbookGame(n, lambda inside: (inside * cost).max(axis=1))
+
+
+def voting(n: int, rng: np.random.Generator) -> TextbookGame:
+    """1 where more than half of all votes are together (Shapley, Shubik 1954)."""
+    votes = rng.integers(1, 20, size=n)
+    return TextbookGame(n, lambda inside: (2 * (inside * votes).sum(axis=1) > votes.sum()).astype(np.float64))
+
+
+def majority(n: int, rng: np.random.Generator) -> TextbookGame:
+    """1 from a number of players on."""
+    quota = int(rng.integers(n // 3, n))
+    return TextbookGame(n, lambda inside: (inside.sum(axis=1) >= quota).astype(np.float64))
+
+
+KINDS: dict[str, Callable[[int, np.random.Generator], TextbookGame]] = {
+    kind.__name__: kind for kind in (additive, quadratic, glove, airport, voting, majority)
+}
+METHODS = ("auto", "permutation")
+BUDGETS = (2, 5, 20, 100)
+"""Evaluations per player."""
+TARGETS = (0.05, 0.2)
+
+
+def games(kind: str, n: int, number: int) -> Iterator[tuple[TextbookGame, Vector]]:
+    """So many games of a kind, with their values."""
+    for which in range(number):
+        game = KINDS[kind](n, np.random.default_rng([which, n, *kind.encode()]))
+        yield game, shapley(game, "exact").values
+
+
+@dataclass(frozen=True)
+class Fared:
+    """How results of different games fared.
+
+    Attributes:
+        none, exact: how many gave no interval, how many had no error.
+        covered, stderr: share of the others' intervals that cover, and its standard error; NaN without any.
+    """
+
+    none: int
+    exact: int
+    covered: float
+    stderr: float
+
+
+def fared(results: list[ShapleyResult], truths: list[Vector]) -> Fared:
+    """Of results of different games with these true values."""
+    none = exact = 0
+    covered: list[float] = []
+    for result, truth in zip(results, truths, strict=True):
+        if not np.isfinite(result.stderr).all():
+            none += 1
+        elif np.abs(result.values - truth).max() <= 1e-9 * np.abs(truth).max():
+            exact += 1
+        else:
+            covered.append(float(((result.lower <= truth) & (truth <= result.upper)).mean()))
+    spread = float(np.std(covered, ddof=1) / np.sqrt(len(covered))) if len(covered) > 1 else float("nan")
+    return Fared(none, exact, float(np.mean(covered)) if covered else float("nan"), spread)
+
+
+def kept_word(kind: str, n: int, number: int, target: float) -> tuple[int, int]:
+    """Of so many games, how many `TargetError` stopped, and how many of these are as near as it says."""
+    stopped = near = 0
+    for which, (game, truth) in enumerate(games(kind, n, number)):
+        result = shapley(game, budget=100 * n, seed=1, run=which, stop=TargetError(relative=target))
+        if not result.converged:
+            continue
+        stopped += 1
+        spread = float(np.linalg.norm(truth - truth.mean()))
+        near += float(np.linalg.norm(result.values - truth)) <= target * spread
+    return stopped, near
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description="Textbook games: exactness, coverage, stopping rules.")
+    parser.add_argument("--games", type=int, default=200, help="games of each kind (default 200)")
+    parser.add_argument("--players", type=int, default=12, help="players, at most 16 (default 12)")
+    parser.add_argument("--kind", choices=sorted(KINDS), nargs="+", default=list(KINDS), help="only these kinds")
+    parser.add_argument("--stopping", action="store_true", help="the stopping rule in place of intervals")
+    arguments = parser.parse_args()
+    if arguments.games < 2 or not 3 <= arguments.players <= 16:
+        parser.error("--games must be at least 2, --players from 3 to 16")
+    n, number = arguments.players, arguments.games
+    with threadpool_limits(1):
+        if arguments.stopping:
+            print("| kind | target | stopped | of these within the target |\n| --- | --- | --- | --- |")
+            for kind in arguments.kind:
+                for target in TARGETS:
+                    stopped, near = kept_word(kind, n, number, target)
+                    share = f"{near / stopped:.3f}" if stopped else "-"
+                    print(f"| {kind} | {target} | {stopped} of {number} | {share} |", flush=True)
+            return
+        print("| kind | method | evaluations | no interval | exact | coverage of the others | ± SE |")
+        print("| --- | --- | --- | --- | --- | --- | --- |")
+        for kind in arguments.kind:
+            known = list(games(kind, n, number))
+            for method in METHODS:
+                for per_player in BUDGETS:
+                    results = [
+                        shapley(game, method, per_player * n, seed=1, run=which)
+                        for which, (game, _) in enumerate(known)
+                    ]
+                    found = fared(results, [truth for _, truth in known])
+                    figures = f"{found.none} | {found.exact} | {found.covered:.3f} | {found.stderr:.3f}"
+                    print(f"| {kind} | {method} | {per_player}n | {figures} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
