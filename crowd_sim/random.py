@@ -50,6 +50,7 @@ class Purpose(IntEnum):
     BAD_SAMPLE = 31
     JITTER = 32
     AUDIT = 40
+    EFFORT = 60
 
 
 @numba.njit(inline="always")

@@ -9,7 +9,7 @@ import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -230,6 +230,42 @@ def value(
     result = value_question(question, method, budget, target_error, ray_address, console)
     console.print(values_table(write(folder, question, result, budget), result))
     _say(f"{folder}: values.parquet and values.png")
+
+
+@app.command()
+def equilibrium(
+    configuration: Configuration,
+    overrides: Overrides = None,
+    cost: Annotated[float, typer.Option(help="What full effort costs, over the mean pay.")] = 0.3,
+    noise: Annotated[float, typer.Option(help="How large an error is without effort, see --errors.")] = 1.0,
+    errors: Annotated[
+        Literal["own", "random"],
+        typer.Option(help="own: vector − target grows by the noise; random: normal, the noise its standard deviation."),
+    ] = "own",
+    levels: Annotated[int, typer.Option(help="Efforts from 0 to 1 on the grid.")] = 11,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The folder for the results. [default: runs/effort-NAME]")
+    ] = None,
+    trust: Trust = False,
+) -> None:
+    """Find where workers' effort settles under a configuration's payment, and what honest effort would regret.
+
+    Example: `crowd-sim equilibrium payments payment.rule=calibrated payment.power=10 runs=20`
+    """
+    from crowd_sim.cli.equilibrium import conclusion, effort_table
+    from crowd_sim.cli.equilibrium import equilibrium as settle
+    from crowd_sim.commands.equilibrium import FIGURE, TABLE, write
+    from crowd_sim.config.io import load_config
+
+    config = load_config(configuration, overrides or [], trust=trust)
+    console = Console()
+    settled = settle(config, cost, noise, levels, errors, console)
+    assert config.payment is not None  # noqa: S101 - else it is refused
+    console.print(effort_table(settled, config.payment.rule))
+    _say(conclusion(settled))
+    folder = out or Path("runs") / f"effort-{configuration.stem}"
+    write(folder, settled)
+    _say(f"{folder}: {TABLE} and {FIGURE}")
 
 
 @app.command()

@@ -216,9 +216,11 @@ class VectorTask:
 
     Attributes:
         population: whom workers and targets are chosen from.
+        chosen: who takes part; None: chosen as a configuration says.
     """
 
     population: Population
+    chosen: Participants | None = None
 
     @property
     def ids(self) -> Sequence[str]:
@@ -238,12 +240,12 @@ class VectorTask:
         """
         for config in configs:
             check_participants(config, self.population)
-        yield _OpenVectorTask(self.population, host)
+        yield _OpenVectorTask(self.population, host, self.chosen)
 
     def at_rest(self, config: RunConfig, summary: Mapping[str, Any]) -> OpenTask:
         """All that there is to know of the crowd is here."""
         del config, summary
-        return _OpenVectorTask(self.population, InProcess())
+        return _OpenVectorTask(self.population, InProcess(), self.chosen)
 
 
 @dataclass(frozen=True, eq=False)
@@ -252,6 +254,7 @@ class _OpenVectorTask:
 
     population: Population
     host: Host
+    chosen: Participants | None = None
     weights: str = ""
 
     def together(self, works: Sequence[Callable[[], T]]) -> list[T]:
@@ -292,7 +295,7 @@ class _OpenVectorTask:
 
     def participants(self, configs: Sequence[RunConfig]) -> Sequence[Participants]:
         """Chosen from the population."""
-        return participants_of(configs, self.population)
+        return [self.chosen] * len(configs) if self.chosen else participants_of(configs, self.population)
 
     def game(self, participants: Participants, run: int, config: RunConfig, evidence: Memory) -> Game:
         """The score of the mean of a coalition's vectors, or of its mean contributions where evidence was kept."""
