@@ -19,7 +19,7 @@ from crowd_sim.config.tournament import CalibrationConfig, TournamentConfig
 from crowd_sim.host import Evaluators, Host, LocalEvaluators
 from crowd_sim.metrics import METRICS, pearson, rounds_to_converge, spearman
 from crowd_sim.outcome import Outcome
-from crowd_sim.participants import Participants, run_keys
+from crowd_sim.participants import Participants, roles, run_keys
 from crowd_sim.paying import Payment, paid
 from crowd_sim.payment.fairness import figures
 from crowd_sim.progress import Progress, quiet
@@ -314,7 +314,9 @@ def _outcome(
         watched[f"pearson_{name}"] = unknown if accurate is None else pearson(points, accurate)
         watched[f"spearman_{name}"] = unknown if accurate is None else spearman(points, accurate)
     if payment is not None:
-        watched |= {"pay_unpaid": payment.unpaid, **figures(payment.pay, accurate, None, None)}
+        found = roles([config])
+        bad, owners = (found.bad, found.operators) if found else (None, None)
+        watched |= {"pay_unpaid": payment.unpaid, **figures(payment.pay, accurate, bad, owners)}
     return Outcome(
         config=config,
         history=history,

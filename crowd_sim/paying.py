@@ -50,8 +50,11 @@ def paid(
         return None
     pays, unpaid, clusters = [], [], []
     merging = section.identities == "merge"
+    evidence = (
+        history.evidence if config.needs_evidence else {}
+    )  # another configuration of the batch may have asked for it
     for run in range(config.runs):
-        game = task.game(participants, run, config, history.evidence) if _is_asked(config) or merging else None
+        game = task.game(participants, run, config, evidence) if _is_asked(config) or merging else None
         own = merged(game.vectors) if merging and isinstance(game, AveragingGame) else None
         scores = _scores(config, section, run, game, own, history, valued)
         weights, heads = raised(scores, section.power), None

@@ -20,6 +20,7 @@ from crowd_sim.config.task import TaskConfig
 from crowd_sim.config.tournament import DEFENCES, TournamentConfig
 from crowd_sim.config.valuation import ValuationConfig
 from crowd_sim.errors import InputError
+from crowd_sim.payment.rules import GAME_RULES
 
 
 class RunConfig(Strict):
@@ -83,7 +84,8 @@ class RunConfig(Strict):
         """Whether something asks for what workers contributed over the rounds (`crowd_sim.tournament.evidence`)."""
         valued = self.task.kind == "vector" and self.valuation.method != "none"
         merged = self.payment is not None and self.payment.identities == "merge"
-        return merged or (valued and bool(self.crowd.bad_groups))
+        paid = self.payment is not None and self.payment.rule in GAME_RULES
+        return merged or ((valued or paid) and bool(self.crowd.bad_groups))
 
     def determinants(self) -> dict[str, Any]:
         """What results depend on: everything but the actors and whether a merged model is written."""

@@ -108,6 +108,6 @@ def figures(
         found[f"pay_{name}"] = unknown if values is None else of(pay, values)
     if bad is not None:
         found |= {"pay_per_head": per_head(pay, bad), "pay_auc": auc(pay, bad)}
-    if owners is not None:
+    if owners is not None and (np.diff(np.sort(owners, axis=1)) == 0).any():
         found["pay_sybil_gain"] = sybil_gain(pay, owners)
     return found

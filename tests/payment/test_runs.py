@@ -145,3 +145,15 @@ def test_what_is_refused(changes, says):
         RunConfig.parse({"valuation": {"kernel_shap_budget": 0}, **changes})
     assert says in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_the_bad_and_identities_have_figures_of_their_own():
+    bad = {"behaviour": "honest", "share": 0.4, "identities": 5, "jitter": 0.01, "fresh": True}
+    setup = {"runs": 2, "crowd": {"n_workers": 25, "bad": bad}, "tournament": {"rounds": 4}}
+    section = {"rule": "gold", "identities": "merge"}
+    outcome = run({**setup, "valuation": {"method": "none"}, "payment": section})
+    assert {"pay_per_head", "pay_auc", "pay_sybil_gain"} <= set(outcome.metrics)
+    assert (outcome.metrics["pay_sybil_gain"] < 2).all()
+    separate = run({**setup, "valuation": {"method": "none"}, "payment": {**section, "identities": "separate"}})
+    np.testing.assert_allclose(separate.metrics["pay_sybil_gain"] / outcome.metrics["pay_sybil_gain"], 5, rtol=0.2)
+    assert (outcome.metrics["pay_per_head"] < 0.4 * separate.metrics["pay_per_head"]).all()
