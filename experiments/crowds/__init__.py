@@ -1,0 +1,1 @@
+"""Experiments on crowds that are not honest."""

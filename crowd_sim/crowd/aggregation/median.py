@@ -18,7 +18,7 @@ def median(crowd: Contributors, asked: RoundRequest) -> NDArray[np.float64]:
     """A group whose weights are 0 keeps the model."""
     weight = totals(crowd, asked)[:, :, 0]
     half = np.repeat(weight[:, :, None] / 2, 2, axis=2)
-    found = order_statistics(crowd, asked, half, (False, True), weighted=True).values
+    found = order_statistics(crowd, asked, half, (False, True), weighted=True)
     low, high = found[..., 0], found[..., 1]
     middle = np.where(low == high, low, (low + high) / 2)
     return settled(middle, weight > 0)

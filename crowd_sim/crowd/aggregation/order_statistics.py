@@ -1,9 +1,11 @@
 """Order statistics of what a group's members contribute, coordinate by coordinate, exact and in folded passes.
 
-A number is found by its bits, as a radix sort does it: float64s are ordered as the 64-bit integers that their bits make (once
-the negative ones are turned round), each pass counts how many members have which next four bits among those that have the
-bits found so far, and sixteen passes find all. What is counted are members, whole numbers, or their weights, whose sums are
-folded in the tree of chunks. The result is a number that a member contributed, to the last bit.
+By bisection: of two numbers that members contributed, between which the wanted one is, one pass counts the members, or their
+weights, up to the middle, and another finds the members' numbers on either side of it, which are the next two. So the result is
+a number that a member contributed, to the last bit, and the same for any shards: counts are whole, weights are folded in the
+tree of chunks, and the largest of numbers is the largest in any order. The middle is by turns that of the numbers and that of
+their bits (float64s are ordered as the integers that their bits make), so that neither numbers of different sizes nor
+distant outliers take more than some 64 halvings; 10 to 20 are usual.
 """
 
 from __future__ import annotations
@@ -18,23 +20,7 @@ from crowd_sim.crowd.aggregation.base import Contributors
 from crowd_sim.crowd.passes import Contributed, Fold
 from crowd_sim.tournament.request import RoundRequest
 
-_BITS = 4
 _SIGN = np.uint64(1 << 63)
-
-
-@dataclass(frozen=True, eq=False)
-class Statistic:
-    """Numbers at some places in the order.
-
-    Attributes:
-        values: float64[B, K, d, Q].
-        below: [B, K, d, Q], what is counted of members with less.
-        equal: [B, K, d, Q], of members with exactly this.
-    """
-
-    values: NDArray[np.float64]
-    below: NDArray[np.float64]
-    equal: NDArray[np.float64]
 
 
 def totals(crowd: Contributors, asked: RoundRequest) -> NDArray[np.float64]:
@@ -44,8 +30,8 @@ def totals(crowd: Contributors, asked: RoundRequest) -> NDArray[np.float64]:
 
 def order_statistics(
     crowd: Contributors, asked: RoundRequest, places: NDArray[np.float64], strict: tuple[bool, ...], *, weighted: bool
-) -> Statistic:
-    """The smallest numbers up to which as much is counted as asked.
+) -> NDArray[np.float64]:
+    """The smallest numbers up to which as much is counted as asked: float64[B, K, d, Q]; of empty groups anything.
 
     Members of weight 0 do not count.
 
@@ -56,26 +42,44 @@ def order_statistics(
         strict: of each of the Q, whether it has to be more than that.
         weighted: whether weights are counted, not members.
     """
-    d = asked.models.shape[1]
-    shape = (*places.shape[:2], d, places.shape[2])
-    found, below = np.zeros(shape, dtype=np.uint64), np.zeros(shape)
-    wanted = np.broadcast_to(places[:, :, None, :], shape)
-    equal = np.zeros(shape)
-    for shift in range(64 - _BITS, -1, -_BITS):
-        counts = crowd.fold(asked, _NextBits(found, shift, weighted))
-        upto = below[..., None] + np.cumsum(counts, axis=-1)
-        enough = np.where(np.array(strict)[:, None], upto > wanted[..., None], upto >= wanted[..., None])
-        # where rounding leaves too little in all, the last that is there; an empty group finds anything
-        last = counts.shape[-1] - 1 - (counts[..., ::-1] > 0).argmax(axis=-1)
-        digit = np.where(enough.any(axis=-1), enough.argmax(axis=-1), last)[..., None]
-        equal = np.take_along_axis(counts, digit, axis=-1)[..., 0]
-        below = np.where(digit[..., 0] > 0, np.take_along_axis(upto, np.maximum(digit - 1, 0), axis=-1)[..., 0], below)
-        found = found | (digit[..., 0].astype(np.uint64) << np.uint64(shift))
-    return Statistic(_numbers(found), below, equal)
+    shape = (*places.shape[:2], asked.models.shape[1], places.shape[2])
+    high, low = _neighbours(crowd, asked, np.full(shape, np.inf), np.full(shape, -np.inf))
+    wanted, turn = np.broadcast_to(places[:, :, None, :], shape), 0
+    while (going := low < high).any():
+        middle = np.where(going, (_middle if turn % 2 else _middle_of_bits)(low, high), low)
+        counts = crowd.fold(asked, _Counts(middle, weighted))
+        enough = np.where(strict, counts > wanted, counts >= wanted)
+        below, above = _neighbours(crowd, asked, middle, middle)
+        high, low = np.where(going & enough, below, high), np.where(going & ~enough, above, low)
+        turn += 1
+    return low
 
 
-def _numbers(bits: NDArray[np.uint64]) -> NDArray[np.float64]:
+def _neighbours(
+    crowd: Contributors, asked: RoundRequest, upto: NDArray[np.float64], beyond: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The members' largest number that is at most `upto` and the least above `beyond`; 0 where there is none."""
+    found = crowd.fold(asked, _Neighbours(upto, beyond))
+    found = np.where(np.isfinite(found), found, 0.0)
+    return found[..., 0] + 0.0, 0.0 - found[..., 1]  # never −0
+
+
+def _middle(low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.float64]:
+    """From `low` to below `high`."""
+    middle = low + (high - low) / 2
+    return np.where(middle < high, middle, low)
+
+
+def _middle_of_bits(low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.float64]:
+    first, last = _ordered(low), _ordered(high)
+    bits = np.where(low < high, first + (last - first) // np.uint64(2), first)
     return np.where(bits & _SIGN, bits ^ _SIGN, ~bits).view(np.float64)
+
+
+def _ordered(numbers: NDArray[np.float64]) -> NDArray[np.uint64]:
+    """Integers in the order of the numbers; 0 and −0 are one."""
+    bits = (numbers + 0.0).view(np.uint64)
+    return np.where(bits & _SIGN, ~bits, bits | _SIGN)
 
 
 @dataclass(frozen=True)
@@ -88,22 +92,35 @@ class _Totals:
 
 
 @dataclass(frozen=True, eq=False)
-class _NextBits:
-    """What is counted by the next bits of those that have the bits `found` uint64[B, K, d, Q] above them."""
+class _Counts:
+    """What is counted of members with at most `upto` float64[B, K, d, Q]."""
 
-    found: NDArray[np.uint64]
-    shift: int
+    upto: NDArray[np.float64]
     weighted: bool
     fold: Fold = "add"
 
     def of(self, part: Contributed) -> NDArray[np.float64]:
-        """float64[chunks, K, d, Q, 16]."""
-        found = self.found[part.run]
-        out = np.zeros((part.n_chunks, *found.shape, 1 << _BITS))
-        _count(
-            part.given, part.assignment, part.weights, part.chunk_size, found, np.uint64(self.shift), self.weighted, out
-        )
+        """float64[chunks, K, d, Q]."""
+        upto = self.upto[part.run]
+        out = np.zeros((part.n_chunks, *upto.shape))
+        _count(part.given, part.assignment, part.weights, part.chunk_size, upto, self.weighted, out)
         return out
+
+
+@dataclass(frozen=True, eq=False)
+class _Neighbours:
+    """Members' largest numbers up to `upto`, and their least beyond `beyond` with the sign turned; float64[B, K, d, Q]."""
+
+    upto: NDArray[np.float64]
+    beyond: NDArray[np.float64]
+    fold: Fold = "maximum"
+
+    def of(self, part: Contributed) -> NDArray[np.float64]:
+        """float64[1, K, d, Q, 2]."""
+        upto = self.upto[part.run]
+        out = np.full((*upto.shape, 2), -np.inf)
+        _extremes(part.given, part.assignment, part.weights, upto, self.beyond[part.run], out)
+        return out[None]
 
 
 @numba.njit(cache=True)
@@ -112,30 +129,38 @@ def _count(
     assignment: NDArray[np.integer],
     weights: NDArray[np.float64 | np.uint16],
     chunk_size: int,
-    found: NDArray[np.uint64],
-    shift: np.uint64,
+    upto: NDArray[np.float64],
     weighted: bool,
     out: NDArray[np.float64],
 ) -> None:
-    bits = given.view(np.uint64)
-    sign, mask, width = np.uint64(1) << np.uint64(63), np.uint64(15), np.uint64(4)
     for i in range(len(given)):
         if not weights[i] > 0:
             continue
         weight = np.float64(weights[i]) if weighted else np.float64(1.0)
-        group = assignment[i]
+        bounds, total = upto[assignment[i]], out[i // chunk_size, assignment[i]]
         for j in range(given.shape[1]):
-            key = bits[i, j]
-            if given[i, j] == 0.0:
-                key = sign  # 0 and −0 are the same number
-            elif key & sign:
-                key = ~key
-            else:
-                key |= sign
-            digit = np.int64((key >> shift) & mask)
-            # a shift by all 64 bits is undefined: in the first pass everyone is among those that are looked at
-            above = np.uint64(0) if shift == np.uint64(60) else (key >> (shift + width))
-            for q in range(found.shape[2]):
-                known = found[group, j, q]
-                if above == (np.uint64(0) if shift == np.uint64(60) else (known >> (shift + width))):
-                    out[i // chunk_size, group, j, q, digit] += weight
+            for q in range(bounds.shape[1]):
+                if given[i, j] <= bounds[j, q]:
+                    total[j, q] += weight
+
+
+@numba.njit(cache=True)
+def _extremes(
+    given: NDArray[np.float64],
+    assignment: NDArray[np.integer],
+    weights: NDArray[np.float64 | np.uint16],
+    upto: NDArray[np.float64],
+    beyond: NDArray[np.float64],
+    out: NDArray[np.float64],
+) -> None:
+    for i in range(len(given)):
+        if not weights[i] > 0:
+            continue
+        k = assignment[i]
+        for j in range(given.shape[1]):
+            number = given[i, j]
+            for q in range(out.shape[2]):
+                if number <= upto[k, j, q]:
+                    out[k, j, q, 0] = max(out[k, j, q, 0], number)
+                if number > beyond[k, j, q]:
+                    out[k, j, q, 1] = max(out[k, j, q, 1], -number)

@@ -35,18 +35,32 @@ class TrimmedMean:
         cut = np.floor(self.share * members)
         places = np.stack([cut, members - cut], axis=2)
         ends = order_statistics(crowd, asked, places, (True, False), weighted=False)
-        low, high = ends.values[..., 0], ends.values[..., 1]
+        low, high = ends[..., 0], ends[..., 1]
+        counts = crowd.fold(asked, _AtEnds(low, high))
         # of those at an end, the part that is not cut off
-        stays = np.stack(
-            [ends.below[..., 0] + ends.equal[..., 0] - cut[:, :, None], places[:, :, None, 1] - ends.below[..., 1]]
-        )
-        shares = np.divide(
-            stays, np.moveaxis(ends.equal, -1, 0), out=np.ones(stays.shape), where=members[:, :, None] > 0
-        )
-        sums = crowd.fold(asked, _Between(low, high, shares[0], shares[1]))
+        stays = counts[..., 1::2] + counts[..., ::2] - cut[:, :, None, None]
+        shares = np.divide(stays, counts[..., 1::2], out=np.ones(stays.shape), where=counts[..., 1::2] > 0)
+        sums = crowd.fold(asked, _Between(low, high, shares[..., 0], shares[..., 1]))
         weight = sums[..., 1]
         middle = np.divide(sums[..., 0], weight, out=low.copy(), where=weight > 0)
         return settled(np.where(low == high, low, middle), members > 0)
+
+
+@dataclass(frozen=True, eq=False)
+class _AtEnds:
+    """The pass: how many members are below `low`, at it, above `high` and at it; both float64[B, K, d]."""
+
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    fold: Fold = "add"
+
+    def of(self, part: Contributed) -> NDArray[np.float64]:
+        """float64[chunks, K, d, 4]."""
+        groups, counted = part.assignment, (part.weights > 0)[:, None]
+        low, high = self.low[part.run][groups], self.high[part.run][groups]
+        found = [part.given < low, part.given == low, part.given > high, part.given == high]
+        rows = np.stack(found, axis=-1) & counted[..., None]
+        return part.sums(rows.reshape(len(rows), -1).astype(np.float64)).reshape(part.n_chunks, *self.low.shape[1:], 4)
 
 
 @dataclass(frozen=True, eq=False)
