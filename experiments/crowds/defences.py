@@ -27,6 +27,7 @@ from crowd_sim.crowd.behaviours import BAD_BEHAVIOURS
 from crowd_sim.engine import simulate
 from crowd_sim.host import InProcess
 from crowd_sim.outcome import Outcome
+from crowd_sim.participants import roles
 from crowd_sim.tasks.load import load_task
 
 BOUNDS = {"bounds": [0, 5]}
@@ -81,28 +82,44 @@ class Study:
         """Mean chance that a bad worker has fewer points than an honest one; half where they are equal."""
         found = []
         for outcome in self.outcomes(setting, attack, share):
-            bad = outcome.bad
-            assert bad is not None  # noqa: S101 - somebody is
-            found += [auc(points, own) for points, own in zip(outcome.history.points, bad, strict=True)]
+            known = roles([outcome.config])
+            if known is not None:
+                found += [auc(points, bad) for points, bad in zip(outcome.history.points, known.bad, strict=True)]
         return float(np.mean(found))
 
-    def _outcomes(
-        self, setting: str, attack: str, share: float, large: bool = False, values: bool = False
-    ) -> list[Outcome]:
+    def valued(self, settings: Sequence[str]) -> dict[str, list[Outcome]]:
+        """Honest runs with accurate values, which are the same in all settings and made once."""
+        configs = [self._config(setting, seed, values=True) for setting in settings for seed in self.seeds]
+        found = iter(simulate(configs, load_task(configs[0]), InProcess()))
+        return {setting: [next(found) for _ in self.seeds] for setting in settings}
+
+    def _outcomes(self, setting: str, attack: str, share: float, large: bool = False) -> list[Outcome]:
+        configs = [self._config(setting, seed, attack, share, large) for seed in self.seeds]
+        return simulate(configs, load_task(configs[0]), InProcess())
+
+    def _config(
+        self,
+        setting: str,
+        seed: int,
+        attack: str = "honest",
+        share: float = 0.0,
+        large: bool = False,
+        values: bool = False,
+    ) -> RunConfig:
         crowd: dict[str, Any] = {"source": "movielens", "n_workers": 75}
-        tournament = {"rounds": 100, "n_groups": 4}
         if large:
-            crowd, tournament = {"source": "synthetic", "n_workers": 1000}, {"rounds": 100, "n_groups": 20}
+            crowd = {"source": "synthetic", "n_workers": 1000}
         if share:
             crowd["bad"] = {"behaviour": attack, "share": share}
-        content = {
-            "runs": self.runs,
-            "crowd": crowd,
-            "tournament": tournament | SETTINGS[setting],
-            "valuation": {"method": "auto" if values else "none", "budget": 10_000, "kernel_shap_budget": 0},
-        }
-        configs = [RunConfig.parse(content | {"seed": seed}) for seed in self.seeds]
-        return simulate(configs, load_task(configs[0]), InProcess())
+        return RunConfig.parse(
+            {
+                "seed": seed,
+                "runs": self.runs,
+                "crowd": crowd,
+                "tournament": {"rounds": 100, "n_groups": 20 if large else 4} | SETTINGS[setting],
+                "valuation": {"method": "auto" if values else "none", "budget": 10_000, "kernel_shap_budget": 0},
+            }
+        )
 
 
 def auc(points: NDArray[np.float64], bad: NDArray[np.bool_]) -> float:
@@ -157,8 +174,7 @@ def values(study: Study, settings: Sequence[str], bars: Bars) -> Iterator[str]:
     """What steering costs: who is paid, and who takes part."""
     yield "| nobody bad | distance | Spearman with values | effective number of workers |"
     yield "| --- | ---: | ---: | ---: |"
-    for setting in settings:
-        outcomes = study.outcomes(setting, "honest", 0.0, values=True)
+    for setting, outcomes in study.valued(settings).items():
         distance = np.mean([o.metrics["final_distance"].mean() for o in outcomes])
         correlation = np.mean([o.metrics["spearman_accurate"].mean() for o in outcomes])
         power = SETTINGS[setting].get("weight_power", 2)
