@@ -66,10 +66,11 @@ class Study:
 
     Attributes:
         runs, seeds: as many runs for each seed.
+        source: of the crowd.
     """
 
-    def __init__(self, runs: int, seeds: Sequence[int]) -> None:
-        self.runs, self.seeds = runs, seeds
+    def __init__(self, runs: int, seeds: Sequence[int], source: str = "movielens") -> None:
+        self.runs, self.seeds, self.source = runs, seeds, source
         self.outcomes = cache(self._outcomes)
 
     def distance(self, setting: str, attack: str = "honest", share: float = 0.0) -> float:
@@ -106,7 +107,7 @@ class Study:
         large: bool = False,
         values: bool = False,
     ) -> RunConfig:
-        crowd: dict[str, Any] = {"source": "movielens", "n_workers": 75}
+        crowd: dict[str, Any] = {"source": self.source, "n_workers": 75}
         if large:
             crowd = {"source": "synthetic", "n_workers": 1000}
         if share:
@@ -229,11 +230,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("tables", nargs="*", help="attacks, values, detection, large; absent: all")
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--source", default="movielens")
     parser.add_argument("--settings", nargs="+", default=list(SETTINGS), choices=SETTINGS, metavar="SETTING")
     parser.add_argument("--attacks", nargs="+", default=list(ATTACKS), choices=ATTACKS, metavar="ATTACK")
     parser.add_argument("--shares", type=float, nargs="+", default=[0.2, 0.3, 0.5, 0.8])
     given = parser.parse_args(arguments)
-    study, bars = Study(given.runs, given.seeds), Bars()
+    study, bars = Study(given.runs, given.seeds, given.source), Bars()
     tables = {
         "attacks": lambda: attacks(study, given.settings, given.attacks, given.shares, bars),
         "values": lambda: values(study, given.settings, bars),
