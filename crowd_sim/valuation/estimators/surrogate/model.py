@@ -119,8 +119,8 @@ def _fit(
     if prior.noise <= _ALL_TERMS and m >= 16:
         exact = exact_values(signs, worth, order, prior, pulls)
         if exact is not None:
-            contrasts, rounding = exact
-            return Model(contrasts, np.full(n, rounding**2), linear, slopes + more, pulls, prior)
+            contrasts, error = exact
+            return Model(contrasts, np.full(n, error**2), linear, slopes + more, pulls, prior)
     # Every relevance is another number that was fitted, if not freely
     learned = 3 + len(prior.variances) + (n if n <= MOST_APART else 1)
     freedom = max(1.0, m - columns.shape[1] - 0.5 * learned)
