@@ -30,7 +30,7 @@ def test_a_file_comes_before_a_name_and_a_folder_does_not():
 
 
 def test_python_refuses_a_name_that_is_neither():
-    with pytest.raises(InputError, match=r"^configuration = 'nope': is no file; .*: calibrated_sweep, .*quickstart$"):
+    with pytest.raises(InputError, match=r"^configuration = 'nope': is no file; .*: attack_sweep, .*quickstart$"):
         load_config("nope")
 
 
@@ -75,7 +75,7 @@ def test_a_copy_is_made_to_edit_and_never_over_a_file(quickstart, capsys):
         (["quickstart"], "PATH = 'quickstart.yaml': exists already"),
         (["quickstart", "."], "PATH = '.': "),
         (["quickstart", "no/mine.yaml"], "PATH = 'no/mine.yaml': cannot be written (No such file"),
-        (["nope"], "configuration = 'nope': must be a shipped configuration: calibrated_sweep, "),
+        (["nope"], "configuration = 'nope': must be a shipped configuration: attack_sweep, "),
         (["quickstart.yaml", "x"], "configuration = 'quickstart.yaml': must be a shipped configuration"),
     ):
         assert call(["init", *arguments]) == 2

@@ -78,6 +78,9 @@ def of_run(folder: Path, run: int, trust: bool = False) -> Question:
     if config.task.kind != "vector":
         allowed = "must be a vector run: what the workers of a text run are worth is in its workers.parquet"
         raise InputError("source", str(folder), allowed)
+    if config.crowd.bad_groups:
+        allowed = "must be a run without crowd.bad: what its workers contributed is not in its folder; their values are"
+        raise InputError("source", str(folder), f"{allowed} in its workers.parquet where valuation.method is not none")
     if run >= config.runs:
         raise InputError("--run", run, f"must be below {config.runs}, the number of runs in {folder}")
     population = load_population(config.crowd)

@@ -57,6 +57,11 @@ class BadGroup:
             return False
         return self.period is None or (number - self.start) // self.period % 2 == 0
 
+    def is_alike(self, number: int) -> bool:
+        """Whether all contribute the same in this round, so that to ask one of them is enough."""
+        known = BAD_BEHAVIOURS.get(self.behaviour)
+        return known is not None and known.alike and not self.jitter and self.acts(number)
+
     @property
     def scale(self) -> float:
         """The strength, or the behaviour's default."""
@@ -124,8 +129,9 @@ def contributed(group: BadGroup, members: Members, accounts: NDArray[np.int64]) 
     Raises:
         StrategyError, InputError: as `crowd_sim.crowd.behaviours.contributions`.
     """
-    acting = group.acts(members.round)
-    given = contributions(group.behaviour, members, _FUNCTIONS, FIELD) if acting else members.vectors
+    given = members.vectors
+    if group.acts(members.round) and len(accounts):
+        given = np.ascontiguousarray(contributions(group.behaviour, members, _FUNCTIONS, FIELD))
     if group.jitter:
         number = members.round if group.fresh else 0
         drawn = uniforms_of_chunks(members.seed, members.run, number, Purpose.JITTER, accounts, given.shape[1])

@@ -100,7 +100,7 @@ class _Findings:
 
     @cached_property
     def _moments(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        shift = self._sample[:, 0]
+        shift = self._known.targets  # near the crowd, and the same in every round
         sums = self._crowd.fold(self._request, Moments(shift))
         means = sums / self._honest.sum(axis=1)[:, None, None]
         return shift + means[:, 0], np.sqrt(np.maximum(means[:, 1] - means[:, 0] ** 2, 0.0))

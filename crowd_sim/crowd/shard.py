@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -53,6 +53,21 @@ class Key:
     n_bad: int = 0
 
 
+@dataclass(frozen=True, eq=False)
+class _Parts:
+    """The workers of a shard in one run, by their numbers in the shard.
+
+    Attributes:
+        honest: int64[m].
+        rows: int64[m], of these.
+        bad: of each group, int64[...].
+    """
+
+    honest: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    bad: Sequence[NDArray[np.int64]]
+
+
 @dataclass(frozen=True)
 class Shard:
     """The workers of some chunks, for B runs.
@@ -85,8 +100,11 @@ class Shard:
         """
         chunks = count_chunks(self.rows.shape[1], self.place.chunk_size)
         sums = np.zeros((len(self.rows), chunks, call.n_groups, self.vectors.shape[1] + 1))
-        if self.key.behaviour == HONEST and self.key.bounds is None and self.roles is None:
-            _chunk_sums(self.vectors, self.rows, call.assignment, call.weights, self.place.chunk_size, sums)
+        if self.key.behaviour == HONEST and self.key.bounds is None:
+            if self._parts and not call.before_bad:
+                self._add_parts(call, sums)
+            else:
+                _chunk_sums(self.vectors, self.rows, call.assignment, call.weights, self.place.chunk_size, sums)
         else:
             everyone = np.arange(self.rows.shape[1])[None]
             for b in range(len(self.rows)):
@@ -123,34 +141,63 @@ class Shard:
         return first, first + self.rows.shape[1]
 
     def _given(self, b: int, call: ShardRequest) -> NDArray[np.float64]:
-        if self.key.behaviour == HONEST:
-            given = self.vectors[self.rows[b]]
-        else:
-            given = contributions(self.key.behaviour, self._members(b, call))
-        if self._bad and not call.before_bad:
+        given = self._before_bad(b, call)
+        if self._parts and not call.before_bad:
             given = given if self.key.behaviour == HONEST else np.array(given)  # it may be the members' own array
-            for group, here in zip(self.key.bad, self._bad[b], strict=True):
-                if len(here):
-                    given[here] = contributed(group, self._bad_members(b, call, group, here), here + self._places[0])
+            for group, workers in zip(self.key.bad, self._parts[b].bad, strict=True):
+                given[workers] = self._attack(b, call, group, workers)
         return given if self.key.bounds is None else np.clip(given, *self.key.bounds)
 
+    def _before_bad(self, b: int, call: ShardRequest) -> NDArray[np.float64]:
+        """What everyone would contribute, were nobody bad; what a round's facts were made of is not asked for twice."""
+        if self.key.behaviour == HONEST:
+            return self.vectors[self.rows[b]]
+        number, model, given = self._kept.get(b, (0, call.models[b], self.vectors))
+        if number == call.round and (model == call.models[b]).all():
+            return given
+        given = contributions(self.key.behaviour, self._members(b, call))
+        if call.before_bad:
+            self._kept[b] = call.round, call.models[b].copy(), given
+        return given
+
     @cached_property
-    def _bad(self) -> list[list[NDArray[np.int64]]]:
-        """Of every run and group of bad workers, which workers of the shard belong to it."""
+    def _kept(self) -> dict[int, tuple[int, NDArray[np.float64], NDArray[np.float64]]]:
+        """Of each run: round, model, and what was contributed."""
+        return {}
+
+    def _add_parts(self, call: ShardRequest, sums: NDArray[np.float64]) -> None:
+        """Add up honest workers, and then each group of bad ones: the vectors of a large crowd are never copied."""
+        for b, part in enumerate(self._parts):
+            dealt = call.assignment[b], call.weights[b], self.place.chunk_size, sums[b]
+            _add_some(self.vectors, part.rows, part.honest, *dealt)
+            for group, workers in zip(self.key.bad, part.bad, strict=True):
+                given = self._attack(b, call, group, workers)
+                rows = np.zeros(len(workers), dtype=np.int64) if len(given) < len(workers) else np.arange(len(workers))
+                _add_some(given, rows, workers, *dealt)
+
+    @cached_property
+    def _parts(self) -> list[_Parts]:
+        """Who is honest, and who is bad, of every run; empty where nobody is bad."""
         if self.roles is None:
             return []
-        return [[np.flatnonzero(row == number) for number in range(len(self.key.bad))] for row in self.roles.groups]
+        numbers = range(len(self.key.bad))
+        return [
+            _Parts(honest := np.flatnonzero(groups < 0), rows[honest], [np.flatnonzero(groups == g) for g in numbers])
+            for groups, rows in zip(self.roles.groups, self.rows, strict=True)
+        ]
 
-    def _bad_members(self, b: int, call: ShardRequest, group: BadGroup, here: NDArray[np.int64]) -> Members:
+    def _attack(self, b: int, call: ShardRequest, group: BadGroup, workers: NDArray[np.int64]) -> NDArray[np.float64]:
+        """What these bad workers contribute: float64[m, d], or float64[1, d] where it is the same for all."""
         assert self.roles is not None, "nobody is bad"  # noqa: S101
-        rows = self.rows[b, here]
-        return replace(
-            self._members(b, call, rows, self.roles.operators[b, here]),
-            weights=call.weights[b, here].astype(np.float64),
+        some = workers[:1] if group.is_alike(call.round) else workers
+        members = replace(
+            self._members(b, call, self.rows[b, some], self.roles.operators[b, some]),
+            weights=call.weights[b, some].astype(np.float64),
             strength=group.scale,
             n_workers=self.key.n_workers,
             n_bad=self.key.n_bad,
         )
+        return contributed(group, members, some + self._places[0])
 
     def _contributed(self, b: int, call: ShardRequest) -> Contributed:
         return Contributed(
@@ -231,3 +278,24 @@ def _chunk_sums(
             for j in range(d):
                 total[j] += weight * vectors[row, j]
             total[d] += weight
+
+
+@numba.njit(cache=True)
+def _add_some(
+    vectors: NDArray[np.float64],
+    rows: NDArray[np.int64],
+    workers: NDArray[np.int64],
+    assignment: NDArray[np.integer],
+    weights: NDArray[np.float64 | np.uint16],
+    chunk_size: int,
+    sums: NDArray[np.float64],
+) -> None:
+    d = vectors.shape[1]
+    for k in range(workers.shape[0]):
+        i = workers[k]
+        total = sums[i // chunk_size, assignment[i]]
+        weight = np.float64(weights[i])
+        row = rows[k]
+        for j in range(d):
+            total[j] += weight * vectors[row, j]
+        total[d] += weight

@@ -112,9 +112,9 @@ def run_batch(
             for name in dict.fromkeys(name for row in rows for name in row)
         },
         failures=tuple(failures),
-        workers=tuple(_sample(point, outcome) for point, outcome in outcomes if with_workers),
+        workers=tuple(_sample(point, outcome, plan) for point, outcome in outcomes if with_workers),
         runs=joined([_numbered(point, own) for (point, _), own in zip(outcomes, runs, strict=True)]),
-        tables={name: _table(name, outcomes) for name in batch.place.tables if outcomes},
+        tables={name: _table(name, outcomes, plan) for name in batch.place.tables if outcomes},
         weights=batch.weights,
         resumed=tuple(batch.resumed.items()),
     )
@@ -135,9 +135,16 @@ def _runs(outcome: Outcome) -> dict[str, NDArray[np.float64]]:
     return _tables_of(outcome).run_metrics(outcome)
 
 
-def _table(name: str, outcomes: Sequence[tuple[Point, Outcome]]) -> pd.DataFrame:
+def _table(name: str, outcomes: Sequence[tuple[Point, Outcome]], plan: Sweep) -> pd.DataFrame:
     found = [_tables_of(outcome).TABLES[name](outcome).assign(point=point.index) for point, outcome in outcomes]
-    return pd.concat(found, ignore_index=True)
+    return pd.concat([_with_roles(table, plan) for table in found] if name == "workers" else found, ignore_index=True)
+
+
+def _with_roles(table: pd.DataFrame, plan: Sweep) -> pd.DataFrame:
+    """The same columns for points with and without bad workers, where a sweep has both."""
+    if "bad" not in table and any(field.startswith("crowd.bad") for field in plan.fields):
+        return table.assign(bad=False, identity_of=table["worker"])
+    return table
 
 
 def _tables_of(outcome: Outcome) -> Any:
@@ -249,6 +256,6 @@ def _line(error: BaseException) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())
 
 
-def _sample(point: Point, outcome: Outcome) -> pd.DataFrame:
-    table = workers_table(outcome, slice(0, 1))
+def _sample(point: Point, outcome: Outcome, plan: Sweep) -> pd.DataFrame:
+    table = _with_roles(workers_table(outcome, slice(0, 1)), plan)
     return table.assign(point=point.index, **point.columns)

@@ -163,8 +163,8 @@ def size_of(lists: Any) -> int:
 
 
 def as_cell(value: Any) -> Any:
-    """A swept value as a table holds it: one that is a list itself as text."""
-    return str(value) if isinstance(value, list) else value
+    """A swept value as a table holds it: one that is a list or a mapping itself as text."""
+    return str(value) if isinstance(value, list | dict) else value
 
 
 def _is_of_crowd(field: str) -> bool:

@@ -5,8 +5,10 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from crowd_sim import api
 from crowd_sim.config import RunConfig
 from crowd_sim.config.code import check_code
 from crowd_sim.crowd.bad import BadGroup
@@ -15,10 +17,12 @@ from crowd_sim.crowd.facts import FACTS, FactFinder, Known
 from crowd_sim.engine import simulate
 from crowd_sim.errors import InputError
 from crowd_sim.host import InProcess
+from crowd_sim.sweeps.batch import Workplace, run_batch
+from crowd_sim.sweeps.plan import Sweep
 from crowd_sim.tables import workers_table
 from crowd_sim.tasks.load import load_task
 from tests.crowd.bad_crowd import N_RUNS, OWN, TARGETS, D, K, N, crowd, given, keys, request, roles, with_weights
-from tests.runs import simulated
+from tests.runs import simulated, tables
 
 DOCS = Path(__file__).parents[2] / "docs" / "attacks_behaviours.md"
 
@@ -91,6 +95,15 @@ class TestEveryBehaviour:
         found = given(crowd(group), asked)
         assert given(crowd(group), replace(asked, groups=request(3, 7).groups, n_groups=7)).tobytes() == found.tobytes()
         np.testing.assert_allclose(given(crowd(group, chunk_size=11), asked), found, rtol=1e-12)
+
+    def test_sums_are_of_what_is_contributed(self, name):
+        found, asked = (
+            crowd(BadGroup(name, 0.4), BadGroup("echo", 0.2, identities=2, jitter=0.1), n_shards=3),
+            request(3),
+        )
+        of_groups = np.eye(K)[asked.of_everyone().assignment] * asked.weights[..., None]
+        expected = np.einsum("bnk,bnd->bkd", of_groups, given(found, asked))
+        np.testing.assert_allclose(found.group_sums(asked)[..., :-1], expected, rtol=1e-9, atol=1e-9)
 
     def test_is_the_same_for_all_accounts_of_an_operator(self, name):
         group = BadGroup(name, 0.4, identities=3)
@@ -213,6 +226,49 @@ class TestRuns:
         bad = workers_table(outcome).bad
         first, second = outcome.values[0][bad]
         assert abs(first - second) < 1e-12
+
+
+THREE = ({"behaviour": "alie", "share": 0.2}, {"behaviour": "camouflage", "share": 0.2}, {"behaviour": "min_max"})
+VALUED = {
+    **SMALL,
+    "crowd": {"n_workers": 8, "behaviour": f"{__name__}:moody", "bad": THREE},
+    "valuation": {"method": "exact"},
+    "actors": {"checkpoints": {"rounds": 1}},
+}
+
+
+class TestFolders:
+    def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(self, tmp_path):
+        def stop(stage, done, total, note):
+            if (stage, done) == ("rounds", 2):
+                raise KeyboardInterrupt
+
+        api.run(VALUED, tmp_path / "whole")
+        with pytest.raises(KeyboardInterrupt):
+            api.run(VALUED, tmp_path / "stopped", progress=stop)
+        told = []
+        api.run(VALUED, tmp_path / "stopped", progress=lambda *news: told.append(news))
+        assert told[0][:2] == ("rounds", 2)
+        whole = tables(tmp_path / "whole")
+        assert "bad" in pd.read_parquet(tmp_path / "whole" / "workers.parquet")
+        assert tables(tmp_path / "stopped") == whole
+        again = api.run(VALUED, tmp_path / "whole")  # it is read
+        assert again.values is not None
+        assert tables(tmp_path / "whole") == whole
+
+    def test_values_are_not_those_of_other_data(self, tmp_path):
+        api.run({**SMALL, "crowd": {"n_workers": 8, "bad": {"behaviour": "echo"}}}, tmp_path / "run")
+        with pytest.raises(InputError, match=r"must be a run without crowd\.bad"):
+            api.value(tmp_path / "run")
+
+    def test_a_sweeps_tables_have_the_same_columns_for_all_points(self):
+        plan = Sweep.parse({**SMALL, "sweep": {"crowd": {"bad": [[], {"behaviour": "echo", "share": 0.25}]}}})
+        found = run_batch(plan, np.arange(2), load_task(plan.first), True, Workplace(tables=["workers"]))
+        assert not found.failures
+        table = pd.concat(found.workers)
+        assert table["bad"].dtype == found.tables["workers"]["bad"].dtype == bool
+        assert table.groupby("point")["bad"].sum().tolist() == [0, 5]
+        assert plan.points[1].columns == {"crowd.bad": "{'behaviour': 'echo', 'share': 0.25}"}
 
 
 @pytest.mark.parametrize(

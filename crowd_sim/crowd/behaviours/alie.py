@@ -25,4 +25,4 @@ def alie(members: Members) -> NDArray[np.float64]:
     return everyone(members, members.facts["mean"] - deviation * members.facts["sd"])
 
 
-ALIE = BadBehaviour(alie, needs=("mean", "sd"), strength=1.5)
+ALIE = BadBehaviour(alie, needs=("mean", "sd"), strength=1.5, alike=True)

@@ -20,4 +20,4 @@ def away(members: Members) -> NDArray[np.float64]:
     return everyone(members, members.facts["target"] + members.strength * members.facts["away"])
 
 
-AWAY = BadBehaviour(away, needs=("target", "away"), strength=10.0)
+AWAY = BadBehaviour(away, needs=("target", "away"), strength=10.0, alike=True)

@@ -197,11 +197,13 @@ class BadBehaviour:
         function: of `Members`, per shard.
         needs: names of the facts about the crowd that it looks at (`crowd_sim.crowd.facts`).
         strength: where the configuration says none.
+        alike: whether all its workers contribute the same, whatever they have.
     """
 
     function: Callable[[Members], NDArray[np.float64]]
     needs: tuple[str, ...] = ()
     strength: float = 1.0
+    alike: bool = False
 
 
 def everyone(members: Members, vector: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -17,4 +17,4 @@ def ipm(members: Members) -> NDArray[np.float64]:
     return everyone(members, members.model - members.strength * (members.facts["mean"] - members.model))
 
 
-IPM = BadBehaviour(ipm, needs=("mean",), strength=2.0)
+IPM = BadBehaviour(ipm, needs=("mean",), strength=2.0, alike=True)

@@ -19,4 +19,4 @@ def mimic(members: Members) -> NDArray[np.float64]:
     return everyone(members, members.facts["mimic"])
 
 
-MIMIC = BadBehaviour(mimic, needs=("mimic",))
+MIMIC = BadBehaviour(mimic, needs=("mimic",), alike=True)

@@ -20,4 +20,4 @@ def min_max(members: Members) -> NDArray[np.float64]:
     return everyone(members, members.facts["mean"] - members.strength * members.facts["min_max"])
 
 
-MIN_MAX = BadBehaviour(min_max, needs=("mean", "min_max"))
+MIN_MAX = BadBehaviour(min_max, needs=("mean", "min_max"), alike=True)
