@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from crowd_sim import run
 from crowd_sim.crowd.behaviours import BAD_BEHAVIOURS
 
-SETTING = {
+SETTING: dict[str, Any] = {
     "crowd": {"source": "movielens", "n_workers": 75},
     "tournament": {"rounds": 100, "n_groups": 4},
     "valuation": {"method": "none"},

@@ -237,6 +237,21 @@ VALUED = {
 }
 
 
+def once(worker):
+    """A user-defined behaviour, called worker by worker."""
+    return worker.model if worker.round < 3 else worker.vector[:1]
+
+
+def test_a_user_defined_behaviour_may_be_that_of_bad_workers():
+    group, bad = BadGroup(f"{__name__}:once", 0.4, identities=2), roles(BadGroup("echo", 0.4)).bad
+    asked = request(2)
+    found = given(crowd(group, n_shards=3), asked)
+    assert (found[~bad] == OWN[~bad]).all()
+    assert all((found[run][bad[run]] == asked.models[run]).all() for run in range(N_RUNS))
+    with pytest.raises(InputError, match=r"crowd\.bad\.behaviour = '.*:once': returned an array of shape \(1,\)"):
+        crowd(group).group_sums(request(3))
+
+
 class TestFolders:
     def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(self, tmp_path):
         def stop(stage, done, total, note):
