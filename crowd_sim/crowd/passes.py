@@ -49,15 +49,17 @@ class Contributed:
         """Chunks of the shard."""
         return -(-len(self.given) // self.chunk_size)
 
-    def sums(self, rows: NDArray[np.float64], groups: NDArray[np.integer] | None = None) -> NDArray[np.float64]:
+    def sums(self, rows: NDArray[np.float64], counted: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
         """Sums by chunk and group of float64[m, c], in order of place: float64[chunks, K, c].
 
         Args:
             rows: what is added up.
-            groups: int[m], another number of a group than `assignment`'s for every worker, below K; negative: nowhere.
+            counted: bool[m], whose rows are; absent: everyone's.
         """
         out = np.zeros((self.n_chunks, self.n_groups, rows.shape[1]))
-        _add_by_group(rows, self.assignment if groups is None else groups, self.chunk_size, out)
+        # a group of −1 for those left out would be one of 255 where assignments travel as uint8
+        everyone = np.empty(0, dtype=np.bool_)
+        _add_by_group(rows, self.assignment, everyone if counted is None else counted, self.chunk_size, out)
         return out
 
 
@@ -91,10 +93,14 @@ _REDUCTIONS: Mapping[str, np.ufunc] = {"minimum": np.minimum, "maximum": np.maxi
 
 @numba.njit(cache=True)
 def _add_by_group(
-    rows: NDArray[np.float64], groups: NDArray[np.integer], chunk_size: int, out: NDArray[np.float64]
+    rows: NDArray[np.float64],
+    groups: NDArray[np.integer],
+    counted: NDArray[np.bool_],
+    chunk_size: int,
+    out: NDArray[np.float64],
 ) -> None:
     for i in range(rows.shape[0]):
-        if groups[i] >= 0:
+        if not len(counted) or counted[i]:
             total = out[i // chunk_size, groups[i]]
             for j in range(rows.shape[1]):
                 total[j] += rows[i, j]
