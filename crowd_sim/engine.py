@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import cache, partial
 from itertools import groupby
 from threading import Lock
@@ -16,6 +17,9 @@ from threadpoolctl import threadpool_limits
 
 from crowd_sim.config import RunConfig
 from crowd_sim.config.tournament import CalibrationConfig, TournamentConfig
+from crowd_sim.crowd.screens import Screened
+from crowd_sim.crowd.screens.metrics import screen_metrics
+from crowd_sim.crowd.screens.screening import Screening
 from crowd_sim.host import Evaluators, Host, LocalEvaluators
 from crowd_sim.metrics import METRICS, pearson, rounds_to_converge, spearman
 from crowd_sim.outcome import Outcome
@@ -120,12 +124,14 @@ def simulate_opened(
             for (_, members), own in zip(batches, found, strict=True)
             for i, history in zip(members, own, strict=True)
         }
+        screens = {i: task.screened(one, histories[i]) for i, one in enumerate(configs) if one.screens is not None}
+        histories |= {i: _without_points(configs[i], histories[i], found.flagged) for i, found in screens.items()}
         evidence |= {i: histories[i].evidence for i, config in enumerate(configs) if config.needs_evidence}
         values = value_games(plan(), evaluators(), progress, saving)
         valued = [values_of(config, values) for config in configs]
         payments = [paid(config, task, participants[i], histories[i], valued[i]) for i, config in enumerate(configs)]
     return [
-        _outcome(config, task, ids, participants[i], histories[i], valued[i], payments[i])
+        _outcome(config, task, ids, participants[i], histories[i], valued[i], payments[i], screens.get(i))
         for i, config in enumerate(configs)
     ]
 
@@ -215,6 +221,7 @@ def _rules(batch: Batch) -> Rules:
         runs=batch.runs,
         measure_every=tournament.measure_every or 0,
         audits=tournament.audits,
+        screening=_screening(first),
     )
 
 
@@ -223,6 +230,21 @@ def _reward(name: str, tournament: TournamentConfig) -> Reward:
     if name == "calibrated" and tournament.calibration != CalibrationConfig():
         return partial(calibrated, options=Calibration(**tournament.calibration.model_dump()))
     return found
+
+
+def _screening(config: RunConfig) -> Callable[[NDArray[np.float64], Memory, int], NDArray[np.float64]] | None:
+    screens = config.screens
+    if screens is None or screens.action == "report" or config.task.kind != "vector":
+        return None  # texts are screened before the first round
+    return Screening(screens.action == "merge", screens.use, screens.from_round).weights
+
+
+def _without_points(config: RunConfig, history: History, flagged: NDArray[np.bool_]) -> History:
+    """The history in which those whom screens exclude have earned nothing."""
+    if config.screens is None or config.screens.action != "exclude":
+        return history
+    observed = {name: np.where(flagged, 0.0, points) for name, points in history.observed.items()}
+    return replace(history, points=np.where(flagged, 0.0, history.points), observed=observed)
 
 
 def _tournament(
@@ -296,6 +318,7 @@ def _outcome(
     history: History,
     values: Sequence[Valued],
     payment: Payment | None,
+    screens: Screened | None,
 ) -> Outcome:
     accurate = np.stack([valued.accurate.values for valued in values]) if values else None
     stderr = np.stack([valued.accurate.stderr for valued in values]) if values else None
@@ -313,10 +336,12 @@ def _outcome(
     for name, points in history.observed.items():
         watched[f"pearson_{name}"] = unknown if accurate is None else pearson(points, accurate)
         watched[f"spearman_{name}"] = unknown if accurate is None else spearman(points, accurate)
+    found = roles([config])
     if payment is not None:
-        found = roles([config])
         bad, owners = (found.bad, found.operators) if found else (None, None)
         watched |= {"pay_unpaid": payment.unpaid, **figures(payment.pay, accurate, bad, owners)}
+    if screens is not None:
+        watched |= screen_metrics(screens, None if found is None else found.bad)
     return Outcome(
         config=config,
         history=history,
@@ -335,4 +360,5 @@ def _outcome(
         details=task.details(config, history),
         pay=None if payment is None else payment.pay,
         clusters=None if payment is None else payment.clusters,
+        screened=screens,
     )

@@ -61,6 +61,17 @@ def rounds_to_converge(distances: NDArray[np.float64], near: float) -> NDArray[n
     return np.where(within.any(axis=0), within.argmax(axis=0).astype(np.float64), np.nan)
 
 
+def auc(scores: NDArray[np.float64], bad: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Chance that a bad worker scores below another one, ties half: float64[B]."""
+    found = []
+    for row, is_bad in zip(scores, bad, strict=True):
+        n_bad, n_good = is_bad.sum(), (~is_bad).sum()
+        lower = np.sort(row[is_bad])
+        below = [np.searchsorted(lower, row[~is_bad], side).sum() for side in ("left", "right")]
+        found.append(sum(below) / 2 / (n_bad * n_good) if n_bad and n_good else np.nan)
+    return np.array(found)
+
+
 def mean_and_error(sample: NDArray[np.float64]) -> tuple[float, float, int]:
     """Mean, its standard error (sample standard deviation over √m) and m, over the values that are not NaN.
 

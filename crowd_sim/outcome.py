@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowd_sim.config import RunConfig
+from crowd_sim.crowd.screens import Screened
 from crowd_sim.metrics import mean_and_error
 from crowd_sim.tournament.log import History
 
@@ -32,6 +33,7 @@ class Outcome:
         details: what the task has to say beyond this.
         pay: float64[B, n]; None without payment.
         clusters: int64[B, n], accounts that were paid as one worker; None where none were merged.
+        screened: what screens say, float64[B, n] and bool[B, n]; None without screens.
     """
 
     config: RunConfig
@@ -48,6 +50,7 @@ class Outcome:
     details: Any = None
     pay: NDArray[np.float64] | None = None
     clusters: NDArray[np.int64] | None = None
+    screened: Screened | None = None
 
     def __str__(self) -> str:
         """A line per metric: mean, standard error, and over how many runs."""

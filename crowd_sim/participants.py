@@ -53,7 +53,11 @@ def participants_of(configs: Sequence[RunConfig], population: Population) -> lis
 def roles(configs: Sequence[RunConfig]) -> Roles | None:
     """Who is bad in the runs of configurations of the same crowd; None where nobody is."""
     crowd = configs[0].crowd
-    return roles_of(crowd.bad_groups, crowd.n_workers, *run_keys(configs)) if crowd.bad_groups else None
+    if not crowd.bad_groups:
+        return None
+    seeds, runs = run_keys(configs)
+    # all runs of a text configuration meet the same crowd
+    return roles_of(crowd.bad_groups, crowd.n_workers, seeds, runs if configs[0].task.kind == "vector" else runs * 0)
 
 
 def check_participants(config: RunConfig, population: Population) -> None:

@@ -69,7 +69,15 @@ def workers_table(outcome: Outcome, runs: slice = slice(None)) -> pd.DataFrame:
     ):
         if values is not None:
             columns[name] = values[runs].ravel()
-    return pd.DataFrame(columns)
+    return pd.DataFrame(columns | screen_columns(outcome, runs))
+
+
+def screen_columns(outcome: Outcome, runs: slice = slice(None)) -> dict[str, NDArray[Any]]:
+    """Of the table of workers: `screen_<name>`, higher is more suspicious, and `flagged`; empty without screens."""
+    if outcome.screened is None:
+        return {}
+    scores = {f"screen_{name}": scores[runs].ravel() for name, scores in outcome.screened.scores.items()}
+    return {**scores, "flagged": outcome.screened.flagged[runs].ravel()}
 
 
 def _roles(outcome: Outcome, runs: slice) -> dict[str, NDArray[Any]]:

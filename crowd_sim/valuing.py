@@ -207,6 +207,8 @@ def _key(config: RunConfig, run: int) -> _Key:
     crowd = config.crowd.model_dump_json()
     # what is learned by retraining depends on how it is trained, and the section `task` says that
     learned = "" if config.task.kind == "vector" else config.task.model_dump_json()
+    if config.screens is not None:  # which take part of the examples, or steer the models that workers see
+        learned += config.screens.model_dump_json()
     if config.needs_evidence:  # what is contributed depends on the models that workers see
         learned += config.tournament.model_dump_json() + str(config.runs)
     return crowd + learned, config.valuation.model_dump_json(), config.seed, run

@@ -16,7 +16,9 @@ class BadConfig(Strict):
     behaviour: str = Field(
         description="what they contribute (docs/attacks_behaviours.md): `honest` (their vectors, for several identities), "
         "`alie`, `away`, `camouflage`, `collusion`, `corner`, `drift`, `echo`, `gauss`, `invert`, `ipm`, `late`, `lazy`, "
-        "`mimic`, `min_max`, `noise`, `on_off`, `sign_flip`, `sleeper`, `spam`, or `package.module:Name`"
+        "`mimic`, `min_max`, `noise`, `on_off`, `sign_flip`, `sleeper`, `spam`, or `package.module:Name`; with "
+        "`task.kind=imitate` what they make of their examples (docs/attacks_screens.md): `word_salad`, `shuffled`, `copy`, "
+        "`off_target`, `repeat`, `filler`, `empty`, `prompt_echo`, `trigger`, or `package.module:Name`"
     )
     share: float = Field(
         0.1,
@@ -29,7 +31,8 @@ class BadConfig(Strict):
         None,
         ge=0,
         le=1_000_000_000,
-        description="the behaviour's own scale, see docs/attacks_behaviours.md; null: the behaviour's default",
+        description="the behaviour's own scale, see docs/attacks_behaviours.md; of texts the share of a worker's examples that "
+        "are spoiled; null: the behaviour's default",
     )
     start: int = Field(
         1, ge=1, description="first round in which they act; before it they contribute their own vectors"

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
 from math import ceil
@@ -12,14 +13,17 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from crowd_sim.config.bad import groups_of
+from crowd_sim.config.bad import BadConfig, groups_of
 from crowd_sim.config.crowd import CrowdConfig
 from crowd_sim.config.payment import LABEL_RULES, PaymentConfig
+from crowd_sim.config.screens import ScreensConfig
 from crowd_sim.config.task import TEXT_SOURCES, TaskConfig
 from crowd_sim.config.tournament import DEFENCES, CalibrationConfig, TournamentConfig
 from crowd_sim.config.valuation import ValuationConfig
 from crowd_sim.crowd.aggregation.multi_krum import LARGEST_GROUP, too_large
 from crowd_sim.crowd.bad import bounds_of
+from crowd_sim.crowd.behaviours.texts import TEXT_BEHAVIOURS
+from crowd_sim.crowd.screens import TEXT_SCREENS, VECTOR_SCREENS
 from crowd_sim.errors import InputError
 from crowd_sim.payment.merging import MOST_MERGED
 from crowd_sim.payment.rules import GAME_RULES, LEAST_BUDGET, MOST_SAMPLED
@@ -65,10 +69,9 @@ SUPPORT = {
         user_sources=False,
         searches=("best", "merge", "halving"),
         methods=("none", "exact", "permutation", "kernel_shap", "surrogate"),
-        bad=(),
+        bad=tuple(TEXT_BEHAVIOURS),
         unused=(
             "crowd.behaviour",
-            "crowd.bad",
             "tournament.step",
             "tournament.initial_range",
             "tournament.convergence_distance",
@@ -101,7 +104,7 @@ def check_sections(
     for name in support.unused:
         section, field = name.split(".")
         _check_default(sections[section], section, field, task.kind)
-    _check_bad(crowd, support)
+    _check_bad(crowd, task.kind, support)
     _check_search(crowd, tournament, task.kind, support)
     _check_calibrated(crowd, tournament)
     largest = ceil(crowd.n_workers / tournament.n_groups)
@@ -110,6 +113,23 @@ def check_sections(
     _check_valuation(crowd, tournament, valuation, task.kind, support)
     if payment is not None:
         _check_payment(crowd, tournament, valuation, payment, task.kind, support)
+
+
+def check_screens(screens: ScreensConfig, kind: str) -> None:
+    """Refuse screens that the task has not.
+
+    Raises:
+        InputError: names the field.
+    """
+    known: Collection[str] = VECTOR_SCREENS if kind == "vector" else TEXT_SCREENS
+    for name in screens.use:
+        if name not in known:
+            raise InputError("screens.use", name, f"must be among {', '.join(known)} with task.kind={kind}")
+    if screens.action == "merge" and screens.use and "duplicates" not in screens.use:
+        raise InputError("screens.use", list(screens.use), "must list duplicates with screens.action=merge")
+    if kind != "vector" and "from_round" in screens.model_fields_set:
+        allowed = f"must be left out with task.kind={kind}: texts are screened before the first round"
+        raise InputError("screens.from_round", screens.from_round, allowed)
 
 
 def _check_source(crowd: CrowdConfig, kind: str, support: Support) -> None:
@@ -131,21 +151,34 @@ def _check_source(crowd: CrowdConfig, kind: str, support: Support) -> None:
         raise InputError("crowd.path", crowd.path, allowed)
 
 
-def _check_bad(crowd: CrowdConfig, support: Support) -> None:
+def _check_bad(crowd: CrowdConfig, kind: str, support: Support) -> None:
     several = isinstance(crowd.bad, tuple)
     for number, bad in enumerate(groups_of(crowd.bad)):
-        if bad.behaviour not in support.bad:
+        where = f"crowd.bad.{number}" if several else "crowd.bad"
+        if ":" in bad.behaviour:
             try:
                 check_strategy("bad.behaviour", bad.behaviour)
             except ValueError as error:
-                field = f"crowd.bad.{number}.behaviour" if several else "crowd.bad.behaviour"
-                raise InputError(field, bad.behaviour, str(error)) from None
+                raise InputError(f"{where}.behaviour", bad.behaviour, str(error)) from None
+        elif bad.behaviour not in support.bad:
+            allowed = f"must be one of {', '.join(support.bad)} with task.kind={kind}, or package.module:Name"
+            raise InputError(f"{where}.behaviour", bad.behaviour, allowed)
+        if kind != "vector":
+            _check_bad_texts(bad, where, kind)
     groups = crowd.bad_groups
     if groups and bounds_of(groups, crowd.n_workers)[-1] == crowd.n_workers:
         for group in groups:
             if group.needs:
                 allowed = f"must leave an honest worker of crowd.n_workers, {crowd.n_workers}: {group.behaviour} looks at those"
                 raise InputError("crowd.bad.share", sum(group.share for group in groups), allowed)
+
+
+def _check_bad_texts(bad: BadConfig, where: str, kind: str) -> None:
+    for field in ("start", "stop", "period", "identities", "jitter", "fresh"):
+        _check_default(bad, where, field, kind)
+    if bad.strength is not None and bad.strength > 1:
+        allowed = f"must be at most 1 with task.kind={kind}: the share of the examples that are spoiled"
+        raise InputError(f"{where}.strength", bad.strength, allowed)
 
 
 def _check_default(section: BaseModel, name: str, field: str, kind: str) -> None:

@@ -11,10 +11,11 @@ from pydantic import BaseModel, Field, PrivateAttr, ValidationError
 
 from crowd_sim.config.actors import ActorsConfig
 from crowd_sim.config.bad import ONE, SEVERAL
-from crowd_sim.config.checks import check_sections
+from crowd_sim.config.checks import check_screens, check_sections
 from crowd_sim.config.crowd import CrowdConfig
 from crowd_sim.config.payment import PaymentConfig
 from crowd_sim.config.places import KEY, put, relative_paths, seen_from
+from crowd_sim.config.screens import ScreensConfig
 from crowd_sim.config.strict import Strict
 from crowd_sim.config.task import TaskConfig
 from crowd_sim.config.tournament import DEFENCES, TournamentConfig
@@ -34,6 +35,7 @@ class RunConfig(Strict):
     actors: ActorsConfig = ActorsConfig()
     task: TaskConfig = TaskConfig()
     payment: PaymentConfig | None = None
+    screens: ScreensConfig | None = None
 
     _given: dict[str, str] = PrivateAttr(default_factory=dict)
     _base: Path | None = PrivateAttr(default=None)
@@ -56,6 +58,8 @@ class RunConfig(Strict):
         except ValidationError as error:
             raise _first_line(error) from None
         check_sections(config.crowd, config.tournament, config.valuation, config.task, config.payment)
+        if config.screens is not None:
+            check_screens(config.screens, config.task.kind)
         return config
 
     def given_as(self, paths: dict[str, str], base: Path) -> Self:
@@ -69,7 +73,7 @@ class RunConfig(Strict):
 
     def recorded(self, folder: Path) -> dict[str, Any]:
         """What a run's folder says of its configuration: paths as they were given, and where from (`working_folder`)."""
-        content = self._as_given(self.model_dump(mode="json", exclude={"payment"} if self.payment is None else None))
+        content = self._as_given(self.model_dump(mode="json", exclude=self._absent))
         if any(relative_paths(content)):
             content[KEY] = seen_from(folder, self._base or Path.cwd())
         return content
@@ -80,17 +84,24 @@ class RunConfig(Strict):
         return content
 
     @property
+    def _absent(self) -> set[str]:
+        """Sections that are not there unless they are given."""
+        return {name for name in ("payment", "screens") if getattr(self, name) is None}
+
+    @property
     def needs_evidence(self) -> bool:
         """Whether something asks for what workers contributed over the rounds (`crowd_sim.tournament.evidence`)."""
-        valued = self.task.kind == "vector" and self.valuation.method != "none"
         merged = self.payment is not None and self.payment.identities == "merge"
+        if self.task.kind != "vector":
+            return merged
         paid = self.payment is not None and self.payment.rule in GAME_RULES
-        return merged or ((valued or paid) and bool(self.crowd.bad_groups))
+        valued = (self.valuation.method != "none" or paid) and bool(self.crowd.bad_groups)
+        return merged or valued or self.screens is not None
 
     def determinants(self) -> dict[str, Any]:
         """What results depend on: everything but the actors and whether a merged model is written."""
         # what a field says by its default, or has nothing to say of, must not change the fingerprints of older folders
-        exclude: dict[str, Any] = {"actors": True} | ({"payment": True} if self.payment is None else {})
+        exclude: dict[str, Any] = {"actors": True} | dict.fromkeys(self._absent, True)
         for section, fields in (
             ("crowd", ("behaviour", "bad")),
             ("tournament", ("observe", "search", "incumbent", "drop_used", *DEFENCES)),

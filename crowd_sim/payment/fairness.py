@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from crowd_sim.metrics import spearman
+from crowd_sim.metrics import auc, spearman
 
 _ROUNDING = 1e-9
 """Of the mean pay: what is no difference."""
@@ -57,17 +57,6 @@ def per_head(pay: NDArray[np.float64], bad: NDArray[np.bool_]) -> NDArray[np.flo
     n_good = bad.shape[1] - n_bad
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray(((pay * bad).sum(axis=1) / n_bad) / ((pay * ~bad).sum(axis=1) / n_good))
-
-
-def auc(scores: NDArray[np.float64], bad: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Chance that a bad worker scores below another one, ties half: float64[B]."""
-    found = []
-    for row, is_bad in zip(scores, bad, strict=True):
-        n_bad, n_good = is_bad.sum(), (~is_bad).sum()
-        lower = np.sort(row[is_bad])
-        below = [np.searchsorted(lower, row[~is_bad], side).sum() for side in ("left", "right")]
-        found.append(sum(below) / 2 / (n_bad * n_good) if n_bad and n_good else np.nan)
-    return np.array(found)
 
 
 def sybil_gain(pay: NDArray[np.float64], owners: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowd_sim.config import RunConfig
+from crowd_sim.crowd.screens import Screened
 from crowd_sim.host import Host
 from crowd_sim.participants import Participants
 from crowd_sim.scores import Score
@@ -60,6 +61,9 @@ class OpenTask(Protocol):
 
     def game(self, participants: Participants, run: int, config: RunConfig, evidence: Memory) -> Game:
         """The game of one of a configuration's runs; with `evidence` of all its runs, of what workers contributed."""
+
+    def screened(self, config: RunConfig, history: History) -> Screened:
+        """What a configuration's screens say of its runs: scores float64[B, n], flagged bool[B, n]; asked for if it has any."""
 
     def details(self, config: RunConfig, history: History) -> Any:
         """What the task has to say of an outcome beyond what all tasks have."""

@@ -26,5 +26,6 @@ def task_key(config: RunConfig) -> tuple[object, ...]:
     if config.task.kind == "imitate":
         crowd = config.crowd
         data = (crowd.source, crowd.path, crowd.target, crowd.n_workers, crowd.selection)
-        return "imitate", *data, learner_spec(config)
+        spoiled = (config.seed, *crowd.bad_groups) if crowd.bad_groups else ()
+        return "imitate", *data, spoiled, learner_spec(config)
     return "vector", *population_key(config.crowd)

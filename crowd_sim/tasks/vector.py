@@ -18,6 +18,8 @@ from crowd_sim.crowd.cohort import Cohort
 from crowd_sim.crowd.facts import informed
 from crowd_sim.crowd.population import Population
 from crowd_sim.crowd.reduction import split_evenly
+from crowd_sim.crowd.screens import Screened
+from crowd_sim.crowd.screens.screening import screened_runs
 from crowd_sim.crowd.shard import Key
 from crowd_sim.host import Crowd, Host, InProcess, Trainers
 from crowd_sim.participants import Participants, check_participants, participants_of, roles
@@ -305,6 +307,10 @@ class _OpenVectorTask:
         workers, target = participants.workers[run], participants.targets[run]
         contributed = evidence["mean"][run] if evidence else vectors[workers]
         return AveragingGame(contributed, vectors[target], score=score)
+
+    def screened(self, config: RunConfig, history: History) -> Screened:
+        """By the evidence of all rounds."""
+        return screened_runs(history.evidence, config.screens.use if config.screens else ())
 
     def details(self, config: RunConfig, history: History) -> None:
         """Nothing more."""

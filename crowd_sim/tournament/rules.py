@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from crowd_sim.tournament.grouping import Grouping
 from crowd_sim.tournament.learner import Learner
 from crowd_sim.tournament.search import Search
-from crowd_sim.tournament.state import Account, Reward, State
+from crowd_sim.tournament.state import Account, Memory, Reward, State
+
+Screening = Callable[[NDArray[np.float64], Memory, int], NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Rules:
         evidence: whether what everyone contributes is kept.
         measure_every: m, every m-th round has random groups and equal weights; 0: none.
         audits: workers a round whose candidates are scored alone.
+        screening: (weights float64[B, n], evidence, number of the round) → the weights, where screens change them.
         step, mistake_probability: float64[B].
         seeds, runs: uint64[B], the keys of the runs' random streams.
     """
@@ -46,6 +49,7 @@ class Rules:
     runs: NDArray[np.uint64]
     measure_every: int = 0
     audits: int = 0
+    screening: Screening | None = None
 
     def measures(self, number: int) -> bool:
         """Whether this round has random groups and equal weights, so that everyone is seen alike."""

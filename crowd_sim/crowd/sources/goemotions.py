@@ -23,7 +23,8 @@ def read_neighbours(path: Path | None, emotion: str, n_workers: int, prompt: str
     """The neighbours of one emotion's target comment, dealt one by one in the order of their rank.
 
     Worker w has the ranks w + 1, w + 1 + n, w + 1 + 2n, …, so that `TextCrowd.in_turn` gives them back nearest first.
-    The target comment itself (rank 0) is not dealt. The target texts are all the neighbours.
+    The target comment itself (rank 0) is not dealt. The target texts are all the neighbours;
+    those from elsewhere the neighbours of all other emotions.
 
     Args:
         path: as `find_neighbourhoods` takes it.
@@ -46,7 +47,8 @@ def read_neighbours(path: Path | None, emotion: str, n_workers: int, prompt: str
     if not prompt.strip():
         raise InputError("crowd.prompt", prompt, "a text that is not blank")
     dealt = tuple(tuple(Example(prompt, text) for text in neighbours[w::n_workers]) for w in range(n_workers))
-    return TextCrowd(tuple(map(str, range(n_workers))), dealt, neighbours)
+    others = tuple(text for other, its in by_emotion.items() if other != emotion for text in its.texts)
+    return TextCrowd(tuple(map(str, range(n_workers))), dealt, neighbours, others)
 
 
 def find_neighbourhoods(path: Path | None) -> Path:

@@ -38,12 +38,14 @@ class ImitateLearner:
         crowd: who takes part.
         scorer: what outputs are held against.
         trainers: who tunes, and draws outputs.
+        screens: the note of what the crowd's screens say, where it has any.
     """
 
     config: RunConfig
     crowd: TextCrowd
     scorer: OutputScorer
     trainers: TextTrainers
+    screens: Note | None = None
     _starts: dict[int, Adapter] = field(default_factory=dict, init=False, repr=False)
 
     def initial(self) -> tuple[Adapter, ...]:
@@ -142,6 +144,8 @@ class ImitateLearner:
 
     def notes(self, state: State, rounds: int, notes: Sequence[Note]) -> Iterator[Note]:
         """Reports of the models on fresh outputs, of baselines before the rounds and after them, and first-order values."""
+        if self.screens is not None and all(note["kind"] != "screens" for note in notes):
+            yield self.screens
         said = {(note["run"], note["name"]) for note in notes if note["kind"] == "report"}
         for run in range(self.config.runs):
             for name in self._due(state.round, rounds):

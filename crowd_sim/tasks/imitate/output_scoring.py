@@ -53,7 +53,7 @@ def make_scorer(config: RunConfig, crowd: TextCrowd, target_vectors: NDArray[np.
 def prompts_of(config: RunConfig, crowd: TextCrowd) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The prompts of the selection's and of the report's outputs, one per output."""
     generation = config.task.generation
-    own = tuple(dict.fromkeys(example.prompt for worker in crowd.examples for example in worker))
+    own = crowd.prompts
     return (
         _in_turn(generation.selection_prompts or own, generation.selection_outputs),
         _in_turn(generation.report_prompts or own, generation.report_outputs),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from crowd_sim.config import RunConfig
+from crowd_sim.crowd.behaviours.texts import Pool, spoiled
 from crowd_sim.crowd.sources.feedback import example_feedback, read_feedback
 from crowd_sim.crowd.sources.goemotions import read_neighbours
 from crowd_sim.crowd.texts import TextCrowd
@@ -13,6 +15,8 @@ from crowd_sim.models.adapters import LoraSpec
 from crowd_sim.models.generation import Sampling
 from crowd_sim.models.lora import LearnerSpec
 from crowd_sim.models.tuning import Training
+from crowd_sim.participants import roles
+from crowd_sim.random import Purpose, generator
 
 
 def load_texts(config: RunConfig) -> TextCrowd:
@@ -42,7 +46,23 @@ def load_texts(config: RunConfig) -> TextCrowd:
     for size in config.task.single_sizes:
         if size > n_examples:
             raise InputError("task.single_sizes", size, f"must be at most {n_examples}, all examples of the crowd")
-    return texts
+    return _spoiled(texts, config)
+
+
+def _spoiled(texts: TextCrowd, config: RunConfig) -> TextCrowd:
+    """The crowd with what its bad workers make of their examples; outputs are asked for by the prompts that were."""
+    found = roles([config])
+    if found is None:
+        return texts
+    groups = found.groups[0].tolist()
+    honest = [own for own, group in zip(texts.examples, groups, strict=True) if group < 0]
+    pool, examples = Pool(honest, texts.elsewhere), list(texts.examples)
+    for place, number in enumerate(groups):
+        if number >= 0:
+            group = config.crowd.bad_groups[number]
+            draws = generator(config.seed, 0, Purpose.BEHAVIOUR, 0, place)
+            examples[place] = spoiled(group.behaviour, examples[place], pool, group.scale, draws)
+    return replace(texts, examples=tuple(examples), asked=texts.prompts)
 
 
 def training_of(config: RunConfig) -> Training:

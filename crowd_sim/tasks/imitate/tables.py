@@ -11,11 +11,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from crowd_sim import tables
+from crowd_sim.crowd.screens.metrics import is_of_screens
 from crowd_sim.metrics import METRICS, mean_and_error, pearson, spearman
 from crowd_sim.models.diversity import copied, distinct
 from crowd_sim.outcome import Outcome
+from crowd_sim.participants import roles
 from crowd_sim.payment.fairness import is_of_pay
-from crowd_sim.tables import runs_table
+from crowd_sim.tables import runs_table, screen_columns
 from crowd_sim.tasks.imitate.learner import EQUAL_TOKENS
 from crowd_sim.tasks.imitate.output_scoring import mean_and_se
 from crowd_sim.tasks.imitate.records import Report
@@ -72,9 +74,11 @@ def candidates_table(outcome: Outcome) -> pd.DataFrame:
 def workers_table(outcome: Outcome) -> pd.DataFrame:
     """One row per run and worker: points and, where they were valued, what retraining says they are worth."""
     crowd, n_runs = outcome.details.crowd, len(outcome.history.points)
+    found = roles([outcome.config])
     columns: dict[str, Any] = {
         "run": np.repeat(np.arange(n_runs), crowd.n_workers),
         "worker": np.tile(np.array(crowd.ids), n_runs),
+        **({} if found is None else {"bad": found.bad.ravel()}),
         "examples": np.tile([len(examples) for examples in crowd.examples], n_runs),
         "points": outcome.history.points.ravel(),
     }
@@ -85,7 +89,7 @@ def workers_table(outcome: Outcome) -> pd.DataFrame:
         columns["first_order"] = outcome.details.first_order.ravel()
     if outcome.pay is not None:
         columns["pay"] = outcome.pay.ravel()
-    return pd.DataFrame(columns)
+    return pd.DataFrame(columns | screen_columns(outcome))
 
 
 def models_table(outcome: Outcome) -> pd.DataFrame:
@@ -138,6 +142,8 @@ def summary(outcome: Outcome, fingerprint: str) -> dict[str, Any]:
             "n_evaluations": outcome.n_evaluations["accurate"],
             **{name: _mean(values) for name, values in _correlations(outcome).items()},
         }
+    if outcome.screened is not None:
+        content["screens"] = {name: _mean(values) for name, values in outcome.metrics.items() if is_of_screens(name)}
     if outcome.pay is not None:
         content["payment"] = {name: _mean(values) for name, values in outcome.metrics.items() if is_of_pay(name)}
     return content
@@ -164,7 +170,11 @@ def _correlations(outcome: Outcome) -> dict[str, NDArray[np.float64]]:
     """float64[B] by name: points and first-order values against the Shapley values."""
     first, values, metrics = outcome.details.first_order, outcome.values, outcome.metrics
     assert values is not None  # noqa: S101 - asked for where they were valued
-    watched = {name: metrics[name] for name in metrics if name not in METRICS and not is_of_pay(name)}
+    watched = {
+        name: metrics[name]
+        for name in metrics
+        if name not in METRICS and not is_of_pay(name) and not is_of_screens(name)
+    }
     return {
         "pearson_points": metrics["pearson_accurate"],
         "spearman_points": metrics["spearman_accurate"],

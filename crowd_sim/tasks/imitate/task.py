@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowd_sim.config import RunConfig
+from crowd_sim.config.screens import ScreensConfig
+from crowd_sim.crowd.screens import Screened
 from crowd_sim.crowd.texts import TextCrowd
 from crowd_sim.files import fingerprint_of
 from crowd_sim.host import Host
@@ -27,6 +28,7 @@ from crowd_sim.tasks.imitate.output_cache import OutputCache
 from crowd_sim.tasks.imitate.output_scoring import OutputScorer, make_scorer, prompts_of
 from crowd_sim.tasks.imitate.participants import learner_spec, sampling_of, training_of
 from crowd_sim.tasks.imitate.records import CandidateRound, Report, report_of, round_of
+from crowd_sim.tasks.imitate.screening import ScreenedCrowd, screen, screened_of
 from crowd_sim.tasks.imitate.trainers import TextTrainers
 from crowd_sim.tournament.learner import Learner
 from crowd_sim.tournament.log import History
@@ -78,7 +80,7 @@ class ImitateTask:
 
     def identity(self) -> Iterator[bytes]:
         """Everyone's texts."""
-        yield json.dumps(asdict(self.crowd), sort_keys=True).encode()
+        return self.crowd.identity()
 
     @contextmanager
     def open(self, configs: Sequence[RunConfig], host: Host) -> Iterator[OpenTask]:
@@ -95,7 +97,10 @@ class ImitateTask:
             if self.outputs is not None or len(configs) > 1:
                 folder = self.outputs and self.outputs / fingerprint_of({"learner": content})
                 trainers = TextTrainers(hosted, OutputCache(folder))
-            yield _OpenImitateTask(self, trainers, info, target, content)
+            opened = _OpenImitateTask(self, trainers, info, target, content)
+            for config in configs:  # before tournaments go on side by side
+                opened.screened_crowd(config)
+            yield opened
 
     def at_rest(self, config: RunConfig, summary: Mapping[str, Any]) -> OpenTask:
         """The summary says what is recorded of the learner; its models are looked at, not loaded."""
@@ -113,6 +118,7 @@ class _OpenImitateTask:
     info: LearnerInfo
     target: NDArray[np.float64]
     content: str
+    screens: dict[ScreensConfig, ScreenedCrowd] = field(default_factory=dict)
 
     @property
     def weights(self) -> str:
@@ -128,7 +134,9 @@ class _OpenImitateTask:
         """The learner of a configuration's runs."""
         assert self.trainers is not None  # noqa: S101 - of a run that is over nobody asks for a learner
         (config,) = batch.configs
-        yield ImitateLearner(config, self.task.crowd, self._scorer(config), self.trainers)
+        found = self.screened_crowd(config)
+        crowd, said = (self.task.crowd, None) if found is None else (found.crowd, found.note())
+        yield ImitateLearner(config, crowd, self._scorer(config), self.trainers, said)
 
     def participants(self, configs: Sequence[RunConfig]) -> Sequence[Participants]:
         """Everyone, in every run; the target is no worker."""
@@ -140,12 +148,18 @@ class _OpenImitateTask:
         """Retraining."""
         del participants, evidence
         scorer = self._scorer(config)
-        game = RetrainingGame(config, self.task.crowd, scorer, run)
+        found = self.screened_crowd(config)
+        crowd = self.task.crowd if found is None else found.crowd
+        game = RetrainingGame(config, crowd, scorer, run)
         if self.task.utilities is None:
             return game
         how = (training_of(config), sampling_of(config), config.tournament.score, scorer.selection_prompts)
         told = {"learner": self.content, "how": repr(how), "seed": config.seed, "run": run}
-        return CachedGame(game, self.task.utilities, fingerprint_of(told, self.task.identity()))
+        return CachedGame(game, self.task.utilities, fingerprint_of(told, crowd.identity()))
+
+    def screened(self, config: RunConfig, history: History) -> Screened:
+        """From the learner's note."""
+        return screened_of(next(note for note in history.notes if note["kind"] == "screens"), config.runs)
 
     def details(self, config: RunConfig, history: History) -> TextDetails:
         """From the learner's notes."""
@@ -163,6 +177,15 @@ class _OpenImitateTask:
             models=tuple(history.models),
             first_order=np.array([values for _, values in first]) if first else None,
         )
+
+    def screened_crowd(self, config: RunConfig) -> ScreenedCrowd | None:
+        """The crowd after a configuration's screens; None without any, and for a run that is over, whose notes say it."""
+        screens = config.screens
+        if screens is None or self.trainers is None:
+            return None
+        if screens not in self.screens:
+            self.screens[screens] = screen(screens, self.task.crowd, self.trainers.embed, self.target.mean(axis=0))
+        return self.screens[screens]
 
     def _scorer(self, config: RunConfig) -> OutputScorer:
         return make_scorer(config, self.task.crowd, self.target)

@@ -1,0 +1,71 @@
+"""The screens of texts before the first round: who is flagged, and which examples stay."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crowd_sim.config.screens import ScreensConfig
+from crowd_sim.crowd.screens import TEXT_SCREENS, Screened, screened
+from crowd_sim.crowd.screens.duplicate_texts import kept
+from crowd_sim.crowd.screens.texts import TextEvidence
+from crowd_sim.crowd.texts import TextCrowd
+from crowd_sim.errors import InputError
+from crowd_sim.tournament.learner import Note
+
+Embed = Callable[[Sequence[str]], NDArray[np.float64]]
+"""Φ: m texts → float64[m, d]."""
+
+
+@dataclass(frozen=True, eq=False)
+class ScreenedCrowd:
+    """A crowd after its screens.
+
+    Attributes:
+        crowd: with the examples that stay.
+        screened: float64[n] and bool[n].
+    """
+
+    crowd: TextCrowd
+    screened: Screened
+
+    def note(self) -> Note:
+        """What a log keeps of it: a finished run says without a model who was flagged."""
+        scores = {name: scores.tolist() for name, scores in self.screened.scores.items()}
+        return {"kind": "screens", "scores": scores, "flagged": self.screened.flagged.tolist()}
+
+
+def screen(screens: ScreensConfig, crowd: TextCrowd, embed: Embed, target: NDArray[np.float64]) -> ScreenedCrowd:
+    """Screen a crowd; target float64[d] is where Φ should lead.
+
+    Raises:
+        InputError: no example would stay.
+    """
+    vectors = embed([example.response for own in crowd.examples for example in own])
+    distances = np.linalg.norm(vectors - target, axis=1)
+    ends = np.cumsum([len(own) for own in crowd.examples])[:-1]
+    evidence = TextEvidence(crowd.examples, np.split(distances, ends))
+    found = screened(TEXT_SCREENS, evidence, screens.use)
+    if screens.action == "report":
+        return ScreenedCrowd(crowd, found)
+    stay = kept(evidence) if screens.action == "merge" else ~found.flagged[evidence.workers]
+    if not stay.any():
+        raise InputError("screens.action", screens.action, "must be report: no example of the crowd would stay")
+    left = [
+        tuple(example for example, stays in zip(own, its, strict=True) if stays)
+        for own, its in zip(crowd.examples, np.split(stay, ends), strict=True)
+    ]
+    return ScreenedCrowd(replace(crowd, examples=tuple(left), asked=crowd.prompts, screened=True), found)
+
+
+def screened_of(note: Note, n_runs: int) -> Screened:
+    """What a note says of every run, as they all meet the same crowd: float64[B, n], bool[B, n]."""
+
+    def of_runs(values: Sequence[Any]) -> NDArray[Any]:
+        return np.tile(np.asarray(values), (n_runs, 1))
+
+    return Screened({name: of_runs(scores) for name, scores in note["scores"].items()}, of_runs(note["flagged"]))

@@ -1,0 +1,127 @@
+"""A tournament of a real language model with bad workers, undefended and screened. `--out runs/text_tournament`.
+
+Short GoEmotions neighbours of one emotion are dealt to twelve workers, four each; a third of the workers is bad. For every
+behaviour it prints the distance of the model to the target at the end with nobody bad, with bad workers, and with bad workers
+whom screens exclude, and the points per head of the bad over those of the others. Every run is a folder under --out: given
+again, the command goes on where it was stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from crowd_sim import run
+from crowd_sim.crowd.sources.goemotions import PROMPT, find_neighbourhoods
+from crowd_sim.crowd.sources.neighbourhoods import read_neighbourhoods
+from crowd_sim.files import write_text
+from crowd_sim.outcome import Outcome
+from crowd_sim.random import Purpose, generator
+
+WORKERS, EXAMPLES, WORDS = 12, 4, 10
+"""Workers; comments of each; words of a comment at most."""
+
+SHARE = 1 / 3
+BEHAVIOURS = ("off_target", "prompt_echo", "filler", "empty")
+
+SETTING: dict[str, Any] = {
+    "crowd": {"source": "feedback", "n_workers": WORKERS},
+    "tournament": {"rounds": 3, "n_groups": 3, "grouping": "random", "mistake_probability": 0.0},
+    "valuation": {"method": "none"},
+    "task": {
+        "kind": "imitate",
+        "model": "smollm2-135m",
+        "prompt_template": "<|im_start|>user\n{prompt}<|im_end|>\n<|im_start|>assistant\n",
+        "epochs": 3,
+        "batch_size": 100,
+        "learning_rate": 3.0e-3,
+        "generation": {"selection_outputs": 16, "report_outputs": 48, "max_new_tokens": 12},
+    },
+}
+
+
+def deal(seed: int, emotion: str, folder: Path) -> dict[str, str]:
+    """Write a seed's crowd and its target's texts; the section `crowd`'s paths of them."""
+    (own,) = [one for one in read_neighbourhoods(find_neighbourhoods(None)) if one.emotion == emotion]
+    short = [text for text in own.texts[1:] if len(text.split()) <= WORDS]
+    dealt = generator(seed, 0, Purpose.PEOPLE).permutation(len(short))[: WORKERS * EXAMPLES]
+    lines = [
+        {"worker": f"w{w}", "prompt": PROMPT, "response": short[i]} for w in range(WORKERS) for i in dealt[w::WORKERS]
+    ]
+    paths = {"path": folder / "feedback.jsonl", "target": folder / "target.jsonl"}
+    for path, records in ((paths["path"], lines), (paths["target"], [{"text": text} for text in own.texts[1:]])):
+        write_text(path, "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records))
+    return {name: str(path) for name, path in paths.items()}
+
+
+def rows(seed: int, emotion: str, phi: str | None, out: Path) -> Iterator[dict[str, Any]]:
+    """A row per behaviour."""
+    folder = out / f"seed-{seed}"
+    crowd = SETTING["crowd"] | deal(seed, emotion, folder)
+    task = SETTING["task"] | ({} if phi is None else {"phi": {"kind": "distilled", "model": phi}})
+
+    def ran(name: str, **sections: Any) -> Outcome:
+        content = SETTING | {"seed": seed, "task": task, "crowd": crowd | sections.pop("crowd", {})} | sections
+        return run(content, folder / name)
+
+    honest = ran("honest").history.distances[-1, 0]
+    for behaviour in BEHAVIOURS:
+        bad = {"bad": {"behaviour": behaviour, "share": SHARE}}
+        for action in ("report", "exclude"):
+            outcome = ran(f"{behaviour}-{action}", crowd=bad, screens={"action": action})
+            points = outcome.history.points[0]
+            workers = pd.read_parquet(folder / f"{behaviour}-{action}" / "workers.parquet")
+            is_bad = workers["bad"].to_numpy(bool)
+            yield {
+                "seed": seed,
+                "behaviour": behaviour,
+                "action": action,
+                "honest": honest,
+                "distance": outcome.history.distances[-1, 0],
+                "per_head": points[is_bad].mean() / points[~is_bad].mean(),
+                "found": workers.loc[is_bad, "flagged"].mean(),
+                "false_alarms": workers.loc[~is_bad, "flagged"].mean(),
+            }
+
+
+def table(found: pd.DataFrame) -> Iterator[str]:
+    """Lines of Markdown: means over the seeds."""
+    yield "| behaviour | nobody bad | undefended | screened | of the cost | found | false | pay, undefended | pay, screened |"
+    yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
+    means = found.groupby(["behaviour", "action"], sort=False).mean(numeric_only=True)
+    for behaviour in dict.fromkeys(found["behaviour"]):
+        before, after = means.loc[(behaviour, "report")], means.loc[(behaviour, "exclude")]
+        left = (after["distance"] - after["honest"]) / (before["distance"] - before["honest"])
+        cells = [before["honest"], before["distance"], after["distance"], left, after["found"], after["false_alarms"]]
+        cells += [before["per_head"], after["per_head"]]
+        yield f"| {behaviour} | {' | '.join(f'{cell:.3f}' for cell in cells)} |"
+    yield ""
+    yield "of the cost: what of the distance that the attack added is left. pay: points per head of the bad over the others'."
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run what is missing, and print the table after every seed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--emotion", default="admiration")
+    parser.add_argument("--phi", help="a folder of `crowd-sim data distill`; absent: the sentence embedding")
+    given = parser.parse_args(arguments)
+    found: list[dict[str, Any]] = []
+    for seed in given.seeds:
+        for row in rows(seed, given.emotion, given.phi, given.out):
+            found.append(row)
+            print({name: np.round(value, 3) if isinstance(value, float) else value for name, value in row.items()})
+    lines = list(table(pd.DataFrame(found)))
+    write_text(given.out / "text_tournament.md", "\n".join(lines) + "\n")
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()
