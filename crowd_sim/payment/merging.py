@@ -18,7 +18,7 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
-DIAMETER, QUANTILE = 0.25, 0.75
+DIAMETER, QUANTILE = 0.23, 0.75
 MOST_MERGED = 5_000
 """Workers whose distances, one of each pair, are held at a time."""
 
