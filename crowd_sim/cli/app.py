@@ -250,7 +250,7 @@ def equilibrium(
 ) -> None:
     """Find where workers' effort settles under a configuration's payment, and what honest effort would regret.
 
-    Example: `crowd-sim equilibrium payments payment.rule=calibrated payment.power=10 runs=20`
+    Example: `crowd-sim equilibrium quickstart payment.rule=shapley --cost 0.3`
     """
     from crowd_sim.cli.equilibrium import conclusion, effort_table
     from crowd_sim.cli.equilibrium import equilibrium as settle

@@ -40,6 +40,18 @@ CAPTIONS = {
         "the panel's runs.",
         "page",
     ),
+    "pay_per_head": Caption(
+        "What are the bad paid?",
+        "Pay per account of the bad over that of all others: on the dashed line both earn the same, at 0 the bad earn "
+        "nothing. Bars: one standard error over runs.",
+        "page",
+    ),
+    "pay_sybil_gain": Caption(
+        "Do several accounts pay?",
+        "Pay of all accounts of a person with several, over what a person with one account gets on average: on the dashed "
+        "line nothing is gained. Bars: one standard error over runs.",
+        "page",
+    ),
 }
 
 

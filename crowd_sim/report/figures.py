@@ -12,6 +12,8 @@ from crowd_sim.report.llm_figures import (
     scores_by_round,
     workers_in_a_row,
 )
+from crowd_sim.report.pay_figures import METRICS as PAY_METRICS
+from crowd_sim.report.pay_figures import has, pay_by_field
 from crowd_sim.report.run_figures import distance_per_round, points_against_values
 from crowd_sim.report.style import png, write_atomically
 from crowd_sim.report.sweep_figures import correlation_against_distance, correlation_by_n, points_by_combination
@@ -90,7 +92,8 @@ def draw_llm_run(folder: Path) -> list[Path]:
 def draw_sweep(folder: Path) -> list[Path]:
     """Draw ``correlation_by_n.png`` and ``correlation_against_distance.png`` of a sweep's folder.
 
-    ``points_by_combination.png`` comes with them where the folder has a ``workers_sample.parquet`` with values.
+    ``points_by_combination.png`` comes with them where the folder has a ``workers_sample.parquet`` with values, and of sweeps
+    with payment ``pay_per_head.png`` where workers are bad, ``pay_sybil_gain.png`` where some have several accounts.
 
     Returns:
         The files written, in the order in which a report shows them.
@@ -103,6 +106,7 @@ def draw_sweep(folder: Path) -> list[Path]:
         "correlation_by_n": correlation_by_n(points),
         "correlation_against_distance": correlation_against_distance(points),
     }
+    figures |= {metric: pay_by_field(points, metric) for metric in PAY_METRICS if has(points, metric)}
     if (folder / "workers_sample.parquet").is_file():
         sample = read_table(folder, "workers_sample.parquet", WORKERS_COLUMNS)
         if set(sample.columns) >= VALUE_COLUMNS:

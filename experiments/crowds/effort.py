@@ -1,7 +1,7 @@
 """Where effort settles by payment: `python -m experiments.crowds.effort`.
 
-Full effort costs 0.3 of the mean pay. Without effort a worker's error, vector − target, is twice as large; with `--errors random`
-it has normal noise of standard deviation 5 besides. Then a contest whose equilibrium is known, and peer prediction by labels.
+Full effort costs 0.3 of the mean pay. Without effort a worker's error, vector − target, is twice as large; with
+`--errors random` it has normal noise of standard deviation 5 besides. Then a contest whose equilibrium is known, and peer prediction by labels.
 """
 
 from __future__ import annotations
@@ -24,9 +24,16 @@ NOISE = {Errors.OWN: 1.0, Errors.RANDOM: 5.0}
 
 def effort_rows(errors: Errors, cost: float, levels: int, seeds: int, runs: int) -> None:
     """Print a row per rule; gains and distances are means over seeds."""
-    print(
-        f"| rule | settles from 1 | from 0 | equilibria | regret of full effort | distance there | at full effort |\n|{' --: |' * 7}"
+    heads = (
+        "rule",
+        "settles from 1",
+        "from 0",
+        "equilibria",
+        "regret of full effort",
+        "distance there",
+        "at full effort",
     )
+    print(f"| {' | '.join(heads)} |\n|{' --: |' * len(heads)}")
     for rule, power in RULES:
         found = []
         for seed in range(1, seeds + 1):

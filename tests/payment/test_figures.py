@@ -1,0 +1,48 @@
+"""Figures of payment."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from crowd_sim import sweep
+from crowd_sim.config.io import load_content
+from crowd_sim.report.pay_figures import METRICS, has, pay_by_field
+from crowd_sim.sweeps.plan import Sweep
+
+
+def points(**swept):
+    table = pd.MultiIndex.from_product(swept.values(), names=swept.keys()).to_frame(index=False)
+    draws = np.random.default_rng(0)
+    for metric in METRICS:
+        table[f"{metric}_mean"], table[f"{metric}_se"] = draws.random((2, len(table)))
+    return table
+
+
+@pytest.mark.parametrize(
+    "swept",
+    [
+        {"crowd.bad.behaviour": ["alie", "mimic"], "payment.rule": ["rank", "gold"], "payment.identities": ["a", "b"]},
+        {"crowd.bad.identities": [1, 2, 5], "crowd.bad.jitter": [0.0, 0.1]},
+        {"crowd.bad.share": [0.1, 0.2]},
+        {"payment.rule": ["rank", "gold"]},
+    ],
+)
+@pytest.mark.parametrize("metric", METRICS)
+def test_every_point_is_drawn(swept, metric):
+    table = points(**swept)
+    figure = pay_by_field(table, metric)
+    drawn = sum(len(container[0].get_xdata()) for axes in figure.axes for container in axes.containers)
+    assert drawn == len(table)
+
+
+def test_a_sweep_with_payment_has_its_figures(tmp_path):
+    bad = {"behaviour": "honest", "share": 0.4, "identities": 2}
+    base = {"crowd": {"n_workers": 10, "bad": bad}, "tournament": {"rounds": 2, "n_groups": 2}}
+    sweep({**base, "valuation": {"method": "none"}}, tmp_path / "s", grid={"payment.rule": ["equal", "gold"]})
+    assert {f"{metric}.png" for metric in METRICS} <= {path.name for path in (tmp_path / "s" / "figures").iterdir()}
+    assert not has(pd.DataFrame({"pay_per_head_mean": [np.nan]}), "pay_per_head")
+
+
+@pytest.mark.parametrize(("name", "n_points"), [("payments", 50), ("sybils", 48)])
+def test_the_configurations_that_ship_are_sweeps(name, n_points):
+    assert Sweep.parse(load_content(name, [])).n_points == n_points
