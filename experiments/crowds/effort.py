@@ -1,7 +1,8 @@
 """Where effort settles by payment: `python -m experiments.crowds.effort`.
 
 Full effort costs 0.3 of the mean pay. Without effort a worker's error, vector − target, is twice as large; with
-`--errors random` it has normal noise of standard deviation 5 besides. Then a contest whose equilibrium is known, and peer prediction by labels.
+`--errors random` it has normal noise of standard deviation 5 instead. Then a contest whose equilibrium is known, and peer
+prediction by labels.
 """
 
 from __future__ import annotations
