@@ -6,6 +6,7 @@ Prints Markdown tables, and what is wanted with what was reached:
     values       nobody bad: final distance, Spearman correlation of points with accurate values, effective number of workers
     detection    AUC of the bad by points, documented setting
     large        n = 1,000, K = 20 (synthetic)
+    cost         milliseconds of a round in this process, by aggregation (synthetic)
 
 MovieLens (CROWD_SIM_DATA), 75 of 610 drawn anew per run, K = 4, R = 100, random grouping, l2, 5 % mistakes. Exit status 1 if a
 bar is missed.
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -23,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowd_sim.config import RunConfig
+from crowd_sim.crowd.aggregation import aggregations
 from crowd_sim.crowd.behaviours import BAD_BEHAVIOURS
 from crowd_sim.engine import simulate
 from crowd_sim.host import InProcess
@@ -224,10 +227,48 @@ def large(study: Study, names: Sequence[str], bars: Bars) -> Iterator[str]:
         bars[f"n = 1,000, 40 % {name}: {found:.2f}, wanted ≤ {0.8 * plain:.2f}"] = found <= 0.8 * plain
 
 
+def cost(bars: Bars) -> Iterator[str]:
+    """Least of three, after a first round that compiles."""
+    yield "| ms a round | n = 75 | times the mean | n = 100,000 | times the mean |"
+    yield "| --- | ---: | ---: | ---: | ---: |"
+    mean: dict[int, float] = {}
+    for name in aggregations(0.25, 2.0):
+        cells = ""
+        for n_workers, rounds, chunk_size in ((75, 50, 16), (100_000, 3, 4096)):
+            if name == "multi_krum" and n_workers > 75:
+                cells += "  |  |"
+                continue
+            took = round_time(name, n_workers, rounds, chunk_size)
+            times = took / mean.setdefault(n_workers, took)
+            cells += f" {1000 * took:.1f} | {times:.1f} |"
+            if name == "geometric_median":
+                bars[f"geometric median, n = {n_workers:,}: {times:.1f} times the mean, wanted ≤ 12"] = times <= 12
+        yield f"| {name} |{cells}"
+
+
+def round_time(aggregation: str, n_workers: int, rounds: int, chunk_size: int) -> float:
+    """Seconds of a round of one run."""
+
+    def seconds(number: int) -> float:
+        config = RunConfig.parse(
+            {
+                "crowd": {"n_workers": n_workers, "chunk_size": chunk_size},
+                "tournament": {"rounds": number, "aggregation": aggregation},
+                "valuation": {"method": "none"},
+            }
+        )
+        task, start = load_task(config), time.perf_counter()
+        simulate([config], task, InProcess())
+        return time.perf_counter() - start
+
+    seconds(1)
+    return (min(seconds(1 + rounds) for _ in range(3)) - min(seconds(1) for _ in range(3))) / rounds
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print tables and bars."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("tables", nargs="*", help="attacks, values, detection, large; absent: all")
+    parser.add_argument("tables", nargs="*", help="attacks, values, detection, large, cost; absent: all")
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--source", default="movielens")
@@ -242,6 +283,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "detection": lambda: detection(
             study, [s for s in given.settings if "reward" in SETTINGS[s]], given.attacks, bars
         ),
+        "cost": lambda: cost(bars),
         "large": lambda: large(study, given.attacks, bars),
     }
     for name in given.tables or tables:

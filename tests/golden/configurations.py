@@ -88,6 +88,22 @@ VECTORS: dict[str, Content] = {
     "first": _points({"score": "squared_l2"}, {"kernel_shap_budget": 0}, {"selection": "first", "seed": 9}),
     "file": _points({"convergence_distance": 3.0}, crowd={"source": "vectors", "path": "parts/vectors.csv"}),
     "mistakes": _points({"mistake_probability": 0.5, "reward": "marginal"}, {"method": "none"}),
+    "defended": _points(
+        {
+            "reward": "calibrated",
+            "bounds": [1.0, 4.5],
+            "weight_power": 20,
+            "measure_every": 4,
+            "audits": 3,
+            "calibration": {"window": 40, "half_life": 4.0, "errors": True},
+        },
+        {"method": "none"},
+        {"behaviour": "tests.golden.strategies:lazy"},
+    ),
+    **{
+        name: _points({"aggregation": name, "clipping_radius": 1.0}, {"method": "none"})
+        for name in ("median", "trimmed_mean", "geometric_median", "centered_clipping", "multi_krum")
+    },
     "uneven_groups": _points({"n_groups": 7, "grouping": "interleaved"}, {"method": "none"}, {"n_workers": 47}),
 }
 

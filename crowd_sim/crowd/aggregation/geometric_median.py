@@ -2,7 +2,8 @@
 
 Weiszfeld's iteration, smoothed: each pass is a mean in which a member counts with its weight over its distance from where the
 last pass led, taken as at least ν. Source: Pillutla, Kakade, Harchaoui, "Robust aggregation for federated learning", IEEE TSP
-2022 (arXiv 1912.13445). It starts from the round's model; the number of passes is fixed, so that it depends on no tolerance.
+2022 (arXiv 1912.13445). It starts from the mean: from the model, as it might, whoever contributes that would hold it there for
+many passes. Their number is fixed, so that the result depends on no tolerance.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ class GeometricMedian:
     """See the module.
 
     Attributes:
-        passes: over the crowd.
+        passes: over the crowd, after that of the mean.
         smoothing: ν, the least distance.
     """
 
@@ -32,13 +33,16 @@ class GeometricMedian:
 
     def __call__(self, crowd: Contributors, asked: RoundRequest) -> NDArray[np.float64]:
         """A group whose weights are 0 keeps the model."""
-        points = np.repeat(asked.models[:, None, :], asked.n_groups, axis=1)
-        weight = np.zeros((*points.shape[:2], 1))
+        points, weight = _centres(crowd.group_sums(asked))
         for _ in range(self.passes):
-            sums = crowd.fold(asked, Reweighted(points, self.smoothing))
-            weight = sums[:, :, -1:]
-            points = np.divide(sums[:, :, :-1], weight, out=points.copy(), where=weight > 0)
+            points, weight = _centres(crowd.fold(asked, Reweighted(points, self.smoothing)))
         return settled(points, weight[:, :, 0] > 0)
+
+
+def _centres(sums: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Weighted means, 0 of nobody, and weights: float64[B, K, d] and float64[B, K, 1]."""
+    total, weight = sums[:, :, :-1], sums[:, :, -1:]
+    return np.divide(total, weight, out=np.zeros(total.shape), where=weight > 0), weight
 
 
 @dataclass(frozen=True, eq=False)
