@@ -40,6 +40,12 @@ CAPTIONS = {
         "the panel's runs.",
         "page",
     ),
+    "distance_by_share": Caption(
+        "What do attacks cost?",
+        "Mean final distance of the model to its target by the share of bad workers, a panel per attack. Bars: one standard "
+        "error over runs.",
+        "page",
+    ),
     "pay_per_head": Caption(
         "What are the bad paid?",
         "Pay per account of the bad over that of all others: on the dashed line both earn the same, at 0 the bad earn "

@@ -15,6 +15,9 @@ from crowd_sim.report.layout import Layout, levels
 from crowd_sim.report.style import COLUMN_WIDTH, PAGE_WIDTH, new_figure
 from crowd_sim.report.tables import is_numeric
 
+_MOST_NAMED = 4
+"""Panels side by side that have room for more than a value."""
+
 
 class Axis:
     """The horizontal axis of a facet grid: numbers where they stand, anything else evenly spaced."""
@@ -45,7 +48,12 @@ class Axis:
             elif len(self.values) <= 8:
                 places = self.values if self.numeric else range(len(self.values))
                 # Names are longer than numbers: slanted, each ends at its tick.
-                slant = {} if self.numeric else {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
+                narrow = grid.shape[1] > _MOST_NAMED
+                slant = (
+                    {"rotation": 90 if narrow else 0}
+                    if self.numeric
+                    else {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
+                )
                 axes.set_xticks(list(places), [value_words(value) for value in self.values], **slant)
                 if not self.numeric:
                     axes.set_xlim(-0.5, len(self.values) - 0.5)
@@ -61,7 +69,8 @@ def facets(points: pd.DataFrame, layout: Layout) -> tuple[Figure, NDArray[Any]]:
     grid = figure.subplots(len(rows), len(columns), sharex=True, sharey=True, squeeze=False)
     if layout.columns:
         for axes, value in zip(grid[0], columns, strict=True):
-            axes.set_title(f"{field_words(layout.columns).lower()}: {value_words(value)}")
+            name = f"{field_words(layout.columns).lower()}: " if len(columns) <= _MOST_NAMED else ""
+            axes.set_title(f"{name}{value_words(value)}")
     if layout.rows:
         for axes, value in zip(grid[:, -1], rows, strict=True):
             axes.annotate(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from crowd_sim.report.attack_figure import distance_by_share, sweeps_attacks
 from crowd_sim.report.llm_figures import (
     distance_by_model,
     first_order_against_values,
@@ -92,8 +93,9 @@ def draw_llm_run(folder: Path) -> list[Path]:
 def draw_sweep(folder: Path) -> list[Path]:
     """Draw ``correlation_by_n.png`` and ``correlation_against_distance.png`` of a sweep's folder.
 
-    ``points_by_combination.png`` comes with them where the folder has a ``workers_sample.parquet`` with values, and of sweeps
-    with payment ``pay_per_head.png`` where workers are bad, ``pay_sybil_gain.png`` where some have several accounts.
+    ``points_by_combination.png`` comes with them where the folder has a ``workers_sample.parquet`` with values, of sweeps
+    of shares of bad workers ``distance_by_share.png``, and of sweeps with payment ``pay_per_head.png`` where workers are bad,
+    ``pay_sybil_gain.png`` where some have several accounts.
 
     Returns:
         The files written, in the order in which a report shows them.
@@ -106,6 +108,8 @@ def draw_sweep(folder: Path) -> list[Path]:
         "correlation_by_n": correlation_by_n(points),
         "correlation_against_distance": correlation_against_distance(points),
     }
+    if sweeps_attacks(points):
+        figures["distance_by_share"] = distance_by_share(points)
     figures |= {metric: pay_by_field(points, metric) for metric in PAY_METRICS if has(points, metric)}
     if (folder / "workers_sample.parquet").is_file():
         sample = read_table(folder, "workers_sample.parquet", WORKERS_COLUMNS)

@@ -30,6 +30,7 @@ FIELD_WORDS = {
     "crowd.bad.share": "Share of the bad",
     "crowd.bad.identities": "Accounts of a person",
     "crowd.bad.jitter": "Noise between accounts (s.d.)",
+    "tournament.aggregation": "Aggregation",
     "tournament.search": "Search",
     "tournament.incumbent": "The old model competes",
     "tournament.drop_used": "Winners' workers leave",

@@ -1,7 +1,9 @@
+import numpy as np
 import pytest
 
-from crowd_sim import load_config
+from crowd_sim import load_config, sweep
 from crowd_sim.config.io import load_content
+from crowd_sim.report.attack_figure import distance_by_share
 from crowd_sim.sweeps.plan import Sweep
 from experiments.crowds import attacks
 
@@ -22,3 +24,14 @@ def test_the_sweep_that_ships_is_one():
     assert {group.behaviour for point in plan.points for group in point.config.crowd.bad_groups} >= {"alie", "away"}
     with pytest.raises(Exception, match="sweep"):
         load_config("attack_sweep")
+
+
+def test_a_sweep_of_shares_has_its_figure(tmp_path):
+    base = {"crowd": {"n_workers": 10, "bad": {"behaviour": "corner"}}, "tournament": {"rounds": 2, "n_groups": 2}}
+    grid = {"crowd.bad.share": [0, 0.3], "crowd.bad.behaviour": ["corner", "echo"]}
+    found = sweep({**base, "valuation": {"method": "none"}}, tmp_path / "s", grid=grid)
+    assert (tmp_path / "s" / "figures" / "distance_by_share.png").exists()
+    figure = distance_by_share(found.points)
+    drawn = [container[0].get_ydata() for axes in figure.axes for container in axes.containers]
+    assert sorted(np.concatenate(drawn)) == sorted(found.points["final_distance_mean"])
+    assert all(axes.get_ylim()[1] > max(ys.max() for ys in drawn) for axes in figure.axes)
