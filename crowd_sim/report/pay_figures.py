@@ -14,7 +14,7 @@ METRICS = {
     "pay_per_head": "Pay per head of the bad, over the others'",
     "pay_sybil_gain": "Pay of a person with accounts",
 }
-_X = ("crowd.bad.identities", "crowd.bad.behaviour", "crowd.bad.share")
+_X = ("crowd.bad.identities", "crowd.bad.behaviour", "crowd.bad.share", "crowd.bad.jitter")
 _COLUMNS = ("payment.identities", "crowd.bad.fresh")
 _MOST_LINES = 7
 

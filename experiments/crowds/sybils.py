@@ -8,16 +8,20 @@ drawn anew every round. `--frontier` goes on to larger fixed noise.
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from crowd_sim.metrics import pearson, spearman
 from crowd_sim.participants import roles
+from crowd_sim.report.pay_figures import pay_by_field
+from crowd_sim.report.style import png, write_atomically
 from experiments.crowds.paying import N, persons, played, setting
 
 RULES = (("rank", 1.0), ("calibrated", 1.0), ("shapley", 1.0))
 NOISES = ((0.0, False), (0.1, False), (1.0, True))
-FRONTIER = ((0.2, False), (0.3, False), (0.5, False), (0.7, False), (1.0, False))
+FRONTIER = ((0.0, False), (0.1, False), (0.2, False), (0.3, False), (0.5, False), (0.7, False), (1.0, False))
 
 
 def cell(k: int, jitter: float, fresh: bool, seeds: int, runs: int) -> dict[str, float]:
@@ -58,6 +62,23 @@ def cell(k: int, jitter: float, fresh: bool, seeds: int, runs: int) -> dict[str,
     return gains | {name: float(np.mean(earned[name])) for name in ("honest merged", "correlation", "rank correlation")}
 
 
+def draw(path: Path, gains: dict[float, dict[str, float]]) -> None:
+    """The gains by noise, unmerged and merged, a line per rule."""
+    rows = [
+        {
+            "payment.identities": kind,
+            "crowd.bad.jitter": noise,
+            "payment.rule": rule,
+            "pay_sybil_gain_mean": found[head],
+        }
+        for noise, found in gains.items()
+        for rule, _ in RULES
+        for kind in ("separate", "merged")
+        if (head := f"{rule} {kind}") in found
+    ]
+    write_atomically(path, png(pay_by_field(pd.DataFrame(rows), "pay_sybil_gain")))
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -67,6 +88,7 @@ def main() -> None:
     parser.add_argument(
         "--frontier", action="store_true", help="larger fixed noise, for the largest number of identities"
     )
+    parser.add_argument("--draw", type=Path, help="a file for the figure of the frontier")
     asked = parser.parse_args()
     cells = [(k, *noise) for k in asked.identities for noise in NOISES]
     if asked.frontier:
@@ -74,8 +96,9 @@ def main() -> None:
     heads = [f"{rule} {kind}" for rule, _ in RULES for kind in ("separate", "merged")]
     heads += ["honest merged", "correlation", "rank correlation"]
     print(f"| identities | noise | {' | '.join(heads)} |\n|{' --: |' * (len(heads) + 2)}")
+    gains: dict[float, dict[str, float]] = {}
     for k, jitter, fresh in cells:
-        found = cell(k, jitter, fresh, asked.seeds, asked.runs)
+        found = gains[jitter] = cell(k, jitter, fresh, asked.seeds, asked.runs)
         shown = [
             f"{found[head]:.1%}"
             if head == "honest merged"
@@ -85,6 +108,8 @@ def main() -> None:
             for head in heads
         ]
         print(f"| {k} | {jitter:g}{' fresh' if fresh else ''} | {' | '.join(shown)} |", flush=True)
+    if asked.draw:
+        draw(asked.draw, gains)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,11 @@
 """Rules on games and on labels with known answers."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from crowd_sim.config.payment import RULES
 from crowd_sim.payment.labels import dmi, gold_questions, output_agreement
 from crowd_sim.payment.rules import GAME_RULES, game_scores, least_spread
 from crowd_sim.valuation import AveragingGame, least_core
@@ -97,3 +100,17 @@ def test_dmi_pays_constant_and_random_reporters_nothing():
     assert (mean[:4] > 10 * error[:4]).all()
     assert abs(mean[4]) < 1e-12
     assert abs(mean[5]) < 2 * error[5]
+
+
+@pytest.mark.parametrize("rule", GAME_RULES)
+def test_order_of_players_does_not_matter(rule):
+    vectors, order = np.random.default_rng(2).normal(1.0, 1.0, (7, 3)), np.random.default_rng(3).permutation(7)
+    scores, permuted = (
+        game_scores(rule, AveragingGame(own, np.ones(3)), 600, 0, 0) for own in (vectors, vectors[order])
+    )
+    np.testing.assert_allclose(permuted, scores[order], atol=1e-6 if rule == "least_core" else 1e-12)
+
+
+def test_every_rule_has_its_line_on_the_page():
+    page = (Path(__file__).parents[2] / "docs" / "attacks_payment.md").read_text(encoding="utf-8")
+    assert all(f"`{rule}`" in page for rule in RULES)
