@@ -85,14 +85,18 @@ def _agreement(table: pd.DataFrame, labels: pd.Series) -> pd.Series:
     return (table["label"] == table["task"].map(labels)).groupby(table["worker"], sort=False).mean()
 
 
+_LEAST = 1e-6
+"""What a worker weighs who is no better than chance, or unknown: where there are only such, they decide."""
+
+
 def _log_odds(table: pd.DataFrame, known: pd.Series, skill: pd.Series, n_labels: int) -> pd.Series:
-    """log(p (L − 1) / (1 − p)) of each worker, p by Laplace's rule; 0 for who is no better than chance, or unknown."""
+    """log(p (L − 1) / (1 − p)) of each worker, p by Laplace's rule; at least `_LEAST`."""
     import numpy as np
 
     judged = table["task"].isin(known.index).groupby(table["worker"]).sum().reindex(skill.index)
     p = (skill.fillna(0.0) * judged + 1) / (judged + n_labels)
     odds: pd.Series = p * (n_labels - 1) / (1 - p)
-    return odds.map(np.log).clip(0.0) if n_labels > 1 else p
+    return odds.map(np.log).clip(_LEAST) if n_labels > 1 else p
 
 
 METHODS: Mapping[str, Callable[[Any, int], Any]] = {

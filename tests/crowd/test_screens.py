@@ -116,6 +116,18 @@ def test_a_screen_of_texts_finds_what_it_is_for(name, spoil):
     assert np.flatnonzero(TEXT_SCREENS[name].rule(scores)).tolist() == [0, 1]
 
 
+def test_who_was_copied_of_everything_is_no_copier():
+    examples = sentences(12)
+    for copier in (0, 1):  # all of worker 2's, and one of another
+        examples[copier] = [*examples[2], examples[5 + copier][0]]
+    scores = TEXT_SCREENS["duplicates"].scores(text_evidence(examples))
+    assert scores[:3].tolist() == [1, 1, 0.5]
+    assert np.flatnonzero(TEXT_SCREENS["duplicates"].rule(scores)).tolist() == [0, 1]
+    examples[4] = examples[3]  # both the same: nobody says who copied
+    scores = TEXT_SCREENS["duplicates"].scores(text_evidence(examples))
+    assert scores[3:5].tolist() == [1, 1]
+
+
 def test_distance_to_the_target_allows_more_to_who_has_fewer_examples():
     near = np.random.default_rng(3).normal(1.0, 0.1, size=(30, 4))
     distances = [*near, np.array([1.2]), np.full(16, 1.2)]
@@ -131,7 +143,7 @@ def test_rules_are_relative_to_the_crowd():
     assert above(0.5)(np.array([0.5, 0.5, 0.6, 0.9])).tolist() == [False, False, False, True]
     assert not above(0.5)(np.ones(5)).any()
     normal = np.random.default_rng(0).normal(size=10_000)
-    assert 0.003 < outlying(0.0)(normal).mean() < 0.01  # 2.5 standard deviations of one tail: 0.6 %
+    assert 0.0005 < outlying(0.0)(normal).mean() < 0.0025  # three standard deviations, one tail: 0.13 %
     assert outlying(5.0)(normal).sum() == 0
 
 

@@ -8,16 +8,30 @@ from numpy.typing import NDArray
 from crowd_sim.crowd.screens.rule import Screen, above
 from crowd_sim.crowd.screens.texts import TextEvidence
 
+_MOST = 0.75
+"""Share of a worker's examples."""
+
 
 def duplicates(evidence: TextEvidence) -> NDArray[np.float64]:
     """The share of its examples that are near-duplicates of another worker's, in 5-shingle Jaccard similarity.
 
+    Who copies has duplicates of workers with few of them; who was copied of all its examples has them with copiers alone, and
+    counts half.
+
     Source: Lee et al., "Deduplicating training data makes language models better" (ACL 2022).
     """
-    pairs = evidence.pairs
+    between = evidence.workers[evidence.pairs]
+    apart = between[:, 0] != between[:, 1]
     found = np.zeros(len(evidence.workers), dtype=np.bool_)
-    found[pairs[evidence.workers[pairs[:, 0]] != evidence.workers[pairs[:, 1]]]] = True
-    return evidence.share(found)
+    found[evidence.pairs[apart]] = True
+    share = evidence.share(found)
+    both = np.concatenate([between[apart], between[apart, ::-1]])
+    suspect = share > _MOST
+    copies = np.zeros(len(share), dtype=np.bool_)  # suspects with duplicates of others than suspects
+    copies[both[suspect[both[:, 0]] & ~suspect[both[:, 1]], 0]] = True
+    copied = np.zeros(len(share), dtype=np.bool_)
+    copied[both[copies[both[:, 1]], 0]] = True
+    return np.where(suspect & ~copies & copied, share / 2, share)
 
 
 def kept(evidence: TextEvidence) -> NDArray[np.bool_]:
@@ -41,5 +55,5 @@ def kept(evidence: TextEvidence) -> NDArray[np.bool_]:
     return found
 
 
-DUPLICATES = Screen(duplicates, above(0.75))
+DUPLICATES = Screen(duplicates, above(_MOST))
 """Flagged: more than three quarters of its examples are another's."""

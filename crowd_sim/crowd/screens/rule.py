@@ -37,7 +37,7 @@ def above(floor: float) -> Rule:
 
 
 def outlying(floor: float) -> Rule:
-    """Scores above `floor` and more than 2.5 standard deviations above the median, as those below the median have it.
+    """Scores above `floor` and more than three standard deviations above the median, as those below the median have it.
 
     The root mean squared deviation of those below is the standard deviation where nobody is bad and scores are symmetric. The
     bad, who are above, widen it less than the median absolute deviation of Hampel (JASA 1974).
@@ -45,7 +45,7 @@ def outlying(floor: float) -> Rule:
 
     def rule(scores: NDArray[np.float64]) -> NDArray[np.bool_]:
         median = _median(scores)
-        return scores > max(floor, median + 2.5 * deviation_below(scores))
+        return scores > max(floor, median + 3 * deviation_below(scores))
 
     return rule
 

@@ -29,5 +29,5 @@ def target_distance(evidence: TextEvidence) -> NDArray[np.float64]:
     return found
 
 
-TARGET_DISTANCE = Screen(target_distance, outlying(2.5))
-"""Flagged: more than 2.5 standard errors above the crowd's median, by examples and by workers."""
+TARGET_DISTANCE = Screen(target_distance, outlying(3.0))
+"""Flagged: more than three standard errors above the crowd's median, by examples and by workers."""
