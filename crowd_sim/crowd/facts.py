@@ -160,14 +160,20 @@ class _Findings:
 
     @property
     def mimic(self) -> NDArray[np.float64]:
-        """The contribution in the sample that is farthest along its first principal direction: float64[B, d]."""
-        return np.stack([sample[_farthest(sample)] for sample in self._sample])
+        """The contribution in the sample that is farthest from the target: float64[B, d]."""
+        away = ((self._sample - self.target[:, None]) ** 2).sum(axis=2)
+        return np.take_along_axis(self._sample, away.argmax(axis=1)[:, None, None], axis=1)[:, 0]
 
     @property
     def min_max(self) -> NDArray[np.float64]:
-        """γ × the standard deviation, see `crowd_sim.crowd.behaviours.min_max`: float64[B, d]."""
-        gammas = map(_largest, self._sample, self.mean, self.sd)
-        return np.array(list(gammas))[:, None] * self.sd
+        """γ × `adverse_sd`, see `crowd_sim.crowd.behaviours.min_max`: float64[B, d]."""
+        gammas = map(_largest, self._sample, self.mean, self.adverse_sd)
+        return np.array(list(gammas))[:, None] * self.adverse_sd
+
+    @property
+    def adverse_sd(self) -> NDArray[np.float64]:
+        """The standard deviation, below 0 where the target is below the mean: float64[B, d]; to be taken from the mean."""
+        return np.where(self.target < self.mean, -self.sd, self.sd)
 
     @property
     def median_weight(self) -> NDArray[np.float64]:
@@ -245,12 +251,6 @@ def informed(crowd: Asked, cohort: Cohort, targets: NDArray[np.float64]) -> Aske
         return crowd
     known = Known(cohort.roles, key.seeds, key.runs, targets)
     return InformedCrowd(crowd, FactFinder(known, wanted, lasting=key.behaviour == HONEST))
-
-
-def _farthest(sample: NDArray[np.float64]) -> int:
-    centred = sample - sample.mean(axis=0)
-    _, directions = np.linalg.eigh(centred.T @ centred)
-    return int(np.argmax(np.abs(centred @ directions[:, -1])))
 
 
 def _largest(sample: NDArray[np.float64], mean: NDArray[np.float64], sd: NDArray[np.float64]) -> float:

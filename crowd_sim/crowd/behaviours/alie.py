@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from statistics import NormalDist
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,17 +10,12 @@ from crowd_sim.crowd.behaviours.base import BadBehaviour, Members, everyone, per
 
 @per_shard
 def alie(members: Members) -> NDArray[np.float64]:
-    """Contributes μ − s z σ. Strength s: 1.5; 1 is the paper's.
+    """Contributes μ − s σ, in every coordinate in the direction that leads away from the target. Strength s: 1.5.
 
-    z = Φ⁻¹((n − m − k) / (n − m)) with k = max(⌊n / 2⌋ + 1 − m, 1), for m bad of n workers; at least 0.
-
-    Source: Baruch, Baruch, Goldberg, "A little is enough: circumventing defenses for distributed learning" (NeurIPS 2019).
+    Source: Baruch, Baruch, Goldberg, "A little is enough: circumventing defenses for distributed learning" (NeurIPS 2019);
+    their s depends on the share of bad workers, 0.1 at 10 % and 0.8 at 30 % of 75; 1.5 is ByzFL's, whatever the share.
     """
-    n, bad = members.n_workers, members.n_bad
-    supporters = max(n // 2 + 1 - bad, 1)
-    share = min(max((n - bad - supporters) / (n - bad), 0.5), 1 - 1e-9)
-    deviation = members.strength * NormalDist().inv_cdf(share)
-    return everyone(members, members.facts["mean"] - deviation * members.facts["sd"])
+    return everyone(members, members.facts["mean"] - members.strength * members.facts["adverse_sd"])
 
 
-ALIE = BadBehaviour(alie, needs=("mean", "sd"), strength=1.5, alike=True)
+ALIE = BadBehaviour(alie, needs=("mean", "adverse_sd"), strength=1.5, alike=True)

@@ -10,11 +10,10 @@ from crowd_sim.crowd.behaviours.base import BadBehaviour, Members, everyone, per
 
 @per_shard
 def mimic(members: Members) -> NDArray[np.float64]:
-    """Contributes what the honest worker contributes who is farthest along the first principal direction.
+    """Contributes what one honest worker contributes: of a sample the one who is farthest from the target. No use of strength.
 
-    The worker is looked for in a sample. No use of strength.
-
-    Source: Karimireddy, He, Jaggi, "Byzantine-robust learning on heterogeneous datasets via bucketing" (ICLR 2022).
+    Source: Karimireddy, He, Jaggi, "Byzantine-robust learning on heterogeneous datasets via bucketing" (ICLR 2022), whose
+    attacker knows no target and chooses the worker by the first principal direction.
     """
     return everyone(members, members.facts["mimic"])
 

@@ -10,7 +10,7 @@ from crowd_sim.crowd.behaviours.base import BadBehaviour, Members, everyone, per
 
 @per_shard
 def min_max(members: Members) -> NDArray[np.float64]:
-    """Contributes μ − s γ σ. Strength s: 1, the paper's.
+    """Contributes μ − s γ σ, in every coordinate in the direction that leads away from the target. Strength s: 1, the paper's.
 
     γ is the largest with which it is as near to every honest worker of a sample as the two farthest of them are to each other.
 
