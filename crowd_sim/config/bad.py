@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from crowd_sim.config.strict import Strict, listed
+from crowd_sim.config.strict import Strict
 from crowd_sim.crowd.bad import BadGroup
 
 
@@ -67,8 +67,15 @@ class BadConfig(Strict):
 ONE, SEVERAL = "a mapping", "a list of mappings"
 """Tags by which pydantic names what it has found; they are no parts of a field's name."""
 
+
+def _several(value: Any) -> Any:
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"must be {ONE} or {SEVERAL}")  # noqa: TRY004 - pydantic takes a ValueError for bad input
+    return tuple(value)
+
+
 Bad = Annotated[
-    Annotated[BadConfig, Tag(ONE)] | Annotated[tuple[BadConfig, ...], BeforeValidator(listed), Tag(SEVERAL)],
+    Annotated[BadConfig, Tag(ONE)] | Annotated[tuple[BadConfig, ...], BeforeValidator(_several), Tag(SEVERAL)],
     Discriminator(lambda value: ONE if isinstance(value, dict | BadConfig) else SEVERAL),
 ]
 

@@ -52,11 +52,12 @@ def gaining(pay: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np
 
 
 def per_head(pay: NDArray[np.float64], bad: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Pay per account of the bad over that of the others: float64[B]."""
+    """Pay per account of the bad over that of the others: float64[B]; NaN where nobody else is paid."""
     n_bad = bad.sum(axis=1)
     n_good = bad.shape[1] - n_bad
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(((pay * bad).sum(axis=1) / n_bad) / ((pay * ~bad).sum(axis=1) / n_good))
+        found = ((pay * bad).sum(axis=1) / n_bad) / ((pay * ~bad).sum(axis=1) / n_good)
+    return np.where(np.isfinite(found), found, np.nan)
 
 
 def sybil_gain(pay: NDArray[np.float64], owners: NDArray[np.int64]) -> NDArray[np.float64]:

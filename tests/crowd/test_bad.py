@@ -299,7 +299,7 @@ class TestFolders:
         ([{"behaviour": "echo", "share": 0.6}] * 2, r"crowd\.bad.*shares must add up to 1 at most"),
         ({"behaviour": "alie", "share": 1.0}, r"crowd\.bad\.share = 1\.0.*must leave an honest worker"),
         ({"behaviour": "echo", "start": 5, "stop": 4}, r"crowd\.bad.*stop must be at least start, 5"),
-        ("echo", r"crowd\.bad = 'echo': must be a list"),
+        ("echo", r"crowd\.bad = 'echo': must be a mapping or a list of mappings"),
     ],
 )
 def test_what_cannot_be_is_refused(bad, says):

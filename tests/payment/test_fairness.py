@@ -24,5 +24,6 @@ def test_what_is_not_known_is_nan():
     found = figures(PAY, None, BAD & False, None)
     for name in ("pay_spearman", "pay_envy", "pay_gaining", "pay_per_head", "pay_auc"):
         assert np.isnan(found[name]).all()
+    assert np.isnan(per_head(np.array([[0.0, 0.0, 0.0, 2.0]]), BAD[:1])).all()  # no other is paid
     assert found["pay_effective_workers"] == pytest.approx([36 / 14, 4])
     assert np.isnan(sybil_gain(PAY, np.array([[0, 1, 2, 3]] * 2))).all()
