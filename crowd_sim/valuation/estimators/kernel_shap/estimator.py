@@ -89,7 +89,7 @@ def solve(
         rest = scale * (utilities - empty[:, None] - masks[:, -1] * total[:, None])
         right = np.empty((len(total), n - 1))
         _fill_right_hand_sides(factors, rest, right)
-        values[:, :-1], inverse = _solutions(gram(factors), right)
+        values[:, :-1], inverse = _solutions(_normal(masks, weights), right)
         if n_enumerated < len(masks):
             drawn = slice(n_enumerated, None)
             draws = _Draws.of(masks[drawn], weights[drawn])
@@ -127,9 +127,23 @@ class _Draws:
             return np.full(n_free + 1, np.nan)
         centred = np.zeros((len(self.first), n_free))
         _fill_centred(factors, residual, self.first, np.sqrt(self.times), centred)
-        moved = product(centred, inverse)
-        variance = np.append((moved**2).sum(axis=0), (moved.sum(axis=1) ** 2).sum())
-        return np.sqrt(variance * n_draws / (n_draws - n_free - 1))
+        squares, total = gram(centred), inverse.sum(axis=1)
+        variance = np.append((inverse * product(squares, inverse)).sum(axis=0), (total * times(squares, total)).sum())
+        return np.sqrt(np.maximum(variance, 0.0) * n_draws / (n_draws - n_free - 1))
+
+
+def _normal(masks: NDArray[np.bool_], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The normal equations' matrix Σ w x xᵀ, [n − 1, n − 1], x being a coalition's members less its last.
+
+    Of rows of the same weight the sums are of whole numbers, which any BLAS adds up to the same bits; there are few weights.
+    """
+    kind = np.float32 if len(masks) < 1 << 24 else np.float64  # holds these whole numbers exactly
+    signs = np.subtract(masks[:, :-1], masks[:, -1:], dtype=kind)
+    total = np.zeros((signs.shape[1], signs.shape[1]))
+    for weight in np.unique(weights):
+        same = signs[weights == weight]
+        total += weight * (same.T @ same).astype(np.float64)
+    return total
 
 
 def _solutions(
