@@ -146,7 +146,7 @@ def _points(
     spread = values.std()
     points = exp(SPREAD * np.clip(values / spread, -_LARGEST, _LARGEST))
     if options.errors:
-        posterior, squares = Posterior.of(found, gram, y, fading), 1 + gram.diagonal()
+        posterior, squares = Posterior.of(found, gram, fading), 1 + gram.diagonal()
         unsure = np.concatenate([posterior.errors(block(*cut), totals, squares, n, *size_grid(n)) for cut in cuts])
         errors = points * SPREAD * (unsure / spread)
     return points, errors

@@ -70,6 +70,7 @@ class Fit:
         error: the mean squared error of leaving one out.
         alpha: float64[N]; of what is known now: weighted by what is left of each observation, where they fade.
         left: float64[N], that weight; 1 where nothing fades.
+        scale: yᵀ (K + λI)⁻¹ y / N, most likely of the covariance.
     """
 
     family: str
@@ -77,6 +78,7 @@ class Fit:
     error: float
     alpha: NDArray[np.float64]
     left: NDArray[np.float64]
+    scale: float
 
     @property
     def fades(self) -> bool:
@@ -122,7 +124,7 @@ def _best(family: str, gram: NDArray[np.float64], y: NDArray[np.float64], fading
             if best is not None and found[0] >= best.error:
                 break
             error, alpha = found
-            best = Fit(family, penalty, error, alpha * left, left)
+            best = Fit(family, penalty, error, alpha * left, left, max(float((y * alpha).sum()) / len(y), 0.0))
     return best
 
 

@@ -24,23 +24,20 @@ class Posterior:
     Attributes:
         found: the fit.
         lower: float64[N, N], the inverse of the lower factor of K + λI.
-        scale: σ².
     """
 
     found: Fit
     lower: NDArray[np.float64]
-    scale: float
 
     @classmethod
-    def of(cls, found: Fit, gram: NDArray[np.float64], y: NDArray[np.float64], fading: Fading | None) -> Posterior:
-        """Of a fit to these compositions and scores, see `kernel_ridge.fit_scores`."""
+    def of(cls, found: Fit, gram: NDArray[np.float64], fading: Fading | None) -> Posterior:
+        """Of a fit to these compositions, see `kernel_ridge.fit_scores`."""
         matrix = kernel_matrix(found.family, gram)
         if fading is not None and found.fades:
             matrix *= fading.between()
         matrix.flat[:: len(matrix) + 1] += found.penalty * matrix.diagonal().mean()
         upper, _ = cholesky(matrix)  # definite, or there would be no fit
-        scale = float((y * (found.alpha / found.left)).sum()) / len(y)
-        return cls(found, lower_inverse(upper), max(scale, 0.0))
+        return cls(found, lower_inverse(upper))
 
     def errors(
         self,
@@ -55,7 +52,7 @@ class Posterior:
         variances = np.empty(len(shares))
         linear = self.found.family == "lin"
         _variances(linear, shares, totals, squares, self.found.left, self.lower, n_workers, sizes, weights, variances)
-        return np.sqrt(self.scale * np.maximum(variances, 0.0))
+        return np.sqrt(self.found.scale * np.maximum(variances, 0.0))
 
 
 @numba.njit(cache=True, error_model="numpy")

@@ -181,7 +181,7 @@ def test_the_posterior_is_that_of_the_gaussian_process():
     gram = shares.T @ shares + np.outer(1 - totals, 1 - totals)
     found = fit_scores(gram, y)
     sizes, weights = np.array([1.0, 3.0, 6.0]), np.array([0.5, 1.5, 4.0])
-    errors = Posterior.of(found, gram, y, None).errors(shares, totals, 1 + gram.diagonal(), n, sizes, weights)
+    errors = Posterior.of(found, gram, None).errors(shares, totals, 1 + gram.diagonal(), n, sizes, weights)
 
     def kernel(a, b):
         g, aa = a @ b, (1 + a @ a) * (1 + b @ b)
@@ -228,6 +228,12 @@ def test_a_half_life_is_of_no_effect_where_nothing_changes():
     np.testing.assert_allclose(fading.left(), 2 ** (-since / 2), rtol=1e-15)
     assert fit_scores(gram, y, Fading(since, 1e9)).error <= fit_scores(gram, y).error
     np.testing.assert_allclose(fading.between(), 2 ** (-np.abs(since[:, None] - since) / 2), rtol=1e-15)
+
+
+def test_standard_errors_are_known_where_nothing_is_left_of_old_scores():
+    setup = config(n=4, runs=1, reward="calibrated", rounds=6, calibration={"errors": True, "half_life": 0.001})
+    (errors,) = simulated(setup).history.errors.values()
+    assert np.isfinite(errors).all()
 
 
 # refusals
