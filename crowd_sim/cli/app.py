@@ -372,7 +372,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except TyperException as error:
         context = getattr(error, "ctx", None)  # only errors of usage have one
         command = context.command_path if context else "crowd-sim"
-        message = error.format_message().strip().rstrip(".") or "a command is needed"
+        message = error.format_message().replace("Value error, ", "").strip().rstrip(".") or "a command is needed"
         _fail(f"{message}; `{command} --help` shows what is allowed", 2)
     except InputError as error:
         _fail(str(error), 2)

@@ -128,6 +128,8 @@ def _first_line(error: ValidationError) -> InputError:
         message = f"unknown key; allowed here: {', '.join(_fields_of(location[:-1]))}" + (near and f"; perhaps {near}")
     elif first["type"] == "model_type":
         message = f"should be a group of fields: {', '.join(_fields_of(location))}"
+    elif first["type"] == "missing":  # what pydantic shows then is all that stands beside it
+        return InputError(field, None, "must be given")
     # an InputError shows no value where it is None
     return InputError(field, value, message if value is not None else f"is null, {message}")
 

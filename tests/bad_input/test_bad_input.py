@@ -569,3 +569,19 @@ def test_a_process_is_refused(tmp_path, arguments, says):
     assert done.stdout == ""
     check_line(done.stderr, says)
     assert snapshot(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["run", "quickstart", "crowd.bad.share=0.3"], "crowd-sim: crowd.bad.behaviour: must be given\n"),
+        (
+            ["equilibrium", "quickstart", "--errors", "x"],
+            "crowd-sim: Invalid value for '--errors': 'x' is not one of 'own', 'random'; "
+            "`crowd-sim equilibrium --help` shows what is allowed\n",
+        ),
+    ],
+)
+def test_what_is_missing_or_no_choice_is_named_by_itself(arguments, says, capsys):
+    assert call(arguments) == 2
+    assert capsys.readouterr().err == says
