@@ -16,6 +16,14 @@ class Caption(NamedTuple):
     width: Literal["column", "page"]
 
 
+DETECTION = Caption(
+    "Who is told from the others?",
+    "From the most suspicious worker on: the share of the bad who are found against the share of the others who are taken for "
+    "bad, means over the runs. Few points, little value and little pay are suspicious, and high scores of screens. On the "
+    "dashed line suspicion is blind (AUC ½).",
+    "column",
+)
+
 CAPTIONS = {
     "correlation_by_n": Caption(
         "Do points stand for Shapley values?",
@@ -88,6 +96,7 @@ def captions_of_run(n_runs: int, n_workers: int) -> dict[str, Caption]:
             "error of the Shapley value, where it is not exact.",
             "column",
         ),
+        "detection": DETECTION,
     }
 
 
@@ -142,4 +151,5 @@ def captions_of_llm_run(n_runs: int, n_workers: int, n_outputs: int, *, valued: 
             "along it does to the loss on the target's texts.",
             "column",
         ),
+        "detection": DETECTION,
     }

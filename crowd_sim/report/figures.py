@@ -7,6 +7,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from crowd_sim.report.attack_figure import distance_by_share, sweeps_attacks
+from crowd_sim.report.detection_figure import detection, has_bad
 from crowd_sim.report.llm_figures import (
     distance_by_model,
     first_order_against_values,
@@ -46,6 +47,8 @@ __all__ = [
 def draw_run(folder: Path) -> list[Path]:
     """Draw ``distance_per_round.png`` of a run's folder and, unless nothing was valued, ``points_against_values.png``.
 
+    Where workers are bad ``detection.png`` comes with them.
+
     The same tables give the same bytes, and a file is replaced as a whole or not at all.
 
     Returns:
@@ -60,13 +63,16 @@ def draw_run(folder: Path) -> list[Path]:
     figures = {"distance_per_round": distance_per_round(rounds, convergence_distance(config))}
     if set(workers.columns) >= VALUE_COLUMNS:
         figures["points_against_values"] = points_against_values(workers)
+    if has_bad(workers):
+        figures["detection"] = detection(workers)
     return _write(folder, figures)
 
 
 def draw_llm_run(folder: Path) -> list[Path]:
     """Draw ``distance_by_model.png``, ``scores_by_round.png`` and ``workers_in_a_row.png`` of an LLM run's folder.
 
-    ``points_against_values.png`` and ``first_order_against_values.png`` come with them unless nothing was valued.
+    ``points_against_values.png`` and ``first_order_against_values.png`` come with them unless nothing was valued, and
+    ``detection.png`` where workers are bad.
 
     Returns:
         The files written, in the order in which a report shows them.
@@ -87,6 +93,8 @@ def draw_llm_run(folder: Path) -> list[Path]:
         figures["points_against_values"] = points_against_values(workers)
         if "first_order" in workers.columns:
             figures["first_order_against_values"] = first_order_against_values(workers)
+    if has_bad(workers):
+        figures["detection"] = detection(workers)
     return _write(folder, figures)
 
 

@@ -1,9 +1,11 @@
 import numpy as np
+import pandas as pd
 import pytest
 
-from crowd_sim import load_config, sweep
+from crowd_sim import load_config, run, sweep
 from crowd_sim.config.io import load_content
 from crowd_sim.report.attack_figure import distance_by_share
+from crowd_sim.report.detection_figure import detection, roc
 from crowd_sim.sweeps.plan import Sweep
 from experiments.crowds import attacks
 
@@ -35,3 +37,27 @@ def test_a_sweep_of_shares_has_its_figure(tmp_path):
     drawn = [container[0].get_ydata() for axes in figure.axes for container in axes.containers]
     assert sorted(np.concatenate(drawn)) == sorted(found.points["final_distance_mean"])
     assert all(axes.get_ylim()[1] > max(ys.max() for ys in drawn) for axes in figure.axes)
+
+
+def test_a_run_with_bad_workers_draws_who_is_told_from_the_others(tmp_path):
+    run(
+        {"crowd": {"n_workers": 12, "bad": {"behaviour": "away", "share": 0.3}}, "payment": {"rule": "points"}},
+        tmp_path / "r",
+        runs=2,
+        tournament__rounds=6,
+    )
+    assert (tmp_path / "r" / "figures" / "detection.png").exists()
+    assert "Who is told from the others?" in (tmp_path / "r" / "report.html").read_text()
+    (axes,) = detection(pd.read_parquet(tmp_path / "r" / "workers.parquet")).axes
+    labels = sorted(text.get_text().partition(":")[0] for text in axes.get_legend().get_texts())
+    assert labels == ["Shapley values", "pay", "points"]
+
+
+@pytest.mark.parametrize(
+    ("suspicion", "at_start", "area"),
+    [([3.0, 2, 1, 0], 1.0, 1.0), ([0.0, 0, 1, 1], 0.0, 0.0), ([1.0, 1, 1, 1], 0.0, 0.5), ([3.0, 0, 2, 1], 0.5, 0.5)],
+)
+def test_the_curve_is_that_of_the_receiver(suspicion, at_start, area):
+    curve = roc(np.array(suspicion), np.array([True, True, False, False]))
+    assert curve[0] == at_start
+    assert np.trapezoid(curve, dx=1 / 200) == pytest.approx(area, abs=0.01)
