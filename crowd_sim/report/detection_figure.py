@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from crowd_sim.metrics import auc
 from crowd_sim.report.style import COLUMN_WIDTH, PALETTE, RULE, new_figure, say, styled
 
+_MOST = 5
+"""Curves, those with the largest areas."""
+
 _SCREEN = "screen_"
 _LOW_IS_BAD = {"points": "points", "shapley": "Shapley values", "pay": "pay"}
 _GRID = np.linspace(0.0, 1.0, 201)
@@ -48,10 +51,10 @@ def detection(workers: pd.DataFrame) -> Figure:
     if not curves:
         say(axes, "no run has both bad workers and others")
         return figure
-    best = sorted(curves, key=lambda curve: -curve[0])[: len(PALETTE)]
+    best = sorted(curves, key=lambda curve: -curve[0])[:_MOST]
     for color, (area, name, curve) in zip(PALETTE, best, strict=False):
         axes.plot(_GRID, curve, color=color, label=f"{name}: AUC {area:.2f}", clip_on=False)
-    axes.legend(loc="lower right")
+    axes.legend(loc="lower right", frameon=True, framealpha=0.9, edgecolor="none")
     return figure
 
 
