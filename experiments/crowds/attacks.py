@@ -16,6 +16,7 @@ import numpy as np
 
 from crowd_sim import run
 from crowd_sim.crowd.behaviours import BAD_BEHAVIOURS
+from experiments.crowds.refusing import in_one_line
 
 SETTING: dict[str, Any] = {
     "crowd": {"source": "movielens", "n_workers": 75},
@@ -31,6 +32,7 @@ def distance(behaviour: str, share: float, runs: int, seeds: Sequence[int]) -> f
     return float(np.mean([outcome.metrics["final_distance"] for outcome in outcomes]))
 
 
+@in_one_line
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -32,6 +32,7 @@ from crowd_sim.host import InProcess
 from crowd_sim.outcome import Outcome
 from crowd_sim.participants import roles
 from crowd_sim.tasks.load import load_task
+from experiments.crowds.refusing import in_one_line
 
 BOUNDS = {"bounds": [0, 5]}
 STEERED = BOUNDS | {"reward": "calibrated", "weight_power": 30}
@@ -265,6 +266,7 @@ def round_time(aggregation: str, n_workers: int, rounds: int, chunk_size: int) -
     return (min(seconds(1 + rounds) for _ in range(3)) - min(seconds(1) for _ in range(3))) / rounds
 
 
+@in_one_line
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print tables and bars."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -18,6 +18,7 @@ from crowd_sim.payment.division import divide, raised
 from crowd_sim.payment.effort import EffortGame
 from crowd_sim.payment.labels import dmi
 from experiments.crowds.paying import setting
+from experiments.crowds.refusing import in_one_line
 
 RULES = (("equal", 1.0), ("points", 1.0), ("points", 10.0), ("calibrated", 10.0), ("shapley", 1.0), ("gold", 1.0))
 NOISE = {Errors.OWN: 1.0, Errors.RANDOM: 5.0}
@@ -85,6 +86,7 @@ def reporters(runs: int) -> dict[str, tuple[float, float]]:
     }
 
 
+@in_one_line
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)

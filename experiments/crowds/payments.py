@@ -13,6 +13,7 @@ from crowd_sim.metrics import spearman
 from crowd_sim.participants import roles
 from crowd_sim.payment.fairness import gini, jain, per_head
 from experiments.crowds.paying import played, setting
+from experiments.crowds.refusing import in_one_line
 
 ATTACKS = ("alie", "mimic", "min_max", "away", "corner")
 RULES = (
@@ -55,6 +56,7 @@ def ratios(attack: str | None, share: float, jitter: float, seeds: int, runs: in
     return {rule: {name: float(np.mean(sample)) for name, sample in row.items()} for rule, row in found.items()}
 
 
+@in_one_line
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)

@@ -18,6 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from crowd_sim.crowd.ratings import METHODS, aggregate
+from experiments.crowds.refusing import in_one_line
 
 WORKERS, ITEMS, EACH, GOLD = 100, 500, 10, 25
 
@@ -45,6 +46,7 @@ def judgements(kind: str, share: float, seed: int) -> tuple[pd.DataFrame, NDArra
     return pd.DataFrame({"task": tasks, "worker": workers, "label": label}), truth
 
 
+@in_one_line
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

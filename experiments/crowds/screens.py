@@ -17,6 +17,7 @@ import numpy as np
 from crowd_sim import run
 from crowd_sim.crowd.behaviours import BAD_BEHAVIOURS
 from experiments.crowds.attacks import SETTING
+from experiments.crowds.refusing import in_one_line
 
 
 def measured(behaviour: str, share: float, runs: int, seeds: Sequence[int], rounds: int) -> dict[str, float]:
@@ -28,6 +29,7 @@ def measured(behaviour: str, share: float, runs: int, seeds: Sequence[int], roun
     return {name: float(np.mean([outcome.metrics[name] for outcome in outcomes])) for name in names}
 
 
+@in_one_line
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -18,6 +18,7 @@ from crowd_sim.participants import roles
 from crowd_sim.report.pay_figures import pay_by_field
 from crowd_sim.report.style import png, write_atomically
 from experiments.crowds.paying import N, persons, played, setting
+from experiments.crowds.refusing import in_one_line
 
 RULES = (("rank", 1.0), ("calibrated", 1.0), ("shapley", 1.0))
 NOISES = ((0.0, False), (0.1, False), (1.0, True))
@@ -79,6 +80,7 @@ def draw(path: Path, gains: dict[float, dict[str, float]]) -> None:
     write_atomically(path, png(pay_by_field(pd.DataFrame(rows), "pay_sybil_gain")))
 
 
+@in_one_line
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)

@@ -26,6 +26,7 @@ from crowd_sim.crowd.sources.neighbourhoods import read_neighbourhoods
 from crowd_sim.crowd.texts import TextCrowd
 from crowd_sim.models.phi import Phi, load_phi
 from crowd_sim.random import Purpose, generator
+from experiments.crowds.refusing import in_one_line
 
 
 class Distances:
@@ -60,6 +61,7 @@ def found(
     return {name: float(values[0]) for name, values in screen_metrics(of_run, bad[None]).items()}
 
 
+@in_one_line
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -23,6 +23,7 @@ from crowd_sim.crowd.sources.neighbourhoods import read_neighbourhoods
 from crowd_sim.files import write_text
 from crowd_sim.outcome import Outcome
 from crowd_sim.random import Purpose, generator
+from experiments.crowds.refusing import in_one_line
 
 WORKERS, EXAMPLES, WORDS = 12, 4, 10
 """Workers; comments of each; words of a comment at most."""
@@ -105,6 +106,7 @@ def table(found: pd.DataFrame) -> Iterator[str]:
     yield "of the cost: what of the distance that the attack added is left. pay: points per head of the bad over the others'."
 
 
+@in_one_line
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run what is missing, and print the table after every seed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

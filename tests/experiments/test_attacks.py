@@ -61,3 +61,12 @@ def test_the_curve_is_that_of_the_receiver(suspicion, at_start, area):
     curve = roc(np.array(suspicion), np.array([True, True, False, False]))
     assert curve[0] == at_start
     assert np.trapezoid(curve, dx=1 / 200) == pytest.approx(area, abs=0.01)
+
+
+def test_bad_input_is_one_line(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("CROWD_SIM_DATA", str(tmp_path / "nowhere"))
+    with pytest.raises(SystemExit) as ended:
+        attacks.main(["--runs", "1", "--seeds", "1"])
+    assert ended.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("attacks: ")
