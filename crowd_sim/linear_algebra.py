@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _BLOCK = 64
+_NARROW = 128  # of fewer columns eight rows at a time stay in the cache
 _MOST_SWEEPS = 60  # of Jacobi's rotations; ten suffice
 _Matrix = NDArray[np.float64]
 
@@ -83,6 +84,17 @@ def gram(matrix: _Matrix) -> _Matrix:
     for top in range(0, n, _BLOCK):
         bottom = min(top + _BLOCK, n)
         r = 0
+        while n <= _NARROW and r + 7 < m:
+            one, two, three, four = matrix[r], matrix[r + 1], matrix[r + 2], matrix[r + 3]
+            five, six, seven, eight = matrix[r + 4], matrix[r + 5], matrix[r + 6], matrix[r + 7]
+            for i in range(top, bottom):
+                a, b, c, d = one[i], two[i], three[i], four[i]
+                e, f, g, h = five[i], six[i], seven[i], eight[i]
+                row = out[i]
+                for j in range(i, n):
+                    half = (((row[j] + a * one[j]) + b * two[j]) + c * three[j]) + d * four[j]
+                    row[j] = (((half + e * five[j]) + f * six[j]) + g * seven[j]) + h * eight[j]
+            r += 8
         while r + 3 < m:
             one, two, three, four = matrix[r], matrix[r + 1], matrix[r + 2], matrix[r + 3]
             for i in range(top, bottom):
