@@ -20,6 +20,7 @@ from crowd_sim.crowd.bad import Roles
 from crowd_sim.crowd.behaviours import HONEST
 from crowd_sim.crowd.cohort import Cohort
 from crowd_sim.crowd.passes import Contributed, Fold, Pass
+from crowd_sim.linear_algebra import product, times
 from crowd_sim.random import Purpose, uniforms
 from crowd_sim.tournament.request import RoundRequest
 
@@ -256,12 +257,12 @@ def informed(crowd: Asked, cohort: Cohort, targets: NDArray[np.float64]) -> Aske
 def _largest(sample: NDArray[np.float64], mean: NDArray[np.float64], sd: NDArray[np.float64]) -> float:
     """The largest γ with max_i ‖mean − γ sd − x_i‖ ≤ max_ij ‖x_i − x_j‖, the least root of a square equation for each i."""
     squares = (sample**2).sum(axis=1)
-    farthest = max(float((squares[:, None] + squares - 2 * sample @ sample.T).max()), 0.0)
-    length = float(sd @ sd)
+    farthest = max(float((squares[:, None] + squares - 2 * product(sample, sample.T.copy())).max()), 0.0)
+    length = float((sd * sd).sum())
     if length == 0:
         return 0.0
     apart = mean - sample
-    along, rest = apart @ sd, farthest - (apart**2).sum(axis=1)
+    along, rest = times(apart, sd), farthest - (apart**2).sum(axis=1)
     roots = (along + np.sqrt(np.maximum(along**2 + length * rest, 0.0))) / length
     return max(float(roots.min()), 0.0)
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from crowd_sim.elementary import log
 from crowd_sim.errors import InputError
 
 if TYPE_CHECKING:  # half a second that only those who have ratings spend
@@ -91,12 +92,10 @@ _LEAST = 1e-6
 
 def _log_odds(table: pd.DataFrame, known: pd.Series, skill: pd.Series, n_labels: int) -> pd.Series:
     """log(p (L − 1) / (1 − p)) of each worker, p by Laplace's rule; at least `_LEAST`."""
-    import numpy as np
-
     judged = table["task"].isin(known.index).groupby(table["worker"]).sum().reindex(skill.index)
     p = (skill.fillna(0.0) * judged + 1) / (judged + n_labels)
     odds: pd.Series = p * (n_labels - 1) / (1 - p)
-    return odds.map(np.log).clip(_LEAST) if n_labels > 1 else p
+    return odds.map(lambda own: float(log(own))).clip(_LEAST) if n_labels > 1 else p
 
 
 METHODS: Mapping[str, Callable[[Any, int], Any]] = {

@@ -48,11 +48,23 @@ def dmi(labels: NDArray[np.int64], n_classes: int) -> NDArray[np.float64]:
             both = labels[(labels[:, i] >= 0) & (labels[:, j] >= 0)][:, [i, j]]
             halves = both[::2], both[1::2]
             if len(halves[1]) >= n_classes:
-                scores[i, j] = scores[j, i] = np.prod([np.linalg.det(_joint(half, n_classes)) for half in halves])
+                scores[i, j] = scores[j, i] = np.prod([_determinant(half, n_classes) for half in halves])
     return np.asarray(scores.sum(axis=1) / max(n - 1, 1))
 
 
-def _joint(pairs: NDArray[np.int64], n_classes: int) -> NDArray[np.float64]:
-    counts = np.zeros((n_classes, n_classes))
-    np.add.at(counts, (pairs[:, 0], pairs[:, 1]), 1.0)
-    return counts / len(pairs)
+def _determinant(pairs: NDArray[np.int64], n_classes: int) -> float:
+    """Of the joint counts over the number of pairs, by elimination without fractions (Bareiss 1968), so exactly."""
+    counts = np.zeros((n_classes, n_classes), dtype=np.int64)
+    np.add.at(counts, (pairs[:, 0], pairs[:, 1]), 1)
+    rows, sign, before = [[int(count) for count in row] for row in counts], 1, 1
+    for k in range(n_classes - 1):
+        pivot = next((r for r in range(k, n_classes) if rows[r][k]), None)
+        if pivot is None:
+            return 0.0
+        if pivot != k:
+            rows[k], rows[pivot], sign = rows[pivot], rows[k], -sign
+        for r in range(k + 1, n_classes):
+            own = rows[r]
+            rows[r] = [(own[c] * rows[k][k] - own[k] * rows[k][c]) // before for c in range(n_classes)]
+        before = rows[k][k]
+    return sign * rows[-1][-1] / len(pairs) ** n_classes

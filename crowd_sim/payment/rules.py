@@ -25,6 +25,7 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
+from crowd_sim.linear_algebra import times
 from crowd_sim.payment.merging import means, numbered
 from crowd_sim.valuation import MaxEvaluations, SampledUtilities, banzhaf, leave_one_out, shapley
 from crowd_sim.valuation.games import AveragingGame, Game
@@ -129,7 +130,7 @@ def least_spread(coalitions: NDArray[np.bool_], utilities: NDArray[np.float64]) 
     least = np.append(gains[inner] - deficit - sizes[inner] * even, [0.0, 0.0]) / unit
     least -= 1e-9  # the deficit is known to the solver's tolerance
     dual, _ = scipy.optimize.nnls(np.vstack([rows.T, least]), np.append(np.zeros(n), 1.0), maxiter=50 * len(rows))
-    rest = np.vstack([rows.T, least]) @ dual - np.append(np.zeros(n), 1.0)
+    rest = times(np.vstack([rows.T, least]), dual) - np.append(np.zeros(n), 1.0)
     return even - unit * rest[:n] / rest[n]
 
 

@@ -269,7 +269,10 @@ def test_a_configuration_that_is_not_there_or_a_folder_is_refused(refused):
     for command in ("run", "sweep"):
         for name in ("no.yaml", "no"):
             refused(
-                command, name, *IN_PROCESS, says=(f"configuration = '{name}'", "is no file", "paper_sweep, quickstart")
+                command,
+                name,
+                *IN_PROCESS,
+                says=(f"configuration = '{name}'", "is no file", "payments, quickstart"),
             )
     refused("run", "a/no.yaml", *IN_PROCESS, says=("configuration = 'a/no.yaml'", "cannot be read", "No such file"))
     refused("run", "x" * 300, *IN_PROCESS, says=("configuration = 'xxx", "cannot be read", "too long"))

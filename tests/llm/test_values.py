@@ -35,7 +35,7 @@ def run(setup, out):
 
 def game_of(setup):
     with load_task(setup).open([setup], InProcess()) as opened:
-        return opened.game(None, 0, setup)
+        return opened.game(None, 0, setup, {})
 
 
 def test_exact_values_are_the_definitions(setup, tmp_path):

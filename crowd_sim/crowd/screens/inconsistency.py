@@ -16,7 +16,7 @@ def inconsistency(evidence: VectorEvidence) -> NDArray[np.float64]:
     """
     if len(evidence.mean) == 0:
         return np.zeros(0)
-    apart = np.linalg.norm(evidence.mean - np.median(evidence.mean, axis=0), axis=1)
+    apart = np.sqrt(((evidence.mean - np.median(evidence.mean, axis=0)) ** 2).sum(axis=1))
     own = np.sqrt(evidence.spread)
     unit = float(np.median(apart[apart > 0])) if (apart > 0).any() else 1.0
     return own / unit

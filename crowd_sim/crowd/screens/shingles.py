@@ -62,7 +62,7 @@ def _exact(sets: Sequence[frozenset[str]]) -> NDArray[np.int64]:
     table = csr_matrix((np.ones(len(columns), dtype=np.int32), columns, ends), shape=(len(sets), len(numbers)))
     found = []
     for first in range(0, len(sets), _BLOCK):
-        both = (table[first : first + _BLOCK] @ table.T).toarray()
+        both = (table[first : first + _BLOCK] @ table.T).toarray()  # of whole numbers
         alike = both >= SIMILAR * (sizes[first : first + _BLOCK, None] + sizes - both)
         rows, others = np.nonzero(alike)
         rows += first

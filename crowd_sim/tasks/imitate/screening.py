@@ -46,7 +46,7 @@ def screen(screens: ScreensConfig, crowd: TextCrowd, embed: Embed, target: NDArr
         InputError: no example would stay.
     """
     vectors = embed([example.response for own in crowd.examples for example in own])
-    distances = np.linalg.norm(vectors - target, axis=1)
+    distances = np.sqrt(((vectors - target) ** 2).sum(axis=1))
     ends = np.cumsum([len(own) for own in crowd.examples])[:-1]
     evidence = TextEvidence(crowd.examples, np.split(distances, ends))
     found = screened(TEXT_SCREENS, evidence, screens.use)

@@ -142,7 +142,7 @@ def _normal(masks: NDArray[np.bool_], weights: NDArray[np.float64]) -> NDArray[n
     total = np.zeros((signs.shape[1], signs.shape[1]))
     for weight in np.unique(weights):
         same = signs[weights == weight]
-        total += weight * (same.T @ same).astype(np.float64)
+        total += weight * (same.T @ same).astype(np.float64)  # of whole numbers
     return total
 
 
