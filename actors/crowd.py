@@ -57,15 +57,15 @@ class RayCrowd:
         self.pool = Pool("crowd shard", make, len(shards), actors.failures, measures)
 
     def group_sums(self, request: RoundRequest) -> NDArray[np.float64]:
-        """See `crowd_sim.host.Crowd`. The first shards are at work while the groups of the next are dealt."""
+        """See `crowd_sim.crowd.protocol.Crowd`. The first shards are at work while the groups of the next are dealt."""
         return fold_shards(self._ask("group_sums", request), self._n_chunks)
 
     def fold(self, request: RoundRequest, asked: Pass) -> NDArray[np.float64]:
-        """See `crowd_sim.host.Crowd`."""
+        """See `crowd_sim.crowd.protocol.Crowd`."""
         return fold_parts(self._ask("fold", request, asked), asked.fold, self._n_chunks)
 
     def contributions(self, request: RoundRequest, places: NDArray[np.int64]) -> NDArray[np.float64]:
-        """See `crowd_sim.host.Crowd`. Every shard answers for its own workers."""
+        """See `crowd_sim.crowd.protocol.Crowd`. Every shard answers for its own workers."""
         found = np.empty((*places.shape, request.models.shape[1]))
         for members, own in zip(self._members, self._ask("contributions", request, places), strict=True):
             found[(places >= members.start) & (places < members.stop)] = own

@@ -13,7 +13,8 @@ from crowd_sim.actors.run_metrics import RunMetrics
 from crowd_sim.actors.trainer import RayTrainers
 from crowd_sim.config import ActorsConfig
 from crowd_sim.crowd.cohort import Cohort
-from crowd_sim.host import Crowd, Evaluators, Trainers
+from crowd_sim.crowd.protocol import Crowd
+from crowd_sim.host import Evaluators, Trainers
 from crowd_sim.valuation import Game
 
 

@@ -16,24 +16,12 @@ from numpy.typing import NDArray
 
 from crowd_sim.crowd.cohort import Cohort
 from crowd_sim.crowd.passes import Pass, fold_parts
+from crowd_sim.crowd.protocol import Crowd
 from crowd_sim.crowd.reduction import fold_shards
 from crowd_sim.crowd.shard import Place, Shard
 from crowd_sim.tournament.request import RoundRequest
 from crowd_sim.valuation.games import Game
 from crowd_sim.valuation.request import Chunk, in_process
-
-
-class Crowd(Protocol):
-    """The workers of B runs."""
-
-    def group_sums(self, request: RoundRequest) -> NDArray[np.float64]:
-        """Weighted sums of the members' contributions and, in the last column, of their weights: float64[B, K, d + 1]."""
-
-    def fold(self, request: RoundRequest, asked: Pass) -> NDArray[np.float64]:
-        """The result of a pass over all contributions of a round: float64[B, ...]."""
-
-    def contributions(self, request: RoundRequest, places: NDArray[np.int64]) -> NDArray[np.float64]:
-        """What the workers at places int64[B, s] contribute to a round, in their order: float64[B, s, d]."""
 
 
 class Trainers(Protocol):

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Protocol
 
 import numba
 import numpy as np
@@ -20,6 +19,7 @@ from crowd_sim.crowd.bad import Roles
 from crowd_sim.crowd.behaviours import HONEST
 from crowd_sim.crowd.cohort import Cohort
 from crowd_sim.crowd.passes import Contributed, Fold, Pass
+from crowd_sim.crowd.protocol import Crowd
 from crowd_sim.linear_algebra import product, times
 from crowd_sim.random import Purpose, uniforms
 from crowd_sim.tournament.request import RoundRequest
@@ -59,19 +59,6 @@ class Range:
         return out
 
 
-class Asked(Protocol):
-    """The crowd: see `crowd_sim.host.Crowd`."""
-
-    def group_sums(self, request: RoundRequest) -> NDArray[np.float64]:
-        """See `crowd_sim.host.Crowd`."""
-
-    def fold(self, request: RoundRequest, asked: Pass) -> NDArray[np.float64]:
-        """See `crowd_sim.host.Crowd`."""
-
-    def contributions(self, request: RoundRequest, places: NDArray[np.int64]) -> NDArray[np.float64]:
-        """See `crowd_sim.host.Crowd`."""
-
-
 @dataclass(frozen=True, eq=False)
 class Known:
     """What is known to everyone who may ask.
@@ -91,7 +78,7 @@ class Known:
 class _Findings:
     """The facts of one round; each is found out when it, or another that needs it, is asked for."""
 
-    def __init__(self, known: Known, crowd: Asked, request: RoundRequest) -> None:
+    def __init__(self, known: Known, crowd: Crowd, request: RoundRequest) -> None:
         self._known, self._crowd, self._request = known, crowd, request
         self._honest = ~known.roles.bad
 
@@ -205,7 +192,7 @@ class FactFinder:
     _kept: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     _round: int = 0
 
-    def facts(self, crowd: Asked, request: RoundRequest) -> Mapping[str, NDArray[np.float64]]:
+    def facts(self, crowd: Crowd, request: RoundRequest) -> Mapping[str, NDArray[np.float64]]:
         """The facts of the request's round: float64[B, ...] by name."""
         if request.round != self._round:
             self._round = request.round
@@ -219,33 +206,33 @@ class FactFinder:
 
 @dataclass(frozen=True, eq=False)
 class InformedCrowd:
-    """See `crowd_sim.host.Crowd`: a crowd whose bad workers know what they need in whatever is asked of it.
+    """See `crowd_sim.crowd.protocol.Crowd`: a crowd whose bad workers know what they need in whatever is asked of it.
 
     Attributes:
         crowd: the crowd.
         finder: of the facts.
     """
 
-    crowd: Asked
+    crowd: Crowd
     finder: FactFinder
 
     def group_sums(self, request: RoundRequest) -> NDArray[np.float64]:
-        """See `crowd_sim.host.Crowd`."""
+        """See `crowd_sim.crowd.protocol.Crowd`."""
         return self.crowd.group_sums(self._informed(request))
 
     def fold(self, request: RoundRequest, asked: Pass) -> NDArray[np.float64]:
-        """See `crowd_sim.host.Crowd`."""
+        """See `crowd_sim.crowd.protocol.Crowd`."""
         return self.crowd.fold(self._informed(request), asked)
 
     def contributions(self, request: RoundRequest, places: NDArray[np.int64]) -> NDArray[np.float64]:
-        """See `crowd_sim.host.Crowd`."""
+        """See `crowd_sim.crowd.protocol.Crowd`."""
         return self.crowd.contributions(self._informed(request), places)
 
     def _informed(self, request: RoundRequest) -> RoundRequest:
         return replace(request, facts=self.finder.facts(self.crowd, request))
 
 
-def informed(crowd: Asked, cohort: Cohort, targets: NDArray[np.float64]) -> Asked:
+def informed(crowd: Crowd, cohort: Cohort, targets: NDArray[np.float64]) -> Crowd:
     """The crowd, whose bad workers learn what their behaviours need; `targets` float64[B, d]."""
     key, wanted = cohort.key, {name for group in cohort.key.bad for name in group.needs}
     if cohort.roles is None or not wanted:

@@ -17,11 +17,12 @@ from crowd_sim.crowd.bad import bounds_of
 from crowd_sim.crowd.cohort import Cohort
 from crowd_sim.crowd.facts import informed
 from crowd_sim.crowd.population import Population
+from crowd_sim.crowd.protocol import Crowd
 from crowd_sim.crowd.reduction import split_evenly
 from crowd_sim.crowd.screens import Screened
 from crowd_sim.crowd.screens.screening import screened_runs
 from crowd_sim.crowd.shard import Key
-from crowd_sim.host import Crowd, Host, InProcess, Trainers
+from crowd_sim.host import Host, InProcess, Trainers
 from crowd_sim.participants import Participants, check_participants, participants_of, roles
 from crowd_sim.random import Purpose
 from crowd_sim.registry import resolve

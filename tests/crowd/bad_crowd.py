@@ -23,7 +23,7 @@ TARGETS = np.random.default_rng(9).normal(size=(N_RUNS, D))
 
 @dataclass(frozen=True)
 class Cut:
-    """`crowd_sim.host.Crowd` on shards in this process, whose answers come in the wrong order."""
+    """`crowd_sim.crowd.protocol.Crowd` on shards in this process, whose answers come in the wrong order."""
 
     cohort: Cohort
     shards: list

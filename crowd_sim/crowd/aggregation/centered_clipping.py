@@ -12,8 +12,9 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from crowd_sim.crowd.aggregation.base import Contributors, settled
+from crowd_sim.crowd.aggregation.base import settled
 from crowd_sim.crowd.passes import Contributed, Fold
+from crowd_sim.crowd.protocol import Crowd
 from crowd_sim.tournament.request import RoundRequest
 
 
@@ -29,7 +30,7 @@ class CenteredClipping:
     radius: float
     passes: int = 3
 
-    def __call__(self, crowd: Contributors, asked: RoundRequest) -> NDArray[np.float64]:
+    def __call__(self, crowd: Crowd, asked: RoundRequest) -> NDArray[np.float64]:
         """A group whose weights are 0 keeps the model."""
         points = np.repeat(asked.models[:, None, :], asked.n_groups, axis=1)
         weight = np.zeros((*points.shape[:2], 1))

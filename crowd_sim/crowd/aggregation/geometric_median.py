@@ -14,8 +14,9 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from crowd_sim.crowd.aggregation.base import Contributors, settled
+from crowd_sim.crowd.aggregation.base import settled
 from crowd_sim.crowd.passes import Contributed, Fold
+from crowd_sim.crowd.protocol import Crowd
 from crowd_sim.tournament.request import RoundRequest
 
 
@@ -31,7 +32,7 @@ class GeometricMedian:
     passes: int = 8
     smoothing: float = 0.1
 
-    def __call__(self, crowd: Contributors, asked: RoundRequest) -> NDArray[np.float64]:
+    def __call__(self, crowd: Crowd, asked: RoundRequest) -> NDArray[np.float64]:
         """A group whose weights are 0 keeps the model."""
         points, weight = _centres(crowd.group_sums(asked))
         for _ in range(self.passes):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from crowd_sim.crowd.aggregation.base import Contributors
+from crowd_sim.crowd.protocol import Crowd
 from crowd_sim.tournament.request import RoundRequest
 
 
-def mean(crowd: Contributors, asked: RoundRequest) -> NDArray[np.float64]:
+def mean(crowd: Crowd, asked: RoundRequest) -> NDArray[np.float64]:
     """Weighted sums and the sums of weights."""
     return crowd.group_sums(asked)

@@ -9,12 +9,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from crowd_sim.crowd.aggregation.base import Contributors, settled
+from crowd_sim.crowd.aggregation.base import settled
 from crowd_sim.crowd.aggregation.order_statistics import order_statistics, totals
+from crowd_sim.crowd.protocol import Crowd
 from crowd_sim.tournament.request import RoundRequest
 
 
-def median(crowd: Contributors, asked: RoundRequest) -> NDArray[np.float64]:
+def median(crowd: Crowd, asked: RoundRequest) -> NDArray[np.float64]:
     """A group whose weights are 0 keeps the model."""
     weight = totals(crowd, asked)[:, :, 0]
     half = np.repeat(weight[:, :, None] / 2, 2, axis=2)

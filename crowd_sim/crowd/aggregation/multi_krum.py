@@ -16,7 +16,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from crowd_sim.crowd.aggregation.base import Contributors, settled
+from crowd_sim.crowd.aggregation.base import settled
+from crowd_sim.crowd.protocol import Crowd
 from crowd_sim.errors import InputError
 from crowd_sim.tournament.request import RoundRequest
 
@@ -33,7 +34,7 @@ class MultiKrum:
 
     share: float
 
-    def __call__(self, crowd: Contributors, asked: RoundRequest) -> NDArray[np.float64]:
+    def __call__(self, crowd: Crowd, asked: RoundRequest) -> NDArray[np.float64]:
         """A group whose weights are 0 keeps the model.
 
         Raises:

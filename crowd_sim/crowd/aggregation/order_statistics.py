@@ -16,20 +16,20 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from crowd_sim.crowd.aggregation.base import Contributors
 from crowd_sim.crowd.passes import Contributed, Fold
+from crowd_sim.crowd.protocol import Crowd
 from crowd_sim.tournament.request import RoundRequest
 
 _SIGN = np.uint64(1 << 63)
 
 
-def totals(crowd: Contributors, asked: RoundRequest) -> NDArray[np.float64]:
+def totals(crowd: Crowd, asked: RoundRequest) -> NDArray[np.float64]:
     """Of each group the sum of weights and the number of members with a weight above 0: float64[B, K, 2]."""
     return crowd.fold(asked, _Totals())
 
 
 def order_statistics(
-    crowd: Contributors, asked: RoundRequest, places: NDArray[np.float64], strict: tuple[bool, ...], *, weighted: bool
+    crowd: Crowd, asked: RoundRequest, places: NDArray[np.float64], strict: tuple[bool, ...], *, weighted: bool
 ) -> NDArray[np.float64]:
     """The smallest numbers up to which as much is counted as asked: float64[B, K, d, Q]; of empty groups anything.
 
@@ -56,7 +56,7 @@ def order_statistics(
 
 
 def _neighbours(
-    crowd: Contributors, asked: RoundRequest, upto: NDArray[np.float64], beyond: NDArray[np.float64]
+    crowd: Crowd, asked: RoundRequest, upto: NDArray[np.float64], beyond: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The members' largest number that is at most `upto` and the least above `beyond`; 0 where there is none."""
     found = crowd.fold(asked, _Neighbours(upto, beyond))

@@ -13,9 +13,10 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from crowd_sim.crowd.aggregation.base import Contributors, settled
+from crowd_sim.crowd.aggregation.base import settled
 from crowd_sim.crowd.aggregation.order_statistics import order_statistics, totals
 from crowd_sim.crowd.passes import Contributed, Fold
+from crowd_sim.crowd.protocol import Crowd
 from crowd_sim.tournament.request import RoundRequest
 
 
@@ -29,7 +30,7 @@ class TrimmedMean:
 
     share: float
 
-    def __call__(self, crowd: Contributors, asked: RoundRequest) -> NDArray[np.float64]:
+    def __call__(self, crowd: Crowd, asked: RoundRequest) -> NDArray[np.float64]:
         """A group whose weights are 0 keeps the model."""
         members = totals(crowd, asked)[:, :, 1]
         cut = np.floor(self.share * members)
