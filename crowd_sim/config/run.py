@@ -91,9 +91,9 @@ class RunConfig(Strict):
     @property
     def needs_evidence(self) -> bool:
         """Whether something asks for what workers contributed over the rounds (`crowd_sim.tournament.evidence`)."""
+        if self.task.kind != "vector":  # texts are no points
+            return False
         merged = self.payment is not None and self.payment.identities == "merge"
-        if self.task.kind != "vector":
-            return merged
         paid = self.payment is not None and self.payment.rule in GAME_RULES
         valued = (self.valuation.method != "none" or paid) and bool(self.crowd.bad_groups)
         return merged or valued or self.screens is not None

@@ -3,12 +3,37 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from crowd_sim.random import Purpose, uniforms
+from crowd_sim.tournament.learner import Learner, PointLearner
+from crowd_sim.tournament.request import RoundRequest
+from crowd_sim.tournament.rules import Rules
 from crowd_sim.tournament.streams import RoundStreams
+
+
+class Audits(NamedTuple):
+    """Of a round.
+
+    Attributes:
+        workers: int64[B, a].
+        scores: float64[B, a], of their candidates.
+    """
+
+    workers: NDArray[np.int64]
+    scores: NDArray[np.float64]
+
+
+def audit(rules: Rules, learner: Learner, asked: RoundRequest, streams: RoundStreams) -> Audits:
+    """The audits that the rules ask for; none of learners of anything but points, see `config.checks`."""
+    n_runs, n_workers = asked.weights.shape
+    if not rules.audits:
+        return Audits(np.empty((n_runs, 0), dtype=np.int64), np.empty((n_runs, 0)))
+    workers = audited(streams, n_workers, rules.audits)
+    return Audits(workers, cast("PointLearner", learner).audit(asked, workers))
 
 
 def audited(streams: RoundStreams, n_workers: int, number: int) -> NDArray[np.int64]:

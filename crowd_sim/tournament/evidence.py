@@ -10,11 +10,23 @@ anything that is lost with it:
 
 from __future__ import annotations
 
+from typing import cast
+
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from crowd_sim.tournament.learner import Learner, PointLearner
+from crowd_sim.tournament.request import RoundRequest
+from crowd_sim.tournament.rules import Rules
 from crowd_sim.tournament.state import Memory
+
+
+def gathered(rules: Rules, learner: Learner, asked: RoundRequest, evidence: Memory) -> Memory:
+    """The evidence after a round, where the rules ask for it: of learners of points alone, see `RunConfig.needs_evidence`."""
+    if not rules.evidence:
+        return evidence
+    return with_round(evidence, cast("PointLearner", learner).contributions(asked), asked.models, asked.round)
 
 
 def with_round(

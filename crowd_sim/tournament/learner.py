@@ -52,9 +52,6 @@ class Learner(Protocol):
     def weights(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """The weight of every worker in its group's candidate: float64[B, n], of points float64[B, n]."""
 
-    def contributions(self, asked: RoundRequest) -> NDArray[np.float64]:
-        """What every worker contributes to the round: float64[B, n, d]; asked of learners of points alone."""
-
     def tune(self, asked: RoundRequest, part: Part | None = None, before: Candidates | None = None) -> Candidates:
         """Tune every group's candidate from the round's models; with `part` go on with `before`, those alive alone."""
 
@@ -77,9 +74,6 @@ class Learner(Protocol):
             incumbents: whether the models that the round started from are scored, too.
         """
 
-    def audit(self, asked: RoundRequest, workers: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Scores float64[B, a] of candidates that workers int64[B, a] would make alone, of what they contribute this round."""
-
     def combine(self, candidates: Candidates, weights: NDArray[np.float64]) -> Candidates:
         """One candidate of each run, merged by weights float64[B, K], NaN for who is left out; where all are, anything."""
 
@@ -94,3 +88,13 @@ class Learner(Protocol):
 
     def measure(self, state: State, notes: Sequence[Note]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Distances to the target and scores of the models: float64[B] each."""
+
+
+class PointLearner(Learner, Protocol):
+    """A learner whose models are points, and to whom each worker contributes one: only such are asked for single workers."""
+
+    def contributions(self, asked: RoundRequest) -> NDArray[np.float64]:
+        """What every worker contributes to the round: float64[B, n, d]."""
+
+    def audit(self, asked: RoundRequest, workers: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Scores float64[B, a] of candidates that workers int64[B, a] would make alone, of what they contribute this round."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from crowd_sim.tournament.attendance import credit, present, still_active
-from crowd_sim.tournament.audits import audited
-from crowd_sim.tournament.evidence import with_round
+from crowd_sim.tournament.audits import audit
+from crowd_sim.tournament.evidence import gathered
 from crowd_sim.tournament.learner import Learner
 from crowd_sim.tournament.request import RoundRequest
 from crowd_sim.tournament.rules import Rules
@@ -27,9 +27,7 @@ def play(rules: Rules, state: State, learner: Learner) -> tuple[State, Round]:
     rivals = scores.incumbents if rules.incumbent else np.full(len(scores.incumbents), -np.inf)
     selection = select(rivals, explored.standing, rules.mistake_probability, streams)
     settled = rules.search.settle(learner, asked, explored, selection)
-    workers = (
-        audited(streams, weights.shape[1], rules.audits) if rules.audits else np.empty((len(weights), 0), np.int64)
-    )
+    audits = audit(rules, learner, asked, streams)
     models = learner.adopt(state.models, explored.candidates, settled.merged, settled.winners)
     played = Round(
         round=streams.round,
@@ -42,15 +40,13 @@ def play(rules: Rules, state: State, learner: Learner) -> tuple[State, Round]:
         trained=explored.candidates.trained,
         merged_scores=settled.scores,
         merge_weights=settled.weights,
-        audited=workers,
-        audit_scores=learner.audit(asked, workers) if rules.audits else np.empty(workers.shape),
+        audited=audits.workers,
+        audit_scores=audits.scores,
     )
     paid = credit(rules.reward, Account(state.points, state.memory), played, state.active)
     observed = {
         name: credit(reward, state.observed[name], played, state.active) for name, reward in rules.observers.items()
     }
-    evidence = state.evidence
-    if rules.evidence:
-        evidence = with_round(evidence, learner.contributions(asked), state.models, streams.round)
+    evidence = gathered(rules, learner, asked, state.evidence)
     active = still_active(state.active, played)
     return State(streams.round, models, paid.points, paid.memory, active, observed, evidence), played

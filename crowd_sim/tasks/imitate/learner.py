@@ -57,15 +57,6 @@ class ImitateLearner:
         counts = np.array([float(len(examples)) for examples in self.crowd.examples])
         return np.broadcast_to(counts, points.shape)
 
-    def contributions(self, asked: RoundRequest) -> NDArray[np.float64]:
-        """Texts are no points.
-
-        Raises:
-            TypeError: always; configurations that ask for evidence are refused.
-        """
-        del asked
-        raise TypeError("texts are no points")
-
     def tune(self, asked: RoundRequest, part: Part | None = None, before: Candidates | None = None) -> Candidates:
         """Tune on the examples of each group; optimisers start anew with each part, in another order of the examples."""
         epochs, n_groups = self.config.task.epochs, asked.n_groups
@@ -113,10 +104,6 @@ class ImitateLearner:
                 found[run, k], errors[run, k] = mean_and_se(self.scorer.scores(output.vectors))
                 generated[run] += output.n_tokens
         return Scores(found[:, -1], errors[:, -1], found[:, :-1], errors[:, :-1], generated)
-
-    def audit(self, asked: RoundRequest, workers: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Nothing: a model tuned for one worker costs as much as a group's, and configurations that ask for it are refused."""
-        raise NotImplementedError
 
     def combine(self, candidates: Candidates, weights: NDArray[np.float64]) -> Candidates:
         """The adapter nearest to the weighted sum of the candidates' products; of a run without weights its first."""
