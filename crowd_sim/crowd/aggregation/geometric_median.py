@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from crowd_sim.crowd.aggregation.base import settled
-from crowd_sim.crowd.passes import Contributed, Fold
+from crowd_sim.crowd.aggregation.reweighted import Reweighted
 from crowd_sim.crowd.protocol import Crowd
 from crowd_sim.tournament.request import RoundRequest
 
@@ -36,7 +35,8 @@ class GeometricMedian:
         """A group whose weights are 0 keeps the model."""
         points, weight = _centres(crowd.group_sums(asked))
         for _ in range(self.passes):
-            points, weight = _centres(crowd.fold(asked, Reweighted(points, self.smoothing)))
+            sums = crowd.fold(asked, Reweighted(points, np.zeros(points.shape), 1.0, self.smoothing))
+            points, weight = _centres(sums[:, :, :-1])
         return settled(points, weight[:, :, 0] > 0)
 
 
@@ -44,47 +44,3 @@ def _centres(sums: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np
     """Weighted means, 0 of nobody, and weights: float64[B, K, d] and float64[B, K, 1]."""
     total, weight = sums[:, :, :-1], sums[:, :, -1:]
     return np.divide(total, weight, out=np.zeros(total.shape), where=weight > 0), weight
-
-
-@dataclass(frozen=True, eq=False)
-class Reweighted:
-    """The pass: Σ w/max(‖c − z‖, ν) (c, 1) of each group.
-
-    Attributes:
-        points: float64[B, K, d], z.
-        smoothing: ν.
-    """
-
-    points: NDArray[np.float64]
-    smoothing: float
-    fold: Fold = "add"
-
-    def of(self, part: Contributed) -> NDArray[np.float64]:
-        """float64[chunks, K, d + 1]."""
-        out = np.zeros((part.n_chunks, part.n_groups, part.given.shape[1] + 1))
-        centres = self.points[part.run]
-        _reweighted(part.given, part.assignment, part.weights, part.chunk_size, centres, self.smoothing, out)
-        return out
-
-
-@numba.njit(cache=True)
-def _reweighted(
-    given: NDArray[np.float64],
-    assignment: NDArray[np.integer],
-    weights: NDArray[np.float64 | np.uint16],
-    chunk_size: int,
-    centres: NDArray[np.float64],
-    smoothing: float,
-    out: NDArray[np.float64],
-) -> None:
-    d = given.shape[1]
-    for i in range(len(given)):
-        centre, total = centres[assignment[i]], out[i // chunk_size, assignment[i]]
-        squared = 0.0
-        for j in range(d):
-            away = given[i, j] - centre[j]
-            squared += away * away
-        weight = np.float64(weights[i]) / max(np.sqrt(squared), smoothing)
-        for j in range(d):
-            total[j] += weight * given[i, j]
-        total[d] += weight
