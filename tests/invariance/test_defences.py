@@ -5,10 +5,9 @@ from itertools import product
 import pytest
 
 from crowd_sim.host import InProcess
-from crowd_sim.tournament.log import TournamentLog
-from crowd_sim.valuation.log import ValuationLog
 from tests.faults.watched import Watched
 from tests.runs import config, simulated, written
+from tests.saving import Kept
 
 DEFENCES = {
     "reward": "calibrated",
@@ -24,31 +23,6 @@ def setup(aggregation, attack="alie"):
     own = {"crowd__bad": {"behaviour": attack, "share": 0.3}}
     own |= {f"tournament__{name}": value for name, value in (DEFENCES | {"aggregation": aggregation}).items()}
     return config("behaviour", 2, valuation__method="none", **own)
-
-
-class Kept:
-    """Saves every round, and goes on with one of them."""
-
-    def __init__(self, packed=None):
-        self.packed, self.rounds = packed, []
-
-    def last(self, rules, n_workers):
-        return TournamentLog.unpack(self.packed, rules, n_workers) if self.packed else None
-
-    def after(self, log):
-        self.rounds.append(log.pack())
-
-    def stopped(self, log):
-        raise AssertionError
-
-    def last_values(self):
-        return ValuationLog()
-
-    def after_evaluations(self, log, over=False):
-        pass
-
-    def stopped_valuing(self, log):
-        raise AssertionError
 
 
 @pytest.mark.parametrize(

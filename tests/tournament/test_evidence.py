@@ -9,9 +9,8 @@ from crowd_sim.engine import simulate
 from crowd_sim.host import InProcess
 from crowd_sim.tasks.load import load_task
 from crowd_sim.tournament.evidence import with_round
-from crowd_sim.tournament.log import TournamentLog
 from crowd_sim.valuation import AveragingGame, shapley
-from crowd_sim.valuation.log import ValuationLog
+from tests.saving import Kept
 
 
 @per_shard
@@ -82,30 +81,12 @@ def test_values_are_of_what_was_contributed(keeping):
 
 
 def test_a_log_goes_on_with_its_evidence(keeping):
-    packed = []
-
-    class Saving:
-        def last(self, rules, n_workers):
-            return TournamentLog.unpack(packed[2], rules, n_workers) if packed else None
-
-        def after(self, log):
-            packed.append(log.pack())
-
-        def stopped(self, log):
-            raise AssertionError
-
-        def last_values(self):
-            return ValuationLog()
-
-        def after_evaluations(self, log, over=False):
-            pass
-
-        def stopped_valuing(self, log):
-            raise AssertionError
-
     config = configured(f"{__name__}:turned")
     task = load_task(config)
-    (whole,) = simulate([config], task, InProcess(), saving=Saving())
-    (resumed,) = simulate([config], task, InProcess(), saving=Saving())
+    first = Kept()
+    (whole,) = simulate([config], task, InProcess(), saving=first)
+    then = Kept(first.rounds[2])
+    (resumed,) = simulate([config], task, InProcess(), saving=then)
+    assert 0 < len(then.rounds) < len(first.rounds)
     for name, kept in whole.history.evidence.items():
         assert kept.tobytes() == resumed.history.evidence[name].tobytes()
