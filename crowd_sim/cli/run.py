@@ -66,10 +66,16 @@ def outcome_table(finished: Finished) -> Table:
         "pearson_accurate": f"Pearson, points with Shapley values ({method})",
         "spearman_accurate": f"Spearman, points with Shapley values ({method})",
         "pearson_kernel_shap": f"Pearson, points with Kernel SHAP at {config.valuation.kernel_shap_budget:,}",
+        "pay_per_head": "pay per head of the bad, over the others'",
+        "pay_sybil_gain": "pay of a person with accounts, over one with one",
+        "screens_found": "share of the bad flagged by screens",
+        "screens_false_alarms": "share of the others flagged by screens",
     }
     mean, error, _ = mean_and_error(outcome.history.distances[0])
     table.add_row("distance to the target at the start", _number(mean), _number(error))
     for metric, words in names.items():
+        if metric not in outcome.metrics:  # of payment and screens, which are not always there
+            continue
         mean, error, known = mean_and_error(outcome.metrics[metric])
         if known or metric == "rounds_to_converge":
             table.add_row(words, _number(mean), _number(error))

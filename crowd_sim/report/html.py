@@ -17,6 +17,7 @@ from crowd_sim.report.labels import (
     METRIC_WORDS,
     field_words,
     mean_and_error,
+    metric_words,
     three_digits,
     value_words,
 )
@@ -150,7 +151,7 @@ def _outcome(name: str, entry: dict[str, Any], n_runs: int) -> tuple[str, str, s
     shown = _shown(name, entry)
     if shown == "–":
         shown = "never" if name == "rounds_to_converge" else "undefined or not computed"
-    return METRIC_WORDS.get(name, name), shown, f"{n} of {n_runs}"
+    return metric_words(name), shown, f"{n} of {n_runs}"
 
 
 def _shown(name: str, entry: dict[str, Any]) -> str:

@@ -55,7 +55,30 @@ METRIC_WORDS = {
     "spearman_accurate": "Points against accurate Shapley values (Spearman)",
     "pearson_kernel_shap": "Points against Kernel SHAP estimates (Pearson)",
     "spearman_kernel_shap": "Points against Kernel SHAP estimates (Spearman)",
+    "pay_per_head": "Pay per head of the bad, over the others'",
+    "pay_auc": "Chance that a bad worker is paid less than another (AUC)",
+    "pay_sybil_gain": "Pay of a person with several accounts, over a person with one",
+    "pay_spearman": "Pay against Shapley values (Spearman)",
+    "pay_jain": "Evenness of pay (Jain's index)",
+    "pay_gini": "Inequality of pay (Gini's coefficient)",
+    "pay_effective_workers": "Effective number of workers who are paid",
+    "pay_gaining": "Share of workers paid at least in proportion to their values",
+    "pay_envy": "Share of pairs in which who is worth less is paid more",
+    "pay_unpaid": "Of the budget unpaid",
+    "screens_flagged": "Share of workers flagged by screens",
+    "screens_found": "Share of the bad flagged by screens",
+    "screens_false_alarms": "Share of the others flagged by screens",
 }
+
+
+def metric_words(name: str) -> str:
+    """What a metric is called in a table; its name where there is nothing longer."""
+    if name.startswith("auc_"):
+        return (
+            f"Screen {name.removeprefix('auc_').replace('_', ' ')}: chance that a bad worker is more suspicious (AUC)"
+        )
+    return METRIC_WORDS.get(name, name)
+
 
 METRIC_HEADS = {
     "final_distance": "Final distance",

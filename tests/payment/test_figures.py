@@ -1,11 +1,18 @@
 """Figures of payment."""
 
+import html
+import io
+
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 
-from crowd_sim import sweep
+from crowd_sim import run, sweep
+from crowd_sim.cli.run import outcome_table
+from crowd_sim.commands.run import Finished
 from crowd_sim.config.io import load_content
+from crowd_sim.report.labels import metric_words
 from crowd_sim.report.pay_figures import METRICS, has, pay_by_field
 from crowd_sim.sweeps.plan import Sweep
 
@@ -46,3 +53,25 @@ def test_a_sweep_with_payment_has_its_figures(tmp_path):
 @pytest.mark.parametrize(("name", "n_points"), [("payments", 50), ("sybils", 48)])
 def test_the_configurations_that_ship_are_sweeps(name, n_points):
     assert Sweep.parse(load_content(name, [])).n_points == n_points
+
+
+def test_what_pay_and_screens_come_to_is_said_in_words(tmp_path):
+    outcome = run(
+        {
+            "crowd": {"n_workers": 12, "bad": {"behaviour": "alie", "share": 0.3, "identities": 2}},
+            "tournament": {"rounds": 6, "n_groups": 2},
+            "payment": {"rule": "shapley"},
+            "screens": {"action": "report"},
+        },
+        tmp_path / "r",
+        runs=2,
+    )
+    words = [metric_words(name) for name in outcome.metrics]
+    assert not set(words) & set(outcome.metrics)
+    page = html.unescape((tmp_path / "r" / "report.html").read_text())
+    assert all(word in page for word in words)
+    console = Console(record=True, width=120, file=io.StringIO())
+    console.print(outcome_table(Finished(tmp_path / "r", outcome, 1.0)))
+    told = console.export_text()
+    assert "pay per head of the bad" in told
+    assert "share of the bad flagged by screens" in told
