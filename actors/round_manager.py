@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from ray.util.placement_group import PlacementGroup
 
 from crowd_sim.actors.failure import POLL
 from crowd_sim.actors.host import RayHost
-from crowd_sim.actors.placement import actors_of, inside, required_by_run, reserved
+from crowd_sim.actors.placement import actors_of, inside
 from crowd_sim.actors.pool import Pool, Work
 from crowd_sim.actors.run_metrics import Event, RunMetrics
 from crowd_sim.config import RunConfig
@@ -192,14 +192,3 @@ class Supervisor:
     def _tell(self, events: list[Event]) -> None:
         for event in events if self._record else ():
             self._record.event(event.name, at=event.time, **event.details)  # type: ignore[union-attr]
-
-
-def run_on_ray(
-    config: RunConfig, task: Task, progress: Progress = quiet, record: RunLog | None = None, name: str = ""
-) -> Outcome:
-    """Simulate a configuration's runs on the cluster that Ray is connected to; see `Supervisor`."""
-    with (
-        reserved(required_by_run(actors_of(config), with_crowd=config.task.kind == "vector")) as group,
-        closing(Supervisor(config, task, progress, name, group, record)) as supervisor,
-    ):
-        return supervisor.outcome()

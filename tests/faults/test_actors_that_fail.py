@@ -10,7 +10,7 @@ import ray
 
 from crowd_sim.actors.host import RayHost
 from crowd_sim.actors.pool import Pool, Work
-from crowd_sim.actors.round_manager import Supervisor, run_on_ray
+from crowd_sim.actors.round_manager import Supervisor
 from crowd_sim.actors.run_metrics import RunMetrics
 from crowd_sim.config import FailureConfig
 from crowd_sim.errors import ClusterError, QuarantinedError, StrategyError
@@ -23,6 +23,7 @@ from crowd_sim.tasks.load import load_task
 from tests.faults import trouble
 from tests.faults.clock import Clock
 from tests.faults.watched import Watched
+from tests.on_ray import run_on_ray
 from tests.runs import config, simulated, tables, written
 
 pytestmark = pytest.mark.usefixtures("local_ray")

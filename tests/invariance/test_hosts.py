@@ -18,7 +18,6 @@ import numpy as np
 import pytest
 import yaml
 
-from crowd_sim.actors.round_manager import run_on_ray
 from crowd_sim.cli.status import status_lines
 from crowd_sim.config import CheckpointConfig
 from crowd_sim.crowd.reduction import fold_shards
@@ -35,6 +34,7 @@ from tests.faults.processes import descendants, gone
 from tests.faults.programs import ENVIRONMENT, program
 from tests.faults.watched import MortalManager, Watched
 from tests.llm.small import make_parts
+from tests.on_ray import run_on_ray
 from tests.runs import KINDS, TEXTS, config, digest, simulated, tables, written
 
 ON_RAY = pytest.mark.usefixtures("local_ray")

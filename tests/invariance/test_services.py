@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from crowd_sim.actors.host import RayHost
-from crowd_sim.actors.round_manager import run_on_ray
 from crowd_sim.config import ActorsConfig, ValuationConfig
 from crowd_sim.crowd.behaviours import per_shard
 from crowd_sim.crowd.cohort import Cohort
@@ -27,6 +26,7 @@ from crowd_sim.valuation import AveragingGame, shapley
 from crowd_sim.valuation.coalition_lists import Lists
 from crowd_sim.valuing import GamePlan, GameSet, value_games
 from tests.faults.callbacks import VARIABLE
+from tests.on_ray import run_on_ray
 from tests.runs import config as config_of
 
 

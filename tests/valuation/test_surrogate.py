@@ -11,7 +11,7 @@ from crowd_sim.errors import InputError
 from crowd_sim.valuation import AveragingGame, shapley
 from crowd_sim.valuation.estimators.surrogate import estimator
 from crowd_sim.valuation.estimators.surrogate.averages import averages
-from crowd_sim.valuation.estimators.surrogate.design import allocation, draw_pairs, pairs_in_all
+from crowd_sim.valuation.estimators.surrogate.design import allocation, draw_pairs
 from crowd_sim.valuation.estimators.surrogate.estimator import MAX_PLAYERS, minimum_budget, surrogate
 from crowd_sim.valuation.estimators.surrogate.prior import Prior, sizes, value_weights
 from crowd_sim.valuation.estimators.surrogate.relevance import loss
@@ -287,7 +287,8 @@ def test_the_design(n, n_pairs):
     assert len(pairs) == n_pairs == sum(allocation(n, n_pairs))
     assert 1 <= sizes.min() <= sizes.max() <= n // 2
     assert len(np.unique(np.concatenate([pairs, ~pairs]), axis=0)) == 2 * n_pairs
-    assert sum(allocation(n, pairs_in_all(n))) == pairs_in_all(n)
+    everything = 2 ** (n - 1) - 1
+    assert sum(allocation(n, everything)) == everything
 
 
 @pytest.mark.parametrize("n", [5, 6])

@@ -11,11 +11,6 @@ from numpy.typing import NDArray
 from crowd_sim.random import Purpose, generator
 
 
-def pairs_in_all(n: int) -> int:
-    """The number of complementary pairs besides that of the grand and the empty coalition."""
-    return 2 ** (n - 1) - 1
-
-
 def allocation(n: int, n_pairs: int) -> list[int]:
     """How many pairs each size 1, 2, … n // 2 gets: [k − 1] of size k, a pair counted at its smaller member.
 
