@@ -54,7 +54,7 @@ def test_workers_are_of_both_kinds_on_spot_and_configurations_can_name_them(tmp_
 
 @pytest.mark.parametrize("name", CLUSTERS)
 def test_every_file_that_is_mounted_is_one_that_is_made_or_there(name):
-    made = {"./dist", "~/.ray/auth_token"}  # by the README's first two commands
+    made = {"./dist", "~/.ray/auth_token"}  # by the first two commands of docs/clusters.md
     for path in set(read(name)["file_mounts"].values()) - made:
         assert (ROOT / path).exists()
 
@@ -87,16 +87,17 @@ def shipped():
     yield "rayjob.yaml", read("experiments/deploy/rayjob.yaml")["spec"]["entrypoint"]
     for path in sorted((ROOT / "experiments" / "deploy").glob("*.slurm")):
         yield path.name, path.read_text(encoding="utf-8")
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    elsewhere = readme.partition("## Large sweeps")[2].partition("## How it is built")[0]
-    yield "README.md", "\n".join(re.findall(r"^```sh\n(.*?)^```", elsewhere, flags=re.MULTILINE | re.DOTALL))
+    for name in ("sweeps.md", "clusters.md", "quickstart.md"):
+        text = (ROOT / "docs" / name).read_text(encoding="utf-8")
+        yield name, "\n".join(re.findall(r"^```sh\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL))
 
 
 SHIPPED = [(name, words) for name, text in shipped() for words in commands(text)]
 
 
 def test_commands_are_found_everywhere():
-    assert {name for name, _ in SHIPPED} == {"rayjob.yaml", "shards.slurm", "sweep.slurm", "README.md"}
+    files = {"rayjob.yaml", "shards.slurm", "sweep.slurm", "sweeps.md", "clusters.md", "quickstart.md"}
+    assert {name for name, _ in SHIPPED} == files
     assert len(SHIPPED) >= 3 + 6
     assert {words[1] for _, words in SHIPPED if len(words) > 1} >= {"quickstart", "paper_sweep"}
 

@@ -126,8 +126,8 @@ def test_without_values_there_are_no_correlations_with_them():
     assert summary(outcome, "")["metrics"]["pearson_accurate"] == {"mean": None, "se": None, "n": 0}
 
 
-def test_the_readmes_strategies_run(tmp_path, monkeypatch):
-    text = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+def test_the_documents_strategies_run(tmp_path, monkeypatch):
+    text = (Path(__file__).parents[1] / "docs" / "strategies.md").read_text(encoding="utf-8")
     (tmp_path / "mine.py").write_text(re.search(r"```python\n(# mine\.py.*?)```", text, re.DOTALL).group(1))
     monkeypatch.chdir(tmp_path)
     names = {"grouping": "mine:by_lot", "score": "mine:cosine", "reward": "mine:winning_streak"}

@@ -1,7 +1,7 @@
 """One frozen, validated model per section. A run is its configuration and its seed.
 
 Fields are strict: nothing is converted silently, unknown keys are errors. Their descriptions are the configuration reference
-of the README (`python -m crowd_sim.config.reference`).
+of docs/configuration.md (`python -m crowd_sim.config.reference`).
 """
 
 from crowd_sim.config.actors import (

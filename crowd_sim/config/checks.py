@@ -1,6 +1,6 @@
 """What a task supports, and what is checked across the sections of a configuration.
 
-`SUPPORT` is the one table: the refusals below are made from it, and the reference in the README is, too.
+`SUPPORT` is the one table: the refusals below are made from it, and the reference in the documents is, too.
 """
 
 from __future__ import annotations

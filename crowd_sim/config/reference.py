@@ -1,6 +1,6 @@
 """The configuration reference, made from the models.
 
-`python -m crowd_sim.config.reference` prints it, `--write README.md` puts it in the README.
+`python -m crowd_sim.config.reference` prints it, `--write docs/configuration.md` puts it in the documents.
 """
 
 from __future__ import annotations

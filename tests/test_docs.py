@@ -1,0 +1,75 @@
+"""The README and the pages of docs/: their Python runs, links lead somewhere, tables say where they come from."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+from crowd_sim.config.reference import reference
+from experiments.results_index import anchor, results_page
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def without_code(text):
+    return re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("page", ["estimators", "values", "quickstart", "python", "strategies"])
+def test_every_block_of_python_runs(page, tmp_path, monkeypatch):
+    text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    assert blocks
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for block in blocks:
+        exec(compile(block, f"{page}.md", "exec"), names)
+    checked = {
+        "estimators": lambda: names["result"].method == "paired_regression" and names["banzhaf"].values.shape == (30,),
+        "values": lambda: names["better"].n_evaluations >= names["first"].n_evaluations,
+        "python": lambda: names["result"].method == "stratified",
+    }
+    assert checked.get(page, lambda: True)()
+
+
+def test_the_readme_is_short_and_begins_with_two_commands():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 150
+    first, second = re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE)[:2]
+    assert "crowd-sim run quickstart" in first
+    assert second.rstrip().endswith("pytest")
+
+
+def test_the_reference_is_that_of_the_models():
+    assert reference() in (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+
+
+def test_the_page_of_results_is_that_of_the_tables():
+    assert (ROOT / "docs" / "results.md").read_text(encoding="utf-8") == results_page()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\((?!https?:)([^)\s]+)", without_code(page.read_text(encoding="utf-8"))):
+        path, _, fragment = target.partition("#")
+        found = (page.parent / path).resolve() if path else page
+        assert found.exists(), target
+        if fragment:
+            headings = re.findall(r"^#+ (.*)$", without_code(found.read_text(encoding="utf-8")), re.MULTILINE)
+            assert fragment in map(anchor, headings), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_commands_of_modules_are_of_modules_that_are_there(page):
+    for module in set(re.findall(r"python -m ((?:experiments|crowd_sim)[\w.]*\w)", page.read_text(encoding="utf-8"))):
+        assert importlib.util.find_spec(module), module
+
+
+def test_every_marked_table_says_what_prints_it():
+    for page in PAGES:
+        lines = page.read_text(encoding="utf-8").splitlines()
+        for i, line in enumerate(lines):
+            if re.match("<!-- (?!reference)[a-z-]+: begin -->", line):
+                assert lines[i - 2].startswith("*Printed by* `"), (page.name, line)
