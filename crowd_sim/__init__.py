@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from crowd_sim.user_defined import strategy
 
 if TYPE_CHECKING:
+    __version__: str
     from crowd_sim.api import (
         CrowdValues,
         Outcome,
@@ -40,6 +41,13 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            return version("crowd-sim")
+        except PackageNotFoundError:  # a working directory shipped to a cluster is not installed
+            return "unknown"
     # an actor that hosts a shard of the crowd should not wait for all the rest to be imported
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

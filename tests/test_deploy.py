@@ -87,6 +87,8 @@ def shipped():
     yield "rayjob.yaml", read("experiments/deploy/rayjob.yaml")["spec"]["entrypoint"]
     for path in sorted((ROOT / "experiments" / "deploy").glob("*.slurm")):
         yield path.name, path.read_text(encoding="utf-8")
+    script = (ROOT / "experiments" / "paper" / "reproduce.sh").read_text(encoding="utf-8")
+    yield "reproduce.sh", script.replace('"${given[@]}"', "task.phi.kind=embedding")
     for name in ("sweeps.md", "clusters.md", "quickstart.md"):
         text = (ROOT / "docs" / name).read_text(encoding="utf-8")
         yield name, "\n".join(re.findall(r"^```sh\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL))
@@ -96,7 +98,7 @@ SHIPPED = [(name, words) for name, text in shipped() for words in commands(text)
 
 
 def test_commands_are_found_everywhere():
-    files = {"rayjob.yaml", "shards.slurm", "sweep.slurm", "sweeps.md", "clusters.md", "quickstart.md"}
+    files = {"reproduce.sh", "rayjob.yaml", "shards.slurm", "sweep.slurm", "sweeps.md", "clusters.md", "quickstart.md"}
     assert {name for name, _ in SHIPPED} == files
     assert len(SHIPPED) >= 3 + 6
     assert {words[1] for _, words in SHIPPED if len(words) > 1} >= {"quickstart", "paper_sweep"}

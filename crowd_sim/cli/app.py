@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="Simulate crowd-sourced fine-tuning, and what everyone in the crowd was worth.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
@@ -49,9 +49,31 @@ RayAddress = Annotated[
     ),
 ]
 
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Say what would run, on what and for about how long; write nothing.")
+]
+
 Trust = Annotated[
     bool, typer.Option("--trust", help="Load what the configuration of a run's or a sweep's folder names, too.")
 ]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from crowd_sim import __version__
+
+        _say(f"crowd-sim {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    """Simulate crowd-sourced fine-tuning, and what everyone in the crowd was worth."""
 
 
 @app.command()
@@ -71,6 +93,8 @@ def run(
         typer.Option("--accept-changes", help="Go on from the last checkpoint with a changed configuration."),
     ] = False,
     trust: Trust = False,
+    quiet: Quiet = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Simulate a configuration's runs and value their workers; given again, a run goes on from its last checkpoint.
 
@@ -94,8 +118,15 @@ def run(
         )
         raise InputError("Missing argument 'CONFIGURATION'", None, allowed)
     config = load_config(configuration, overrides or [], handed_over=resume is not None, trust=trust)
-    console = Console()
+    if dry_run:
+        from crowd_sim.commands.rehearsal import of_run
+
+        _say_each(of_run(config, configuration.stem, out, ray_address))
+        return
+    console = Console(quiet=quiet)
     finished = run_config(config, configuration.stem, out, ray_address, console, accept_changes)
+    if quiet:
+        return
     console.print(outcome_table(finished))
     assert finished.folder is not None  # noqa: S101 - it has a name
     if finished.was_there:
@@ -119,6 +150,8 @@ def sweep(
         typer.Option(metavar="workers,rounds", help="Tables of all runs to make beside points and runs: one, or both."),
     ] = None,
     trust: Trust = False,
+    quiet: Quiet = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Run every combination of a sweep's lists; the same command goes on where an interrupted one stopped.
 
@@ -135,12 +168,17 @@ def sweep(
     content = load_content(configuration, overrides or [])
     plan = Sweep.parse(content)
     check_content(configuration, content, overrides or [], trust=trust)
-    name, console = configuration.stem, Console()
+    if dry_run:
+        from crowd_sim.commands.rehearsal import of_sweep
+
+        _say_each(of_sweep(plan, configuration.stem, out, ray_address))
+        return
+    name, console = configuration.stem, Console(quiet=quiet)
     asked = tables.split(",") if tables else []
     swept = run_sweep(plan, name, out, ray_address, console, shard=share, retry_failed=retry_failed, tables=asked)
-    if swept.left:
+    if swept.left and not quiet:
         _say(f"{swept.folder}: {swept.done:,} of {swept.points:,} points; the tables are made when none is missing")
-    _conclude(swept)
+    _conclude(swept, quiet=quiet)
 
 
 @app.command()
@@ -281,6 +319,19 @@ def report(folder: Annotated[Path, typer.Argument(help="A run's or a sweep's fol
         _say(str(path))
 
 
+@app.command("list")
+def list_folders(
+    folder: Annotated[Path, typer.Argument(help="Where the folders of runs and sweeps are.")] = Path("runs"),
+) -> None:
+    """List the runs and sweeps below a folder, the latest first, and how far they are.
+
+    Example: `crowd-sim list`, or `crowd-sim list /data/runs`
+    """
+    from crowd_sim.cli.listing import folders_table
+
+    Console().print(folders_table(folder))
+
+
 @app.command()
 def status(folder: Annotated[Path, typer.Argument(help="A run's or a sweep's folder.")]) -> None:
     """Say how far a run or a sweep is, whether it is running, finished or dead.
@@ -289,8 +340,7 @@ def status(folder: Annotated[Path, typer.Argument(help="A run's or a sweep's fol
     """
     from crowd_sim.cli.status import status_lines
 
-    for line in status_lines(folder):
-        _say(line)
+    _say_each(status_lines(folder))
 
 
 @data.command()
@@ -388,9 +438,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(status or 0)
 
 
-def _conclude(swept: Swept) -> None:
+def _conclude(swept: Swept, *, quiet: bool = False) -> None:
     """Say what a sweep has come to; status 1 where points failed."""
-    if swept.done and not swept.left:
+    if swept.done and not swept.left and not quiet:
         _say(f"{swept.folder}: points.parquet, report.html and figures")
     if swept.failed:
         first = swept.first_failure
@@ -399,6 +449,11 @@ def _conclude(swept: Swept) -> None:
             f"{swept.failed:,} of {swept.points:,} points failed{where}; with --retry-failed the same command tries them again",
             1,
         )
+
+
+def _say_each(lines: Iterable[str]) -> None:
+    for line in lines:
+        _say(line)
 
 
 def _say(line: str) -> None:

@@ -88,7 +88,7 @@ def sweep(
             raise InputError("--tables", table, f"must be of {', '.join(TABLES)}")
     if shard.of > plan.n_points:
         raise InputError("--shard", f"{shard.number}/{shard.of}", f"the sweep has {plan.n_points:,} points only")
-    fingerprint = _fingerprint(plan)
+    fingerprint = fingerprint_of_sweep(plan)
     folder = out or Path("runs") / f"{name}-{fingerprint[:8]}"
     files = SweepFolder(folder, plan, tables)
     with exclusive(lock_of(folder, shard), partial(open_folder, folder, fingerprint)):
@@ -233,7 +233,7 @@ def _finish(files: SweepFolder, made_before: str) -> Swept:
     return Swept(files.folder, len(standing.done), done, failed, first)
 
 
-def _fingerprint(plan: Sweep) -> str:
+def fingerprint_of_sweep(plan: Sweep) -> str:
     """Of the sweep and of all people it meets, who are checked here, before anything starts."""
     people: dict[tuple[object, ...], str] = {}
     for config in plan.crowds():

@@ -1,0 +1,5 @@
+"""`python -m crowd_sim` is the command `crowd-sim`."""
+
+from crowd_sim.cli.app import main
+
+main()

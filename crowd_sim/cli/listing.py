@@ -1,0 +1,51 @@
+"""`crowd-sim list`: the runs and sweeps below a folder, the latest first."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from crowd_sim.errors import InputError
+from crowd_sim.files import read_config
+from crowd_sim.report.labels import visible
+from crowd_sim.store.run_log import read_status
+from crowd_sim.sweeps.folder import count_points
+from crowd_sim.sweeps.log import read_sweep_statuses
+from crowd_sim.sweeps.plan import size_of
+
+
+def folders_table(root: Path) -> Table:
+    """A row for each folder of a run or a sweep: name, kind, state, how far it is, when it was last written.
+
+    Raises:
+        InputError: no such folder.
+    """
+    if not root.is_dir():
+        raise InputError("folder", str(root), "must be a folder that holds the folders of runs and sweeps")
+    table = Table(box=box.SIMPLE, pad_edge=False)
+    for name in ("folder", "kind", "state", "how far", "last written"):
+        table.add_column(name, no_wrap=name != "how far")
+    found = [config.parent for config in root.glob("*/config.yaml")]
+    for folder in sorted(found, key=lambda folder: -folder.stat().st_mtime):
+        with suppress(InputError):  # a folder of something else
+            written = time.strftime("%Y-%m-%d %H:%M", time.localtime(folder.stat().st_mtime))
+            table.add_row(Text(visible(str(folder))), *_told(folder, read_config(folder)), written)
+    return table
+
+
+def _told(folder: Path, config: dict[str, Any]) -> tuple[str, str, str]:
+    if "sweep" in config:
+        done, failed = count_points(folder)
+        points = size_of(config["sweep"])
+        commands = read_sweep_statuses(folder)
+        running = any(command.state == "running" for command in commands)
+        state = "running" if running else "finished" if done + failed == points else "incomplete"
+        return "sweep", state, f"{done:,} of {points:,} points" + (f", {failed:,} failed" if failed else "")
+    status = read_status(folder)
+    return "run", status.state, f"{status.stage}: {status.done:,} of {status.total:,}"

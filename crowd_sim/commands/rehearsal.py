@@ -1,0 +1,132 @@
+"""What a command would do, on what, and for about how long: `--dry-run`. Nothing is written and no cluster is joined."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from crowd_sim.commands import IN_PROCESS
+from crowd_sim.commands.sweep import fingerprint_of_sweep
+from crowd_sim.config import RunConfig
+from crowd_sim.engine import simulate
+from crowd_sim.host import InProcess
+from crowd_sim.participants import check_participants
+from crowd_sim.store.run_folder import run_fingerprint
+from crowd_sim.sweeps.folder import count_points
+from crowd_sim.sweeps.plan import Sweep
+from crowd_sim.tasks.base import Task
+from crowd_sim.tasks.load import load_task
+from crowd_sim.tasks.vector import VectorTask
+
+_ROUNDS = 10
+_EVALUATIONS = 5_000
+_MOST_WORKERS = 100_000
+"""A rehearsal with more would take longer than anyone waits for an estimate."""
+
+
+def of_run(config: RunConfig, name: str, out: Path | None, ray_address: str | None) -> Iterator[str]:
+    """What `crowd-sim run` would do, a line each.
+
+    Raises:
+        InputError: people that cannot be used.
+    """
+    task = load_task(config)
+    if isinstance(task, VectorTask):
+        check_participants(config, task.population)
+    folder = out or Path("runs") / f"{name}-{run_fingerprint(config, task)[:8]}"
+    yield f"would run: {_work(config)}"
+    yield f"on: {_crowd(config)}; {_place(config, ray_address)}"
+    yield f"into: {folder} ({_state(folder)})"
+    yield f"how long: {_seconds(config, task, 1)}"
+
+
+def of_sweep(plan: Sweep, name: str, out: Path | None, ray_address: str | None) -> Iterator[str]:
+    """What `crowd-sim sweep` would do, a line each.
+
+    Raises:
+        InputError: people that cannot be used.
+    """
+    folder = out or Path("runs") / f"{name}-{fingerprint_of_sweep(plan)[:8]}"
+    first, n_points = plan.points[0].config, plan.n_points
+    done, failed = count_points(folder)
+    fields = ", ".join(f"{field} ({len(values)})" for field, values in plan.fields.items())
+    yield f"would run: {n_points:,} points ({fields}), the first: {_work(first)}"
+    yield f"on: {_crowd(first)}; {_place(first, ray_address, swept=True)}"
+    yield f"into: {folder} ({done:,} points are there, {failed:,} failed)"
+    left = n_points - done - failed
+    yield f"how long: {_seconds(first, load_task(first), left)}" + (
+        f", all {left:,} points like the first" if left else ""
+    )
+
+
+def _work(config: RunConfig) -> str:
+    tournament, valuation = config.tournament, config.valuation
+    runs = f"{config.runs:,} run{'s' * (config.runs != 1)} of {tournament.rounds:,} rounds"
+    values = (
+        "no values" if valuation.method == "none" else f"values by {valuation.method}, at most {valuation.budget:,} "
+    )
+    values += "" if valuation.method == "none" else "evaluations a game"
+    groups = f"{config.crowd.n_workers:,} workers in {tournament.n_groups} groups"
+    return f"{runs}, {groups} (task {config.task.kind}, reward {tournament.reward}), {values}"
+
+
+def _crowd(config: RunConfig) -> str:
+    path = f" from {config.crowd.path}" if config.crowd.path else ""
+    return f"crowd {config.crowd.source}{path}"
+
+
+def _place(config: RunConfig, ray_address: str | None, *, swept: bool = False) -> str:
+    if ray_address == IN_PROCESS:
+        return "in this process"
+    from crowd_sim.actors.placement import actors_of, required_by_run, required_by_sweep
+
+    vectors = config.task.kind == "vector"
+    if swept and vectors:
+        need = required_by_sweep(config.actors)
+    else:
+        need = required_by_run(actors_of(config), with_crowd=vectors and not swept)
+    amounts = " and ".join(f"{amount:g} {name}" for name, amount in sorted(need.totals.items())) or "no CPUs of its own"
+    return f"{ray_address or 'RAY_ADDRESS, else a local Ray'} with {amounts} at least"
+
+
+def _state(folder: Path) -> str:
+    if (folder / "summary.json").exists():
+        return "complete: its outcome would be read"
+    return "begun: would be gone on with" if (folder / "config.yaml").exists() else "new"
+
+
+def _seconds(config: RunConfig, task: Task, n_points: int) -> str:
+    """An estimate from a rehearsal of a few rounds and evaluations of one run, on one core."""
+    if config.task.kind != "vector":
+        candidates = config.runs * config.tournament.rounds * config.tournament.n_groups * n_points
+        return f"{candidates:,} candidates to tune; `crowd-sim status` tells the time left once the model is loaded"
+    if config.crowd.n_workers > _MOST_WORKERS:
+        return "not rehearsed: the crowd is large; `crowd-sim status` tells the rate once it runs"
+    rounds = min(config.tournament.rounds, _ROUNDS)
+    play = _played(config, task, rounds, 0) / rounds * config.tournament.rounds
+    budget = config.valuation.budget if config.valuation.method != "none" else 0
+    value = 0.0
+    if budget:
+        tried = min(budget, _EVALUATIONS)
+        value = _played(config, task, 1, tried) / tried * (budget + config.valuation.kernel_shap_budget)
+    total = (play + value) * config.runs * n_points
+    return f"at most about {timedelta(seconds=max(1, round(total)))} on one core, besides the start and the figures"
+
+
+def _played(config: RunConfig, task: Task, rounds: int, budget: int) -> float:
+    """Seconds of one run; the second of two, since the first compiles."""
+    content: dict[str, Any] = config.model_dump()
+    content["runs"] = 1
+    content["tournament"]["rounds"] = rounds
+    content["payment"], content["screens"] = None, None
+    content["valuation"] |= {"budget": budget, "kernel_shap_budget": 0} if budget else {"method": "none"}
+    short = RunConfig.parse(content)
+    took = 0.0
+    for _ in range(2):
+        start = time.perf_counter()
+        simulate([short], task, InProcess())
+        took = time.perf_counter() - start
+    return took
