@@ -19,6 +19,25 @@ def copied(texts: Sequence[str], examples: Iterable[str]) -> float:
     return sum(_is_copy(_plain(text), whole) for text in texts) / len(texts)
 
 
+def ngrams(text: str, n: int) -> list[tuple[str, ...]]:
+    """Every n words in a row."""
+    words = text.split()
+    return [tuple(words[i : i + n]) for i in range(len(words) - n + 1)]
+
+
+def copied_ngrams(texts: Sequence[str], examples: Iterable[str], n: int = _WORDS) -> float:
+    """The share of the n-grams of `texts` that stand in one of `examples`; 0 where the texts are too short to have any."""
+    known = {gram for example in examples for gram in ngrams(example, n)}
+    own = [gram for text in texts for gram in ngrams(text, n)]
+    return sum(gram in known for gram in own) / len(own) if own else 0.0
+
+
+def repetition(texts: Sequence[str], n: int = 3) -> float:
+    """The mean, over texts, of the share of a text's n-grams that have come before in it; 0 for one too short to have any."""
+    shares = [1 - len(set(grams)) / len(grams) if (grams := ngrams(text, n)) else 0.0 for text in texts]
+    return sum(shares) / len(shares)
+
+
 def _is_copy(text: str, examples: set[str]) -> bool:
     if text in examples:
         return True

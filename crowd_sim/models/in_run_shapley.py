@@ -53,13 +53,13 @@ def first_order(
     for batch in batches(PackedTuneJob(start, examples, key), training):
         present = sorted({numbered[id(example)] for example in batch})
         chosen = draws.permutation(len(validation))[:_VALIDATION_BATCH]
-        towards = _gradient(base, stack, [validation[i] for i in chosen])
+        towards = _gradient(base, stack, [validation[i] for i in chosen], training.row_tokens)
         total = sum(example.n_trained for example in batch)
         summed = [torch.zeros_like(own) for own in weights]
         for worker in present:
             part = [e for e in batch if numbered[id(e)] == worker]
             share = sum(example.n_trained for example in part) / total
-            gradient = [share * g for g in _gradient(base, stack, part)]
+            gradient = [share * g for g in _gradient(base, stack, part, training.row_tokens)]
             products = [(g.double() * t.double()).sum() for g, t in zip(gradient, towards, strict=True)]
             values[worker] += training.learning_rate * float(sum(products))
             summed = [s + g for s, g in zip(summed, gradient, strict=True)]
@@ -71,11 +71,11 @@ def first_order(
     return values
 
 
-def _gradient(base: Base, stack: AdapterStack, examples: Sequence[Tokens]) -> list[Any]:
+def _gradient(base: Base, stack: AdapterStack, examples: Sequence[Tokens], row_tokens: int) -> list[Any]:
     """The gradient of the examples' mean loss, token by token, at the first adapter: a tensor for each of its weights."""
     copy = stack.copy(0)
     total = sum(example.n_trained for example in examples)
-    for part in parts(examples):
+    for part in parts(examples, row_tokens):
         row = pack(part)
         (losses_of(base, [row]).sum() * (len(row.targets) / total)).backward()
     return [weights.grad for weights in copy]

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from math import nan
 
 import numpy as np
 from numpy.typing import NDArray
 
-from crowd_sim.crowd.texts import Example, TextCrowd
+from crowd_sim.crowd.texts import Example, TextCrowd, Turn
 from crowd_sim.errors import InputError
 from crowd_sim.models.adapters import Adapter, AdapterStack, LoraSpec
 from crowd_sim.models.architecture_check import check_architecture, window
@@ -17,6 +18,7 @@ from crowd_sim.models.distilled import refuse_fitted
 from crowd_sim.models.generation import GenerateJob, Sampling, generate
 from crowd_sim.models.in_run_shapley import first_order
 from crowd_sim.models.language_model import Base, Device, DType, base_folder, load_base, require_llm
+from crowd_sim.models.likelihoods import responses_of
 from crowd_sim.models.model_hub import digest
 from crowd_sim.models.packing import Tokens
 from crowd_sim.models.phi import Phi, load_phi, phi_folders
@@ -78,6 +80,7 @@ class OutputJob:
         prompts: one per output.
         key, purpose: of the draws.
         sampling: how they are drawn.
+        held: examples whose loss is wanted, too.
     """
 
     adapter: Adapter
@@ -85,6 +88,7 @@ class OutputJob:
     key: Key
     purpose: Purpose
     sampling: Sampling
+    held: tuple[Example, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,11 +99,13 @@ class Outputs:
         texts: one per prompt.
         vectors: float64[m, d], their Φ; NaN where the adapter's weights are not finite.
         n_tokens: generated, with the outputs' ends.
+        loss: mean cross-entropy of the tokens of `OutputJob.held`, in nats; NaN where there is none.
     """
 
     texts: tuple[str, ...]
     vectors: NDArray[np.float64]
     n_tokens: int
+    loss: float = nan
 
 
 @dataclass(frozen=True)
@@ -264,7 +270,9 @@ class LoraLearner:
         drawn = generate(self.base, self.stack, own, jobs[0].sampling) if own else []
         made = dict(zip(well, drawn, strict=True))
         return [
-            Outputs(made[k].texts, self.embed(made[k].texts), made[k].n_tokens) if k in made else self._nowhere(job)
+            Outputs(made[k].texts, self.embed(made[k].texts), made[k].n_tokens, self._loss(job))
+            if k in made
+            else self._nowhere(job)
             for k, job in enumerate(jobs)
         ]
 
@@ -275,6 +283,12 @@ class LoraLearner:
 
     def _passed(self, *_: object) -> None:
         _passes[0] += 1
+
+    def _loss(self, job: OutputJob) -> float:
+        held = [self.tokens(example)[0] for example in job.held]
+        if not held:
+            return nan
+        return -float(responses_of(self.base, self.stack, job.adapter, held).sum()) / sum(e.n_trained for e in held)
 
     def _nowhere(self, job: OutputJob) -> Outputs:
         n_outputs = len(job.prompts)
@@ -306,7 +320,7 @@ class LoraLearner:
 
     def tokens(self, example: Example) -> tuple[Tokens, bool]:
         """An example in tokens, and whether its response was cut to `max_tokens`."""
-        prompt = self._prompt(example.prompt)
+        prompt = self._prompt(example.prompt, example.before)
         response = (*plain_ids(self.base.tokenizer, example.response), self.base.tokenizer.eos_token_id)
         room = self._spec.max_tokens - len(prompt)
         total = len(prompt) + len(response)
@@ -340,8 +354,8 @@ class LoraLearner:
             raise InputError("target text", _shown(texts[first]), allowed)
         return rows
 
-    def _prompt(self, prompt: str) -> tuple[int, ...]:
-        return prompt_ids(self.base.tokenizer, self._spec.prompt_template, prompt)
+    def _prompt(self, prompt: str, before: Sequence[Turn] = ()) -> tuple[int, ...]:
+        return prompt_ids(self.base.tokenizer, self._spec.prompt_template, prompt, before)
 
 
 def _shown(text: str) -> str:

@@ -41,6 +41,8 @@ class Packed:
         responses: int64[T], the number of the response, −1 for a prompt's own tokens.
         sources: int64[M], the place whose output predicts a token; a prompt's last place predicts the first of each response.
         targets: int64[M], the tokens predicted.
+        owners: int64[M], the number of the example whose response a predicted token is of.
+        n_examples: how many there are.
     """
 
     ids: NDArray[np.int64]
@@ -49,6 +51,8 @@ class Packed:
     responses: NDArray[np.int64]
     sources: NDArray[np.int64]
     targets: NDArray[np.int64]
+    owners: NDArray[np.int64]
+    n_examples: int
 
 
 def pack(examples: Sequence[Tokens]) -> Packed:
@@ -59,6 +63,7 @@ def pack(examples: Sequence[Tokens]) -> Packed:
     responses: list[int] = []
     sources: list[int] = []
     targets: list[int] = []
+    owners: list[int] = []
     number = 0
     for p, prompt in enumerate(dict.fromkeys(example.prompt for example in examples)):
         ids += prompt
@@ -66,7 +71,7 @@ def pack(examples: Sequence[Tokens]) -> Packed:
         prompts += [p] * len(prompt)
         responses += [_NOBODY] * len(prompt)
         last_of_prompt = len(ids) - 1
-        for example in examples:
+        for owner, example in enumerate(examples):
             if example.prompt != prompt:
                 continue
             # the last token that is learnt predicts nothing, so the model need not see it
@@ -74,12 +79,45 @@ def pack(examples: Sequence[Tokens]) -> Packed:
             first = len(ids)
             sources += [last_of_prompt, *range(first, first + len(seen))]
             targets += example.response[: example.n_trained]
+            owners += [owner] * example.n_trained
             ids += seen
             positions += range(len(prompt), len(prompt) + len(seen))
             prompts += [p] * len(seen)
             responses += [number] * len(seen)
             number += 1
-    return Packed(*(np.array(part, dtype=np.int64) for part in (ids, positions, prompts, responses, sources, targets)))
+    lists = (ids, positions, prompts, responses, sources, targets, owners)
+    a, b, c, d, e, f, g = (np.array(part, dtype=np.int64) for part in lists)
+    return Packed(a, b, c, d, e, f, g, len(examples))
+
+
+def rows_of(examples: Sequence[Tokens], trained: int, row_tokens: int) -> list[list[int]]:
+    """Numbers of the examples of each row, see `rows_of_units`."""
+    return rows_of_units([(example,) for example in examples], trained, row_tokens)
+
+
+def rows_of_units(units: Sequence[tuple[Tokens, ...]], trained: int, row_tokens: int) -> list[list[int]]:
+    """Numbers of the units of each row, in their order; a unit is examples that must stand in one row.
+
+    A row is full when one more unit would bring it above `trained` predicted tokens or above `row_tokens` tokens, prompts
+    included: an attention mask grows with the square of a row. A unit that is longer has a row of its own.
+    """
+    found: list[list[int]] = [[]]
+    n_trained = n_tokens = 0
+    prompts: set[tuple[int, ...]] = set()
+    for i, unit in enumerate(units):
+        more = sum(example.n_trained for example in unit)
+        here = {example.prompt for example in unit}
+        own = more - len(unit) + sum(map(len, here - prompts))
+        if found[-1] and (n_trained + more > trained or n_tokens + own > row_tokens):
+            found.append([])
+            n_trained = n_tokens = 0
+            prompts = set()
+            own = more - len(unit) + sum(map(len, here))
+        found[-1].append(i)
+        prompts |= here
+        n_trained += more
+        n_tokens += own
+    return found
 
 
 def attention(packed: Packed, width: int) -> NDArray[np.bool_]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from crowd_sim.crowd.texts import Turn
 from crowd_sim.errors import InputError
 
 _PLACEHOLDER = "\ufdd0prompt\ufdd1"  # noncharacters: no template has them
@@ -15,18 +17,21 @@ _DATE = (
 results would depend on the day. It is the day that Llama 3's template falls back to."""
 
 
-def prompt_ids(tokenizer: Any, template: str | None, prompt: str) -> tuple[int, ...]:
+def prompt_ids(tokenizer: Any, template: str | None, prompt: str, before: Sequence[Turn] = ()) -> tuple[int, ...]:
     """The tokens of a prompt in its template: at least one.
 
     Args:
         tokenizer: of the model.
         template: a text with `{prompt}`; None: the tokenizer's chat template.
         prompt: a text; control tokens that it spells out are plain text.
+        before: what was said before it, which only a chat template can tell.
 
     Raises:
         InputError: there is no chat template, or it fails; a prompt without tokens, or one with control tokens that a chat
-            template changes.
+            template changes; earlier turns with control tokens, or beside a template that has no place for them.
     """
+    if before:
+        return _conversation(tokenizer, template, prompt, before)
     text = _filled(tokenizer, template, prompt)
     if plain_ids(tokenizer, prompt) == _ids(tokenizer, prompt):
         ids = _ids(tokenizer, text)
@@ -36,6 +41,19 @@ def prompt_ids(tokenizer: Any, template: str | None, prompt: str) -> tuple[int, 
     if not ids:
         raise InputError("prompt", prompt, "must have at least one token; the model's tokenizer makes none of it")
     return ids
+
+
+def _conversation(tokenizer: Any, template: str | None, prompt: str, before: Sequence[Turn]) -> tuple[int, ...]:
+    if template is not None:
+        raise InputError(
+            "task.prompt_template", template, "must be left out: examples with earlier turns have no place in it"
+        )
+    for text in (*(turn.text for turn in before), prompt):
+        if plain_ids(tokenizer, text) != _ids(tokenizer, text):
+            raise InputError(
+                "prompt", text, "must have no control tokens of the model's in it: it is one of several turns"
+            )
+    return _ids(tokenizer, _filled(tokenizer, None, prompt, before))
 
 
 def plain_ids(tokenizer: Any, text: str) -> tuple[int, ...]:
@@ -57,15 +75,15 @@ def _parted(text: str, framed: str, prompt: str) -> tuple[str, str, str]:
     return head, own, tail
 
 
-def _filled(tokenizer: Any, template: str | None, prompt: str) -> str:
+def _filled(tokenizer: Any, template: str | None, prompt: str, before: Sequence[Turn] = ()) -> str:
     if template is not None:
         return template.replace("{prompt}", prompt)
     if not tokenizer.chat_template:
         raise InputError("task.prompt_template", None, "must be given: the model has no chat template")
-    turn = [{"role": "user", "content": prompt}]
+    turns = [{"role": turn.role, "content": turn.text} for turn in (*before, Turn("user", prompt))]
     try:
         own = _dated(tokenizer.get_chat_template())
-        return str(tokenizer.apply_chat_template(turn, chat_template=own, add_generation_prompt=True, tokenize=False))
+        return str(tokenizer.apply_chat_template(turns, chat_template=own, add_generation_prompt=True, tokenize=False))
     except Exception as error:  # of any class: it depends on the template
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         allowed = f"must be given: the model's chat template fails ({reason})"

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from crowd_sim.models.adapters import Adapter, AdapterStack
-from crowd_sim.models.fused_ops import cross_entropies
 from crowd_sim.models.language_model import Base
-from crowd_sim.models.packing import Packed, Tokens, attention, pack
+from crowd_sim.models.likelihoods import ROW_TOKENS, TRAINED_TOKENS, passing, summed, token_losses
+from crowd_sim.models.objectives import OBJECTIVES, Options, Responses
+from crowd_sim.models.packing import Packed, Tokens, pack, rows_of, rows_of_units
 from crowd_sim.random import Purpose, generator
-
-_ROW = 256
-"""Tokens of a packed row, about: what attention costs grows with the square of a row, what a prompt costs with their number."""
 
 
 @dataclass(frozen=True)
@@ -28,12 +27,14 @@ class Training:
         batch_size: examples per optimiser step.
         learning_rate: of AdamW without weight decay, constant.
         max_grad_norm: an adapter's gradient is scaled down to this norm.
+        row_tokens: of a packed row at most, prompts included.
     """
 
     epochs: int = 3
     batch_size: int = 8
     learning_rate: float = 1e-3
     max_grad_norm: float = 1.0
+    row_tokens: int = ROW_TOKENS
 
 
 @dataclass(frozen=True)
@@ -54,13 +55,22 @@ class PackedTuneJob:
         start: the adapter it starts from.
         examples: what it learns from.
         key: of the order of the examples.
-        n_tokens: if given, training ends after exactly this many trained tokens, however many epochs that takes.
+        n_tokens: if given, training ends after exactly this many trained tokens, however many epochs that takes; with another
+            objective than `sft` with the first unit that reaches them.
+        objective: a name in `crowd_sim.models.objectives.OBJECTIVES`.
+        options: its numbers.
+        rivals: the second response of each unit, where the objective has pairs; `examples` are the first.
+        gains: what each unit is worth, see `Responses`, where the objective asks for it.
     """
 
     start: Adapter
     examples: tuple[Tokens, ...]
     key: Key
     n_tokens: int | None = None
+    objective: str = "sft"
+    options: Options = field(default_factory=Options)
+    rivals: tuple[Tokens, ...] = ()
+    gains: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +79,7 @@ class TunedAdapter:
 
     Attributes:
         adapter: its weights.
-        losses: float64[steps], mean cross-entropy of each step's tokens, in nats.
+        losses: float64[steps], each step's: with `sft` the mean cross-entropy of its tokens, in nats.
         n_tokens: response tokens trained, all epochs together.
     """
 
@@ -93,37 +103,37 @@ def tune(
 
 def batches(job: PackedTuneJob, training: Training) -> Iterator[list[Tokens]]:
     """The examples of each optimiser step: every epoch in an order of its own."""
-    spent = epoch = 0
-    while job.examples and (epoch < training.epochs if job.n_tokens is None else spent < job.n_tokens):
+    spent = 0
+    for order in _orders(job, training):
+        if job.n_tokens is not None and spent >= job.n_tokens:
+            return
+        batch: list[Tokens] = []
+        for i in order:
+            example = job.examples[i]
+            left = example.n_trained if job.n_tokens is None else job.n_tokens - spent
+            if left > 0:
+                if left < example.n_trained:
+                    example = Tokens(example.prompt, example.response, left)
+                batch.append(example)
+                spent += example.n_trained
+        yield batch
+
+
+def _orders(job: PackedTuneJob, training: Training) -> Iterator[NDArray[np.int64]]:
+    """The numbers of each step's units: every epoch in an order of its own; without end where tokens are counted."""
+    epoch = 0
+    while job.examples and (epoch < training.epochs or job.n_tokens is not None):
         chunk = (job.key.number << 32) + epoch
         draws = generator(job.key.seed, job.key.run, Purpose.EXAMPLES, job.key.round, chunk)
         order = draws.permutation(len(job.examples))
         for first in range(0, len(order), training.batch_size):
-            batch: list[Tokens] = []
-            for i in order[first : first + training.batch_size]:
-                example = job.examples[i]
-                left = example.n_trained if job.n_tokens is None else job.n_tokens - spent
-                if left > 0:
-                    if left < example.n_trained:
-                        example = Tokens(example.prompt, example.response, left)
-                    batch.append(example)
-                    spent += example.n_trained
-            if batch:
-                yield batch
+            yield order[first : first + training.batch_size]
         epoch += 1
 
 
-def parts(batch: Sequence[Tokens]) -> list[list[Tokens]]:
+def parts(batch: Sequence[Tokens], row_tokens: int) -> list[list[Tokens]]:
     """The examples of a step, in rows of about equally many tokens: their losses add up to the step's."""
-    found: list[list[Tokens]] = [[]]
-    length = 0
-    for example in batch:
-        if found[-1] and length + example.n_trained > _ROW:
-            found.append([])
-            length = 0
-        found[-1].append(example)
-        length += example.n_trained
-    return found
+    return [[batch[i] for i in row] for row in rows_of(batch, TRAINED_TOKENS, row_tokens)]
 
 
 def losses_of(base: Base, rows: Sequence[Packed]) -> Any:
@@ -133,31 +143,38 @@ def losses_of(base: Base, rows: Sequence[Packed]) -> Any:
     """
     import torch
 
-    width = max(len(row.ids) for row in rows)
-    ids = torch.zeros((len(rows), width), dtype=torch.int64)
-    positions = torch.zeros((len(rows), width), dtype=torch.int64)
-    allowed = np.stack([attention(row, width) for row in rows])
-    for k, row in enumerate(rows):
-        ids[k, : len(row.ids)] = torch.from_numpy(row.ids)
-        positions[k, : len(row.ids)] = torch.from_numpy(row.positions)
-    device, kind = base.device, base.dtype
-    mask = torch.zeros(allowed.shape, dtype=kind, device=device)
-    mask.masked_fill_(~torch.from_numpy(allowed).to(device), torch.finfo(kind).min)
-    needed = np.unique(np.concatenate([row.sources for row in rows]))  # places whose output matters
-    logits = base.model(
-        input_ids=ids.to(device),
-        position_ids=positions.to(device),
-        attention_mask=mask[:, None],
-        logits_to_keep=torch.from_numpy(needed).to(device),
-        use_cache=False,
-    ).logits
-    places = [k * len(needed) + np.searchsorted(needed, row.sources) for k, row in enumerate(rows)]
-    losses = cross_entropies(
-        logits.flatten(0, 1),
-        torch.from_numpy(np.concatenate(places)).to(device),
-        torch.from_numpy(np.concatenate([row.targets for row in rows])).to(device),
-    )
-    return torch.stack([part.mean() for part in losses.split([len(row.targets) for row in rows])])
+    return torch.stack([part.mean() for part in token_losses(base, rows)])
+
+
+@dataclass(frozen=True, eq=False)
+class _Row:
+    """A row of a step.
+
+    Attributes:
+        packed: its tokens.
+        loss: of their cross-entropies float32[M] the row's share of the step's loss.
+    """
+
+    packed: Packed
+    loss: Callable[[Any], Any]
+
+
+_Step = Callable[[], list[_Row]]
+"""A step's rows; asked for while the job's adapter is in use, as some objectives look at it first."""
+
+
+def _sft_steps(job: PackedTuneJob, training: Training) -> Iterator[_Step]:
+    for batch in batches(job, training):
+        packed = [pack(part) for part in parts(batch, training.row_tokens)]
+        total = sum(len(row.targets) for row in packed)
+        yield partial(_sft_rows, packed, total)
+
+
+def _sft_rows(packed: Sequence[Packed], total: int) -> list[_Row]:
+    def share(row: Packed) -> Callable[[Any], Any]:
+        return lambda losses: losses.mean() * (len(row.targets) / total)
+
+    return [_Row(row, share(row)) for row in packed]
 
 
 def _together(
@@ -165,36 +182,105 @@ def _together(
 ) -> list[TunedAdapter]:
     import torch
 
+    steps = [
+        _sft_steps(job, training) if job.objective == "sft" else _unit_steps(base, stack, job, training)
+        for job, training in zip(jobs, ways, strict=True)
+    ]
     stack.put([job.start for job in jobs], trainable=True)
     optimisers = [
         torch.optim.AdamW(stack.weights(k), lr=training.learning_rate, weight_decay=0.0, fused=True)
         for k, training in enumerate(ways)
     ]
-    steps = [batches(job, training) for job, training in zip(jobs, ways, strict=True)]
     history: list[list[Any]] = [[] for _ in jobs]
     n_tokens = [0] * len(jobs)
     while True:
-        now = {k: batch for k, own in enumerate(steps) if (batch := next(own, None)) is not None}
-        if not now:
+        rows: dict[int, list[_Row]] = {}
+        for k, own in enumerate(steps):
+            if (step := next(own, None)) is not None:
+                stack.use([k])
+                rows[k] = step()
+        if not rows:
             break
-        rows = {k: [pack(part) for part in parts(batch)] for k, batch in now.items()}
-        totals = {k: sum(len(row.targets) for row in own) for k, own in rows.items()}
-        losses: dict[int, Any] = dict.fromkeys(now, 0.0)
+        losses: dict[int, Any] = dict.fromkeys(rows, 0.0)
         for i in range(max(map(len, rows.values()))):
-            here = [k for k in now if i < len(rows[k])]
+            here = [k for k in rows if i < len(rows[k])]
             stack.use(here)
-            shares = torch.tensor([len(rows[k][i].targets) / totals[k] for k in here], device=base.device)
-            shared = losses_of(base, [rows[k][i] for k in here]) * shares
-            shared.sum().backward()
-            for k, loss in zip(here, shared.detach(), strict=True):
+            found = token_losses(base, [rows[k][i].packed for k in here])
+            shares = torch.stack([rows[k][i].loss(own) for k, own in zip(here, found, strict=True)])
+            shares.sum().backward()
+            for k, loss in zip(here, shares.detach(), strict=True):
                 losses[k] = losses[k] + loss
-        for k in now:
+        for k, own_rows in rows.items():
             torch.nn.utils.clip_grad_norm_(stack.weights(k), ways[k].max_grad_norm)
             optimisers[k].step()
             optimisers[k].zero_grad()
             history[k].append(losses[k])
-            n_tokens[k] += totals[k]
+            n_tokens[k] += sum(len(row.packed.targets) for row in own_rows)
     return [
         TunedAdapter(stack.get(k), np.array([float(loss) for loss in history[k]]), n_tokens[k])
         for k in range(len(jobs))
     ]
+
+
+def _unit_steps(base: Base, stack: AdapterStack, job: PackedTuneJob, training: Training) -> Iterator[_Step]:
+    """Steps of an objective that holds responses against the start; what those are there is computed here, once."""
+    loss, arity = OBJECTIVES[job.objective]
+    units = list(zip(job.examples, job.rivals, strict=True)) if arity == 2 else [(example,) for example in job.examples]
+    before = _likelihoods(base, stack, job.start, units, training.row_tokens)
+    strangers = [
+        (Tokens(example.prompt, other.response, other.n_trained),)
+        for example, other in zip(job.examples, job.examples[1:] + job.examples[:1], strict=True)
+    ]
+    strange_before = None
+    if job.objective == "kto":
+        strange_before = _likelihoods(base, stack, job.start, strangers, training.row_tokens)
+    gains = np.array(job.gains or (1.0,) * len(units))
+
+    def step(numbers: NDArray[np.int64]) -> list[_Row]:
+        rows = rows_of_units([units[i] for i in numbers], TRAINED_TOKENS, training.row_tokens)
+        kl = 0.0
+        if strange_before is not None:
+            now = _passing(base, [strangers[i] for i in numbers], training.row_tokens)
+            kl = max(float((now - strange_before[numbers]).mean()), 0.0)
+        kept = gains[numbers] if job.objective == "raft" else np.ones(len(numbers))
+        n_tokens = float(max(kept @ [units[i][0].n_trained for i in numbers], 1.0))
+        return [row([numbers[i] for i in own], len(numbers), n_tokens, kl) for own in rows]
+
+    def row(numbers: Sequence[int], n_units: int, n_tokens: float, kl: float) -> _Row:
+        packed = pack([tokens for i in numbers for tokens in units[i]])
+        lengths = [[tokens.n_trained for tokens in units[i]] for i in numbers]
+
+        def share(losses: Any) -> Any:
+            logps = summed(packed, losses).view(-1, arity)
+            were, long, worth = (logps.new_tensor(values) for values in (before[numbers], lengths, gains[numbers]))
+            return loss(Responses(logps, were, long, worth, n_units, n_tokens, kl), job.options)
+
+        return _Row(packed, share)
+
+    def steps() -> Iterator[_Step]:
+        spent = 0
+        for order in _orders(job, training):
+            if job.n_tokens is not None and spent >= job.n_tokens:
+                return
+            own = []
+            for i in order:
+                if job.n_tokens is None or spent < job.n_tokens:
+                    own.append(i)
+                    spent += sum(tokens.n_trained for tokens in units[i])
+            yield partial(step, np.array(own))
+
+    return steps()
+
+
+def _likelihoods(
+    base: Base, stack: AdapterStack, adapter: Adapter, units: Sequence[tuple[Tokens, ...]], row_tokens: int
+) -> NDArray[np.float64]:
+    """Summed log-probabilities of units' responses under an adapter: float64[u, a]."""
+    stack.put([adapter], trainable=False)
+    return _passing(base, units, row_tokens)
+
+
+def _passing(base: Base, units: Sequence[tuple[Tokens, ...]], row_tokens: int) -> NDArray[np.float64]:
+    """The same under the adapter in use."""
+    found = passing(base, [tokens for unit in units for tokens in unit], row_tokens)
+    return found.reshape(len(units), -1)

@@ -104,7 +104,8 @@ def ours(task: Task) -> Measured:
         base, stack, [_wanted(t, prompts, job.key) for t, job in zip(tuned, jobs, strict=True)], SAMPLING
     )
     ended = prepared.clock()
-    seen = sum(len(pack(part).ids) for job in jobs for batch in batches(job, TRAINING) for part in parts(batch))
+    rows = [part for job in jobs for batch in batches(job, TRAINING) for part in parts(batch, TRAINING.row_tokens)]
+    seen = sum(len(pack(row).ids) for row in rows)
     trained, generated = sum(t.n_tokens for t in tuned), sum(o.n_tokens for o in outputs)
     return prepared.measured(between - began, ended - between, seen, trained, generated)
 

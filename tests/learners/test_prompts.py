@@ -5,6 +5,7 @@ import pytest
 pytest.importorskip("torch", reason="needs the extra llm")
 pytest.importorskip("transformers", reason="needs the extra llm")
 
+from crowd_sim.crowd.texts import Turn
 from crowd_sim.errors import InputError
 from crowd_sim.models.prompts import plain_ids, prompt_ids
 from tests.learners.tiny_llm import TEMPLATE, make_tiny_llm
@@ -95,3 +96,16 @@ def test_a_chat_template_that_fails_is_one_line(tokenizer, chat, says):
 def test_a_chat_template_is_always_told_the_same_day(tokenizer, chat, text):
     tokenizer.chat_template = chat
     assert tokenizer.decode(prompt_ids(tokenizer, None, "hello")) == text
+
+
+def test_earlier_turns_are_told_by_the_chat_template_alone(tokenizer):
+    before = (Turn("system", "be kind"), Turn("user", "day?"), Turn("assistant", "sun"))
+    tokenizer.chat_template = "{% for m in messages %}<q>{{ m['role'] }}:{{ m['content'] }}{% endfor %}<a>"
+    whole = "<q>system:be kind<q>user:day?<q>assistant:sun<q>user:more?<a>"
+    assert prompt_ids(tokenizer, None, "more?", before) == tuple(
+        tokenizer(whole, add_special_tokens=False)["input_ids"]
+    )
+    with pytest.raises(InputError, match=r"^task\.prompt_template = .*: must be left out"):
+        prompt_ids(tokenizer, TEMPLATE, "more?", before)
+    with pytest.raises(InputError, match="must have no control tokens"):
+        prompt_ids(tokenizer, None, "more?", (Turn("user", "<a>"), *before[2:]))
