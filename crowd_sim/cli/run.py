@@ -88,34 +88,48 @@ def _number(value: float) -> str:
 
 
 def _text_table(finished: Finished) -> Table:
-    """The models of a run in a few lines: mean distance of fresh outputs over all runs, and what they took."""
+    """The models of a run in a few lines: how far fresh outputs are, whose words they have, and what they took.
+
+    A concentrated model is marked.
+    """
     # their tables need pandas, which would delay a run's start
     from crowd_sim.report.labels import phi_words, short_model_words
-    from crowd_sim.report.llm_numbers import distance_words
+    from crowd_sim.report.llm_numbers import MARK, distance_words, energy_words, is_concentrated
     from crowd_sim.tasks.imitate.tables import model_names, models_table
 
     outcome = finished.outcome
     models = models_table(outcome)
     table = Table(
         title=f"distance to {_target_words(outcome.config)}, Φ = {phi_words(outcome.details.info.phi)}",
-        caption="trained and generated: tokens",
+        caption=_caption(outcome),
         box=box.SIMPLE_HEAD,  # millions of tokens and minutes of seconds are to fit into 80 columns
         collapse_padding=True,
         pad_edge=False,
     )
-    for column in ("model", "distance ± s.e.", "distinct", "copied", "trained", "generated", "s"):
+    for column in ("model", "energy ± s.e.", "distance", "distinct", "5-grams", "trained", "s"):
         table.add_column(column, justify="left" if column == "model" else "right", no_wrap=True)
     for name in model_names(outcome):
         own = models[models["model"] == name]
         table.add_row(
-            short_model_words(name),
-            distance_words(own),
-            *(f"{own[share].mean():.0%}" for share in ("distinct", "copied")),
+            short_model_words(name) + (MARK if is_concentrated(own) else ""),
+            energy_words(own),
+            distance_words(own).partition(" ")[0],
+            *(f"{own[share].mean():.0%}" for share in ("distinct", "copied_5grams")),
             f"{own['tokens_trained'].mean():,.0f}",
-            f"{own['tokens_generated'].mean():,.0f}",
             f"{own['seconds'].mean():.1f}",
         )
     return table
+
+
+def _caption(outcome: Outcome) -> str:
+    floor = outcome.details.floor
+    if floor is None:
+        return "trained: tokens"
+    kind = "held-out texts" if floor.held_out else "target's texts"
+    return (
+        f"energy: to the {kind}, whose own distance is {floor.distance:.3g}; 5-grams: those copied; trained: tokens; "
+        "*: concentrated, nearer by less variety or by copying"
+    )
 
 
 def _target_words(config: RunConfig) -> str:

@@ -62,7 +62,12 @@ SUPPORT = {
         searches=("best", "merge"),
         methods=tuple(NAMES["method"]),
         bad=tuple(NAMES["bad.behaviour"]),
-        unused=("crowd.target", *(f"task.{name}" for name in TaskConfig.model_fields if name != "kind")),
+        unused=(
+            "crowd.target",
+            "crowd.held_out",
+            "crowd.records",
+            *(f"task.{name}" for name in TaskConfig.model_fields if name != "kind"),
+        ),
     ),
     "imitate": Support(
         sources=TEXT_SOURCES,
@@ -104,6 +109,8 @@ def check_sections(
     for name in support.unused:
         section, field = name.split(".")
         _check_default(sections[section], section, field, task.kind)
+    if task.row_tokens is not None and task.row_tokens < task.max_tokens:
+        raise InputError("task.row_tokens", task.row_tokens, f"must be at least task.max_tokens, {task.max_tokens}")
     _check_bad(crowd, task.kind, support)
     _check_search(crowd, tournament, task.kind, support)
     _check_calibrated(crowd, tournament)
@@ -143,7 +150,11 @@ def _check_source(crowd: CrowdConfig, kind: str, support: Support) -> None:
         raise InputError("crowd.path", crowd.path, allowed)
     if kind == "vector":
         return
-    if crowd.target is None:
+    if crowd.source != "records":
+        _check_default(crowd, "crowd", "records", f"{kind} and crowd.source={crowd.source}")
+    if crowd.source == "records" and crowd.path is None:
+        raise InputError("crowd.path", None, "must be given: a file or folder of records")
+    if crowd.target is None and crowd.source != "records":
         wanted = {"goemotions": "an emotion", "feedback": "a file of texts", "example_feedback": "a style"}
         raise InputError("crowd.target", None, f"must be given: {wanted[crowd.source]}, where outputs should lead")
     if crowd.source == "example_feedback" and crowd.path is not None:

@@ -13,24 +13,41 @@ from crowd_sim.crowd.bad import BadGroup
 from crowd_sim.registry import check_strategy
 
 
+class RecordsConfig(Strict):
+    """How the rows of `crowd.source=records` are read; the columns tell what they say."""
+
+    columns: dict[str, str] = Field(
+        {},
+        description="names in the file of columns that a layout knows by another one, as `{prompt: question}`",
+    )
+    worker: str | None = Field(
+        None,
+        description="the column with each row's worker; absent: `worker` if there is one, else every row is its own",
+    )
+    others: Literal["ignore", "keep", "refuse"] = Field(
+        "refuse", description="columns that a layout does not know are left out, kept beside the row, or an error"
+    )
+
+
 class CrowdConfig(Strict):
     """Who contributes."""
 
     source: str = Field(
         "synthetic",
         description="`synthetic` (drawn by the documented generator), `movielens`, `vectors`, or `package.module:Name`; with "
-        "`task.kind=imitate`: `goemotions`, `feedback` or `example_feedback`",
+        "`task.kind=imitate`: `goemotions`, `feedback`, `example_feedback` or `records`",
     )
     path: str | None = Field(
         None,
         description="`movielens`: folder with ratings.csv and movies.csv (default: the environment's `CROWD_SIM_DATA`); "
         "`vectors`: a CSV or Parquet file, a row per worker; `goemotions`: a file of neighbourhoods or a folder with one "
-        "(same default); `feedback`: a JSONL or Parquet file of worker, prompt, response",
+        "(same default); `feedback`: a JSONL or Parquet file of worker, prompt, response; `records`: JSONL, a JSON array, "
+        "CSV, Parquet or a saved `datasets` folder",
     )
     target: str | None = Field(
         None,
         description="with `task.kind=imitate`, where outputs should lead: an emotion (`goemotions`), a file of texts "
-        "(`feedback`), or a style (`example_feedback`)",
+        "(`feedback`), or a style (`example_feedback`); with `records` a file of texts, or absent: the crowd's own",
     )
     n_workers: int = Field(75, ge=1, le=100_000_000, description="workers per run; one more person is the target")
     seed: int = Field(
@@ -44,6 +61,13 @@ class CrowdConfig(Strict):
         description="people of a run: the `first` n_workers + 1 rows of the source (the paper's choice: every run meets the "
         "same people) or as many drawn at `random` for every run",
     )
+    held_out: float = Field(
+        0.0,
+        ge=0,
+        le=0.5,
+        description="share of the crowd's texts that nobody trains on and the target is not made of: outputs and losses are "
+        "measured on them. 0: outputs are compared with the target's texts",
+    )
     chunk_size: int = Field(
         16,
         ge=1,
@@ -53,6 +77,7 @@ class CrowdConfig(Strict):
         "100,000 workers on choose thousands, as small chunks cost more than their workers",
     )
 
+    records: RecordsConfig = RecordsConfig()
     behaviour: str = Field(
         "honest",
         description="what workers contribute: `honest` (their vectors), or `package.module:Name`",

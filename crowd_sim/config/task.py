@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, field_validator
 
 from crowd_sim.config.strict import Strict, listed
 
-TEXT_SOURCES = ("goemotions", "feedback", "example_feedback")
+TEXT_SOURCES = ("goemotions", "feedback", "example_feedback", "records")
 """Sources of a crowd whose workers contribute texts."""
 
 
@@ -97,6 +97,12 @@ class TaskConfig(Strict):
         ge=4,
         description="tokens of an example, prompt and response; at most the model's context, and the window of its sliding "
         "attention where it has one",
+    )
+    row_tokens: int | None = Field(
+        None,
+        ge=4,
+        description="tokens at most of a row that examples are packed into, prompts included; its attention takes their square."
+        " Absent: 1024, or max_tokens where that is more",
     )
     long_texts: Literal["refuse", "cut"] = Field(
         "refuse",

@@ -11,13 +11,26 @@ from typing import Any
 
 from crowd_sim.errors import InputError
 
+LEAST_HELD_OUT = 2
+"""Texts that must be held out at least: the spread of one is unknown."""
+_GOLDEN = (5**0.5 - 1) / 2
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Something said in a conversation; `role` is system, user or assistant."""
+
+    role: str
+    text: str
+
 
 @dataclass(frozen=True)
 class Example:
-    """A prompt, and the response that the worker would have the model give to it."""
+    """A prompt, and the response that the worker would have the model give to it; `before` is what was said before it."""
 
     prompt: str
     response: str
+    before: tuple[Turn, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -30,6 +43,7 @@ class TextCrowd:
         target_texts: at least one; the target is the centroid of their Φ.
         elsewhere: texts of the same source about something else, which bad workers take from.
         asked: prompts for outputs where a configuration names none; empty: those of the examples.
+        held_out: examples of these workers' that nobody trains on; what outputs are compared with.
         screened: whether screens have left examples out, so that a worker may have none.
 
     Raises:
@@ -41,6 +55,7 @@ class TextCrowd:
     target_texts: tuple[str, ...]
     elsewhere: tuple[str, ...] = ()
     asked: tuple[str, ...] = ()
+    held_out: tuple[Example, ...] = ()
     screened: bool = False
 
     def __post_init__(self) -> None:
@@ -64,8 +79,19 @@ class TextCrowd:
 
     @property
     def prompts(self) -> tuple[str, ...]:
-        """Different prompts for outputs, where a configuration names none."""
-        return self.asked or tuple(dict.fromkeys(example.prompt for own in self.examples for example in own))
+        """Different prompts for outputs, where a configuration names none: those that nothing was said before."""
+        own = (example.prompt for its in self.examples for example in its if not example.before)
+        return self.asked or tuple(dict.fromkeys(own))
+
+    @property
+    def honest_texts(self) -> tuple[str, ...]:
+        """Texts as outputs should be: those that were held out; without any, the target's."""
+        return tuple(example.response for example in self.held_out) or self.target_texts
+
+    def unseen(self) -> tuple[Example, ...]:
+        """Examples of honest texts on which nobody trains, for a held-out loss; empty where everyone's are trained on."""
+        trained = {example.response for own in self.examples for example in own}
+        return tuple(example for example in self.held_out or self.validation() if example.response not in trained)
 
     def of(self, rows: Sequence[int]) -> TextCrowd:
         """These workers only, in this order; the target stays."""
@@ -74,15 +100,17 @@ class TextCrowd:
     def identity(self) -> Iterator[bytes]:
         """What tells this crowd from every other one."""
         told: dict[str, Any] = {"ids": self.ids, "target_texts": self.target_texts}
-        told["examples"] = [[asdict(example) for example in own] for own in self.examples]
+        told["examples"] = [[_told(example) for example in own] for own in self.examples]
         if self.asked:
             told["asked"] = self.asked
+        if self.held_out:
+            told["held_out"] = [_told(example) for example in self.held_out]
         yield json.dumps(told, sort_keys=True).encode()
 
     def validation(self) -> tuple[Example, ...]:
         """The target's texts as responses, behind the prompts of `in_turn`, over and over."""
         own = self.in_turn()
-        return tuple(Example(own[i % len(own)].prompt, text) for i, text in enumerate(self.target_texts))
+        return tuple(replace(own[i % len(own)], response=text) for i, text in enumerate(self.target_texts))
 
     def in_turn(self) -> tuple[Example, ...]:
         """All examples: everyone's first in the order of the workers, then everyone's second, and so on.
@@ -91,3 +119,39 @@ class TextCrowd:
         """
         turns = zip_longest(*self.examples)
         return tuple(example for turn in turns for example in turn if example is not None)
+
+
+def _told(example: Example) -> dict[str, Any]:
+    # what nobody said must not change the fingerprints of older folders
+    return {name: value for name, value in asdict(example).items() if name != "before" or value}
+
+
+def hold_out(crowd: TextCrowd, share: float) -> TextCrowd:
+    """The crowd without a share of its texts, evenly spread over `TextCrowd.in_turn`; those are held out from the target, too.
+
+    A text that several workers wrote is held out from all of them.
+
+    Raises:
+        InputError: too few texts, or a worker would have none left.
+    """
+    own = crowd.in_turn()
+    texts = list(dict.fromkeys(example.response for example in own))
+    n = round(share * len(texts))
+    if n < LEAST_HELD_OUT:
+        allowed = f"must hold out at least {LEAST_HELD_OUT} texts; of the crowd's {len(texts)} these are {n}"
+        raise InputError("crowd.held_out", share, allowed)
+    # one of every so many, at places that wander: at fixed ones they would be some workers' alone
+    chosen = {texts[int((i + i * _GOLDEN % 1) * len(texts) / n)] for i in range(n)}
+    left = [tuple(example for example in its if example.response not in chosen) for its in crowd.examples]
+    for worker, its in zip(crowd.ids, left, strict=True):
+        if not its:
+            allowed = f"must leave every worker an example, and worker {worker} would have none"
+            raise InputError("crowd.held_out", share, allowed)
+    held: dict[str, Example] = {}
+    for example in own:
+        if example.response in chosen:
+            held.setdefault(example.response, example)
+    target = tuple(text for text in crowd.target_texts if text not in chosen)
+    if not target:
+        raise InputError("crowd.held_out", share, "must be lower: no text of the target's would be left")
+    return replace(crowd, examples=tuple(left), target_texts=target, held_out=tuple(held.values()))

@@ -44,6 +44,23 @@ def distance_words(rows: pd.DataFrame) -> str:
     return mean_and_error(mean, error if n_runs > 1 else float(rows["distance_se"].iloc[0]))
 
 
+MARK = "*"
+"""Of a concentrated model, where room is scarce."""
+
+
+def energy_words(rows: pd.DataFrame) -> str:
+    """A model's energy distance: over its runs, or of its one run over the outputs; a dash in folders of earlier versions."""
+    if "energy" not in rows:
+        return "–"
+    mean, error, n_runs = metrics.mean_and_error(rows["energy"].to_numpy(float))
+    return mean_and_error(mean, error if n_runs > 1 else float(rows["energy_se"].iloc[0]))
+
+
+def is_concentrated(rows: pd.DataFrame) -> bool:
+    """Whether a model is concentrated in half of its runs or more."""
+    return "concentrated" in rows and bool(rows["concentrated"].mean() >= 0.5)
+
+
 def percent_words(nearer: tuple[float, float]) -> str:
     """A reduction and its standard error, in percent."""
     mean, error = nearer
@@ -54,11 +71,16 @@ def model_row(name: str, models: pd.DataFrame, distance: str, nearer: tuple[floa
     """A model in the table of models; `nearer` is the final one's `reduction` against it, of baselines alone."""
     own = models[models["model"] == name]
     return {
-        "name": model_words(name),
+        "name": model_words(name) + (", concentrated" if is_concentrated(own) else ""),
         "numbers": [
+            energy_words(own),
             distance,
             "" if nearer is None else percent_words(nearer),
-            *(f"{100 * own[share].mean():.0f} %" for share in ("distinct", "copied")),
+            *(
+                f"{100 * own[share].mean():.0f} %" if share in own else "–"
+                for share in ("distinct", "copied", "copied_5grams", "repetition")
+            ),
+            three_digits(own["held_out_loss"].mean() if "held_out_loss" in own else None),
             f"{own['tokens_trained'].mean():,.0f}",
             f"{own['tokens_generated'].mean():,.0f}",
             f"{own['seconds'].mean():.1f}",

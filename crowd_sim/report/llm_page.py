@@ -11,7 +11,16 @@ import pandas as pd
 from crowd_sim.report.captions import captions_of_llm_run
 from crowd_sim.report.figures import draw_llm_run
 from crowd_sim.report.labels import FIELD_WORDS, model_words, three_digits
-from crowd_sim.report.llm_numbers import distance_words, model_row, percent_words, reduction, round_row, worth_rows
+from crowd_sim.report.llm_numbers import (
+    distance_words,
+    energy_words,
+    is_concentrated,
+    model_row,
+    percent_words,
+    reduction,
+    round_row,
+    worth_rows,
+)
 from crowd_sim.report.page import figures, look_up, record, settings, versions
 from crowd_sim.report.tables import (
     CANDIDATES_COLUMNS,
@@ -24,7 +33,7 @@ from crowd_sim.report.tables import (
     read_summary,
     read_table,
 )
-from crowd_sim.tasks.imitate.learner import EQUAL_TOKENS
+from crowd_sim.tasks.imitate.honesty import EQUAL_TOKENS
 from crowd_sim.tasks.imitate.tables import in_order
 
 _PAIRS = 12
@@ -77,7 +86,7 @@ def llm_page(folder: Path) -> dict[str, Any]:
     captions = captions_of_llm_run(n_runs, workers["worker"].nunique(), n_outputs, valued=valued)
     return {
         "title": "One LLM run" if n_runs == 1 else f"{n_runs} LLM runs of one configuration",
-        "summary": _in_a_nutshell(names, distances, nearer, n_runs),
+        "summary": [*_honestly(models, summary, final), *_in_a_nutshell(models, names, distances, nearer, n_runs)],
         "settings": [*_verbatim(config), *settings(config, _SETTINGS)],
         "n_runs": n_runs,
         "outcome": [],
@@ -98,17 +107,45 @@ def llm_page(folder: Path) -> dict[str, Any]:
     }
 
 
+def _honestly(models: pd.DataFrame, summary: dict[str, Any], final: str) -> list[str]:
+    """How the final model's outputs are distributed; nothing in folders of earlier versions, which do not say it."""
+    floor, ranking = summary.get("floor"), summary.get("ranking")
+    if not isinstance(floor, dict) or not isinstance(ranking, list) or not ranking:
+        return []
+    by_name = dict(iter(models.groupby("model")))
+    kind = "held-out texts" if floor.get("held_out") else "target's texts"
+    sentences = [
+        f"After the last round, the energy distance of fresh outputs and the {kind} is {energy_words(by_name[final])}; the "
+        f"base model's is {energy_words(by_name['base'])}, and equal distributions have 0. By it the best model is "
+        f"{model_words(ranking[0])}. The mean distance of the {kind} themselves to the target is "
+        f"{three_digits(floor.get('distance'))}: to come nearer than that is no imitation."
+    ]
+    labelled = [model_words(name) for name in in_order(models["model"]) if is_concentrated(by_name[name])]
+    if labelled:
+        against = model_words(str(summary.get("compared_with")))
+        sentences.append(
+            f"Concentrated, nearer than {against} with less variety, more copying or a larger energy distance: "
+            f"{'; '.join(labelled)}. Their distances below say nothing for them."
+        )
+    return sentences
+
+
 def _in_a_nutshell(
-    names: list[str], distances: dict[str, str], nearer: dict[str, tuple[float, float]], n_runs: int
+    models: pd.DataFrame,
+    names: list[str],
+    distances: dict[str, str],
+    nearer: dict[str, tuple[float, float]],
+    n_runs: int,
 ) -> list[str]:
     sentences = [
         f"After the last round, fresh outputs are {distances[names[-1]]} from the target; the base model's, "
         f"{distances['base']}.",
     ]
+    but = ", but by concentration" if is_concentrated(models[models["model"] == names[-1]]) else ""
     sizes = [size for name in nearer if (size := name.removeprefix("single_")).isdigit()]
     tuned_on = {f"single_{size}": f"{size} examples" for size in sizes[-1:]} | {EQUAL_TOKENS: "as many tokens"}
     sentences += [
-        f"Against a single model tuned on {words}, the distance is reduced by {percent_words(nearer[name])}."
+        f"Against a single model tuned on {words}, the distance is reduced by {percent_words(nearer[name])}{but}."
         for name, words in tuned_on.items()
         if name in nearer
     ]

@@ -25,7 +25,15 @@ def task_key(config: RunConfig) -> tuple[object, ...]:
     """Configurations with equal keys have the same task: the same kind, crowd's data and, with texts, model to tune."""
     if config.task.kind == "imitate":
         crowd = config.crowd
-        data = (crowd.source, crowd.path, crowd.target, crowd.n_workers, crowd.selection)
+        data = (
+            crowd.source,
+            crowd.path,
+            crowd.target,
+            crowd.n_workers,
+            crowd.selection,
+            crowd.held_out,
+            repr(crowd.records),
+        )
         spoiled = (config.seed, *crowd.bad_groups) if crowd.bad_groups else ()
         return "imitate", *data, spoiled, learner_spec(config)
     return "vector", *population_key(config.crowd)

@@ -55,6 +55,12 @@ def models_table(outputs, n_rounds=3):
                     "distance_se": distance.sem(),
                     "distinct": 0.9,
                     "copied": 0.02 * place,
+                    "energy": 0.3 / (1 + place),
+                    "energy_se": 0.01,
+                    "copied_5grams": 0.03 * place,
+                    "repetition": 0.05,
+                    "held_out_loss": 3.5,
+                    "concentrated": model == "round_3",
                     "tokens_trained": 1000 * place,
                     "tokens_generated": 100 * place,
                     "seconds": 10.0 * place,
@@ -137,6 +143,9 @@ def write_llm_run(folder: Path, n_runs=1, n_rounds=3, valued=True, outputs=None,
         "learner": {"dtype": "float32", "device": "cpu", "phi": "embedding:<mini>", "n_dimensions": 384, "n_cut": 0}
         | {"n_parameters": 2442240},
         "distance": {"base": {"mean": 0.8, "se": None}},
+        "floor": {"distance": 0.31, "held_out": True},
+        "compared_with": "single_equal_tokens",
+        "ranking": ["round_2", "base"],
         "reduction_pct": {"base": {"mean": 50.0, "se": None}},
     }
     if valued:

@@ -4,6 +4,7 @@ import json
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.collections import PathCollection
 from matplotlib.text import Text
@@ -119,7 +120,7 @@ def test_names_of_a_large_crowd_are_left_out():
 
 def test_a_reduction_over_runs_is_the_mean_of_theirs():
     outputs = outputs_table(4)
-    means = outputs.groupby(["run", "model"])["distance"].mean().unstack()
+    means = outputs.pivot_table(index="run", columns="model", values="distance")
     own = 1 - means["round_3"] / means["base"]
     assert reduction(outputs, "round_3", "base") == pytest.approx((own.mean(), own.sem()))
 
@@ -165,11 +166,15 @@ def test_the_page_of_one_run_holds_the_numbers(tmp_path):
     rows = {row[0]: row[1:] for row in page.rows if row}
     table = models_table(outputs_table()).set_index("model")
     distance = table["distance"]["single_equal_tokens"]
-    assert rows["single, equal tokens"][0].startswith(f"{distance:.4f} ± ")
+    assert rows["single, equal tokens"][1].startswith(f"{distance:.4f} ± ")
     against = 100 * (1 - table["distance"]["round_3"] / distance)
-    assert float(rows["single, equal tokens"][1].split(" ± ")[0]) == pytest.approx(against, abs=0.1)
-    assert rows["single, equal tokens"][2:] == ["90 %", "14 %", "7,000", "700", "70.0"]
-    assert rows["round 3"][1] == ""
+    assert float(rows["single, equal tokens"][2].split(" ± ")[0]) == pytest.approx(against, abs=0.1)
+    shares = ["90 %", "14 %", "21 %", "5 %", "3.50"]
+    assert rows["single, equal tokens"][3:] == [*shares, "7,000", "700", "70.0"]
+    assert rows["round 2"][:1] == ["0.050 ± 0.010"]
+    assert rows["round 3, concentrated"][2] == ""
+    for said in ("best model is round 2", "held-out texts themselves to the target is 0.310", "but by concentration"):
+        assert said in text
     assert [row[1] for row in page.rows if row and row[0] in "123" and len(row) == 9] == [
         "candidate 1",
         "merged",
@@ -185,6 +190,20 @@ def test_the_page_of_one_run_holds_the_numbers(tmp_path):
     assert names == ["distance_by_model", *values, "scores_by_round", "workers_in_a_row"]
     assert sum(tag == "img" for tag, _ in page.tags) == len(names)
     assert page_of(folder) == text
+
+
+def test_a_folder_of_an_earlier_version_says_nothing_of_energy(tmp_path):
+    folder = write_llm_run(tmp_path / "run")
+    models = pd.read_parquet(folder / "models.parquet")
+    new = ["energy", "energy_se", "copied_5grams", "repetition", "held_out_loss", "concentrated"]
+    models.drop(columns=new).to_parquet(folder / "models.parquet")
+    summary = json.loads((folder / "summary.json").read_text())
+    del summary["floor"]
+    (folder / "summary.json").write_text(json.dumps(summary))
+    text = page_of(folder)
+    rows = {row[0]: row[1:] for row in Page(text).rows if row}
+    assert rows["single, equal tokens"][0] == "–"
+    assert "concentration" not in text
 
 
 def test_wide_tables_stand_in_boxes_that_scroll(tmp_path):

@@ -136,12 +136,17 @@ def _from_jsonl(path: Path, keys: tuple[str, ...], others: bool) -> Iterator[Rec
     for number, line in read_lines(path):
         if line.strip():
             place = f"{path}:{number}"
-            values = _parse(place, line)
+            values = parse_object(place, line)
             _check_keys(place, list(values), keys, others, "key")
             yield Record(place, values)
 
 
-def _parse(place: str, line: str) -> dict[str, Any]:
+def parse_object(place: str, line: str) -> dict[str, Any]:
+    """A JSON object whose keys come once each.
+
+    Raises:
+        InputError: with the place.
+    """
     repeated: list[str] = []
 
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:

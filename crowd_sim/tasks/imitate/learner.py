@@ -18,6 +18,7 @@ from crowd_sim.models.lora import OutputJob, Outputs, TuneJob
 from crowd_sim.models.merging import merge
 from crowd_sim.models.tuning import Key
 from crowd_sim.random import Purpose
+from crowd_sim.tasks.imitate.honesty import EQUAL_TOKENS, energy_distance, floor_of
 from crowd_sim.tasks.imitate.output_scoring import OutputScorer, mean_and_se
 from crowd_sim.tasks.imitate.participants import sampling_of, training_of
 from crowd_sim.tasks.imitate.records import CandidateRound, Report, report_of, round_of, rounds_of
@@ -25,8 +26,6 @@ from crowd_sim.tasks.imitate.trainers import TextTrainers
 from crowd_sim.tournament.learner import Candidates, Note, Part
 from crowd_sim.tournament.request import RoundRequest
 from crowd_sim.tournament.state import Round, Scores, State
-
-EQUAL_TOKENS = "single_equal_tokens"
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,6 +132,8 @@ class ImitateLearner:
         """Reports of the models on fresh outputs, of baselines before the rounds and after them, and first-order values."""
         if self.screens is not None and all(note["kind"] != "screens" for note in notes):
             yield self.screens
+        if len(self.scorer.honest) and all(note["kind"] != "floor" for note in notes):
+            yield asdict(floor_of(self.crowd, self.scorer.honest, self.scorer.target))
         said = {(note["run"], note["name"]) for note in notes if note["kind"] == "report"}
         for run in range(self.config.runs):
             for name in self._due(state.round, rounds):
@@ -215,10 +216,11 @@ class ImitateLearner:
 
     def _fresh_job(self, model: Adapter, key: Key) -> OutputJob:
         prompts, sampling = self.scorer.report_prompts, sampling_of(self.config)
-        return OutputJob(model, prompts, key, Purpose.REPORT_OUTPUTS, sampling)
+        return OutputJob(model, prompts, key, Purpose.REPORT_OUTPUTS, sampling, self.scorer.unseen)
 
     def _report_of(self, name: str, key: Key, outputs: Outputs, trained: int = 0, seconds: float = 0.0) -> Report:
         """`trained` tokens and `seconds` are what the model took to make."""
+        energy, energy_se = energy_distance(outputs.vectors, self.scorer.honest)
         return Report(
             name=name,
             run=key.run,
@@ -229,6 +231,9 @@ class ImitateLearner:
             tokens_trained=trained,
             tokens_generated=0,
             seconds=seconds,
+            energy=energy,
+            energy_se=energy_se,
+            loss=outputs.loss,
         )
 
     def _groups(self, asked: RoundRequest) -> Iterator[list[tuple[Example, ...]]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from math import isnan, nan
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +73,7 @@ def _parts(job: OutputJob | TuneJob) -> Iterator[bytes]:
     if isinstance(job, TuneJob):
         adapter, told = job.start, repr((job.examples, job.key, job.training, job.n_tokens))
     else:
-        adapter, told = job.adapter, repr((job.prompts, job.key, job.purpose, job.sampling))
+        adapter, told = job.adapter, repr((job.prompts, job.key, job.purpose, job.sampling, *job.held))
     yield f"{type(job).__name__} {told}".encode("utf-8", "surrogatepass")
     for name, weights in adapter.items():
         yield f"{name} {weights.shape} {weights.dtype}".encode()
@@ -81,7 +82,10 @@ def _parts(job: OutputJob | TuneJob) -> Iterator[bytes]:
 
 def _packed(judged: Judged) -> bytes:
     vectors = {str(k): {"vectors": outputs.vectors} for k, outputs in enumerate(judged.outputs)}
-    told = [{"texts": outputs.texts, "n_tokens": outputs.n_tokens} for outputs in judged.outputs]
+    told = [
+        {"texts": outputs.texts, "n_tokens": outputs.n_tokens, "loss": None if isnan(outputs.loss) else outputs.loss}
+        for outputs in judged.outputs
+    ]
     body = pack(vectors, {"outputs": told, "n_trained": judged.n_trained})
     return hashlib.sha256(body).digest() + body
 
@@ -92,7 +96,12 @@ def _unpacked(content: bytes) -> Judged:
         raise ValueError("damaged")
     arrays, header = unpack(body)
     outputs = [
-        Outputs(tuple(told["texts"]), arrays[str(k)]["vectors"], told["n_tokens"])
+        Outputs(
+            tuple(told["texts"]),
+            arrays[str(k)]["vectors"],
+            told["n_tokens"],
+            nan if told["loss"] is None else told["loss"],
+        )
         for k, told in enumerate(header["outputs"])
     ]
     return Judged(tuple(outputs), header["n_trained"])

@@ -7,12 +7,14 @@ from pathlib import Path
 
 from crowd_sim.config import RunConfig
 from crowd_sim.crowd.behaviours.texts import Pool, spoiled
-from crowd_sim.crowd.sources.feedback import example_feedback, read_feedback
+from crowd_sim.crowd.sources.feedback import example_feedback, read_feedback, read_target_texts
 from crowd_sim.crowd.sources.goemotions import read_neighbours
-from crowd_sim.crowd.texts import TextCrowd
+from crowd_sim.crowd.sources.layouts import Demonstration, read_table
+from crowd_sim.crowd.texts import Example, TextCrowd, hold_out
 from crowd_sim.errors import InputError
 from crowd_sim.models.adapters import LoraSpec
 from crowd_sim.models.generation import Sampling
+from crowd_sim.models.likelihoods import ROW_TOKENS
 from crowd_sim.models.lora import LearnerSpec
 from crowd_sim.models.tuning import Training
 from crowd_sim.participants import roles
@@ -27,6 +29,8 @@ def load_texts(config: RunConfig) -> TextCrowd:
     """
     crowd = config.crowd
     target, path = str(crowd.target), Path(crowd.path) if crowd.path else None
+    if crowd.source == "records":
+        return _prepared(read_demonstrations(config), config)
     if crowd.source == "goemotions":
         texts = read_neighbours(path, target, crowd.n_workers)
     elif crowd.source == "feedback":
@@ -35,6 +39,12 @@ def load_texts(config: RunConfig) -> TextCrowd:
         texts = read_feedback(path, Path(target))
     else:
         texts = example_feedback(target)
+    return _prepared(texts, config)
+
+
+def _prepared(texts: TextCrowd, config: RunConfig) -> TextCrowd:
+    """The workers that take part, with what they contribute."""
+    crowd = config.crowd
     there = texts.n_workers
     if crowd.n_workers > there:
         raise InputError("crowd.n_workers", crowd.n_workers, f"must be at most {there}, the workers of the source")
@@ -46,7 +56,32 @@ def load_texts(config: RunConfig) -> TextCrowd:
     for size in config.task.single_sizes:
         if size > n_examples:
             raise InputError("task.single_sizes", size, f"must be at most {n_examples}, all examples of the crowd")
+    if crowd.held_out:
+        texts = hold_out(texts, crowd.held_out)
     return _spoiled(texts, config)
+
+
+def read_demonstrations(config: RunConfig) -> TextCrowd:
+    """Everyone's demonstrations from a file of records; the target is a file's texts, or the crowd's own.
+
+    Raises:
+        InputError: what is wrong with a file, or rows that say something else.
+    """
+    crowd = config.crowd
+    table = read_table(Path(str(crowd.path)), crowd.records.columns, crowd.records.worker, crowd.records.others)
+    of_worker: dict[str, list[Example]] = {}
+    for row in table.rows:
+        said = row.said
+        if not isinstance(said, Demonstration):
+            allowed = f"must hold prompts and responses with task.kind={config.task.kind}, not {table.kind}"
+            raise InputError("crowd.path", crowd.path, allowed)
+        own = of_worker.setdefault(row.worker, [])
+        own.append(Example(said.prompt.text, said.response, said.prompt.before))
+    if crowd.target is None:
+        target = tuple(dict.fromkeys(example.response for own in of_worker.values() for example in own))
+    else:
+        target = read_target_texts(Path(crowd.target))
+    return TextCrowd(tuple(of_worker), tuple(map(tuple, of_worker.values())), target)
 
 
 def _spoiled(texts: TextCrowd, config: RunConfig) -> TextCrowd:
@@ -68,7 +103,8 @@ def _spoiled(texts: TextCrowd, config: RunConfig) -> TextCrowd:
 def training_of(config: RunConfig) -> Training:
     """How a configuration's candidates are tuned."""
     task = config.task
-    return Training(task.epochs, task.batch_size, task.learning_rate, task.max_grad_norm)
+    rows = task.row_tokens or max(ROW_TOKENS, task.max_tokens)
+    return Training(task.epochs, task.batch_size, task.learning_rate, task.max_grad_norm, rows)
 
 
 def sampling_of(config: RunConfig) -> Sampling:

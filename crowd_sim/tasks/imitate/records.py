@@ -23,6 +23,8 @@ class Report:
         tokens_trained: response tokens it took to make this model, the tournament's losing candidates included.
         tokens_generated: tokens of outputs it took, selection included, this report not.
         seconds: wall time of the same.
+        energy, energy_se: energy distance of the outputs and the crowd's honest texts, and its standard error.
+        loss: mean cross-entropy of held-out texts' tokens, in nats; NaN where none are.
     """
 
     name: str
@@ -34,6 +36,9 @@ class Report:
     tokens_trained: int
     tokens_generated: int
     seconds: float
+    energy: float = nan
+    energy_se: float = nan
+    loss: float = nan
     kind: str = "report"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Set
 from dataclasses import asdict
+from math import isnan
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,12 @@ from numpy.typing import NDArray
 from crowd_sim import tables
 from crowd_sim.crowd.screens.metrics import is_of_screens
 from crowd_sim.metrics import METRICS, mean_and_error, pearson, spearman
-from crowd_sim.models.diversity import copied, distinct
+from crowd_sim.models.diversity import copied, copied_ngrams, distinct, repetition
 from crowd_sim.outcome import Outcome
 from crowd_sim.participants import roles
 from crowd_sim.payment.fairness import is_of_pay
 from crowd_sim.tables import runs_table, screen_columns
-from crowd_sim.tasks.imitate.learner import EQUAL_TOKENS
+from crowd_sim.tasks.imitate.honesty import EQUAL_TOKENS, labelled, ranked, reference_of
 from crowd_sim.tasks.imitate.output_scoring import mean_and_se
 from crowd_sim.tasks.imitate.records import Report
 
@@ -95,10 +96,14 @@ def workers_table(outcome: Outcome) -> pd.DataFrame:
 def models_table(outcome: Outcome) -> pd.DataFrame:
     """One row per run and model: how far its fresh outputs are from the target, and what it took to make it.
 
-    ``distinct`` and ``copied`` are shares of the outputs: different ones, and those that are an example of the crowd's.
+    ``energy`` is their energy distance to the crowd's honest texts. ``distinct`` and ``copied`` are shares of the outputs:
+    different ones, and those that are an example of the crowd's; ``copied_5grams`` is the share of their 5-grams that stand in
+    an example, ``repetition`` that of an output's 3-grams that have come before in it. ``held_out_loss`` is in nats per token.
+    ``concentrated``: see `crowd_sim.tasks.imitate.honesty.labelled`.
     """
     examples = {example.response for own in outcome.details.crowd.examples for example in own}
-    return pd.DataFrame([_model_row(report, examples) for report in outcome.details.reports])
+    rows = [_model_row(report, examples) for report in outcome.details.reports]
+    return labelled(pd.DataFrame(rows), outcome.details.floor)
 
 
 def outputs_table(outcome: Outcome) -> pd.DataFrame:
@@ -123,9 +128,10 @@ def outputs_table(outcome: Outcome) -> pd.DataFrame:
 def summary(outcome: Outcome, fingerprint: str) -> dict[str, Any]:
     """What summary.json holds.
 
-    LearnerInfo of the learner, how many candidates diverged, mean distance by model, and how much nearer the tournament came.
+    LearnerInfo of the learner, how many candidates diverged, mean distance and energy distance by model and what the crowd's
+    own texts come to, which model is best and which are concentrated, and how much nearer the tournament came.
     """
-    distances = _distances(outcome)
+    distances, models = _distances(outcome), models_table(outcome)
     final = distances[f"round_{outcome.config.tournament.rounds}"]
     others = [name for name in distances if not name.startswith("round_")]
     content: dict[str, Any] = {
@@ -134,6 +140,7 @@ def summary(outcome: Outcome, fingerprint: str) -> dict[str, Any]:
         "learner": asdict(outcome.details.info),
         "diverged": sum(record.n_diverged for record in outcome.details.rounds),
         "distance": {name: _mean(values) for name, values in distances.items()},
+        **_honest(outcome, models),
         "reduction_pct": {name: _mean(100 * (1 - final / distances[name])) for name in others},
     }
     if outcome.values is not None:
@@ -149,17 +156,47 @@ def summary(outcome: Outcome, fingerprint: str) -> dict[str, Any]:
     return content
 
 
+def _honest(outcome: Outcome, models: pd.DataFrame) -> dict[str, Any]:
+    """Energy distances, and what they are to be held against; `ranking` from the best model on."""
+    floor, by_name = outcome.details.floor, dict(iter(models.groupby("model")))
+    if floor is None:
+        return {}
+    names = model_names(outcome)
+    return {
+        "floor": {
+            name: None if isinstance(value, float) and isnan(value) else value
+            for name, value in asdict(floor).items()
+            if name != "kind"
+        },
+        "energy": {name: _energy(by_name[name]) for name in names},
+        "held_out_loss": {name: _mean(by_name[name]["held_out_loss"].to_numpy(float)) for name in names},
+        "compared_with": reference_of(names) or "the crowd's texts",
+        "concentrated": {name: float(by_name[name]["concentrated"].mean()) for name in names},
+        "ranking": ranked(models),
+    }
+
+
+def _energy(own: pd.DataFrame) -> dict[str, float | None]:
+    """Mean over runs with its standard error and 95 % interval; of one run over its outputs and the texts."""
+    found = _mean(own["energy"].to_numpy(float))
+    mean, error = found["mean"], found["se"] if len(own) > 1 else float(own["energy_se"].iloc[0])
+    if mean is None or error is None:
+        return {"mean": mean, "se": None, "low": None, "high": None}
+    half = INTERVAL * error
+    return {"mean": mean, "se": error, "low": mean - half, "high": mean + half}
+
+
 def run_metrics(outcome: Outcome) -> dict[str, NDArray[np.float64]]:
     """What a sweep keeps of every run beside what it keeps of all tasks' runs: float64[B] by name.
 
-    Of every model ``distance_<model>``, ``distinct_<model>`` and ``copied_<model>``, see `models_table`; correlations of
-    first-order values with the accurate ones, where there are some.
+    Of every model ``distance_<model>``, ``energy_<model>`` and more of `models_table`; correlations of first-order values with
+    the accurate ones, where there are some.
     """
     models = models_table(outcome)
     found = tables.run_metrics(outcome)
     for name in model_names(outcome):
         own = models[models["model"] == name].sort_values("run")
-        found |= {f"{column}_{name}": own[column].to_numpy(float) for column in ("distance", "distinct", "copied")}
+        found |= {f"{column}_{name}": own[column].to_numpy(float) for column in _OF_MODELS}
     if outcome.values is not None:
         correlations = _correlations(outcome)
         found |= {name: correlations[name] for name in ("pearson_first_order", "spearman_first_order")}
@@ -212,8 +249,13 @@ def _model_row(report: Report, examples: Set[str]) -> dict[str, Any]:
         "distance_se": distance_se,
         "score": score,
         "score_se": score_se,
+        "energy": report.energy,
+        "energy_se": report.energy_se,
         "distinct": distinct(report.texts),
         "copied": copied(report.texts, examples),
+        "copied_5grams": copied_ngrams(report.texts, examples),
+        "repetition": repetition(report.texts),
+        "held_out_loss": report.loss,
         "tokens_trained": report.tokens_trained,
         "tokens_generated": report.tokens_generated,
         "seconds": report.seconds,
@@ -224,6 +266,14 @@ def _mean(values: np.ndarray[Any, Any]) -> dict[str, float | None]:
     mean, error, known = mean_and_error(values)
     return {"mean": mean if known else None, "se": error if known > 1 else None}
 
+
+_OF_MODELS = (
+    *("distance", "energy", "distinct", "copied", "copied_5grams", "repetition", "held_out_loss", "concentrated"),
+)
+"""Columns of the table of models that a sweep keeps."""
+
+INTERVAL = 1.959964
+"""Standard errors to either side of a mean, for an interval of 95 %."""
 
 TABLES = {
     "rounds": rounds_table,

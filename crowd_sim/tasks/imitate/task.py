@@ -23,6 +23,7 @@ from crowd_sim.models.lora import LearnerInfo, LearnerSpec, shared_learner, weig
 from crowd_sim.participants import Participants
 from crowd_sim.tasks.base import Batch, OpenTask
 from crowd_sim.tasks.imitate.game import RetrainingGame
+from crowd_sim.tasks.imitate.honesty import Floor
 from crowd_sim.tasks.imitate.learner import ImitateLearner, baselines
 from crowd_sim.tasks.imitate.output_cache import OutputCache
 from crowd_sim.tasks.imitate.output_scoring import OutputScorer, make_scorer, prompts_of
@@ -49,6 +50,7 @@ class TextDetails:
         reports: of all models of all runs, in order.
         models: the final adapter of each run.
         first_order: float64[B, n], see `crowd_sim.models.in_run_shapley`, in nats; None with method `none`.
+        floor: what the crowd's own texts come to; None of a run of an earlier version.
     """
 
     crowd: TextCrowd
@@ -57,6 +59,7 @@ class TextDetails:
     reports: tuple[Report, ...]
     models: tuple[Adapter, ...]
     first_order: NDArray[np.float64] | None
+    floor: Floor | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,11 +96,12 @@ class ImitateTask:
         with host.trainers(partial(shared_learner, spec)) as hosted:
             trainers = TextTrainers(hosted)
             info, target = _checked(configs, self.crowd, trainers), trainers.embed(self.crowd.target_texts)
+            honest = trainers.embed(self.crowd.honest_texts) if self.crowd.held_out else target
             content = _content(spec, info)
             if self.outputs is not None or len(configs) > 1:
                 folder = self.outputs and self.outputs / fingerprint_of({"learner": content})
                 trainers = TextTrainers(hosted, OutputCache(folder))
-            opened = _OpenImitateTask(self, trainers, info, target, content)
+            opened = _OpenImitateTask(self, trainers, info, target, honest, content)
             for config in configs:  # before tournaments go on side by side
                 opened.screened_crowd(config)
             yield opened
@@ -106,7 +110,7 @@ class ImitateTask:
         """The summary says what is recorded of the learner; its models are looked at, not loaded."""
         spec = learner_spec(config)
         info = replace(LearnerInfo(**summary["learner"]), weights=weights_of(spec))
-        return _OpenImitateTask(self, None, info, np.full((1, info.n_dimensions), np.nan), _content(spec, info))
+        return _OpenImitateTask(self, None, info, *(np.full((1, info.n_dimensions), np.nan),) * 2, _content(spec, info))
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +121,7 @@ class _OpenImitateTask:
     trainers: TextTrainers | None
     info: LearnerInfo
     target: NDArray[np.float64]
+    honest: NDArray[np.float64]
     content: str
     screens: dict[ScreensConfig, ScreenedCrowd] = field(default_factory=dict)
 
@@ -176,6 +181,7 @@ class _OpenImitateTask:
             reports=tuple(sorted(reports, key=lambda report: (report.run, order.index(report.name)))),
             models=tuple(history.models),
             first_order=np.array([values for _, values in first]) if first else None,
+            floor=next((Floor(**note) for note in notes if note["kind"] == "floor"), None),
         )
 
     def screened_crowd(self, config: RunConfig) -> ScreenedCrowd | None:
@@ -188,7 +194,7 @@ class _OpenImitateTask:
         return self.screens[screens]
 
     def _scorer(self, config: RunConfig) -> OutputScorer:
-        return make_scorer(config, self.task.crowd, self.target)
+        return make_scorer(config, self.task.crowd, self.target, self.honest)
 
 
 def _checked(configs: Sequence[RunConfig], crowd: TextCrowd, trainers: TextTrainers) -> LearnerInfo:

@@ -1,0 +1,154 @@
+"""Rows of a file, whatever its format: JSONL, a JSON array, CSV, Parquet, or a folder that `datasets` has saved."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet
+
+from crowd_sim.crowd.sources.records import Record, parse_object, read_lines
+from crowd_sim.errors import InputError
+
+ENDINGS = (".jsonl", ".json", ".csv", ".parquet")
+
+
+def read_rows(path: Path, field: str = "crowd.path") -> list[Record]:
+    """Every row of a file or folder, in its order, with all of its columns.
+
+    JSONL and JSON arrays hold objects, whose keys may differ from row to row. CSV is UTF-8 with a line of names; all of its
+    values are texts. A folder is a `datasets` data set as `save_to_disk` leaves it, or several of which one is called train.
+
+    Args:
+        path: ends in .jsonl, .json, .csv or .parquet, or is a folder.
+        field: where the path comes from, for the error if there is no such file.
+
+    Raises:
+        InputError: what cannot be read, with its place: ``file:line`` from 1, of Parquet and Arrow ``file:row`` from 0.
+    """
+    if path.is_dir():
+        rows = list(_from_folder(path, field))
+    else:
+        readers = dict(zip(ENDINGS, (_from_jsonl, _from_json, _from_csv, _from_parquet), strict=True))
+        reader = readers.get(path.suffix.lower())
+        if reader is None:
+            raise InputError(field, path, f"a folder, or a file that ends in {', '.join(ENDINGS)}")
+        if not path.is_file():
+            raise InputError(field, path, "must be a file that exists")
+        rows = list(reader(path))
+    if not rows:
+        raise InputError(str(path), None, "at least one row is needed, there is none")
+    return rows
+
+
+def _from_jsonl(path: Path) -> Iterator[Record]:
+    for number, line in read_lines(path):
+        if line.strip():
+            place = f"{path}:{number}"
+            yield Record(place, parse_object(place, line))
+
+
+def _from_json(path: Path) -> Iterator[Record]:
+    text = _text(path)
+    decoder, at, line, counted = json.JSONDecoder(), _skip(text, 0), 1, 0
+
+    def place() -> str:
+        nonlocal line, counted
+        line, counted = line + text.count("\n", counted, at), at
+        return f"{path}:{line}"
+
+    if text[at : at + 1] != "[":
+        raise InputError(place(), None, "an array of JSON objects is needed")
+    at = _skip(text, at + 1)
+    while text[at : at + 1] != "]":
+        here = place()
+        try:
+            _, end = decoder.raw_decode(text, at)
+        except (ValueError, RecursionError) as error:
+            raise InputError(here, None, f"a JSON object is needed ({error})") from error
+        yield Record(here, parse_object(here, text[at:end]))
+        at = _skip(text, end)
+        if text[at : at + 1] == ",":
+            at = _skip(text, at + 1)
+        elif text[at : at + 1] != "]":
+            raise InputError(place(), None, "a comma or the end of the array is needed")
+    at = _skip(text, at + 1)
+    if at < len(text):
+        raise InputError(place(), None, "nothing may follow the array")
+
+
+def _skip(text: str, at: int) -> int:
+    while at < len(text) and text[at] in " \t\r\n":
+        at += 1
+    return at
+
+
+def _from_csv(path: Path) -> Iterator[Record]:
+    reader = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
+    first = 1
+    try:
+        names = next(reader, [])
+        _check_names(f"{path}:1", names)
+        first = reader.line_num + 1
+        for values in reader:
+            place = f"{path}:{first}"
+            first = reader.line_num + 1
+            if not values:
+                continue  # a blank line
+            if len(values) != len(names):
+                raise InputError(place, None, f"{len(names)} values are needed as in line 1, there are {len(values)}")
+            yield Record(place, dict(zip(names, values, strict=True)))
+    except csv.Error as error:
+        raise InputError(f"{path}:{first}", None, f"CSV is needed ({error})") from error
+
+
+def _from_parquet(path: Path) -> Iterator[Record]:
+    try:
+        # the file itself, not a data set: folders named like a=1 must not become columns
+        file = pyarrow.parquet.ParquetFile(path)
+        schema = file.schema_arrow
+        index_columns = (schema.pandas_metadata or {}).get("index_columns", [])
+        columns = [name for name in schema.names if name not in index_columns]
+        rows = file.read(columns).to_pylist()
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise InputError(str(path), None, f"a readable Parquet file is needed ({error})") from error
+    _check_names(str(path), columns)
+    return (Record(f"{path}:{number}", row) for number, row in enumerate(rows))
+
+
+def _from_folder(path: Path, field: str) -> Iterator[Record]:
+    folder = path / "train" if (path / "dataset_dict.json").is_file() else path
+    try:
+        state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+        names = [str(entry["filename"]) for entry in state["_data_files"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        allowed = f"must be a data set as datasets.save_to_disk leaves it, with a state.json ({error})"
+        raise InputError(field, path, allowed) from None
+    if state.get("_indices_data_files"):
+        raise InputError(field, path, "must be saved after flatten_indices: its rows are in another order")
+    for name in names:
+        file = folder / name
+        if file.parent != folder:
+            raise InputError(field, path, f"must name files of its own, not {name}")
+        try:
+            with pa.OSFile(str(file), "rb") as source, pa.ipc.open_stream(source) as stream:
+                rows = stream.read_all().to_pylist()
+        except (OSError, ValueError, pa.ArrowException) as error:
+            raise InputError(str(file), None, f"a readable Arrow file is needed ({error})") from error
+        yield from (Record(f"{file}:{number}", row) for number, row in enumerate(rows))
+
+
+def _text(path: Path) -> str:
+    return "\n".join(line for _, line in read_lines(path))
+
+
+def _check_names(place: str, names: Sequence[str]) -> None:
+    for name in names:
+        if not name.strip():
+            raise InputError(place, name, "a column needs a name")
+        if names.count(name) > 1:
+            raise InputError(place, name, "a column must come only once")
