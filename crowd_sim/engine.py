@@ -21,7 +21,7 @@ from crowd_sim.crowd.screens import Screened
 from crowd_sim.crowd.screens.metrics import screen_metrics
 from crowd_sim.crowd.screens.screening import Screening
 from crowd_sim.host import Evaluators, Host, LocalEvaluators
-from crowd_sim.metrics import METRICS, pearson, rounds_to_converge, spearman
+from crowd_sim.metrics import METRICS, detection, pearson, rounds_to_converge, spearman
 from crowd_sim.outcome import Outcome
 from crowd_sim.participants import Participants, roles, run_keys
 from crowd_sim.paying import Payment, paid
@@ -337,6 +337,9 @@ def _outcome(
         watched[f"pearson_{name}"] = unknown if accurate is None else pearson(points, accurate)
         watched[f"spearman_{name}"] = unknown if accurate is None else spearman(points, accurate)
     found = roles([config])
+    if found is not None:
+        told = {"points": history.points, **history.observed} | ({} if accurate is None else {"values": accurate})
+        watched |= detection(told, found.bad)
     if payment is not None:
         bad, owners = (found.bad, found.operators) if found else (None, None)
         watched |= {"pay_unpaid": payment.unpaid, **figures(payment.pay, accurate, bad, owners)}

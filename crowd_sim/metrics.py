@@ -72,6 +72,19 @@ def auc(scores: NDArray[np.float64], bad: NDArray[np.bool_]) -> NDArray[np.float
     return np.array(found)
 
 
+def detection(scores: Mapping[str, NDArray[np.float64]], bad: NDArray[np.bool_]) -> dict[str, NDArray[np.float64]]:
+    """How well each score tells the bad workers apart, see `auc`: float64[B, n] by name → float64[B] by `detection_<name>`."""
+    return {f"{_DETECTION}{name}": auc(own, bad) for name, own in scores.items()}
+
+
+def is_of_detection(metric: str) -> bool:
+    """Whether a metric of this name is one of `detection`."""
+    return metric.startswith(_DETECTION)
+
+
+_DETECTION = "detection_"
+
+
 def mean_and_error(sample: NDArray[np.float64]) -> tuple[float, float, int]:
     """Mean, its standard error (sample standard deviation over √m) and m, over the values that are not NaN.
 

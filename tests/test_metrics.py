@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from crowd_sim.metrics import mean_and_error, pearson, rounds_to_converge, spearman, summarise
+from crowd_sim.metrics import detection, mean_and_error, pearson, rounds_to_converge, spearman, summarise
 
 
 def test_correlations_are_scipys():
@@ -37,3 +37,9 @@ def test_means_leave_out_what_is_not_known():
     assert (mean, error, n) == (2.0, pytest.approx(1.0), 2)
     assert summarise({"a": np.array([np.nan])}) == {"a": {"mean": None, "se": None, "n": 0}}
     assert summarise({"a": np.array([2.0])}) == {"a": {"mean": 2.0, "se": None, "n": 1}}
+
+
+def test_detection_is_the_chance_that_a_bad_worker_has_less():
+    bad = np.array([[True, False, False, True], [False, True, False, False]])
+    found = detection({"points": np.array([[1.0, 2, 3, 2], [5, 5, 5, 5]])}, bad)
+    assert found["detection_points"].tolist() == [3.5 / 4, 0.5]

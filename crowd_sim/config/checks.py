@@ -145,6 +145,12 @@ def _check_source(crowd: CrowdConfig, kind: str, support: Support) -> None:
             raise InputError("crowd.source", crowd.source, "contributes texts and needs task.kind=imitate")
         allowed = f"must be one of {', '.join(support.sources)} with task.kind={kind}"
         raise InputError("crowd.source", crowd.source, allowed)
+    for field, needs, given in (
+        ("examples_per_worker", "crowd.source=goemotions", crowd.source == "goemotions"),
+        ("max_words", "crowd.examples_per_worker", crowd.examples_per_worker is not None),
+    ):
+        if getattr(crowd, field) is not None and not given:
+            raise InputError(f"crowd.{field}", getattr(crowd, field), f"must be left out without {needs}")
     if crowd.source == "synthetic" and crowd.path is not None:
         allowed = "must be left out with crowd.source=synthetic, which reads no file: crowd.source=vectors does"
         raise InputError("crowd.path", crowd.path, allowed)

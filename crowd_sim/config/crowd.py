@@ -49,6 +49,15 @@ class CrowdConfig(Strict):
         description="with `task.kind=imitate`, where outputs should lead: an emotion (`goemotions`), a file of texts "
         "(`feedback`), or a style (`example_feedback`); with `records` a file of texts, or absent: the crowd's own",
     )
+    examples_per_worker: int | None = Field(
+        None,
+        ge=1,
+        description="`goemotions`: so many comments of each worker, drawn by the `seed` of the run; absent: all neighbours, "
+        "dealt by rank",
+    )
+    max_words: int | None = Field(
+        None, ge=1, description="`goemotions`: the longest comments that are drawn, with `crowd.examples_per_worker`"
+    )
     n_workers: int = Field(75, ge=1, le=100_000_000, description="workers per run; one more person is the target")
     seed: int = Field(
         0,

@@ -7,6 +7,8 @@ import unicodedata
 from pathlib import Path
 from typing import Any
 
+from crowd_sim.metrics import is_of_detection
+
 _STEERING = {"Cc", "Cs", "Zl", "Zp"}
 """Unicode's categories of control characters, halves of characters and line ends."""
 
@@ -77,6 +79,9 @@ def metric_words(name: str) -> str:
         return (
             f"Screen {name.removeprefix('auc_').replace('_', ' ')}: chance that a bad worker is more suspicious (AUC)"
         )
+    if is_of_detection(name):
+        by = name.removeprefix("detection_").replace("_", " ")
+        return f"Chance that a bad worker has less than another (AUC), by {by}"
     return METRIC_WORDS.get(name, name)
 
 

@@ -9,7 +9,6 @@ again, the command goes on where it was stopped.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,22 +17,16 @@ import numpy as np
 import pandas as pd
 
 from crowd_sim import run
-from crowd_sim.crowd.sources.goemotions import PROMPT, find_neighbourhoods
-from crowd_sim.crowd.sources.neighbourhoods import read_neighbourhoods
 from crowd_sim.files import write_text
 from crowd_sim.outcome import Outcome
-from crowd_sim.random import Purpose, generator
 from experiments.crowds.refusing import in_one_line
-
-WORKERS, EXAMPLES, WORDS = 12, 4, 10
-"""Workers; comments of each; words of a comment at most."""
 
 SHARE = 1 / 3
 BEHAVIOURS = ("off_target", "prompt_echo", "filler", "empty")
 
 SETTING: dict[str, Any] = {
-    "crowd": {"source": "feedback", "n_workers": WORKERS},
-    "tournament": {"rounds": 3, "n_groups": 3, "grouping": "random", "mistake_probability": 0.0},
+    "crowd": {"source": "goemotions", "n_workers": 12, "examples_per_worker": 4, "max_words": 10},
+    "tournament": {"rounds": 2, "n_groups": 3, "search": "merge", "grouping": "random", "mistake_probability": 0.0},
     "valuation": {"method": "none"},
     "task": {
         "kind": "imitate",
@@ -42,29 +35,15 @@ SETTING: dict[str, Any] = {
         "epochs": 3,
         "batch_size": 100,
         "learning_rate": 3.0e-3,
-        "generation": {"selection_outputs": 16, "report_outputs": 48, "max_new_tokens": 12},
+        "generation": {"selection_outputs": 16, "report_outputs": 96, "max_new_tokens": 12},
     },
 }
-
-
-def deal(seed: int, emotion: str, folder: Path) -> dict[str, str]:
-    """Write a seed's crowd and its target's texts; the section `crowd`'s paths of them."""
-    (own,) = [one for one in read_neighbourhoods(find_neighbourhoods(None)) if one.emotion == emotion]
-    short = [text for text in own.texts[1:] if len(text.split()) <= WORDS]
-    dealt = generator(seed, 0, Purpose.PEOPLE).permutation(len(short))[: WORKERS * EXAMPLES]
-    lines = [
-        {"worker": f"w{w}", "prompt": PROMPT, "response": short[i]} for w in range(WORKERS) for i in dealt[w::WORKERS]
-    ]
-    paths = {"path": folder / "feedback.jsonl", "target": folder / "target.jsonl"}
-    for path, records in ((paths["path"], lines), (paths["target"], [{"text": text} for text in own.texts[1:]])):
-        write_text(path, "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records))
-    return {name: str(path) for name, path in paths.items()}
 
 
 def rows(seed: int, emotion: str, phi: str | None, out: Path) -> Iterator[dict[str, Any]]:
     """A row per behaviour."""
     folder = out / f"seed-{seed}"
-    crowd = SETTING["crowd"] | deal(seed, emotion, folder)
+    crowd = SETTING["crowd"] | {"target": emotion}
     task = SETTING["task"] | ({} if phi is None else {"phi": {"kind": "distilled", "model": phi}})
 
     def ran(name: str, **sections: Any) -> Outcome:

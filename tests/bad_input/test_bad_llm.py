@@ -82,7 +82,10 @@ NOWHERE = Path("parts")
             ("task.generation.temperature = 1e-40", "must be 0, which takes the likeliest token, or at least 0.001"),
         ),
         (["task.generation.report_outputs=1"], ("task.generation.report_outputs = 1", "or equal to 2")),
-        (["crowd.source=synthetic"], ("crowd.source = 'synthetic'", "one of goemotions, feedback, example_feedback, records")),
+        (
+            ["crowd.source=synthetic"],
+            ("crowd.source = 'synthetic'", "one of goemotions, feedback, example_feedback, records"),
+        ),
         (["crowd.target=null"], ("crowd.target", "must be given: a file of texts")),
         (["crowd.path=null"], ("crowd.path", "must be given: a JSONL or Parquet file")),
         (["crowd.source=goemotions", "crowd.target=null"], ("crowd.target", "must be given: an emotion")),

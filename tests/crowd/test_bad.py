@@ -220,6 +220,15 @@ class TestRuns:
         for setup, outcome in zip(setups, together, strict=True):
             assert outcome.history.distances.tobytes() == simulated(setup).history.distances.tobytes()
 
+    def test_how_well_the_bad_are_told_apart_is_among_the_metrics(self):
+        changes = {"valuation": {"method": "exact"}, "tournament": {"rounds": 4, "observe": ["calibrated"]}}
+        changes |= {"crowd": {"n_workers": 8}}
+        names = {"detection_points", "detection_calibrated", "detection_values"}
+        metrics = simulated(config({"behaviour": "corner", "share": 0.25}, **changes)).metrics
+        assert names <= set(metrics)
+        assert (metrics["detection_values"] > 0.5).all()
+        assert not names & set(simulated(config(**changes)).metrics)
+
     def test_values_are_of_what_they_contribute(self):
         valued = {"valuation": {"method": "exact"}, "crowd": {"n_workers": 8}, "runs": 1}
         outcome = simulated(config({"behaviour": "honest", "share": 0.25, "identities": 2}, **valued))

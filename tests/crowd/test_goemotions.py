@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from crowd_sim.crowd.sources.goemotions import PROMPT, find_neighbourhoods, read_neighbours
+from crowd_sim.crowd.sources.goemotions import PROMPT, draw_neighbours, find_neighbourhoods, read_neighbours
 from crowd_sim.crowd.sources.neighbourhoods import build_neighbourhood, neighbourhoods_table, read_neighbourhoods
 from crowd_sim.errors import InputError
 
@@ -37,6 +37,33 @@ def test_neighbours_are_dealt_in_turn_by_rank(path, n_workers):
     assert max(sizes) - min(sizes) <= 1
 
 
+def drawn(path, seed, n_workers=2, each=2, max_words=None):
+    return draw_neighbours(path, "joy", n_workers, each, max_words, np.random.default_rng(seed))
+
+
+def test_neighbours_are_drawn_by_the_run(path):
+    found = [drawn(path, seed) for seed in range(20)]
+    assert drawn(path, 3) == found[3]
+    assert len({crowd.examples for crowd in found}) > 10
+    for crowd in found:
+        responses = [example.response for own in crowd.examples for example in own]
+        assert [len(own) for own in crowd.examples] == [2, 2]
+        assert len(set(responses)) == 4
+        assert set(responses) <= set(crowd.target_texts) == {f"joy {rank}" for rank in range(1, 8)}
+
+
+def test_only_short_neighbours_are_drawn(table, path):
+    longer = table["text"].where(table["rank"] % 2 == 0, table["text"] + " at length")
+    table.assign(text=longer).to_parquet(path)
+    crowd = drawn(path, 0, n_workers=3, each=1, max_words=2)
+    assert {own[0].response for own in crowd.examples} == {"joy 2", "joy 4", "joy 6"}
+    assert len(crowd.target_texts) == 7
+    with pytest.raises(
+        InputError, match=r"crowd.n_workers = 2: must be at most 1: joy has 3 neighbours of at most 2 words"
+    ):
+        drawn(path, 0, max_words=2)
+
+
 def test_it_is_found_in_a_folder_and_by_the_environment(path, tmp_path, monkeypatch):
     monkeypatch.delenv("CROWD_SIM_DATA", raising=False)
     with pytest.raises(InputError, match="crowd-sim data goemotions"):
@@ -57,7 +84,6 @@ def test_it_is_found_in_a_folder_and_by_the_environment(path, tmp_path, monkeypa
         (("anger", 3), "crowd.target = 'anger': one of (joy, fear|fear, joy)"),
         (("joy", 0), "crowd.n_workers = 0: 1 to 7"),
         (("joy", 8), "crowd.n_workers = 8: 1 to 7"),
-        (("joy", 3, " "), "crowd.prompt"),
     ],
 )
 def test_what_cannot_be_dealt_is_refused(path, arguments, says):

@@ -1,4 +1,4 @@
-"""Attacks in two phases: the same bits on any number of actors, also where one ends between the phases."""
+"""Attacks in two phases, screens and payment: the same bits on any number of actors, also where one ends between the phases."""
 
 import pytest
 
@@ -24,5 +24,12 @@ def test_attacks_are_the_same_bits_on_any_number_of_actors(tmp_path):
 
 
 def setup(n_actors):
-    changes = {"crowd__bad": BAD, "tournament__rounds": 5, "actors__trainers__number": 1}
+    changes = {
+        "crowd__bad": BAD,
+        "tournament__rounds": 5,
+        "screens__action": "merge",
+        "payment__rule": "marginal",
+        "payment__identities": "merge",
+        "actors__trainers__number": 1,
+    }
     return config("vector", n_actors, **changes)

@@ -8,7 +8,7 @@ from pathlib import Path
 from crowd_sim.config import RunConfig
 from crowd_sim.crowd.behaviours.texts import Pool, spoiled
 from crowd_sim.crowd.sources.feedback import example_feedback, read_feedback, read_target_texts
-from crowd_sim.crowd.sources.goemotions import read_neighbours
+from crowd_sim.crowd.sources.goemotions import draw_neighbours, read_neighbours
 from crowd_sim.crowd.sources.layouts import Demonstration, read_table
 from crowd_sim.crowd.texts import Example, TextCrowd, hold_out
 from crowd_sim.errors import InputError
@@ -31,7 +31,10 @@ def load_texts(config: RunConfig) -> TextCrowd:
     target, path = str(crowd.target), Path(crowd.path) if crowd.path else None
     if crowd.source == "records":
         return _prepared(read_demonstrations(config), config)
-    if crowd.source == "goemotions":
+    if crowd.source == "goemotions" and crowd.examples_per_worker is not None:
+        draws = generator(config.seed, 0, Purpose.PEOPLE)
+        texts = draw_neighbours(path, target, crowd.n_workers, crowd.examples_per_worker, crowd.max_words, draws)
+    elif crowd.source == "goemotions":
         texts = read_neighbours(path, target, crowd.n_workers)
     elif crowd.source == "feedback":
         if path is None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from crowd_sim import tables
 from crowd_sim.crowd.screens.metrics import is_of_screens
-from crowd_sim.metrics import METRICS, mean_and_error, pearson, spearman
+from crowd_sim.metrics import METRICS, is_of_detection, mean_and_error, pearson, spearman
 from crowd_sim.models.diversity import copied, copied_ngrams, distinct, repetition
 from crowd_sim.outcome import Outcome
 from crowd_sim.participants import roles
@@ -151,6 +151,9 @@ def summary(outcome: Outcome, fingerprint: str) -> dict[str, Any]:
         }
     if outcome.screened is not None:
         content["screens"] = {name: _mean(values) for name, values in outcome.metrics.items() if is_of_screens(name)}
+    detected = {name: _mean(values) for name, values in outcome.metrics.items() if is_of_detection(name)}
+    if detected:
+        content["detection"] = detected
     if outcome.pay is not None:
         content["payment"] = {name: _mean(values) for name, values in outcome.metrics.items() if is_of_pay(name)}
     return content
@@ -210,7 +213,7 @@ def _correlations(outcome: Outcome) -> dict[str, NDArray[np.float64]]:
     watched = {
         name: metrics[name]
         for name in metrics
-        if name not in METRICS and not is_of_pay(name) and not is_of_screens(name)
+        if name not in METRICS and not is_of_pay(name) and not is_of_screens(name) and not is_of_detection(name)
     }
     return {
         "pearson_points": metrics["pearson_accurate"],
