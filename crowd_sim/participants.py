@@ -15,6 +15,8 @@ from crowd_sim.config import LARGEST_COORDINATE, CrowdConfig, RunConfig
 from crowd_sim.crowd.bad import Roles, roles_of
 from crowd_sim.crowd.population import Population
 from crowd_sim.crowd.selection import select_people
+from crowd_sim.crowd.sources.by_name import FILE_SOURCES
+from crowd_sim.crowd.sources.layout import Layout
 from crowd_sim.crowd.sources.places import DATA_VARIABLE, MOVIELENS_FOLDER
 from crowd_sim.errors import InputError
 from crowd_sim.registry import resolve
@@ -80,19 +82,24 @@ def load_population(crowd: CrowdConfig) -> Population:
     return _load_population(*population_key(crowd), _state_of(crowd.path))
 
 
-def population_key(crowd: CrowdConfig) -> tuple[str, str | None, int, int]:
-    """Source, path, number of people and seed: crowds with equal keys are chosen from the same people."""
-    if crowd.source in ("movielens", "vectors"):  # a file has as many people as it has
-        return crowd.source, crowd.path, 0, 0
-    return crowd.source, crowd.path, max(_SYNTHETIC_PEOPLE, crowd.n_workers + 1), crowd.seed
+def population_key(crowd: CrowdConfig) -> tuple[str, str | None, int, int, Layout]:
+    """Source, path, number of people, seed and layout: crowds with equal keys are chosen from the same people."""
+    if crowd.source == "movielens" or crowd.source in FILE_SOURCES:  # a file has as many people as it has
+        return crowd.source, crowd.path, 0, 0, crowd.layout
+    return crowd.source, crowd.path, max(_SYNTHETIC_PEOPLE, crowd.n_workers + 1), crowd.seed, crowd.layout
 
 
 _State = tuple[tuple[str, int, int], ...]
 
 
 @lru_cache(maxsize=4)
-def _load_population(source: str, path: str | None, n_people: int, seed: int, _files: _State) -> Population:
-    people = resolve("source", source)(path, n_people - 1, seed)
+def _load_population(
+    source: str, path: str | None, n_people: int, seed: int, layout: Layout, _files: _State
+) -> Population:
+    if source in FILE_SOURCES:
+        people = FILE_SOURCES[source](path, n_people - 1, seed, layout)
+    else:
+        people = resolve("source", source)(path, n_people - 1, seed)
     # the house's own generator draws stars, and to look at all of them here would be to draw them all
     if not people.is_drawn:
         check_coordinates(people, path or source)
@@ -117,8 +124,9 @@ def _state_of(path: str | None) -> _State:
     given = path or os.environ.get(DATA_VARIABLE)
     if not given:
         return ()
-    names = ("ratings.csv", "movies.csv")
+    names = ("ratings.csv", "movies.csv", "ratings.dat", "movies.dat", "u.data", "u.item", "u.genre")
     root = Path(given)
-    files = [root, *(folder / name for folder in (root, root / MOVIELENS_FOLDER) for name in names)]
+    folders = (root, *(root / name for name in (MOVIELENS_FOLDER, "ml-1m", "ml-100k")))
+    files = [root, *(folder / name for folder in folders for name in names)]
     stats = [(str(file), file.stat()) for file in files if file.is_file()]
     return tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats)

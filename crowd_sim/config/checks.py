@@ -24,6 +24,7 @@ from crowd_sim.crowd.aggregation.multi_krum import LARGEST_GROUP, too_large
 from crowd_sim.crowd.bad import bounds_of
 from crowd_sim.crowd.behaviours.texts import TEXT_BEHAVIOURS
 from crowd_sim.crowd.screens import TEXT_SCREENS, VECTOR_SCREENS
+from crowd_sim.crowd.sources.by_name import FILE_SOURCES
 from crowd_sim.errors import InputError
 from crowd_sim.payment.merging import MOST_MERGED
 from crowd_sim.payment.rules import GAME_RULES, LEAST_BUDGET, MOST_SAMPLED
@@ -151,6 +152,10 @@ def _check_source(crowd: CrowdConfig, kind: str, support: Support) -> None:
     ):
         if getattr(crowd, field) is not None and not given:
             raise InputError(f"crowd.{field}", getattr(crowd, field), f"must be left out without {needs}")
+    for field in ("id_column", "separator", "decimal"):
+        if getattr(crowd, field) is not None and crowd.source not in FILE_SOURCES:
+            allowed = f"applies to crowd.source={' and '.join(FILE_SOURCES)} only"
+            raise InputError(f"crowd.{field}", getattr(crowd, field), allowed)
     if crowd.source == "synthetic" and crowd.path is not None:
         allowed = "must be left out with crowd.source=synthetic, which reads no file: crowd.source=vectors does"
         raise InputError("crowd.path", crowd.path, allowed)

@@ -10,6 +10,7 @@ from crowd_sim.config.bad import Bad, BadConfig, groups_of
 from crowd_sim.config.strict import Strict
 from crowd_sim.config.task import TEXT_SOURCES
 from crowd_sim.crowd.bad import BadGroup
+from crowd_sim.crowd.sources.layout import Layout
 from crowd_sim.registry import check_strategy
 
 
@@ -34,15 +35,31 @@ class CrowdConfig(Strict):
 
     source: str = Field(
         "synthetic",
-        description="`synthetic` (drawn by the documented generator), `movielens`, `vectors`, or `package.module:Name`; with "
-        "`task.kind=imitate`: `goemotions`, `feedback`, `example_feedback` or `records`",
+        description="`synthetic` (drawn by the documented generator), `movielens`, `vectors`, `ratings`, or "
+        "`package.module:Name`; with `task.kind=imitate`: `goemotions`, `feedback`, `example_feedback` or `records`",
     )
     path: str | None = Field(
         None,
         description="`movielens`: folder with ratings.csv and movies.csv (default: the environment's `CROWD_SIM_DATA`); "
-        "`vectors`: a CSV or Parquet file, a row per worker; `goemotions`: a file of neighbourhoods or a folder with one "
-        "(same default); `feedback`: a JSONL or Parquet file of worker, prompt, response; `records`: JSONL, a JSON array, "
-        "CSV, Parquet or a saved `datasets` folder",
+        "`vectors`: a CSV, TSV, Parquet, NumPy or JSON file, a row per worker; `ratings`: a CSV, TSV or Parquet file, a row "
+        "per rating (docs/data.md); `goemotions`: a file of neighbourhoods or a folder with one (same default); `feedback`: a "
+        "JSONL or Parquet file of worker, prompt, response; `records`: JSONL, a JSON array, CSV, Parquet or a saved `datasets` "
+        "folder",
+    )
+    id_column: str | None = Field(
+        None,
+        description="`vectors` and `ratings`: the column that names the workers; absent: `worker`, if there is one",
+    )
+    separator: str | None = Field(
+        None,
+        min_length=1,
+        max_length=1,
+        description="`vectors` and `ratings`: what stands between the fields of a text file; absent: a comma, semicolon or "
+        "tab, as its first lines show",
+    )
+    decimal: Literal[".", ","] | None = Field(
+        None,
+        description="`vectors` and `ratings`: what stands before the fraction of numbers in a text file; absent: as they show",
     )
     target: str | None = Field(
         None,
@@ -97,6 +114,11 @@ class CrowdConfig(Strict):
         description="who contributes something else than the others do: a mapping of the fields below, or a list of such "
         "mappings",
     )
+
+    @property
+    def layout(self) -> Layout:
+        """What is said of the file."""
+        return Layout(self.id_column, self.separator, self.decimal)
 
     @property
     def bad_groups(self) -> tuple[BadGroup, ...]:

@@ -103,7 +103,13 @@ class RunConfig(Strict):
         # what a field says by its default, or has nothing to say of, must not change the fingerprints of older folders
         exclude: dict[str, Any] = {"actors": True} | dict.fromkeys(self._absent, True)
         for section, fields in (
-            ("crowd", ("behaviour", "bad", "examples_per_worker", "held_out", "max_words", "records")),
+            (
+                "crowd",
+                (
+                    *("behaviour", "bad", "examples_per_worker", "held_out", "max_words", "records"),
+                    *("id_column", "separator", "decimal"),
+                ),
+            ),
             ("tournament", ("observe", "search", "incumbent", "drop_used", *DEFENCES)),
             ("task", ("row_tokens",)),
         ):

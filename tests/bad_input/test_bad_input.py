@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from crowd_sim.integrity import sealed_yaml
 from tests.bad_input.command import CONFIGURATION, IN_PROCESS, SWEEP, call, check_line, snapshot
 
 TOP = "allowed here: seed, runs, crowd, tournament, valuation, actors"
@@ -288,8 +289,8 @@ BROKEN = "rating must be a number from 0.5 to 5.0"
 @pytest.mark.parametrize(
     ("files", "says"),
     [
-        ({"ratings.csv": None}, ("ml/ratings.csv", "a file that can be read")),
-        ({"movies.csv": None}, ("ml/movies.csv", "a file that can be read")),
+        ({"ratings.csv": None}, ("ml/ratings.csv", "must be a file that exists")),
+        ({"movies.csv": None}, ("ml/movies.csv", "must be a file that exists")),
         ({"ratings.csv": RATINGS + "5,1,abc,1\n"}, ("ml/ratings.csv:13", BROKEN, "it is 'abc'")),
         ({"ratings.csv": RATINGS + "5,1,9,1\n"}, ("ml/ratings.csv:13", BROKEN, "it is '9'")),
         ({"ratings.csv": RATINGS + "5,1,nan,1\n"}, ("ml/ratings.csv:13", BROKEN, "it is 'nan'")),
@@ -345,7 +346,7 @@ VECTORS = "worker,a,b\n" + "".join(f"w{i},{i},{i * i % 7}\n" for i in range(8))
         ("worker\nx\n", ("v.csv", "at least one feature column is needed")),
         ("a,a\n1,2\n", ("v.csv:1 = 'a'", "must come only once")),
         ("worker,a\nx,1\n", ("crowd.n_workers = 6", "at least 2 people are needed", "there are 1")),
-        (VECTORS.replace(",", ";"), ("v.csv:2", "must be a finite number", "w0;0;0")),
+        (VECTORS.replace("w1,", "w1;"), ("v.csv:3", "3 fields are needed, there are 2")),
     ],
 )
 def test_vectors_are_refused(refused, content, says):
@@ -448,7 +449,7 @@ def a_broken_one(content: str) -> Callable[[Path], Path]:
         (lambda path: Path("/proc/nowhere/at/all"), ("'/proc/nowhere/at/all'", "must be a folder that can be written")),
         (lambda path: path.with_name("n" * 300), ("must be a folder that can be written", "name too long")),
         (a_foreign_folder, ("out'", "must be a new or empty folder, or one this configuration has made")),
-        (a_broken_one("format: 2\nfingerprint: abc"), ("out'", "another configuration (fingerprint abc)")),
+        (a_broken_one(sealed_yaml("fingerprint: abc\n")), ("out'", "another configuration (fingerprint abc)")),
         (a_broken_one("seed: 1"), ("out'", "must be a new or empty folder, or one this configuration has made")),
         (a_broken_one("[1"), ("out'", "no config.yaml that can be read")),
         (lambda path: Path("s3://bucket/out"), ("--out = 's3:/bucket/out'", "must be a folder of this machine")),
@@ -526,9 +527,9 @@ def test_a_report_of_half_a_folder_is_refused(refused, finished, made_by, lost, 
 @pytest.mark.parametrize(
     ("made_by", "broken", "says"),
     [
-        ("run", "rounds.parquet", ("half/rounds.parquet", "must be a readable Parquet file")),
+        ("run", "rounds.parquet", ("half/rounds.parquet", "is damaged")),
         ("run", "summary.json", ("half/summary.json", "must be JSON")),
-        ("sweep", "points.parquet", ("half/points.parquet", "must be a readable Parquet file")),
+        ("sweep", "points.parquet", ("half/points.parquet", "is damaged")),
     ],
 )
 def test_a_report_of_a_damaged_folder_is_refused(refused, finished, made_by, broken, says):

@@ -14,7 +14,7 @@ def movielens(tmp_path):
 
 
 def test_the_sources_have_their_names():
-    assert set(SOURCES) == {"synthetic", "movielens", "vectors"}
+    assert set(SOURCES) == {"synthetic", "movielens", "vectors", "ratings"}
 
 
 def test_synthetic_draws_the_target_too():
@@ -44,7 +44,7 @@ def test_vectors(tmp_path):
         ("movielens", "/nowhere/at/all", 5, None, "crowd.path", "/nowhere/at/all"),
         ("vectors", None, 5, None, "crowd.path", "CSV or Parquet"),
         ("synthetic", None, 0, None, "crowd.n_workers", "at least 1"),
-        ("netflix", None, 5, None, "crowd.source", "synthetic, movielens, vectors"),
+        ("netflix", None, 5, None, "crowd.source", "synthetic, movielens, vectors, ratings"),
     ],
 )
 def test_what_cannot_be_loaded_is_named(monkeypatch, source, path, n_workers, variable, field, says):

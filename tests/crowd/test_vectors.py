@@ -120,7 +120,8 @@ def test_a_saved_index_is_no_feature(tmp_path):
         ({"x": [1.0, 2.0, float("-inf")]}, 2, "x must be a finite number, it is -inf"),
         ({"x": pd.array([1, None], dtype="Int64")}, 1, "x must be a finite number, it is None"),
         ({"worker": ["a", "b", "a"], "x": [1, 2, 3]}, 2, "worker must be a name that comes only once, it is 'a'"),
-        ({"worker": ["a", None], "x": [1, 2]}, 1, "worker must be a name that comes only once, it is ''"),
+        ({"worker": ["a", None], "x": [1, 2]}, 1, "worker must be a text or a whole number, it is None"),
+        ({"worker": ["a", ""], "x": [1, 2]}, 1, "worker must be a name that comes only once, it is ''"),
     ],
 )
 def test_a_broken_row_of_parquet_is_named(tmp_path, columns, row, says):
@@ -135,7 +136,7 @@ def test_a_broken_row_of_parquet_is_named(tmp_path, columns, row, says):
     [
         ({"x": ["1", "2"]}, "column 'x' must hold numbers"),
         ({"x": [True, False]}, "column 'x' must hold numbers, it holds bool"),
-        ({"x": [[1.0], [2.0]]}, "column 'x' must hold numbers"),
+        ({"x": [{"a": 1.0}, {"a": 2.0}]}, "column 'x' must hold numbers"),
         ({"worker": ["a", "b"]}, "at least one feature column"),
         ({"x": np.empty(0)}, "at least one row"),
     ],
@@ -163,5 +164,5 @@ def test_missing_files_folders_and_other_endings(tmp_path):
     assert "a file that exists" in str(refused(tmp_path / "none.csv"))
     (tmp_path / "folder.parquet").mkdir()
     assert "a file that exists" in str(refused(tmp_path / "folder.parquet"))
-    assert ".csv or .parquet" in str(refused(tmp_path / "people.xlsx"))
+    assert ".csv, .tsv, .parquet" in str(refused(tmp_path / "people.xlsx"))
     assert refused(tmp_path / "none").field == "crowd.path"

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from crowd_sim.crowd.population import Population
+from crowd_sim.crowd.sources.layout import ANY, Layout
 from crowd_sim.crowd.sources.places import DATA_VARIABLE
 from crowd_sim.crowd.sources.synthetic import draw_population
 from crowd_sim.errors import InputError
@@ -36,17 +37,28 @@ def _movielens(path: str | None, _n_workers: int, _seed: int) -> Population:
     return load_movielens(find_movielens(Path(folder), DATA_VARIABLE))
 
 
-def _vectors(path: str | None, _n_workers: int, _seed: int) -> Population:
+def _vectors(path: str | None, _n_workers: int, _seed: int, layout: Layout = ANY) -> Population:
     if not path:
-        raise InputError(
-            "crowd.path", path, "a CSV or Parquet file, one row per worker, is needed by crowd.source=vectors"
-        )
+        allowed = "a CSV or Parquet file (or .tsv, .npy, .json), one row per worker, is needed by crowd.source=vectors"
+        raise InputError("crowd.path", path, allowed)
     from crowd_sim.crowd.sources.vectors import load_vectors
 
-    return load_vectors(Path(path))
+    return load_vectors(Path(path), layout)
 
 
-SOURCES: dict[str, Source] = {"synthetic": _synthetic, "movielens": _movielens, "vectors": _vectors}
+def _ratings(path: str | None, _n_workers: int, _seed: int, layout: Layout = ANY) -> Population:
+    if not path:
+        allowed = "a CSV, TSV or Parquet file of worker, item and rating is needed by crowd.source=ratings"
+        raise InputError("crowd.path", path, allowed)
+    from crowd_sim.crowd.sources.ratings import load_ratings
+
+    return load_ratings(Path(path), layout)
+
+
+FILE_SOURCES = {"vectors": _vectors, "ratings": _ratings}
+"""Those of a file that has a `Layout`, which they take besides."""
+
+SOURCES: dict[str, Source] = {"synthetic": _synthetic, "movielens": _movielens, **FILE_SOURCES}
 
 
 def read_source(source: str, path: str | None, n_workers: int, seed: int) -> Population:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
 
+from crowd_sim.crowd.sources.contents import check_is_file
 from crowd_sim.crowd.sources.records import Record, read_lines, read_records
 from crowd_sim.crowd.texts import Example, TextCrowd
 from crowd_sim.errors import InputError
@@ -29,21 +30,21 @@ def read_feedback(path: Path, target_path: Path) -> TextCrowd:
     return _grouped(read_records(path, KEYS), read_target_texts(target_path))
 
 
-def read_target_texts(path: Path) -> tuple[str, ...]:
+def read_target_texts(path: Path, field: str = "crowd.target") -> tuple[str, ...]:
     """The target's texts, in the file's order.
 
     Args:
         path: .txt (UTF-8, a text per line, blank lines left out), or .jsonl or .parquet with ``text`` and nothing else.
+        field: where the path comes from, for the error if it is no such file.
 
     Raises:
         InputError: another ending, a missing or empty file, or the place of a broken text.
     """
     if path.suffix.lower() != ".txt":
         if path.suffix.lower() not in (".jsonl", ".parquet"):
-            raise InputError("crowd.target", path, "a file that ends in .txt, .jsonl or .parquet")
-        return tuple(record.text("text") for record in read_records(path, ("text",), field="crowd.target"))
-    if not path.is_file():
-        raise InputError("crowd.target", path, "must be a file that exists")
+            raise InputError(field, path, "a file that ends in .txt, .jsonl or .parquet")
+        return tuple(record.text("text") for record in read_records(path, ("text",), field=field))
+    check_is_file(path, field)
     texts = tuple(line.strip() for _, line in read_lines(path) if line.strip())
     if not texts:
         raise InputError(str(path), None, "at least one text is needed, there is none")

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from crowd_sim.crowd.population import Population, first_duplicate
-from crowd_sim.crowd.sources.vectors import ID_COLUMN
+from crowd_sim.crowd.sources.identifiers import identifier
+from crowd_sim.crowd.sources.layout import ID_COLUMN
 from crowd_sim.errors import InputError
 
 if TYPE_CHECKING:
@@ -44,6 +45,30 @@ def population_of(crowd: Any) -> Population:
     return Population(vectors, ids, features)
 
 
+def _without_lists(frame: pd.DataFrame) -> pd.DataFrame:
+    """A column of lists as a column for each of their places, ``name[0]`` and so on."""
+    import pandas as pd
+
+    if all(kind.kind != "O" for kind in frame.dtypes if hasattr(kind, "kind")):
+        return frame
+    parts = []
+    for place, name in enumerate(frame.columns):
+        column = frame.iloc[:, place]
+        lengths = {len(cell) if isinstance(cell, list | tuple | np.ndarray) else 0 for cell in column}
+        if getattr(column.dtype, "kind", "") != "O" or len(lengths) != 1 or 0 in lengths:
+            parts.append(column.to_frame(name))
+            continue
+        try:
+            cells = np.stack([np.asarray(cell) for cell in column])
+        except ValueError:
+            cells = np.empty(0, dtype=object)
+        if cells.ndim != 2 or cells.dtype.kind not in "iuf":
+            raise InputError("crowd", None, f"must have columns of numbers; {name!r} holds lists of something else")
+        names = [f"{name}[{i}]" for i in range(cells.shape[1])]
+        parts.append(pd.DataFrame(cells, columns=names, index=frame.index))
+    return pd.concat(parts, axis=1) if parts else frame
+
+
 def table_of(people: Population) -> pd.DataFrame:
     """The workers as a table that is read as the same workers: column ``worker``, then one per feature."""
     import pandas as pd
@@ -78,9 +103,15 @@ def _of_frame(frame: pd.DataFrame) -> _Parts:
         raise InputError(
             "crowd", None, "must have a name for every worker, in one column worker or an index of one level"
         )
-    rest = frame[columns]
+    rest = _without_lists(frame[columns])
+    columns = list(rest.columns)
     for column, kind in zip(columns, rest.dtypes, strict=False):
+        if str(column).startswith("Unnamed: ") or not str(column).strip():
+            raise InputError(
+                "crowd", None, f"must have a name for every column; {column!r} is pandas' own for an index"
+            )
         if getattr(kind, "kind", "O") not in "iuf":
             raise InputError("crowd", None, f"must have columns of numbers; {column!r} holds {kind}")
     vectors = rest.to_numpy(dtype=np.float64, na_value=np.nan) if columns else np.empty((len(frame), 0))
-    return vectors, tuple(map(str, ids)), tuple(map(str, columns))
+    names = [identifier(value, ID_COLUMN, f"crowd: row {row}") for row, value in enumerate(ids)]
+    return vectors, tuple(names), tuple(map(str, columns))

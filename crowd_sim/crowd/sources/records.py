@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet
 
+from crowd_sim.crowd.population import first_duplicate
+from crowd_sim.crowd.sources.contents import check_is_file, content_of
+from crowd_sim.crowd.sources.identifiers import check_names
+from crowd_sim.crowd.sources.parquet import read_parquet
 from crowd_sim.errors import InputError
 
 ENDINGS = (".jsonl", ".parquet")
@@ -95,8 +98,7 @@ def read_records(path: Path, keys: Sequence[str], *, others: bool = False, field
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise InputError(field, path, f"a file that ends in {' or '.join(ENDINGS)}")
-    if not path.is_file():
-        raise InputError(field, path, "must be a file that exists")
+    check_is_file(path, field)
     records = [
         Record(record.place, {key: record.values[key] for key in keys}) for record in reader(path, tuple(keys), others)
     ]
@@ -111,10 +113,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     Raises:
         InputError: a file that cannot be read, or ``file:line`` of the first that is not UTF-8.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(str(path), None, f"a file that can be read is needed ({error.strerror})") from error
+    data = content_of(path)
     # only at \n: a text may hold the other characters at which str.splitlines cuts
     for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
         try:
@@ -141,54 +140,56 @@ def _from_jsonl(path: Path, keys: tuple[str, ...], others: bool) -> Iterator[Rec
             yield Record(place, values)
 
 
-def parse_object(place: str, line: str) -> dict[str, Any]:
-    """A JSON object whose keys come once each.
+def parsed_json(place: str, text: str, what: str = "JSON") -> Any:
+    """What a JSON text holds.
 
     Raises:
-        InputError: with the place.
+        InputError: it is none, or an object has a key twice.
     """
     repeated: list[str] = []
 
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(items)
         if len(found) < len(items):
-            names = [name for name, _ in items]
-            repeated.append(next(name for name in names if names.count(name) > 1))
+            names = tuple(name for name, _ in items)
+            repeated.append(names[first_duplicate(names) or 0])
         return found
 
     try:
-        values = json.loads(line, object_pairs_hook=pairs)
+        values = json.loads(text, object_pairs_hook=pairs)
     except (ValueError, RecursionError) as error:
-        raise InputError(place, None, f"a JSON object is needed ({error})") from error
+        raise InputError(place, None, f"{what} is needed ({error})") from error
     if repeated:
         raise InputError(place, repeated[0], "a key must come only once")
+    return values
+
+
+def parse_object(place: str, line: str) -> dict[str, Any]:
+    """A JSON object whose keys come once each.
+
+    Raises:
+        InputError: with the place.
+    """
+    values = parsed_json(place, line, "a JSON object")
     if not isinstance(values, dict):
         raise InputError(place, None, f"a JSON object is needed, it is {_shown(values)}")
     return values
 
 
 def _from_parquet(path: Path, keys: tuple[str, ...], others: bool) -> Iterator[Record]:
-    try:
-        # the file itself, not a data set: folders named like a=1 must not become columns
-        file = pyarrow.parquet.ParquetFile(path)
-        schema = file.schema_arrow
-        index_columns = (schema.pandas_metadata or {}).get("index_columns", [])
-        columns = [name for name in schema.names if name in keys or name not in index_columns]
+    def read(file: pyarrow.parquet.ParquetFile, index: list[str]) -> list[dict[str, Any]]:
+        columns = [name for name in file.schema_arrow.names if name in keys or name not in index]
         _check_keys(str(path), columns, keys, others, "column")
-        rows = file.read(list(keys)).to_pylist()
-    except (OSError, ValueError, pa.ArrowException) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(str(path), None, f"a readable Parquet file is needed ({error})") from error
-    return (Record(f"{path}:{number}", row) for number, row in enumerate(rows))
+        return file.read(list(keys)).to_pylist()
+
+    return (Record(f"{path}:{number}", row) for number, row in enumerate(read_parquet(path, read)))
 
 
 def _check_keys(place: str, found: list[str], keys: tuple[str, ...], others: bool, what: str) -> None:
     for key in keys:
         if key not in found:
             raise InputError(place, None, f"{what} {key!r} is missing; there are: {', '.join(found) or 'none'}")
-        if found.count(key) > 1:
-            raise InputError(place, key, f"a {what} must come only once")
+    check_names(found, lambda key: InputError(place, key, f"a {what} must come only once"))
     unknown = [key for key in found if key not in keys]
     if unknown and not others:
         raise InputError(place, unknown[0], f"unknown {what}; allowed here: {', '.join(keys)}")
