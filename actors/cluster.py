@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from math import ceil
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -54,14 +57,48 @@ def connected(address: str | None, need: Need) -> Iterator[None]:
     address = address or os.environ.get("RAY_ADDRESS")
     if address:
         _probe(address, need)
+    with ExitStack() as stack:
+        temporary = None if address else stack.enter_context(private_folder())
+        try:
+            with _signals_held():
+                _init(address, need, temporary)
+            check_capacity(need)
+            yield
+        finally:
+            with _signals_held():
+                ray.shutdown()
+
+
+_SOCKET = "/session_2026-01-01_00-00-00_000000_0000000/sockets/plasma_store"
+_LONGEST_SOCKET = 107
+"""Bytes of the path of a Unix socket."""
+
+
+@contextmanager
+def private_folder() -> Iterator[str]:
+    """A folder for the files of a local Ray that nobody else may look into, removed at the end.
+
+    Raises:
+        ClusterError: the place of temporary files cannot be used for it.
+    """
+    place = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
+    what = "RAY_TMPDIR" if os.environ.get("RAY_TMPDIR") else "the folder of temporary files"
+    most = _LONGEST_SOCKET - len(_SOCKET) - len("/cs-12345678/r")
+    if len(os.fsencode(place)) > most:
+        shown = place if len(place) <= 60 else f"{place[:59]}…"
+        raise ClusterError(
+            f"no local Ray could be started: {what}, {shown!r}, must have at most {most} bytes, for sockets"
+        )
     try:
-        with _signals_held():
-            _init(address, need)
-        check_capacity(need)
-        yield
+        folder = tempfile.mkdtemp(prefix="cs-", dir=place)  # 0700
+    except OSError as error:
+        raise ClusterError(f"no local Ray could be started: {what}, {place!r}: {error.strerror}") from None
+    try:
+        inner = Path(folder, "r")  # Ray opens its own folder to everyone
+        inner.mkdir()
+        yield str(inner)
     finally:
-        with _signals_held():
-            ray.shutdown()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _check_session(address: str | None, need: Need) -> None:
@@ -80,19 +117,29 @@ def _check_session(address: str | None, need: Need) -> None:
     )
 
 
-def _init(address: str | None, need: Need) -> None:
+def _init(address: str | None, need: Need, temporary: str | None = None) -> None:
     options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     try:
         if address:
             ray.init(address=address, **options)
         else:
             cpus = max(os.cpu_count() or 1, ceil(need.cpus))
-            ray.init(address="local", num_cpus=cpus, include_dashboard=False, **options)
+            private = ray_internals.options_of_a_private_ray(temporary)
+            with ray_internals.on_loopback():
+                ray.init(address="local", num_cpus=cpus, include_dashboard=False, **private, **options)
+            keep_token_private()
     except Exception as error:  # of a node that starts too slowly Ray raises no class of its own
         # Ray Client does not say that a token was not taken
         token = f" (where the cluster wants a token, {_ADMISSION})" if str(address).startswith("ray://") else ""
         where = f"no Ray cluster at {address}" if address else "no local Ray could be started"
         raise ClusterError(f"{where}: {f'{error}'.partition(chr(10))[0] or type(error).__name__}{token}") from None
+
+
+def keep_token_private(home: Path | None = None) -> None:
+    """Ray leaves the token by which others may run code on the cluster readable to all; nobody else needs it."""
+    token = (home or Path.home()) / ".ray" / "auth_token"
+    with suppress(OSError):  # not there, or another user's
+        token.chmod(0o600)
 
 
 @contextmanager

@@ -29,6 +29,21 @@ def sigterm_left_alone() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def on_loopback() -> Iterator[None]:
+    """A local Ray that starts meanwhile listens on the loopback interface alone, as it does by itself on macOS and Windows.
+
+    `ray.init` has no argument for it: it takes 127.0.0.1 for a slip, and puts the machine's own address in its place.
+    """
+    with _replaced(ray_constants, "ENABLE_RAY_CLUSTER", False):
+        yield
+
+
+def options_of_a_private_ray(folder: str | None) -> dict[str, Any]:
+    """Arguments of `ray.init` with which a local Ray has its files in a folder."""
+    return {"_temp_dir": folder}
+
+
 def greet(address: str) -> None:
     """Ask whoever listens at `address` whether it is a Ray head that takes this process's token.
 

@@ -312,7 +312,7 @@ def _told(progress: Progress | bool | None) -> Iterator[Progress]:
 
         from crowd_sim.commands.progress import shown
 
-        with shown(Console()) as report:
+        with shown(Console(markup=False, emoji=False)) as report:
             yield report
     elif not progress:
         yield quiet

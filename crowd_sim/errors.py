@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+_LONGEST = 300
+"""Characters of a message: more is not read."""
+
 
 class InputError(ValueError):
     """Input that is refused before anything starts.
@@ -13,7 +16,7 @@ class InputError(ValueError):
         value: the refused value, ``None`` where there is none to show.
         allowed: what would be accepted, as the rest of a sentence.
 
-    ``str(error)`` is always a single line.
+    ``str(error)`` is always a single line of at most 300 characters.
     """
 
     def __init__(self, field: str, value: Any, allowed: str) -> None:
@@ -21,7 +24,10 @@ class InputError(ValueError):
         self.value = value
         self.allowed = allowed
         shown = "" if value is None else f" = {_short(value)}"
-        super().__init__(" ".join(f"{field}{shown}: {allowed}".split()))
+        line = " ".join(f"{field}{shown}: {allowed}".split())
+        if len(line) > _LONGEST and len(field) > _LONGEST // 3:  # a path, say: its end tells most
+            line = " ".join(f"…{field[-_LONGEST // 3 :]}{shown}: {allowed}".split())
+        super().__init__(line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…")
 
     def __reduce__(self) -> tuple[type[InputError], tuple[str, Any, str]]:
         return type(self), (self.field, self.value, self.allowed)
@@ -55,15 +61,26 @@ class QuarantinedError(ClusterError):
 
 
 class StorageError(RuntimeError):
-    """Results cannot be written: the disk is full, or gone. What was written before stands."""
+    """Results cannot be written: the disk is full, or gone. What was written before stands, unless it was removed."""
+
+    _after = "what is finished is safe, and the same command goes on"
 
     def __init__(self, path: object, reason: str) -> None:
         self.path = path
         self.reason = reason
-        super().__init__(f"{path} cannot be written ({reason}); what is finished is safe, and the same command goes on")
+        super().__init__(f"{path} cannot be written ({reason}); {self._after}")
 
     def __reduce__(self) -> tuple[type[StorageError], tuple[object, str]]:
         return type(self), (self.path, self.reason)
+
+
+class RemovedError(StorageError):
+    """The folder of results has been removed while something was at work in it."""
+
+    _after = "what was in it is lost, and the same command begins anew"
+
+    def __init__(self, path: object, reason: str = "it was removed in the meantime") -> None:
+        super().__init__(path, reason)
 
 
 def _short(value: Any, limit: int = 120) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import platform
@@ -18,7 +19,8 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from crowd_sim.errors import InputError, StorageError
+from crowd_sim.errors import InputError, RemovedError, StorageError
+from crowd_sim.integrity import FORMAT, DamagedError, check_yaml, sealed, sealed_yaml
 
 if TYPE_CHECKING:  # importing it costs half a second, and a run's tables are its last work
     import pandas as pd
@@ -26,9 +28,6 @@ if TYPE_CHECKING:  # importing it costs half a second, and a run's tables are it
 _LEFT_EARLY = re.compile(r"\..+\.[0-9]+\.part|(run|status-[0-9]+-of-[0-9]+)\.lock|crowd\.parquet")
 _FACTS = b"crowd_sim"
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # s3://…, as pathlib leaves it
-_FORMAT = 2
-"""Of folders: what config.yaml, checkpoints and status say and how; folders of format 1 have no number."""
-
 _VERSIONS = ("crowd-sim", "numpy", "scipy", "numba", "pandas", "pyarrow", "ray")
 _OF_MODELS = ("torch", "transformers", "peft")
 
@@ -37,6 +36,7 @@ def fingerprint_of(determinants: Mapping[str, Any], identity: Iterable[bytes] = 
     """SHA-256 of what results depend on: the configuration without its actors, and what tells the crowd."""
     digest = hashlib.sha256(json.dumps(determinants, sort_keys=True).encode())
     for piece in identity:
+        digest.update(len(piece).to_bytes(8, "little"))  # without a doubt where a piece ends
         digest.update(piece)
     return digest.hexdigest()
 
@@ -85,14 +85,15 @@ def check_format(folder: Path, content: Mapping[str, Any]) -> None:
     Raises:
         InputError: its format is not this version's.
     """
-    if content.get("fingerprint") is None or content.get("format") == _FORMAT:
+    if content.get("fingerprint") is None or content.get("format") == FORMAT:
         return
     versions = content.get("versions")
     made = versions.get("crowd-sim", "unknown") if isinstance(versions, dict) else "unknown"
-    age = "an earlier" if content.get("format") is None else "another"
+    known = content.get("format", 1)
+    age = "an earlier" if isinstance(known, int) and known < FORMAT else "another"
     allowed = (
-        f"must be another folder: this one was made by {age} version (crowd-sim {made}, format {content.get('format', 1)}, not "
-        f"{_FORMAT}); it can be read (report, status, value, pandas) but not gone on with"
+        f"must be another folder: this one was made by {age} version (crowd-sim {made}, format {known}, not "
+        f"{FORMAT}); it can be read (report, status, value, pandas) but not gone on with"
     )
     raise InputError("--out", str(folder), allowed)
 
@@ -104,10 +105,14 @@ def read_config(folder: Path) -> dict[str, Any]:
         InputError: there is none that can be read.
     """
     path = folder / "config.yaml"
+    allowed = "must be a run's or a sweep's folder: it has no config.yaml that can be read"
     try:
-        content = OmegaConf.to_container(OmegaConf.load(path))
-    except (OSError, ValueError, YAMLError, OmegaConfBaseException):
-        allowed = "must be a run's or a sweep's folder: it has no config.yaml that can be read"
+        text = path.read_bytes()
+        check_yaml(text, path)
+        content = OmegaConf.to_container(OmegaConf.load(io.StringIO(text.decode())))
+    except DamagedError:
+        raise
+    except (OSError, ValueError, YAMLError, OmegaConfBaseException, RecursionError):
         raise InputError("folder", str(folder), allowed) from None
     return {str(key): value for key, value in content.items()} if isinstance(content, dict) else {}
 
@@ -117,10 +122,10 @@ def write_config(folder: Path, content: Mapping[str, Any], fingerprint: str) -> 
 
     Of a run that is complete the versions stay those that it was made with.
     """
-    found: dict[str, Any] = {"format": _FORMAT, **content, "versions": _versions(content), "fingerprint": fingerprint}
+    found: dict[str, Any] = {**content, "versions": _versions(content), "fingerprint": fingerprint}
     if (folder / "summary.json").exists() and "versions" in (before := read_config(folder)):
         found["versions"] = before["versions"]
-    write_text(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(found)))
+    write_text(folder / "config.yaml", sealed_yaml(OmegaConf.to_yaml(OmegaConf.create(found))))
 
 
 def _versions(content: Mapping[str, Any]) -> dict[str, str]:
@@ -132,6 +137,16 @@ def _versions(content: Mapping[str, Any]) -> dict[str, str]:
         with suppress(PackageNotFoundError):  # the driver of a cluster may do without them
             found[name] = version(name)
     return {"python": platform.python_version(), **found}
+
+
+def check_not_removed(folder: Path) -> None:
+    """See that the folder of a run or sweep that is at work is still there, before anything is written that would make it anew.
+
+    Raises:
+        RemovedError: it is not.
+    """
+    if not (folder / "config.yaml").exists():
+        raise RemovedError(folder)
 
 
 def write_table(path: Path, table: pd.DataFrame, facts: Mapping[str, Any] | None = None) -> None:
@@ -180,16 +195,29 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
+def write_sealed(path: Path, content: Mapping[str, Any]) -> None:
+    """Write JSON that `crowd_sim.integrity.read_json` reads, or refuses where it has changed."""
+    write_json(path, sealed(content))
+
+
 def append_lines(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
     """Add JSON lines to a log; it is opened anew each time, so that a full disk shows here and not when it is closed.
 
     Raises:
         StorageError: they cannot be written.
     """
-    content = "".join(json.dumps(line, default=str) + "\n" for line in lines)
+    content = "".join(json.dumps(sealed(json.loads(json.dumps(line, default=str)))) + "\n" for line in lines)
     try:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(content)
+        with path.open("ab", buffering=0) as file:
+            before = file.tell()
+            try:
+                rest = memoryview(content.encode())
+                while rest:  # a disk that is nearly full takes a part
+                    rest = rest[file.write(rest) :]
+            except OSError:
+                with suppress(OSError):  # no half a line, to which the next one would be added
+                    file.truncate(before)
+                raise
     except OSError as error:
         raise StorageError(path, error.strerror or str(error)) from error
 

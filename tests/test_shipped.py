@@ -1,10 +1,12 @@
 """Configurations that ship: found by name, listed, copied; a file comes first."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from crowd_sim import load_config
+from crowd_sim.config.io import load_content
 from crowd_sim.config.shipped import shipped
 from crowd_sim.errors import InputError
 from tests.bad_input.command import CONFIGURATION, IN_PROCESS, call, check_line
@@ -83,3 +85,32 @@ def test_a_copy_is_made_to_edit_and_never_over_a_file(quickstart, capsys):
         assert call(["init", *arguments]) == 2
         check_line(capsys.readouterr().err, (says,))
     assert sorted(path.name for path in Path().iterdir()) == ["mine.yaml", "quickstart.yaml"]
+
+
+def test_the_schema_takes_what_ships_and_refuses_what_is_unknown(capsys):
+    jsonschema = pytest.importorskip("jsonschema")
+    assert call(["configs", "--schema"]) == 0
+    schema = json.loads(capsys.readouterr().out)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    for path in shipped().values():
+        jsonschema.validate(load_content(path), schema)
+    for wrong in ({"runs": "many"}, {"crowd": {"n_wrokers": 3}}, {"nope": 1}):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(wrong, schema)
+
+
+@pytest.mark.parametrize("written", ["1e4", "1.0e4", "1E+4"])
+def test_a_budget_may_be_written_with_an_exponent(tmp_path, written):
+    path = tmp_path / "a.yaml"
+    path.write_text(f"valuation: {{budget: {written}}}  # not 5\n")
+    assert load_config(path).valuation.budget == 10_000
+    assert load_config("quickstart", [f"valuation.budget={written}"]).valuation.budget == 10_000
+    content = load_content("quickstart", [f"sweep.valuation.budget=[1e3,{written}]", "tournament.step=1e-1"])
+    assert content["sweep"]["valuation"]["budget"] == [1_000, 10_000]
+    assert content["tournament"]["step"] == 0.1
+
+
+@pytest.mark.parametrize("written", ["1.5e0", "2.0", "'1e4'"])
+def test_a_number_with_a_fraction_or_a_text_is_no_whole_number(tmp_path, written):
+    with pytest.raises(InputError, match=r"runs = "):
+        load_config("quickstart", [f"runs={written}"])

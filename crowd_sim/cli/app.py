@@ -6,15 +6,17 @@ Bad input ends in one line on standard error and exit status 2; a cluster that i
 from __future__ import annotations
 
 import io
+import json
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.console import Console
 from typer.exceptions import TyperException
 
+from crowd_sim.characters import visible
+from crowd_sim.cli.output import plain_console, unfailing_output
 from crowd_sim.errors import ClusterError, InputError, StorageError, StrategyError
 
 if TYPE_CHECKING:
@@ -123,7 +125,7 @@ def run(
 
         _say_each(of_run(config, configuration.stem, out, ray_address))
         return
-    console = Console(quiet=quiet)
+    console = plain_console(quiet=quiet)
     finished = run_config(config, configuration.stem, out, ray_address, console, accept_changes)
     if quiet:
         return
@@ -173,7 +175,7 @@ def sweep(
 
         _say_each(of_sweep(plan, configuration.stem, out, ray_address))
         return
-    name, console = configuration.stem, Console(quiet=quiet)
+    name, console = configuration.stem, plain_console(quiet=quiet)
     asked = tables.split(",") if tables else []
     swept = run_sweep(plan, name, out, ray_address, console, shard=share, retry_failed=retry_failed, tables=asked)
     if swept.left and not quiet:
@@ -182,14 +184,23 @@ def sweep(
 
 
 @app.command()
-def configs() -> None:
+def configs(
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Print a JSON Schema of configurations, for editors.")
+    ] = False,
+) -> None:
     """List the configurations that ship: `run` and `sweep` take their names.
 
     Example: `crowd-sim configs`, then `crowd-sim run quickstart`
     """
+    if schema:
+        from crowd_sim.config.schema import schema as made
+
+        typer.echo(json.dumps(made(), indent=2, ensure_ascii=False))
+        return
     from crowd_sim.cli.configs import configs_table
 
-    Console().print(configs_table())
+    plain_console().print(configs_table())
 
 
 @app.command()
@@ -262,7 +273,7 @@ def value(
         question = of_run(source, run, trust)
     else:
         question = of_people(load_vectors(source), target, score, seed, str(source))
-    console = Console()
+    console = plain_console()
     folder = out or Path("runs") / f"values-{question.name}"
     check_folder(folder, question)
     result = value_question(question, method, budget, target_error, ray_address, console)
@@ -296,7 +307,7 @@ def equilibrium(
     from crowd_sim.config.io import load_config
 
     config = load_config(configuration, overrides or [], trust=trust)
-    console = Console()
+    console = plain_console()
     settled = settle(config, cost, noise, levels, errors, console)
     assert config.payment is not None  # noqa: S101 - else it is refused
     console.print(effort_table(settled, config.payment.rule))
@@ -329,7 +340,7 @@ def list_folders(
     """
     from crowd_sim.cli.listing import folders_table
 
-    Console().print(folders_table(folder))
+    plain_console().print(folders_table(folder))
 
 
 @app.command()
@@ -341,6 +352,30 @@ def status(folder: Annotated[Path, typer.Argument(help="A run's or a sweep's fol
     from crowd_sim.cli.status import status_lines
 
     _say_each(status_lines(folder))
+
+
+@app.command()
+def verify(
+    folder: Annotated[
+        Path, typer.Argument(help="A run's, a sweep's or a valuation's folder, or a cache of utilities.")
+    ],
+) -> None:
+    """Check that every file of a folder is what was written; status 2 where one is not.
+
+    Example: `crowd-sim verify runs/hundred`
+    """
+    from crowd_sim.commands.verify import verify as verify_folder
+
+    found = verify_folder(folder)
+    for checked in found:
+        if checked.state != "whole":
+            _say(f"{checked.name}: {checked.state}")
+    broken = [checked.name for checked in found if checked.state in ("damaged", "missing")]
+    whole = sum(checked.state == "whole" for checked in found)
+    _say(f"{folder}: {whole:,} of {len(found):,} files are what was written")
+    if broken:
+        more = f" and {len(broken) - 1:,} more" if len(broken) > 1 else ""
+        raise InputError("folder", str(folder), f"has files that are not what was written: {broken[0]}{more}")
 
 
 @data.command()
@@ -377,6 +412,34 @@ def goemotions(
 
 
 @data.command()
+def scores(
+    out: Annotated[Path, typer.Option("--out", help="The Parquet file for texts and scores.")],
+    labels: Annotated[Path, typer.Option(help="The JSON file for the scores' names.")],
+    texts: Annotated[
+        Path | None,
+        typer.Option(
+            help="Texts: .txt with one per line, .jsonl or .parquet with text. [default: GoEmotions' comments]"
+        ),
+    ] = None,
+    classifier: Annotated[
+        str | None, typer.Option(help="Φ: a folder or an id on the Hugging Face hub. [default: the paper's]")
+    ] = None,
+    device: Annotated[str, typer.Option(help="Where Φ is computed: cpu, cuda or cuda:N.")] = "cpu",
+) -> None:
+    """Score texts by a classifier, for `crowd-sim data distill`.
+
+    Example: `crowd-sim data scores --texts generated.txt --out scored.parquet --labels labels.json`
+    """
+    from crowd_sim.cli.goemotions import fetch_comments, score_texts
+    from crowd_sim.crowd.sources.feedback import read_target_texts
+    from crowd_sim.models.phi import load_phi
+
+    given = None if texts is None else read_target_texts(texts, "--texts")
+    phi = load_phi("classifier", classifier, device)
+    _say(score_texts(fetch_comments() if given is None else given, phi, out, labels))
+
+
+@data.command()
 def distill(
     texts: Annotated[Path, typer.Option(help="Parquet or JSONL with text and scores, a classifier's probabilities.")],
     out: Annotated[Path, typer.Option("--out", help="The folder for the distilled Φ.")],
@@ -395,7 +458,7 @@ def distill(
     from crowd_sim.cli.distill import distill_into, quality_table
 
     description = distill_into(out, texts, labels, judged, encoder, seed, device)
-    Console().print(quality_table(description))
+    plain_console().print(quality_table(description))
     _say(f"{out}: distilled.json and head.safetensors")
 
 
@@ -410,13 +473,21 @@ def bench(
     """
     from crowd_sim.cli.bench import compare
 
-    compare(runs, overrides or [], Console())
+    compare(runs, overrides or [], plain_console())
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; ends the process with status 0, 1 or 2."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal without ± must not fail a run that is done
+    with unfailing_output() as output:
+        status = _status_of(arguments)
+        if (reason := output.failure()) and not status:
+            _fail(f"standard output cannot be written ({reason}); what was asked for is done all the same", 1)
+    sys.exit(status)
+
+
+def _status_of(arguments: Sequence[str] | None) -> int:
     try:
         status = app(args=arguments, prog_name="crowd-sim", standalone_mode=False)
     except TyperException as error:
@@ -435,7 +506,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         status = _INTERRUPTED
     if status == _INTERRUPTED:  # Typer makes it of Ctrl-C itself
         _fail("interrupted; what is done is kept: the same command goes on where it stopped", _INTERRUPTED)
-    sys.exit(status or 0)
+    return int(status or 0)
 
 
 def _conclude(swept: Swept, *, quiet: bool = False) -> None:
@@ -457,11 +528,11 @@ def _say_each(lines: Iterable[str]) -> None:
 
 
 def _say(line: str) -> None:
-    typer.echo(line)
+    typer.echo(visible(line))
 
 
 def _fail(line: str, status: int) -> None:
-    typer.echo("crowd-sim: " + " ".join(line.split()), err=True)
+    typer.echo("crowd-sim: " + visible(" ".join(line.split())), err=True)
     sys.exit(status)
 
 

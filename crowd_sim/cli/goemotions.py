@@ -1,13 +1,16 @@
-"""GoEmotions' neighbourhoods, made where there is internet."""
+"""GoEmotions' neighbourhoods and a classifier's scores of texts, made where there is internet."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
+
 from crowd_sim.crowd.sources.neighbourhoods import build_neighbourhood, neighbourhoods_table
 from crowd_sim.errors import InputError, StorageError
-from crowd_sim.files import write_table
+from crowd_sim.files import write_table, write_text
 from crowd_sim.models.model_hub import require
 from crowd_sim.models.phi import Phi
 
@@ -57,3 +60,29 @@ def make_neighbourhoods(comments: Sequence[str], phi: Phi, emotions: Sequence[st
     except StorageError as error:
         raise InputError("--out", out, f"a file that can be written is needed ({error.reason})") from error
     return f"{out}: {len(made)} neighbourhoods of {len(comments)} comments, by {phi.name}"
+
+
+def score_texts(texts: Sequence[str], phi: Phi, out: Path, labels: Path) -> str:
+    """Writes texts with their scores, and the scores' names, as `crowd-sim data distill` reads them; what, in a line.
+
+    Args:
+        texts: to be scored; of equal ones the first.
+        phi: a classifier; its labels are the names.
+        out: a file that ends in .parquet.
+        labels: a file for a JSON list.
+
+    Raises:
+        InputError: another ending, a Φ without labels, or files that cannot be written.
+    """
+    if out.suffix.lower() != ".parquet":
+        raise InputError("--out", out, "a file that ends in .parquet")
+    if phi.labels is None:
+        raise InputError("--classifier", phi.name, "a Φ with labels is needed")
+    different = tuple(dict.fromkeys(texts))
+    table = pd.DataFrame({"text": different, "scores": list(phi(different).tolist())})
+    try:
+        write_table(out, table)
+        write_text(labels, json.dumps(list(phi.labels), ensure_ascii=False) + "\n")
+    except StorageError as error:
+        raise InputError("--out", error.path, f"a file that can be written is needed ({error.reason})") from error
+    return f"{out}: {len(different):,} texts scored by {phi.name}; {labels}: {len(phi.labels)} labels"

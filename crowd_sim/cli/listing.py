@@ -11,9 +11,9 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from crowd_sim.characters import visible
 from crowd_sim.errors import InputError
 from crowd_sim.files import read_config
-from crowd_sim.report.labels import visible
 from crowd_sim.store.run_log import read_status
 from crowd_sim.sweeps.folder import count_points
 from crowd_sim.sweeps.log import read_sweep_statuses

@@ -10,6 +10,8 @@ import logging
 import numpy as np
 from numpy.typing import NDArray
 
+from crowd_sim.errors import InputError
+
 Vector = NDArray[np.float64]
 
 
@@ -61,7 +63,11 @@ def tournament(
 
 def kernel_shap(vectors: Vector, target: Vector, score_name: str, evaluations: int) -> Vector:
     """Kernel SHAP by the public package, the coalitions valued one by one."""
-    import shap
+    try:
+        import shap
+    except ImportError as error:
+        allowed = f"needs the packages shap and scikit-learn: pip install 'crowd-sim[dev]' ({error})"
+        raise InputError("bench", None, allowed) from None
 
     logging.getLogger("shap").setLevel(logging.ERROR)
 

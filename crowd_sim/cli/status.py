@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from shlex import quote
@@ -12,6 +11,7 @@ from shlex import quote
 from crowd_sim.config.code import names_code
 from crowd_sim.errors import InputError
 from crowd_sim.files import read_config
+from crowd_sim.integrity import DamagedError
 from crowd_sim.store.run_log import Status, read_status
 from crowd_sim.sweeps.folder import count_points
 from crowd_sim.sweeps.log import SweepStatus, read_sweep_statuses
@@ -32,12 +32,20 @@ def status_lines(folder: Path) -> Iterator[str]:
         except PermissionError as error:
             raise InputError("folder", str(folder), f"must be a folder that you can read ({error.strerror})") from None
     lists = None
-    with suppress(InputError):
+    try:
         lists = read_config(folder).get("sweep")
+    except DamagedError:
+        raise
+    except InputError:  # nothing was ever started there, or a text run of an earlier version
+        pass
     return _of_run(folder) if lists is None else _of_sweep(folder, size_of(lists))
 
 
 def _of_run(folder: Path) -> Iterator[str]:
+    if (folder / "config.yaml").exists() and not (folder / "status.json").exists():
+        yield f"{folder}: begun, and nothing is known of it: the disk was full, or its process ended as it began"
+        yield f"`crowd-sim run --resume {quote(str(folder))}{_trust(folder)}` goes on"
+        return
     status = read_status(folder)
     yield f"{folder}: {_STATES[status.state].format(pid=status.pid, host=status.host)}"
     yield ", ".join(

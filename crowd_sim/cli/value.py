@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from crowd_sim.characters import visible
 from crowd_sim.cli.signals import stoppable
 from crowd_sim.commands.progress import shown
 from crowd_sim.commands.value import Question
 from crowd_sim.commands.value import value as value_question
-from crowd_sim.report.labels import visible
 from crowd_sim.valuation import Progress, Rule, ShapleyResult, TargetError
 
 _SHOWN = 5

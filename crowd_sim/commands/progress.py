@@ -21,12 +21,12 @@ def shown(console: Console) -> Iterator[Progress]:
     """A callable (stage, done, total, note) that shows each stage as it goes on."""
     if console.is_terminal:
         columns = (
-            TextColumn("{task.description:>8}"),
+            TextColumn("{task.description:>8}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
         )
         with Bars(*columns, console=console) as bars:
             tasks = {}

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import time
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from math import nan
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from crowd_sim.commands import IN_PROCESS
 from crowd_sim.config import RunConfig
 from crowd_sim.crowd.population import Population
 from crowd_sim.engine import simulate_opened
-from crowd_sim.files import write_json
+from crowd_sim.errors import InputError
+from crowd_sim.files import check_not_removed
 from crowd_sim.host import InProcess
+from crowd_sim.integrity import read_json
 from crowd_sim.outcome import Outcome
 from crowd_sim.participants import check_coordinates, check_participants
 from crowd_sim.progress import Progress, quiet
 from crowd_sim.store.checkpointer import Checkpointer
 from crowd_sim.store.finished import kept_outcome, opened_at_rest
 from crowd_sim.store.given_crowd import check_kept, keep
-from crowd_sim.store.run_folder import open_run, run_fingerprint, write_run
+from crowd_sim.store.run_folder import open_run, run_fingerprint, write_run, write_timing
 from crowd_sim.store.run_log import RunLog
 from crowd_sim.tasks.base import OpenTask, Task
 from crowd_sim.tasks.imitate.task import ImitateTask
@@ -115,27 +116,30 @@ def run(
         was_there = outcome is not None
         if outcome is not None:
             write_run(folder, outcome, fingerprint)
-            seconds = _seconds_of(folder)
+            timing = _timing_of(folder)
+            seconds = float(timing.get("seconds", nan))
+            write_timing(folder, timing)
         else:
             record = stack.enter_context(RunLog(folder, fingerprint, config.runs * config.crowd.n_workers))
             outcome = session.outcome(record)
             session.close()
+            check_not_removed(folder)
             write_run(folder, outcome, fingerprint)
             seconds = time.perf_counter() - start
             # apart from the summary, which is equal for equal runs
-            write_json(folder / "timing.json", {"seconds": seconds, "ray_address": ray_address})
+            write_timing(folder, {"seconds": seconds, "ray_address": ray_address})
         from crowd_sim.report import write_report  # drawing has no part in how soon the first round starts
 
         write_report(folder)
     return Finished(folder, outcome, seconds, was_there)
 
 
-def _seconds_of(folder: Path) -> float:
-    """What a finished run took."""
+def _timing_of(folder: Path) -> dict[str, Any]:
+    """What is known of how long a finished run took."""
     try:
-        return float(json.loads((folder / "timing.json").read_text(encoding="utf-8"))["seconds"])
-    except (OSError, ValueError, TypeError, KeyError):
-        return nan
+        return read_json(folder / "timing.json")
+    except (OSError, InputError):
+        return {}
 
 
 class _Session(Protocol):

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from crowd_sim.commands import IN_PROCESS
 from crowd_sim.config.io import load_content
 from crowd_sim.errors import InputError
-from crowd_sim.files import fingerprint_of, open_folder, read_config, write_config, write_json
+from crowd_sim.files import fingerprint_of, open_folder, read_config, write_config, write_sealed
 from crowd_sim.host import InProcess
 from crowd_sim.participants import check_participants
 from crowd_sim.progress import Progress, quiet
@@ -123,7 +123,7 @@ def _run_rest(
         share = int(mine.sum())
         with SweepRecord(files.folder, shard, share, share - todo) as record:
             _run(plan, cut, files, standing, ray_address, progress, record)
-        write_json(files.folder / "timing.json", {"seconds": time.perf_counter() - start, "points": todo})
+        write_sealed(files.folder / "timing.json", {"seconds": time.perf_counter() - start, "points": todo})
 
 
 def merge(out: Path, shards: Sequence[Path]) -> Swept:

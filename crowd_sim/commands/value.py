@@ -19,15 +19,16 @@ from crowd_sim.config.io import load_config
 from crowd_sim.crowd.population import Population
 from crowd_sim.crowd.sources.vectors import load_vectors
 from crowd_sim.errors import InputError, StorageError
-from crowd_sim.files import fingerprint_of, read_config, read_facts, write_table
+from crowd_sim.files import fingerprint_of, read_config, read_facts, write_sealed, write_table
 from crowd_sim.host import Host, InProcess
+from crowd_sim.integrity import FILES, digests_of, read_json
 from crowd_sim.participants import load_population, participants_of
 from crowd_sim.progress import Progress, quiet
 from crowd_sim.registry import resolve
 from crowd_sim.valuation import AveragingGame, Rule, ShapleyResult, shapley
 from crowd_sim.valuation.request import Chunk, ListEvaluate
 
-_TABLE = "values.parquet"
+_TABLE, _FACTS = "values.parquet", "values.json"
 
 
 @dataclass(frozen=True)
@@ -233,10 +234,13 @@ def check_folder(folder: Path, question: Question) -> None:
     path = folder / _TABLE
     if not path.exists():
         return
-    facts = read_facts(path)
+    try:
+        facts: dict[str, Any] | None = read_json(folder / _FACTS)
+    except FileNotFoundError:  # of an earlier version
+        facts = read_facts(path)
     if facts is None:
         raise InputError("--out", str(folder), f"must be another folder: it is not known what its {_TABLE} is of")
-    if facts.get("digest") != question.digest:
+    if facts.get("game", facts.get("digest")) != question.digest:
         shown = f"score {facts.get('score')}, target {facts.get('target')}, {facts.get('workers')} workers"
         raise InputError("--out", str(folder), f"must be another folder: it holds the values of another game ({shown})")
 
@@ -249,7 +253,7 @@ def table_of(question: Question, result: ShapleyResult) -> pd.DataFrame:
 
 
 def write(folder: Path, question: Question, result: ShapleyResult, budget: int) -> pd.DataFrame:
-    """Write values.parquet, which says in its metadata of what it is, and values.png; the table, best worker first.
+    """Write values.parquet and values.json, which say of what they are, and values.png; the table, best worker first.
 
     Raises:
         InputError: the folder cannot be written, or holds the values of another game.
@@ -272,7 +276,9 @@ def write(folder: Path, question: Question, result: ShapleyResult, budget: int) 
     table = table_of(question, result)
     try:
         write_table(folder / _TABLE, table, facts)
-        write_atomically(folder / "values.png", png(values_with_errors(table)))
+        figure = write_atomically(folder / "values.png", png(values_with_errors(table)))
+        told = {"game" if name == "digest" else name: fact for name, fact in facts.items()}
+        write_sealed(folder / _FACTS, {**told, FILES: digests_of(folder, [folder / _TABLE, figure])})
     except (OSError, StorageError) as error:
         reason = error.reason if isinstance(error, StorageError) else error.strerror
         raise InputError("--out", str(folder), f"must be a folder that can be written ({reason})") from None

@@ -46,21 +46,6 @@ class CrowdConfig(Strict):
         "JSONL or Parquet file of worker, prompt, response; `records`: JSONL, a JSON array, CSV, Parquet or a saved `datasets` "
         "folder",
     )
-    id_column: str | None = Field(
-        None,
-        description="`vectors` and `ratings`: the column that names the workers; absent: `worker`, if there is one",
-    )
-    separator: str | None = Field(
-        None,
-        min_length=1,
-        max_length=1,
-        description="`vectors` and `ratings`: what stands between the fields of a text file; absent: a comma, semicolon or "
-        "tab, as its first lines show",
-    )
-    decimal: Literal[".", ","] | None = Field(
-        None,
-        description="`vectors` and `ratings`: what stands before the fraction of numbers in a text file; absent: as they show",
-    )
     target: str | None = Field(
         None,
         description="with `task.kind=imitate`, where outputs should lead: an emotion (`goemotions`), a file of texts "
@@ -113,6 +98,22 @@ class CrowdConfig(Strict):
         (),
         description="who contributes something else than the others do: a mapping of the fields below, or a list of such "
         "mappings",
+    )
+
+    id_column: str | None = Field(
+        None,
+        description="`vectors` and `ratings`: the column that names the workers; absent: `worker`, if there is one",
+    )
+    separator: str | None = Field(
+        None,
+        min_length=1,
+        max_length=1,
+        description="`vectors` and `ratings`: what stands between the fields of a text file; absent: a comma, semicolon or "
+        "tab, as its first lines show",
+    )
+    decimal: Literal[".", ","] | None = Field(
+        None,
+        description="`vectors` and `ratings`: what stands before the fraction of numbers in a text file; absent: as they show",
     )
 
     @property

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Collection, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError, YAMLError
@@ -17,8 +20,9 @@ from crowd_sim.config.places import KEY, found_from, look_up, put
 from crowd_sim.config.run import RunConfig
 from crowd_sim.config.shipped import located
 from crowd_sim.errors import InputError
+from crowd_sim.integrity import check_yaml
 
-_OWN_KEYS = ("format", "versions", "fingerprint", "lineage", "weights", KEY)
+_OWN_KEYS = ("format", "versions", "fingerprint", "lineage", "weights", "digest", KEY)
 """What a run's or a sweep's folder says in its config.yaml besides the configuration."""
 
 
@@ -108,8 +112,9 @@ def _read(path: str | Path) -> DictConfig:
         data = located(path).read_bytes()
     except OSError as error:
         raise InputError("configuration", str(path), f"cannot be read ({error.strerror})") from None
+    check_yaml(data, path)
     try:
-        content = OmegaConf.load(io.StringIO(data.decode("utf-8-sig")))
+        content = OmegaConf.load(io.StringIO(_with_whole_numbers(data.decode("utf-8-sig"))))
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise InputError(f"{path}:{line}", None, f"must be text in UTF-8 ({error.reason})") from None
@@ -122,13 +127,47 @@ def _read(path: str | Path) -> DictConfig:
     return content
 
 
+_EXPONENT = re.compile(r"[0-9]+(\.[0-9]+)?[eE]\+?[0-9]{1,2}")
+
+
+def _with_whole_numbers(text: str) -> str:
+    """YAML with whole numbers in digits that were written with an exponent: 1e4 is 10000, as a budget may be."""
+    if _EXPONENT.search(text) is None:
+        return text
+    try:
+        nodes = list(_scalars(yaml.compose(text, Loader=yaml.SafeLoader), set()))
+    except (YAMLError, ValueError, RecursionError):  # told when it is read
+        return text
+    for node in sorted(nodes, key=lambda node: -node.start_mark.index):
+        # a text in quotes has a style
+        if node.style is None and _EXPONENT.fullmatch(node.value) and (number := Decimal(node.value)) == int(number):
+            text = text[: node.start_mark.index] + str(int(number)) + text[node.end_mark.index :]
+    return text
+
+
+def _scalars(node: yaml.Node | None, seen: set[int]) -> Iterator[yaml.ScalarNode]:
+    """All values, each once however often it is referred to; no keys."""
+    if node is None or id(node) in seen:
+        return
+    seen.add(id(node))
+    if isinstance(node, yaml.ScalarNode):
+        yield node
+    elif isinstance(node, yaml.SequenceNode):
+        for part in node.value:
+            yield from _scalars(part, seen)
+    elif isinstance(node, yaml.MappingNode):
+        for _, part in node.value:
+            yield from _scalars(part, seen)
+
+
 def _changed(content: DictConfig, override: str) -> DictConfig:
     field, separator, value = override.partition("=")
     # OmegaConf's "???" would leave the file's value as it is
     if not separator or not field or value.strip() == "???":
         raise InputError("override", override, "must be field=value, for example crowd.n_workers=1000")
     try:
-        return OmegaConf.merge(content, OmegaConf.from_dotlist([override]))  # type: ignore[return-value]
+        given = OmegaConf.from_dotlist([f"{field}={_with_whole_numbers(value)}"])
+        return OmegaConf.merge(content, given)  # type: ignore[return-value]
     except TypeError:
         allowed = "cannot be applied: a list cannot take the place of a group of fields, nor a group that of a list"
         raise InputError("override", override, allowed) from None

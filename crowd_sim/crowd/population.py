@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
 from typing import Any, Protocol, cast
@@ -104,8 +105,9 @@ class Population:
         if self._drawing:
             yield self._drawing.identity()
         else:
-            yield self.vectors.tobytes()
-            yield "\n".join(map(str, self.ids)).encode()
+            yield str(self.vectors.shape).encode()
+            yield self.vectors.astype("<f8", copy=False).tobytes()
+            yield json.dumps(self.ids).encode()
 
     @property
     def _drawn(self) -> Drawing:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from crowd_sim.errors import InputError
 from crowd_sim.files import write_json
+from crowd_sim.integrity import check_file
 from crowd_sim.models.fused_ops import adapted_linear
 from crowd_sim.models.language_model import Base
 from crowd_sim.models.load_weights import only_errors
@@ -192,11 +193,14 @@ def load_adapter(folder: Path) -> Adapter:
 
     Raises:
         InputError: there is none that can be read.
+        DamagedError: it is a run's, and not what was written.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
     file = folder / "adapter_model.safetensors"
+    if folder.parent.name == "adapter":  # of a run's folder
+        check_file(folder.parents[1], file.relative_to(folder.parents[1]).as_posix())
     try:
         weights = load_file(str(file))
     except (OSError, SafetensorError) as error:

@@ -9,6 +9,7 @@ from typing import Any
 import jinja2
 import pandas as pd
 
+from crowd_sim.integrity import digests_of
 from crowd_sim.report.captions import CAPTIONS, captions_of_run
 from crowd_sim.report.figures import draw_run, draw_sweep
 from crowd_sim.report.labels import (
@@ -44,6 +45,9 @@ _OF_TEXTS = ("tournament.search", "tournament.incumbent", "tournament.drop_used"
 _SETTINGS = tuple(field for field in FIELD_WORDS if field != "runs" and not field.startswith(("task.", *_OF_TEXTS)))
 
 
+MANIFEST = "report.sha256"
+"""SHA-256 of the page and the figures, as `sha256sum --check` reads them."""
+
 _MOST_ROWS, _MOST_VALUES = 2_000, 40
 """A page with more takes a browser longer to show than anyone reads."""
 
@@ -64,7 +68,11 @@ def write_report(folder: Path) -> Path:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return write_atomically(folder / "report.html", environment.get_template("report.html").render(page).encode())
+    path = write_atomically(folder / "report.html", environment.get_template("report.html").render(page).encode())
+    shown = digests_of(folder, [path, *(folder / "figures").glob("*.png")])
+    lines = "".join(f"{digest}  {name}\n" for name, digest in shown.items())
+    write_atomically(folder / MANIFEST, lines.encode())
+    return path
 
 
 def _run_page(folder: Path) -> dict[str, Any]:
@@ -73,7 +81,7 @@ def _run_page(folder: Path) -> dict[str, Any]:
     runs = read_table(folder, "runs.parquet", ("run",))
     n_workers = int(read_table(folder, "workers.parquet", ("run",)).groupby("run").size().max())
     metrics = summary["metrics"]
-    rest = {key: value for key, value in summary.items() if key not in ("metrics", "versions", "fingerprint")}
+    rest = {key: value for key, value in summary.items() if key not in ("metrics", "versions", "fingerprint", "files")}
     return {
         "title": "One run" if len(runs) == 1 else f"{len(runs)} runs of one configuration",
         "summary": _in_a_nutshell(metrics, len(runs), convergence_distance(config)),

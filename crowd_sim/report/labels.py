@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import math
-import unicodedata
 from pathlib import Path
 from typing import Any
 
 from crowd_sim.metrics import is_of_detection
-
-_STEERING = {"Cc", "Cs", "Zl", "Zp"}
-"""Unicode's categories of control characters, halves of characters and line ends."""
 
 FIELD_WORDS = {
     "crowd.n_workers": "Number of workers n",
@@ -166,13 +162,3 @@ def mean_and_error(mean: float | None, error: float | None) -> str:
 def minus(text: str) -> str:
     """A real minus sign in place of a leading hyphen."""
     return "−" + text[1:] if text.startswith("-") else text
-
-
-def visible(name: str) -> str:
-    """A name as it is, but for characters that would steer a terminal, which are shown as escapes."""
-    return "".join(escaped(c) if unicodedata.category(c) in _STEERING else c for c in name)
-
-
-def escaped(character: str) -> str:
-    """A character by its number, as Python writes it."""
-    return character.encode("unicode_escape").decode()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from pathlib import Path
 
 import matplotlib as mpl
@@ -12,7 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont, get_font
 
-from crowd_sim.report.labels import escaped, visible
+from crowd_sim.characters import escaped, visible
+from crowd_sim.errors import StorageError
+from crowd_sim.files import write_bytes
 
 COLUMN_WIDTH = 3.5
 """Width of a figure for one column of a paper, in inches; the 8 pt below are meant at this size."""
@@ -88,7 +89,8 @@ def say(axes: Axes, text: str) -> None:
 def drawable(name: str) -> str:
     """A name as it is, but for characters that the figures' font lacks, which are shown by their numbers."""
     font = get_font(findfont("DejaVu Sans"))  # it comes with matplotlib
-    return "".join(c if font.get_char_index(ord(c)) else escaped(c) for c in visible(name))
+    shown = "".join(c if font.get_char_index(ord(c)) else escaped(c) for c in visible(name))
+    return shown.replace("$", r"\$")  # between two of them matplotlib would read mathematics
 
 
 @styled
@@ -100,12 +102,14 @@ def png(figure: Figure) -> bytes:
 
 
 def write_atomically(path: Path, content: bytes) -> Path:
-    """Write ``content`` to ``path`` so that a reader sees the old file or the new one, never half of one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """Write ``content`` to ``path`` so that a reader sees the old file or the new one, never half of one.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
     try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        path.parent.mkdir(exist_ok=True)  # of a folder that was removed nothing is made anew
+    except OSError as error:
+        raise StorageError(path, error.strerror or str(error)) from error
+    write_bytes(path, content)
     return path

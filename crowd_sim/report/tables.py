@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -11,6 +10,7 @@ import pandas as pd
 from omegaconf import OmegaConf
 
 from crowd_sim.errors import InputError
+from crowd_sim.integrity import check_file, check_yaml, read_json
 
 METRICS = (
     "final_distance",
@@ -64,14 +64,16 @@ def read_table(folder: Path, name: str, columns: Sequence[str] = ()) -> pd.DataF
 
     Raises:
         InputError: if it is missing, unreadable, empty or lacks a column.
+        DamagedError: it is not what was written.
     """
     path = folder / name
     if not path.is_file():
         raise InputError("folder", folder, f"must hold {name}")
+    check_file(folder, name)
     try:
         with path.open("rb") as file:  # given a name, pandas would take one like a:b for an address
             table = pd.read_parquet(file)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # of a file that is damaged Arrow and pandas raise almost anything
         raise InputError(str(path), None, f"must be a readable Parquet file ({error})") from error
     for column in columns:
         if column not in table.columns:
@@ -106,10 +108,12 @@ def read_summary(folder: Path, part: str = "metrics") -> dict[str, Any]:
     """
     path = folder / "summary.json"
     try:
-        summary = json.loads(_read_text(folder, "summary.json"))
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}:{error.lineno}", None, f"must be JSON ({error.msg})") from error
-    entries = summary.get(part) if isinstance(summary, dict) else None
+        summary = read_json(path)
+    except FileNotFoundError:
+        raise InputError("folder", folder, "must hold summary.json") from None
+    except OSError as error:
+        raise InputError(str(path), None, f"must be a file that can be read ({error.strerror})") from None
+    entries = summary.get(part)
     if not isinstance(entries, dict) or not all(isinstance(entry, dict) for entry in entries.values()):
         raise InputError(f"{path}: {part}", None, "must map each name to its mean and se")
     return summary
@@ -122,6 +126,7 @@ def read_config(folder: Path) -> tuple[str, dict[str, Any]]:
         InputError: if it is missing or not a YAML mapping.
     """
     text = _read_text(folder, "config.yaml")
+    check_yaml(text.encode(), folder / "config.yaml")
     try:
         content = OmegaConf.to_container(OmegaConf.create(text), resolve=False)
     except Exception as error:  # the YAML and the OmegaConf errors have no common parent

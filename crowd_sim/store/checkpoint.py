@@ -18,8 +18,8 @@ from crowd_sim.config import CheckpointConfig
 from crowd_sim.files import write_bytes
 
 _KEPT = 2
-_KIND, _FORMAT = b"crowd-sim checkpoint ", b"2"
-"""What a file begins with; format 1 was pickled, and nothing of it is read."""
+_KIND, _FORMAT = b"crowd-sim checkpoint ", b"3"
+"""What a file begins with; format 1 was pickled, and nothing of it is read; in format 2 the name had no checksum."""
 
 _LARGEST_SHARE = 1 / 20
 """Of a run's time that checkpoints may take."""
@@ -59,7 +59,7 @@ class Checkpoints:
         """
         body = self._print_of.encode() + b"\n" + checkpoint.content
         path = self._path(checkpoint.round, checkpoint.stage)
-        write_bytes(path, _KIND + _FORMAT + b" " + hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
+        write_bytes(path, _KIND + _FORMAT + b" " + checksum_of(path.stem, body) + b"\n" + body)
         for old in [other for other in self._paths(checkpoint.stage) if other <= path][_KEPT:]:
             old.unlink(missing_ok=True)
 
@@ -92,16 +92,26 @@ class Checkpoints:
             head, _, body = path.read_bytes().partition(b"\n")
         except OSError:
             return None
-        format_number, _, checksum = head.removeprefix(_KIND).partition(b" ")
-        if not head.startswith(_KIND) or checksum != hashlib.sha256(body).hexdigest().encode():
-            return "damaged"
-        if format_number != _FORMAT:
-            return "unusable"
+        if head != _KIND + _FORMAT + b" " + checksum_of(path.stem, body):
+            earlier = any(head.startswith(_KIND + number) for number in (b"1 ", b"2 "))
+            of_body = hashlib.sha256(body).hexdigest().encode()
+            return "unusable" if earlier and head.endswith(b" " + of_body) else "damaged"
         fingerprint, _, content = body.partition(b"\n")
         if fingerprint.decode(errors="replace") != self._print_of:
             return "unusable"
         stage, _, number = path.stem.partition("-")
         return Checkpoint(int(number), content, "values" if stage == "values" else "round")
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a checkpoint is what was written, of whatever run."""
+    head, _, body = path.read_bytes().partition(b"\n")
+    return head == _KIND + _FORMAT + b" " + checksum_of(path.stem, body)
+
+
+def checksum_of(name: str, body: bytes) -> bytes:
+    """Of a checkpoint's content and of the name of its file, which says after which round it was taken."""
+    return hashlib.sha256(name.encode() + b"\n" + body).hexdigest().encode()
 
 
 def _set_aside(path: Path, why: _Flaw) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -14,6 +13,7 @@ from crowd_sim.config import RunConfig
 from crowd_sim.engine import simulate_opened
 from crowd_sim.errors import InputError
 from crowd_sim.host import Evaluators, InProcess
+from crowd_sim.integrity import read_json
 from crowd_sim.outcome import Outcome
 from crowd_sim.store.checkpoint import Checkpoints
 from crowd_sim.store.checkpointer import Checkpointer
@@ -34,7 +34,7 @@ def opened_at_rest(folder: Path, config: RunConfig, task: Task) -> OpenTask | No
     try:
         if read_status(folder).state != "finished":
             return None
-        summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        summary = read_json(folder / "summary.json")
         return task.at_rest(config, summary)
     except (OSError, ValueError, TypeError, KeyError, InputError):
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,6 +11,7 @@ from typing import Any
 
 from crowd_sim import tables
 from crowd_sim.config import RunConfig
+from crowd_sim.crowd.sources.given import FILE
 from crowd_sim.errors import InputError
 from crowd_sim.files import (
     check_format,
@@ -18,15 +19,19 @@ from crowd_sim.files import (
     open_folder,
     read_config,
     write_config,
-    write_json,
+    write_sealed,
     write_table,
 )
+from crowd_sim.integrity import FILES, digests_of
 from crowd_sim.outcome import Outcome
 from crowd_sim.store.checkpoint import Checkpoint, Checkpoints
 from crowd_sim.store.lock import RUN, exclusive
 from crowd_sim.tasks.base import Task
 from crowd_sim.tasks.imitate import tables as text_tables
 from crowd_sim.tasks.imitate.folder import write_adapters
+
+TIMED = "models.parquet"
+"""The table that holds times, and so is not equal for equal runs."""
 
 _Lineage = list[dict[str, Any]]
 """Of a run that went on with changed configurations: after which round, and the fingerprint it had until then."""
@@ -90,6 +95,7 @@ def write_run(folder: Path, outcome: Outcome, fingerprint: str) -> None:
 
     Raises:
         InputError: a base model, needed here for `task.merged_model`, cannot be loaded.
+        StorageError: they cannot be written.
     """
     own = text_tables if outcome.config.task.kind == "imitate" else tables
     for name, table in own.TABLES.items():
@@ -97,7 +103,20 @@ def write_run(folder: Path, outcome: Outcome, fingerprint: str) -> None:
     told = _as_given(outcome)
     if outcome.config.task.kind == "imitate":
         write_adapters(folder, outcome, told, fingerprint)
-    write_json(folder / "summary.json", own.summary(told, fingerprint))
+    names = [FILE, *(f"{name}.parquet" for name in own.TABLES if f"{name}.parquet" != TIMED)]
+    kept = [path for name in names if (path := folder / name).exists()]
+    kept += _below(folder, "adapter")
+    write_sealed(folder / "summary.json", {**own.summary(told, fingerprint), FILES: digests_of(folder, kept)})
+
+
+def write_timing(folder: Path, told: Mapping[str, Any]) -> None:
+    """Write timing.json, apart from the summary, which is equal for equal runs; with the digests of what is not."""
+    timed = [path for path in (folder / TIMED, *_below(folder, "merged")) if path.exists()]
+    write_sealed(folder / "timing.json", {**told, FILES: digests_of(folder, timed)})
+
+
+def _below(folder: Path, name: str) -> list[Path]:
+    return [path for path in (folder / name).rglob("*") if path.is_file()]
 
 
 def _as_given(outcome: Outcome) -> Outcome:

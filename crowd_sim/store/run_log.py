@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import time
@@ -13,7 +12,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from crowd_sim.errors import InputError, StorageError
-from crowd_sim.files import append_lines, read_config, write_json
+from crowd_sim.files import append_lines, check_not_removed, read_config, write_sealed
+from crowd_sim.integrity import DamagedError, read_json
 from crowd_sim.store.checkpoint import Checkpoint, Checkpoints
 from crowd_sim.store.lock import RUN, ending, is_locked
 
@@ -81,7 +81,10 @@ class RunLog:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._status.state, self._status.error = ending(error)
+        status = self._status
+        status.state, status.error = ending(error)
+        if status.state == "finished" and status.stage == "start":  # all that there was to do had been done before
+            status.stage, status.done, status.total = "rounds", self._round, self._round
         try:
             self.event(self._status.state, error=self._status.error)
             self._write()
@@ -99,6 +102,7 @@ class RunLog:
         Raises:
             StorageError: it cannot be written.
         """
+        check_not_removed(self._folder)
         self._checkpoints.write(checkpoint)
         if checkpoint.stage == "values":
             self._status.evaluations = checkpoint.round
@@ -113,6 +117,7 @@ class RunLog:
         Raises:
             StorageError: it cannot be written.
         """
+        check_not_removed(self._folder)
         now = time.time() if at is None else at
         line = {"time": round(now, 3), "run": self._folder.name, "round": self._round, "event": event, **details}
         append_lines(self._folder / _LOG, [line])
@@ -144,8 +149,9 @@ class RunLog:
             self._write()
 
     def _write(self) -> None:
+        check_not_removed(self._folder)
         self._status.updated = time.time()
-        write_json(self._folder / _STATUS, asdict(self._status))
+        write_sealed(self._folder / _STATUS, asdict(self._status))
         self._written = time.monotonic()
 
 
@@ -156,13 +162,16 @@ def read_status(folder: Path) -> Status:
 
     Raises:
         InputError: no run has ever been started in this folder.
+        DamagedError: what is there is not what was written.
     """
     try:
-        status = Status(**json.loads((folder / _STATUS).read_text(encoding="utf-8")))
+        status = Status(**read_json(folder / _STATUS))
         if status.state == "running" and not is_locked(folder / RUN):
             status.state = "dead"
         if status.state != "running":
             status.checkpoint, status.evaluations = _kept_in(folder)
+    except DamagedError:
+        raise
     except (OSError, ValueError, TypeError):
         allowed = f"must be a folder in which a run has been started: it has no {_STATUS} that can be read"
         raise InputError("folder", str(folder), allowed) from None

@@ -26,7 +26,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from crowd_sim.errors import StorageError
-from crowd_sim.files import replace_file, write_bytes, write_table
+from crowd_sim.files import check_not_removed, replace_file, write_bytes, write_sealed, write_table
+from crowd_sim.integrity import FILES, digests_of
 from crowd_sim.store.lock import lock
 from crowd_sim.sweeps.batch import CACHE, UNFINISHED, BatchResult, joined, other_weights, unfinished
 from crowd_sim.sweeps.plan import Sweep, as_cell
@@ -40,7 +41,7 @@ _BLOCK = 1 << 18
 _FIXED = ("point", "run", "seed", "error", "traceback", "attempts")
 """Columns that stand before the metrics."""
 
-_TURN = "tables.lock"
+_TURN, _SUMMARY = "tables.lock", "summary.json"
 _WEIGHTS = b"weights"
 """Of a part of points: a key of its metadata."""
 
@@ -114,6 +115,7 @@ class SweepFolder:
         Raises:
             StorageError: they cannot be written.
         """
+        check_not_removed(self.folder)
         failures = [failure for result in results for failure in result.failures]
         finished = [result for result in results if len(result.points)]
         samples = [table for result in results for table in result.workers]
@@ -170,7 +172,8 @@ class SweepFolder:
         """
         path = self.folder / _TURN
         try:
-            path.write_text(f"{self._all_parts()} {uuid.uuid4().hex}", encoding="utf-8")  # in place: a lock is on it
+            word = f"{self._all_parts()} {uuid.uuid4().hex}"
+            path.write_text(f"{word} {_digest(word.encode())}", encoding="utf-8")  # in place: a lock is on it
         except OSError as error:
             raise StorageError(path, error.strerror or str(error)) from error
 
@@ -182,7 +185,11 @@ class SweepFolder:
                 write_bytes(target, source.read_bytes())
 
     def compact(self, standing: SweepProgress) -> None:
-        """Make the tables of points, runs, failures and sampled workers of the parts; one without rows is left out."""
+        """Make the tables of points, runs, failures and sampled workers of the parts; one without rows is left out.
+
+        The summary, with their digests, comes last.
+        """
+        (self.folder / _SUMMARY).unlink(missing_ok=True)  # the tables' digests are not these any more
         self._write_rows("points", "points.parquet", standing.done)
         self._write_rows("runs", "runs.parquet", standing.done)
         self._write_rows("failures", "failures.parquet", standing.failed)
@@ -201,6 +208,8 @@ class SweepFolder:
             own = [name for name in table.columns if name not in self._values]
             table = table[[*sorted(own, key=_place), *self._values]]
             write_table(self.folder / "workers_sample.parquet", table.drop(columns="point"))
+        told = {"points": len(standing.done), "done": int(standing.done.sum()), "failed": int(standing.failed.sum())}
+        write_sealed(self.folder / _SUMMARY, {**told, FILES: digests_of(self.folder, self.folder.glob("*.parquet"))})
 
     def first_failure(self) -> dict[str, Any]:
         """The first row of failures.parquet."""
@@ -314,7 +323,7 @@ def _place(column: str) -> tuple[int, str]:
 def count_points(folder: Path) -> tuple[int, int]:
     """How many points of the sweep in a folder have a result, and how many were tried in vain; changes nothing there.
 
-    A part is taken at its word: whether it is damaged is found out when the sweep goes on.
+    A part that is damaged counts as not there, as it will when the sweep goes on.
     """
     done, tried = (_numbers(folder / "parts" / kind) for kind in ("points", "failures"))
     return len(done), len(np.setdiff1d(tried, done))
@@ -324,8 +333,9 @@ def _numbers(parts: Path) -> NDArray[np.int64]:
     """The points that parts have rows of, int64[m], once each, in order."""
     found = [np.empty(0, dtype=np.int64)]
     for path in parts.glob("*.parquet"):
-        with suppress(OSError, pa.ArrowException):  # set aside on_idle, or cut short
-            found.append(pq.read_table(io.BytesIO(path.read_bytes()), columns=["point"])["point"].to_numpy())
+        with suppress(OSError):  # set aside in the meantime
+            if (table := _part(path)) is not None:
+                found.append(table["point"].to_numpy())
     return np.unique(np.concatenate(found))
 
 
@@ -333,6 +343,17 @@ def _part(path: Path) -> pa.Table | None:
     """A part's table; None where it is damaged."""
     content = path.read_bytes()
     return pq.read_table(io.BytesIO(content)) if path.stem.rpartition("-")[2] == _digest(content) else None
+
+
+def is_part_whole(path: Path) -> bool:
+    """Whether a part is what was written."""
+    return path.stem.rpartition("-")[2] == _digest(path.read_bytes())
+
+
+def is_turn_whole(path: Path) -> bool:
+    """Whether what stands in a lock, if anything, is what `SweepFolder.note_made` has written."""
+    word, _, digest = path.read_bytes().rpartition(b" ")
+    return (not word and not digest) or digest == _digest(word).encode()
 
 
 def _lengths(parts: Sequence[pa.Table]) -> tuple[NDArray[np.int64], list[int]]:

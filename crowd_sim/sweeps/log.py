@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import time
@@ -15,7 +14,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from crowd_sim.errors import StorageError
-from crowd_sim.files import append_lines, write_json
+from crowd_sim.files import append_lines, write_sealed
+from crowd_sim.integrity import read_json
 from crowd_sim.store.lock import ending, is_locked
 from crowd_sim.sweeps.batch import BatchResult
 from crowd_sim.sweeps.partition import Shard
@@ -126,15 +126,19 @@ class SweepRecord:
 
     def _write(self) -> None:
         self._status.updated = time.time()
-        write_json(self._path, asdict(self._status))
+        write_sealed(self._path, asdict(self._status))
 
 
 def read_sweep_statuses(folder: Path) -> list[SweepStatus]:
-    """Of every command that was at work in a sweep's folder, the latest last; `dead` is one that ended without a word."""
+    """Of every command that was at work in a sweep's folder, the latest last; `dead` is one that ended without a word.
+
+    Raises:
+        DamagedError: a status is not what was written.
+    """
     found = []
     for path in folder.glob("status-*-of-*.json"):
-        with suppress(OSError, ValueError, TypeError):
-            status = SweepStatus(**json.loads(path.read_text(encoding="utf-8")))
+        with suppress(OSError, TypeError):
+            status = SweepStatus(**read_json(path))
             if status.state == "running" and not is_locked(path.with_suffix(".lock")):
                 status.state = "dead"
             found.append(status)

@@ -21,6 +21,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from crowd_sim.characters import csv_cell
 from crowd_sim.errors import InputError
 from crowd_sim.files import write_text
 from crowd_sim.report.labels import minus, model_words, phi_words
@@ -125,7 +126,7 @@ def verdict(means: pd.DataFrame, best: str) -> str:
 def write(cells: Cells, out: Path) -> bool:
     """Write table, means, page and figure; whether the best variant comes to what is wanted."""
     table, means, best = by_emotion(cells.table), overall(cells.table), best_variant(cells.table)
-    write_text(out / "llm_table.csv", table.to_csv(index=False, float_format="%.6g"))
+    write_text(out / "llm_table.csv", table.map(csv_cell).to_csv(index=False, float_format="%.6g"))
     write_text(out / "llm_overall.csv", means.to_csv(index=False, float_format="%.6g"))
     write_text(out / "llm_table.md", "\n".join(markdown(table, means, best, cells.phi)) + "\n")
     write_atomically(out / "llm_bars.png", png(bars_by_emotion(table, best)))

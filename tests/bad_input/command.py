@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from crowd_sim.cli.app import main
+from crowd_sim.integrity import sealed_yaml
 
 CONFIGURATION = """\
 seed: 0
@@ -23,6 +26,12 @@ IN_PROCESS = ("--ray-address", "none")
 def snapshot(folder: Path) -> dict[str, bytes | None]:
     """Everything below a folder: files with their content, folders and other things as None."""
     return {str(path): path.read_bytes() if path.is_file() else None for path in sorted(folder.rglob("*"))}
+
+
+def reseal(path: Path, content: dict[str, Any]) -> None:
+    """Write a folder's config.yaml with another content, as its own command would have."""
+    told = {key: value for key, value in content.items() if key not in ("format", "digest")}
+    path.write_text(sealed_yaml(yaml.safe_dump(told)))
 
 
 def call(arguments: Sequence[str]) -> int:

@@ -50,7 +50,7 @@ def refused(tmp_path, monkeypatch, capsys) -> Callable[..., None]:
     [
         # unknown keys, at every level
         ("foo=1", ("foo = 1", "unknown key", TOP)),
-        ("crowd.foo=1", ("crowd.foo = 1", "unknown key", "allowed here: source, path, target, n_workers")),
+        ("crowd.foo=1", ("crowd.foo = 1", "unknown key", "allowed here: source, path, target")),
         ("tournament.foo=x", ("tournament.foo = 'x'", "unknown key", "allowed here: rounds, n_groups")),
         (
             "valuation.foo=[1]",
@@ -83,8 +83,8 @@ def refused(tmp_path, monkeypatch, capsys) -> Callable[..., None]:
         ("tournament.step=true", ("tournament.step = True", NUMBER)),
         ("tournament.step='0.1'", ("tournament.step = '0.1'", NUMBER)),
         ("tournament.score=[l1]", ("tournament.score = ['l1']", TEXT)),
-        ("crowd=3", ("crowd = 3", "should be a group of fields: source, path, target, n_workers")),
-        ("crowd=null", ("crowd: is null", "should be a group of fields: source, path, target, n_workers")),
+        ("crowd=3", ("crowd = 3", "should be a group of fields: source, path, target")),
+        ("crowd=null", ("crowd: is null", "should be a group of fields: source, path, target")),
         ("crowd=[1]", ("override = 'crowd=[1]'", "a list cannot take the place of a group of fields")),
         # out of range
         ("crowd.n_workers=0", ("crowd.n_workers = 0", AT_LEAST_1)),
@@ -196,7 +196,7 @@ def test_an_override_is_refused(refused, override, says):
         (["crowd.source=vectors"], ("crowd.path", "a CSV or Parquet file")),
         (["crowd.path=people.csv"], ("crowd.path = 'people.csv'", "must be left out with crowd.source=synthetic")),
         (["crowd.source=vectors", "crowd.path=none.csv"], ("crowd.path = 'none.csv'", "a file that exists")),
-        (["crowd.source=vectors", "crowd.path=run.yaml"], ("crowd.path = 'run.yaml'", "ends in .csv or .parquet")),
+        (["crowd.source=vectors", "crowd.path=run.yaml"], ("crowd.path = 'run.yaml'", "ends in .csv, .tsv, .parquet")),
     ],
 )
 def test_a_combination_is_refused(refused, overrides, says):

@@ -12,7 +12,7 @@ import yaml
 import crowd_sim
 from crowd_sim.errors import InputError
 from crowd_sim.user_defined import check_users, load_object
-from tests.bad_input.command import CONFIGURATION, IN_PROCESS, SWEEP, call, check_line, snapshot
+from tests.bad_input.command import CONFIGURATION, IN_PROCESS, SWEEP, call, check_line, reseal, snapshot
 
 # what it names leaves a trace as soon as it is imported
 EVIL = """
@@ -67,7 +67,7 @@ def craft(folder, field, value):
     for parent in parents:
         node = node.setdefault(parent, {})
     node[leaf] = value
-    path.write_text(yaml.safe_dump(content))
+    reseal(path, content)
 
 
 FIELDS = {
@@ -85,7 +85,9 @@ def test_a_resumed_folder_runs_nothing(evil, capsys, field, function, with_finge
     craft("out", field, f"{evil}:{function}")
     if not with_fingerprint:
         path = Path("out", "config.yaml")
-        path.write_text("".join(line for line in path.open() if "fingerprint" not in line))
+        content = yaml.safe_load(path.read_text())
+        del content["fingerprint"]
+        reseal(path, content)
     shutil.copy(f"{evil}.py", "out")
     before = snapshot(Path())
     capsys.readouterr()
@@ -328,7 +330,7 @@ def test_a_moved_project_or_file_is_found(vector_run, tmp_path):
 @pytest.mark.parametrize("place", ["nowhere", "a\0b", 5, ["x"], None])
 def test_a_place_that_is_none_is_passed_over(vector_run, place):
     path = vector_run / "config.yaml"
-    path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | {"working_folder": place}))
+    reseal(path, yaml.safe_load(path.read_text()) | {"working_folder": place})
     Path("people.csv").write_text(vectors())
     assert call(["value", str(vector_run), *IN_PROCESS]) == 0
 

@@ -1,3 +1,4 @@
+import json
 import sys
 from types import SimpleNamespace
 
@@ -5,9 +6,10 @@ import numpy as np
 import pytest
 
 from crowd_sim.cli import goemotions as emotions
-from crowd_sim.cli.goemotions import fetch_comments, make_neighbourhoods
+from crowd_sim.cli.goemotions import fetch_comments, make_neighbourhoods, score_texts
 from crowd_sim.crowd.sources.goemotions import read_neighbours
 from crowd_sim.errors import InputError
+from crowd_sim.models.distill import read_scored_texts
 from experiments.bench.phi_agreement import agreement
 from tests.bad_input.command import call, check_line
 
@@ -33,6 +35,19 @@ def test_made_neighbourhoods_can_be_dealt(tmp_path):
     assert crowd.target_texts[0] == "b" * 10 + "c"  # nearest to the eleven b
     make_neighbourhoods(COMMENTS, Counted(), [], out)
     assert read_neighbours(out, "a", 100).target_texts[0] == "a" * 10 + "c"
+
+
+def test_scored_texts_can_be_distilled(tmp_path):
+    out, labels = tmp_path / "scored.parquet", tmp_path / "labels.json"
+    said = score_texts([*COMMENTS[:20], COMMENTS[0]], Counted(), out, labels)
+    assert said == f"{out}: 20 texts scored by counted; {labels}: 2 labels"
+    found = read_scored_texts(out)
+    assert found.texts == tuple(COMMENTS[:20])
+    np.testing.assert_array_equal(found.scores, Counted()(COMMENTS[:20]))
+    assert json.loads(labels.read_text()) == ["a", "b"]
+    for wrong, says in ((tmp_path / "scored.csv", "ends in .parquet"), (out / "scored.parquet", "can be written")):
+        with pytest.raises(InputError, match=says):
+            score_texts(COMMENTS, Counted(), wrong, labels)
 
 
 @pytest.mark.parametrize(

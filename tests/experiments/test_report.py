@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from crowd_sim.errors import InputError
+from crowd_sim.errors import InputError, StorageError
 from crowd_sim.report.figures import (
     correlation_against_distance,
     correlation_by_n,
@@ -310,7 +310,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path, monkeyp
         raise OSError("disk full")
 
     monkeypatch.setattr(Path, "replace", fail)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(StorageError, match="disk full"):
         write_atomically(target, b"new")
     assert target.read_bytes() == b"old"
     assert list(target.parent.iterdir()) == [target]

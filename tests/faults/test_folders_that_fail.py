@@ -20,8 +20,9 @@ import yaml
 import crowd_sim
 from crowd_sim.cli.app import main
 from crowd_sim.errors import InputError, StorageError
-from crowd_sim.files import read_config
-from crowd_sim.store.checkpoint import Checkpoint, Checkpoints
+from crowd_sim.files import read_config, write_sealed
+from crowd_sim.integrity import read_json, sealed_yaml
+from crowd_sim.store.checkpoint import Checkpoint, Checkpoints, checksum_of
 from crowd_sim.store.checkpointer import Checkpointer
 from crowd_sim.store.lock import RUN, lock
 from crowd_sim.store.run_log import RunLog, read_status
@@ -219,7 +220,8 @@ def test_a_finished_run_given_again_plays_no_round_and_values_nothing(folder, ca
 def test_a_folder_of_an_earlier_version_opens_but_is_not_gone_on_with(finished, folder, capsys):
     assert call(arguments(*IN_PROCESS)) == 0
     content = yaml.safe_load(Path("out", "config.yaml").read_text())
-    assert content.pop("format") == 2
+    assert content.pop("format") == 3
+    content.pop("digest")
     content["versions"]["crowd-sim"] = "0.0.1"
     Path("out", "config.yaml").write_text(yaml.safe_dump(content))
     if finished:
@@ -236,7 +238,7 @@ def test_a_folder_of_an_earlier_version_opens_but_is_not_gone_on_with(finished, 
         ["run", "--resume", "out", "--trust", "tournament.rounds=15", "--accept-changes", *IN_PROCESS],
     ):
         assert call(command) == 2
-        check_line(capsys.readouterr().err, ["--out = 'out'", "an earlier version (crowd-sim 0.0.1, format 1, not 2)"])
+        check_line(capsys.readouterr().err, ["--out = 'out'", "an earlier version (crowd-sim 0.0.1, format 1, not 3)"])
     with pytest.raises(InputError, match="an earlier version"):
         crowd_sim.run(crowd_sim.load_config("out/config.yaml", trust=True), "out")
     assert snapshot(folder / "out") == before
@@ -244,7 +246,7 @@ def test_a_folder_of_an_earlier_version_opens_but_is_not_gone_on_with(finished, 
 
 def test_a_folder_of_something_else_gets_no_lock(folder, capsys):
     Path("other").mkdir()
-    Path("other", "config.yaml").write_text("format: 2\nfingerprint: abc\n")
+    Path("other", "config.yaml").write_text(sealed_yaml("fingerprint: abc\n"))
     before = snapshot(folder)
     assert call(arguments(*IN_PROCESS, out="other")) == 2
     assert "results of another configuration" in capsys.readouterr().err
@@ -292,7 +294,7 @@ class Bomb:
         return Path.touch, (Path("boom"),)
 
 
-@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("number", [1, 2, 3])
 @pytest.mark.parametrize(
     "bomb", [pickle.dumps(Bomb()), pickle.dumps(({"round": 12, "memory": Bomb()}, {}))], ids=["alone", "in a state"]
 )
@@ -300,7 +302,8 @@ def test_a_crafted_checkpoint_runs_nothing(number, bomb, folder, expected):
     """With the right beginning, checksum and fingerprint, of the format that was pickled and of this one."""
     assert call(arguments(*IN_PROCESS)) == 0
     body = read_config(folder / "out")["fingerprint"].encode() + b"\n" + bomb
-    head = f"crowd-sim checkpoint {number} {hashlib.sha256(body).hexdigest()}\n".encode()
+    checksum = hashlib.sha256(body).hexdigest() if number < 3 else checksum_of("round-00000012", body).decode()
+    head = f"crowd-sim checkpoint {number} {checksum}\n".encode()
     Path("out", "checkpoints", "round-00000012.checkpoint").write_bytes(head + body)
     Path("out", "summary.json").unlink()
     for command in (["status", "out"], ["run", "--resume", "out", "--trust", *IN_PROCESS]):
@@ -324,7 +327,7 @@ def test_status_of_a_dead_run_looks_where_it_goes_on(folder, capsys):
     assert call(arguments(*IN_PROCESS)) == 0
     said = Path("out", "status.json")
     # the last word was written long before it died, and the last checkpoint is damaged
-    said.write_text(json.dumps({**json.loads(said.read_text()), "state": "running", "checkpoint": 4}))
+    write_sealed(said, {**read_json(said), "state": "running", "checkpoint": 4})
     flip(folder / "out" / "checkpoints" / checkpoints(folder)[-1])
     before = snapshot(folder)
     capsys.readouterr()
@@ -343,7 +346,7 @@ def test_status_of_a_run_of_another_user(folder, monkeypatch, capsys):
     """Whose files may be read, but not written."""
     assert call(arguments(*IN_PROCESS)) == 0
     said = Path("out", "status.json")
-    said.write_text(said.read_text().replace('"finished"', '"running"'))
+    write_sealed(said, {**read_json(said), "state": "running"})
     usual, readable = Path.open, ["out/run.lock", "out/status.json", "out/config.yaml"]
 
     def as_another_user(path, mode="r", *args, **options):
@@ -382,6 +385,7 @@ def test_a_log_that_cannot_be_written_stops_the_run_in_one_line(folder, capsys):
 
 def test_a_log_that_cannot_be_written_hides_no_error(tmp_path):
     log = tmp_path / "log.jsonl"
+    (tmp_path / "config.yaml").touch()
 
     def full(error=None):
         log.unlink(missing_ok=True)

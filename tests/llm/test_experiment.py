@@ -33,7 +33,7 @@ def run(setup, out: Path):
     return run_command(setup, "small", out, IN_PROCESS[1], Console(quiet=True))
 
 
-TIMED = ("models.parquet", "timing.json", "report.html", "status.json", "log.jsonl")
+TIMED = ("models.parquet", "timing.json", "report.html", "report.sha256", "status.json", "log.jsonl")
 
 
 def tables(folder: Path) -> dict[str, bytes]:

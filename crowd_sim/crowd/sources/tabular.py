@@ -7,10 +7,14 @@ import io
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet
 
+from crowd_sim.crowd.sources.contents import check_is_file
+from crowd_sim.crowd.sources.identifiers import check_names
+from crowd_sim.crowd.sources.parquet import read_parquet
 from crowd_sim.crowd.sources.records import Record, parse_object, read_lines
 from crowd_sim.errors import InputError
 
@@ -37,8 +41,7 @@ def read_rows(path: Path, field: str = "crowd.path") -> list[Record]:
         reader = readers.get(path.suffix.lower())
         if reader is None:
             raise InputError(field, path, f"a folder, or a file that ends in {', '.join(ENDINGS)}")
-        if not path.is_file():
-            raise InputError(field, path, "must be a file that exists")
+        check_is_file(path, field)
         rows = list(reader(path))
     if not rows:
         raise InputError(str(path), None, "at least one row is needed, there is none")
@@ -107,17 +110,12 @@ def _from_csv(path: Path) -> Iterator[Record]:
 
 
 def _from_parquet(path: Path) -> Iterator[Record]:
-    try:
-        # the file itself, not a data set: folders named like a=1 must not become columns
-        file = pyarrow.parquet.ParquetFile(path)
-        schema = file.schema_arrow
-        index_columns = (schema.pandas_metadata or {}).get("index_columns", [])
-        columns = [name for name in schema.names if name not in index_columns]
-        rows = file.read(columns).to_pylist()
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise InputError(str(path), None, f"a readable Parquet file is needed ({error})") from error
-    _check_names(str(path), columns)
-    return (Record(f"{path}:{number}", row) for number, row in enumerate(rows))
+    def read(file: pyarrow.parquet.ParquetFile, index: list[str]) -> list[dict[str, Any]]:
+        columns = [name for name in file.schema_arrow.names if name not in index]
+        _check_names(str(path), columns)
+        return file.read(columns).to_pylist()
+
+    return (Record(f"{path}:{number}", row) for number, row in enumerate(read_parquet(path, read)))
 
 
 def _from_folder(path: Path, field: str) -> Iterator[Record]:
@@ -150,5 +148,4 @@ def _check_names(place: str, names: Sequence[str]) -> None:
     for name in names:
         if not name.strip():
             raise InputError(place, name, "a column needs a name")
-        if names.count(name) > 1:
-            raise InputError(place, name, "a column must come only once")
+    check_names(names, lambda name: InputError(place, name, "a column must come only once"))

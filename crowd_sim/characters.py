@@ -1,0 +1,28 @@
+"""Names are data: what would steer whatever shows them stands as an escape."""
+
+from __future__ import annotations
+
+import unicodedata
+
+_STEERING = frozenset({"Cc", "Cs", "Zl", "Zp"})
+"""Unicode's categories of control characters, halves of characters and line ends."""
+
+_TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Characters that turn the direction of what stands around them."""
+
+
+def visible(name: str) -> str:
+    """A name as it is, but for characters that would steer a terminal or turn a line, which are shown as escapes."""
+    if name.isascii() and name.isprintable():
+        return name
+    return "".join(escaped(c) if unicodedata.category(c) in _STEERING or c in _TURNING else c for c in name)
+
+
+def escaped(character: str) -> str:
+    """A character by its number, as Python writes it."""
+    return character.encode("unicode_escape").decode()
+
+
+def csv_cell(value: object) -> object:
+    """A value for a CSV file that a spreadsheet may open: a text that it would take for a formula begins with an apostrophe."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
