@@ -67,7 +67,7 @@ def actors_of(config: RunConfig) -> ActorsConfig:
     Whoever hosts a model with `task.device=cuda` has one for itself: the trainers, and the evaluators where workers are valued
     by retraining. With ``auto`` nobody knows beforehand what device there will be.
     """
-    actors, on_gpu = config.actors, config.task.kind == "imitate" and config.task.device == "cuda"
+    actors, on_gpu = config.actors, config.task.kind != "vector" and config.task.device == "cuda"
     own = {"trainers": float(on_gpu), "evaluators": float(on_gpu and config.valuation.method != "none"), "crowd": 0.0}
     pools = {kind: getattr(actors, kind) for kind in own}
     known = {kind: pool.gpus if pool.gpus is not None else own[kind] for kind, pool in pools.items()}

@@ -220,6 +220,7 @@ def _rules(batch: Batch) -> Rules:
         seeds=batch.seeds,
         runs=batch.runs,
         measure_every=tournament.measure_every or 0,
+        exploit_every=tournament.exploit_every or 0,
         audits=tournament.audits,
         screening=_screening(first),
     )

@@ -131,7 +131,7 @@ def write_config(folder: Path, content: Mapping[str, Any], fingerprint: str) -> 
 def _versions(content: Mapping[str, Any]) -> dict[str, str]:
     """Of Python and of what computes; of the libraries of language models where one is tuned."""
     task = content.get("task")
-    models = _OF_MODELS if isinstance(task, Mapping) and task.get("kind") == "imitate" else ()
+    models = _OF_MODELS if isinstance(task, Mapping) and task.get("kind") not in (None, "vector") else ()
     found = {name: version(name) for name in _VERSIONS}
     for name in models:
         with suppress(PackageNotFoundError):  # the driver of a cluster may do without them

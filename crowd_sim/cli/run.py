@@ -51,6 +51,8 @@ def outcome_table(finished: Finished) -> Table:
     outcome = finished.outcome
     if outcome.config.task.kind == "imitate":
         return _text_table(finished)
+    if outcome.config.task.kind != "vector":
+        return _choice_table(finished)
     config = outcome.config
     method = " and ".join(sorted(set(outcome.methods)))
     n_runs = f"{config.runs} run{'s' * (config.runs != 1)}"
@@ -85,6 +87,22 @@ def outcome_table(finished: Finished) -> Table:
 
 def _number(value: float) -> str:
     return "–" if isnan(value) else f"{value:.3g}"
+
+
+def _choice_table(finished: Finished) -> Table:
+    """How often the model is right before the first round and in the end, on items that selection has not seen."""
+    from crowd_sim.tasks.choose.tables import choice_metrics  # needs pandas, which would delay a run's start
+
+    outcome = finished.outcome
+    found, items = choice_metrics(outcome), len(outcome.details.crowd.report)
+    table = Table(title=f"{items} items of the report, floor {found['floor'][0]:.3g}")
+    for column in ("", "before", "after", "± s.e."):
+        table.add_column(column, justify="right" if column else "left")
+    for name in ("accuracy", "log_likelihood", "calibration_error"):
+        before, after = (mean_and_error(found[f"{name}_{when}"]) for when in ("before", "after"))
+        table.add_row(name.replace("_", " "), _number(before[0]), _number(after[0]), _number(after[1]))
+    table.add_row("seconds", "", "–" if isnan(finished.seconds) else f"{finished.seconds:.1f}", "")
+    return table
 
 
 def _text_table(finished: Finished) -> Table:

@@ -103,7 +103,7 @@ def run(
             return Finished(None, session.outcome(None), time.perf_counter() - start)
         at_rest = opened_at_rest(folder, config, task)
         weights = "" if at_rest is None else at_rest.weights
-        if at_rest is None and config.task.kind == "imitate":
+        if at_rest is None and config.task.kind != "vector":
             # what a model cannot do is refused before a folder is made; a crowd of vectors has been checked
             weights = session.prepare()
         if given is not None:

@@ -188,7 +188,7 @@ def _results(
     from crowd_sim.actors.sweep import run_batches_on_ray
 
     measures = RunMetrics(files.folder.name)
-    if plan.first.task.kind == "imitate":  # its points share trainers, which are the ones that may be anywhere
+    if plan.first.task.kind != "vector":  # its points share trainers, which are the ones that may be anywhere
         actors = actors_of(plan.first)
         with (
             connected(ray_address, required_by_run(actors, with_crowd=False)),

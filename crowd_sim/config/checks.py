@@ -56,6 +56,8 @@ class Support:
     most_exact: int | None = None
 
 
+_OF_PAIRS = ("task.objective", "task.beta", "task.label_smoothing", "task.sft_weight")
+
 SUPPORT = {
     "vector": Support(
         sources=tuple(NAMES["source"]),
@@ -82,10 +84,31 @@ SUPPORT = {
             "tournament.initial_range",
             "tournament.convergence_distance",
             *(f"tournament.{name}" for name in DEFENCES),
+            *_OF_PAIRS,
         ),
         retrains=True,
         most_exact=8,  # it tunes a model for each of 2^n coalitions
     ),
+} | {
+    kind: Support(
+        sources=("records",),
+        user_sources=False,
+        searches=("best", "merge", "halving"),
+        methods=("none",),
+        bad=(),
+        unused=(
+            "crowd.behaviour",
+            "crowd.bad",
+            "tournament.score",
+            "tournament.step",
+            "tournament.initial_range",
+            "tournament.convergence_distance",
+            *(f"tournament.{name}" for name in DEFENCES),
+            *("task.phi", "task.generation", "task.single_sizes", "task.equal_tokens", "task.merged_model"),
+            *(_OF_PAIRS if kind == "classify" else ()),
+        ),
+    )
+    for kind in ("classify", "prefer")
 }
 
 
@@ -110,17 +133,29 @@ def check_sections(
     for name in support.unused:
         section, field = name.split(".")
         _check_default(sections[section], section, field, task.kind)
-    if task.row_tokens is not None and task.row_tokens < task.max_tokens:
-        raise InputError("task.row_tokens", task.row_tokens, f"must be at least task.max_tokens, {task.max_tokens}")
+    _check_rows(task)
     _check_bad(crowd, task.kind, support)
     _check_search(crowd, tournament, task.kind, support)
     _check_calibrated(crowd, tournament)
-    largest = ceil(crowd.n_workers / tournament.n_groups)
+    _check_exploiting(tournament)
+    largest = crowd.n_workers if tournament.exploit_every else ceil(crowd.n_workers / tournament.n_groups)
     if tournament.aggregation == "multi_krum" and largest > LARGEST_GROUP:
         raise InputError("tournament.aggregation", "multi_krum", too_large(largest))
     _check_valuation(crowd, tournament, valuation, task.kind, support)
     if payment is not None:
         _check_payment(crowd, tournament, valuation, payment, task.kind, support)
+
+
+def _check_rows(task: TaskConfig) -> None:
+    pairs = task.kind == "prefer" and task.objective != "sft"
+    least = task.max_tokens * (2 if pairs else 1)
+    if task.row_tokens is not None and task.row_tokens < least:
+        allowed = f"must be at least {'twice ' if pairs else ''}task.max_tokens, {least}"
+        raise InputError("task.row_tokens", task.row_tokens, allowed)
+    if task.objective != "dpo" and task.label_smoothing:
+        raise InputError("task.label_smoothing", task.label_smoothing, "must be left out without task.objective=dpo")
+    if task.objective not in ("dpo", "ipo") and task.sft_weight:
+        raise InputError("task.sft_weight", task.sft_weight, "must be left out without task.objective=dpo or ipo")
 
 
 def check_screens(screens: ScreensConfig, kind: str) -> None:
@@ -129,6 +164,8 @@ def check_screens(screens: ScreensConfig, kind: str) -> None:
     Raises:
         InputError: names the field.
     """
+    if kind in ("classify", "prefer"):
+        raise InputError("screens", None, f"must be left out with task.kind={kind}, which has none")
     known: Collection[str] = VECTOR_SCREENS if kind == "vector" else TEXT_SCREENS
     for name in screens.use:
         if name not in known:
@@ -142,7 +179,7 @@ def check_screens(screens: ScreensConfig, kind: str) -> None:
 
 def _check_source(crowd: CrowdConfig, kind: str, support: Support) -> None:
     if crowd.source not in support.sources and not (support.user_sources and ":" in crowd.source):
-        if crowd.source in TEXT_SOURCES:
+        if crowd.source in TEXT_SOURCES and kind == "vector":
             raise InputError("crowd.source", crowd.source, "contributes texts and needs task.kind=imitate")
         allowed = f"must be one of {', '.join(support.sources)} with task.kind={kind}"
         raise InputError("crowd.source", crowd.source, allowed)
@@ -165,6 +202,13 @@ def _check_source(crowd: CrowdConfig, kind: str, support: Support) -> None:
         _check_default(crowd, "crowd", "records", f"{kind} and crowd.source={crowd.source}")
     if crowd.source == "records" and crowd.path is None:
         raise InputError("crowd.path", None, "must be given: a file or folder of records")
+    if kind in ("classify", "prefer") and crowd.target is None and not crowd.held_out:
+        allowed = "must be given, a file of trusted records, or else crowd.held_out: what scores and reports see"
+        raise InputError("crowd.target", None, allowed)
+    if kind in ("classify", "prefer") and crowd.target is not None and crowd.held_out:
+        raise InputError(
+            "crowd.held_out", crowd.held_out, "must be left out with crowd.target, which scores and reports see"
+        )
     if crowd.target is None and crowd.source != "records":
         wanted = {"goemotions": "an emotion", "feedback": "a file of texts", "example_feedback": "a style"}
         raise InputError("crowd.target", None, f"must be given: {wanted[crowd.source]}, where outputs should lead")
@@ -249,6 +293,17 @@ def _check_calibrated(crowd: CrowdConfig, tournament: TournamentConfig) -> None:
     if tournament.calibration != CalibrationConfig():
         shown = tournament.calibration.model_dump(exclude_defaults=True)
         raise InputError("tournament.calibration", shown, needed)
+
+
+def _check_exploiting(tournament: TournamentConfig) -> None:
+    if tournament.exploit_every is None:
+        return
+    if tournament.drop_used:
+        allowed = "must be left out with tournament.drop_used: all workers would leave at once"
+        raise InputError("tournament.exploit_every", tournament.exploit_every, allowed)
+    if tournament.measure_every is not None:
+        allowed = "must be left out with tournament.exploit_every: the rounds between explore"
+        raise InputError("tournament.measure_every", tournament.measure_every, allowed)
 
 
 def _check_left(n_workers: int, n_groups: int, rounds: int, grouping: str) -> None:

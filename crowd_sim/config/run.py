@@ -111,7 +111,7 @@ class RunConfig(Strict):
                 ),
             ),
             ("tournament", ("observe", "search", "incumbent", "drop_used", *DEFENCES)),
-            ("task", ("row_tokens",)),
+            ("task", ("row_tokens", "objective", "beta", "label_smoothing", "sft_weight")),
         ):
             model = getattr(self, section)
             exclude[section] = {

@@ -68,10 +68,11 @@ class GenerationConfig(Strict):
 class TaskConfig(Strict):
     """What is learned, how, and how it is judged."""
 
-    kind: Literal["vector", "imitate"] = Field(
+    kind: Literal["vector", "imitate", "classify", "prefer"] = Field(
         "vector",
-        description="`vector` (the model is a point that moves towards the target) or `imitate` (a language model learns to "
-        "answer as the target's texts do; all other fields of `task` are its)",
+        description="`vector` (the model is a point that moves towards the target); the others tune a language model: "
+        "`imitate` (it learns to answer as the target's texts do), `classify` (to call texts what the crowd calls them), "
+        "`prefer` (to prefer what the crowd prefers)",
     )
     model: str = Field(
         "smollm2-135m",
@@ -91,6 +92,21 @@ class TaskConfig(Strict):
     epochs: int = Field(3, ge=1, le=10_000, description="passes over a candidate's examples")
     batch_size: int = Field(8, ge=1, le=100_000, description="examples per optimiser step")
     learning_rate: float = Field(1e-3, gt=0, le=10, description="of AdamW, constant")
+    objective: Literal["sft", "dpo", "ipo", "orpo"] = Field(
+        "sft",
+        description="with `prefer`, what pairs are tuned for: `sft` looks at the preferred responses alone; `dpo` and `ipo` "
+        "hold both against the model before the round",
+    )
+    beta: float = Field(0.1, gt=0, le=1000, description="of `dpo`, `ipo` and `orpo`")
+    label_smoothing: float = Field(
+        0.0,
+        ge=0,
+        lt=0.5,
+        description="of `dpo`: probability that a pair is turned round, for which its loss is unbiased",
+    )
+    sft_weight: float = Field(
+        0.0, ge=0, le=1000, description="of the preferred responses' cross-entropy, added to `dpo` and `ipo`"
+    )
     max_grad_norm: float = Field(1.0, gt=0, description="an adapter's gradient is scaled down to this norm")
     max_tokens: int = Field(
         512,

@@ -20,10 +20,11 @@ DEFENCES = (
     "clipping_radius",
     "weight_power",
     "measure_every",
+    "exploit_every",
     "audits",
     "calibration",
 )
-"""Fields of the tournament against bad workers; off by default."""
+"""Fields of the tournament against bad workers, and to make more of good ones; off by default."""
 
 
 def _pair(value: Any) -> Any:
@@ -135,6 +136,12 @@ class TournamentConfig(Strict):
         None,
         ge=1,
         description="m: every m-th round has random groups and equal weights, so that `calibrated` learns about everyone alike",
+    )
+    exploit_every: int | None = Field(
+        None,
+        ge=1,
+        description="m: every m-th round has one candidate, of all workers, weighted by points^weight_power: the other rounds "
+        "explore in groups, these exploit what points say",
     )
     audits: int = Field(
         0,

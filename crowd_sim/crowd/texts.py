@@ -26,10 +26,33 @@ class Turn:
 
 @dataclass(frozen=True)
 class Example:
-    """A prompt, and the response that the worker would have the model give to it; `before` is what was said before it."""
+    """A prompt, and the response that the worker would have the model give to it.
+
+    Attributes:
+        prompt, response: texts.
+        before: what was said before the prompt.
+        rival: the response that the worker prefers `response` to; None where there is none.
+    """
 
     prompt: str
     response: str
+    before: tuple[Turn, ...] = ()
+    rival: str | None = None
+
+
+@dataclass(frozen=True)
+class Item:
+    """A prompt with choices, of which one is right.
+
+    Attributes:
+        prompt, before: see `Example`.
+        choices: responses.
+        right: the number of one.
+    """
+
+    prompt: str
+    choices: tuple[str, ...]
+    right: int
     before: tuple[Turn, ...] = ()
 
 
@@ -123,7 +146,7 @@ class TextCrowd:
 
 def _told(example: Example) -> dict[str, Any]:
     # what nobody said must not change the fingerprints of older folders
-    return {name: value for name, value in asdict(example).items() if name != "before" or value}
+    return {name: value for name, value in asdict(example).items() if name not in ("before", "rival") or value}
 
 
 def hold_out(crowd: TextCrowd, share: float) -> TextCrowd:

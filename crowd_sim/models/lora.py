@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import nan
 
 import numpy as np
 from numpy.typing import NDArray
 
-from crowd_sim.crowd.texts import Example, TextCrowd, Turn
+from crowd_sim.crowd.texts import Example, Item, TextCrowd, Turn
 from crowd_sim.errors import InputError
 from crowd_sim.models.adapters import Adapter, AdapterStack, LoraSpec
 from crowd_sim.models.architecture_check import check_architecture, window
@@ -20,6 +20,7 @@ from crowd_sim.models.in_run_shapley import first_order
 from crowd_sim.models.language_model import Base, Device, DType, base_folder, load_base, require_llm
 from crowd_sim.models.likelihoods import responses_of
 from crowd_sim.models.model_hub import digest
+from crowd_sim.models.objectives import OBJECTIVES
 from crowd_sim.models.packing import Tokens
 from crowd_sim.models.phi import Phi, load_phi, phi_folders
 from crowd_sim.models.prompts import plain_ids, prompt_ids
@@ -37,7 +38,7 @@ class LearnerSpec:
         lora: how adapters look.
         max_tokens: of an example, prompt and response.
         cut: whether longer responses are cut rather than refused.
-        phi_kind, phi_model: see `load_phi`.
+        phi_kind, phi_model: see `load_phi`; kind `none`: nothing is mapped.
     """
 
     model: str
@@ -89,6 +90,14 @@ class OutputJob:
     purpose: Purpose
     sampling: Sampling
     held: tuple[Example, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class ChoiceJob:
+    """A candidate whose choices are wanted; all items have equally many."""
+
+    adapter: Adapter
+    items: tuple[Item, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +154,8 @@ def weights_of(spec: LearnerSpec) -> str:
     Raises:
         InputError: a model that is not here.
     """
-    return digest([base_folder(spec.model), *phi_folders(spec.phi_kind, spec.phi_model)])
+    phi = () if spec.phi_kind == "none" else phi_folders(spec.phi_kind, spec.phi_model)
+    return digest([base_folder(spec.model), *phi])
 
 
 def passes_here() -> int:
@@ -180,10 +190,12 @@ class LoraLearner:
         self.stack = AdapterStack(self.base, spec.lora)
         check_architecture(self.base, self.stack)
         self.base.model.register_forward_hook(self._passed)
-        try:
-            self._phi: Phi = load_phi(spec.phi_kind, spec.phi_model, self.base.device.type)
-        except InputError as error:
-            raise _of_phi(error) from None
+        self._maps: Phi | None = None
+        if spec.phi_kind != "none":
+            try:
+                self._maps = load_phi(spec.phi_kind, spec.phi_model, self.base.device.type)
+            except InputError as error:
+                raise _of_phi(error) from None
 
     def facts(
         self, contributions: TextCrowd, prompts: Sequence[str], validation: Sequence[Example], max_new_tokens: int
@@ -206,7 +218,7 @@ class LoraLearner:
             for worker, own in zip(contributions.ids, contributions.examples, strict=True)
             for example in own
         )
-        cut_targets = self._cut_by_phi(contributions.target_texts)
+        cut_targets = self._cut_by_phi(contributions.target_texts) if self._maps else set()
         cut_targets |= {row for row, example in enumerate(validation) if self._is_cut(example, " of the validation")}
         room = self.base.context - max_new_tokens
         for prompt in prompts:
@@ -217,19 +229,20 @@ class LoraLearner:
                 raise InputError("prompt", prompt, allowed)
         try:
             responses = [example.response for example in contributions.in_turn()]
-            refuse_fitted(self._phi, [*responses, *contributions.target_texts])
+            if self._maps:
+                refuse_fitted(self._maps, [*responses, *contributions.target_texts])
         except InputError as error:
             raise _of_phi(error) from None
         weights = self.stack.initial(0, 0)
         return LearnerInfo(
             dtype=str(self.base.dtype).removeprefix("torch."),
             device=str(self.base.device.type),
-            phi=self._phi.name,
-            n_dimensions=self._phi.n_dimensions,
+            phi=self._maps.name if self._maps else "none",
+            n_dimensions=self._maps.n_dimensions if self._maps else 0,
             n_cut=n_cut,
             n_cut_targets=len(cut_targets),
             n_parameters=sum(part.size for part in weights.values()),
-            weights=digest([self.base.folder, *self._phi.folders]),
+            weights=digest([self.base.folder, *(self._maps.folders if self._maps else ())]),
         )
 
     def count(self, groups: Sequence[Sequence[Example]]) -> list[int]:
@@ -243,11 +256,31 @@ class LoraLearner:
     def tune(self, jobs: Sequence[TuneJob]) -> list[TunedAdapter]:
         """Tune candidates, several at once, each in its own way."""
         self._threads()
-        own = [
-            PackedTuneJob(job.start, tuple(self.tokens(example)[0] for example in job.examples), job.key, job.n_tokens)
-            for job in jobs
-        ]
+        own = [self._packed(job) for job in jobs]
         return tune(self.base, self.stack, own, [job.training for job in jobs])
+
+    def _packed(self, job: TuneJob) -> PackedTuneJob:
+        examples = tuple(self.tokens(example)[0] for example in job.examples)
+        objective, options = job.training.objective, job.training.options
+        if OBJECTIVES[objective][1] == 1:
+            return PackedTuneJob(job.start, examples, job.key, job.n_tokens, objective, options)
+        rivals = tuple(self.tokens(replace(e, response=str(e.rival)))[0] for e in job.examples)
+        return PackedTuneJob(job.start, examples, job.key, job.n_tokens, objective, options, rivals)
+
+    def choose(self, jobs: Sequence[ChoiceJob]) -> list[NDArray[np.float64]]:
+        """Summed log-probabilities of each item's choices: float64[m, c] per job, NaN where tuning diverged."""
+        self._threads()
+        found = []
+        for job in jobs:
+            tokens = [
+                self.tokens(Example(item.prompt, choice, item.before))[0]
+                for item in job.items
+                for choice in item.choices
+            ]
+            well = _is_finite(job.adapter)
+            values = responses_of(self.base, self.stack, job.adapter, tokens) if well else np.full(len(tokens), nan)
+            found.append(values.reshape(len(job.items), -1))
+        return found
 
     def judge_all(self, calls: Sequence[Sequence[OutputJob]]) -> list[list[Outputs]]:
         """Several calls of `judge`. On a CPU each by itself, so that its last bits do not depend on the others."""
@@ -312,6 +345,11 @@ class LoraLearner:
         """Φ of texts: float64[m, d]."""
         self._threads()
         return self._phi(texts)
+
+    @property
+    def _phi(self) -> Phi:
+        assert self._maps is not None  # noqa: S101 - asked for by those who named one
+        return self._maps
 
     def _threads(self) -> None:
         # whoever hosts this may have changed it since

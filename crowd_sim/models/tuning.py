@@ -28,6 +28,8 @@ class Training:
         learning_rate: of AdamW without weight decay, constant.
         max_grad_norm: an adapter's gradient is scaled down to this norm.
         row_tokens: of a packed row at most, prompts included.
+        objective: a name in `crowd_sim.models.objectives.OBJECTIVES`.
+        options: its numbers.
     """
 
     epochs: int = 3
@@ -35,6 +37,8 @@ class Training:
     learning_rate: float = 1e-3
     max_grad_norm: float = 1.0
     row_tokens: int = ROW_TOKENS
+    objective: str = "sft"
+    options: Options = field(default_factory=Options)
 
 
 @dataclass(frozen=True)

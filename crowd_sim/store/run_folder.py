@@ -27,6 +27,7 @@ from crowd_sim.outcome import Outcome
 from crowd_sim.store.checkpoint import Checkpoint, Checkpoints
 from crowd_sim.store.lock import RUN, exclusive
 from crowd_sim.tasks.base import Task
+from crowd_sim.tasks.choose import tables as choice_tables
 from crowd_sim.tasks.imitate import tables as text_tables
 from crowd_sim.tasks.imitate.folder import write_adapters
 
@@ -97,7 +98,7 @@ def write_run(folder: Path, outcome: Outcome, fingerprint: str) -> None:
         InputError: a base model, needed here for `task.merged_model`, cannot be loaded.
         StorageError: they cannot be written.
     """
-    own = text_tables if outcome.config.task.kind == "imitate" else tables
+    own = _TABLES.get(outcome.config.task.kind, tables)
     for name, table in own.TABLES.items():
         write_table(folder / f"{name}.parquet", table(outcome))
     told = _as_given(outcome)
@@ -117,6 +118,9 @@ def write_timing(folder: Path, told: Mapping[str, Any]) -> None:
 
 def _below(folder: Path, name: str) -> list[Path]:
     return [path for path in (folder / name).rglob("*") if path.is_file()]
+
+
+_TABLES: dict[str, Any] = {"imitate": text_tables, "classify": choice_tables, "prefer": choice_tables}
 
 
 def _as_given(outcome: Outcome) -> Outcome:

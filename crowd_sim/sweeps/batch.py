@@ -152,6 +152,10 @@ def _tables_of(outcome: Outcome) -> Any:
         from crowd_sim.tasks.imitate import tables as text_tables  # a sweep of vectors needs none of it
 
         return text_tables
+    if outcome.config.task.kind != "vector":
+        from crowd_sim.tasks.choose import tables as choice_tables
+
+        return choice_tables
     return tables
 
 

@@ -105,7 +105,7 @@ def batches(
                 yield np.array(batch)
                 batch = []
             if not batch:
-                room, batch_key = min(max_runs, _TEXTS) if plan.first.task.kind == "imitate" else max_runs, key
+                room, batch_key = min(max_runs, _TEXTS) if plan.first.task.kind != "vector" else max_runs, key
             batch.append(number)
             room -= n_runs
     if batch:

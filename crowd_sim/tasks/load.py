@@ -5,6 +5,8 @@ from __future__ import annotations
 from crowd_sim.config import RunConfig
 from crowd_sim.participants import load_population, population_key
 from crowd_sim.tasks.base import Task
+from crowd_sim.tasks.choose.crowd import load_choices
+from crowd_sim.tasks.choose.task import ChoiceTask
 from crowd_sim.tasks.imitate.participants import learner_spec, load_texts
 from crowd_sim.tasks.imitate.task import ImitateTask
 from crowd_sim.tasks.vector import VectorTask
@@ -18,12 +20,14 @@ def load_task(config: RunConfig) -> Task:
     """
     if config.task.kind == "imitate":
         return ImitateTask(load_texts(config))
+    if config.task.kind != "vector":
+        return ChoiceTask(load_choices(config))
     return VectorTask(load_population(config.crowd))
 
 
 def task_key(config: RunConfig) -> tuple[object, ...]:
     """Configurations with equal keys have the same task: the same kind, crowd's data and, with texts, model to tune."""
-    if config.task.kind == "imitate":
+    if config.task.kind != "vector":
         crowd = config.crowd
         data = (
             crowd.source,
@@ -35,5 +39,5 @@ def task_key(config: RunConfig) -> tuple[object, ...]:
             repr(crowd.records),
         )
         spoiled = (config.seed, *crowd.bad_groups) if crowd.bad_groups else ()
-        return "imitate", *data, spoiled, learner_spec(config)
+        return config.task.kind, *data, spoiled, learner_spec(config)
     return "vector", *population_key(config.crowd)

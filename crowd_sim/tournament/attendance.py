@@ -15,7 +15,12 @@ from crowd_sim.tournament.streams import RoundStreams
 def present(
     rules: Rules, state: State, streams: RoundStreams, weights: NDArray[np.float64]
 ) -> tuple[Groups, NDArray[np.float64]]:
-    """The groups of those who take part, and the workers' weights: whoever has left weighs nothing, in group 0."""
+    """The groups of those who take part, and the workers' weights: whoever has left weighs nothing, in group 0.
+
+    Where a round exploits what points say, all are in group 0, and the other groups' candidates are the model itself.
+    """
+    if rules.exploits(streams.round):
+        return Groups(np.zeros(state.points.shape, dtype=np.int64)), weights
     grouping = rules.grouping
     if rules.measures(streams.round):
         grouping, weights = random, np.ones(state.points.shape)

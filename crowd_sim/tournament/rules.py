@@ -28,6 +28,7 @@ class Rules:
         drop_used: whether the workers of a winning group leave.
         evidence: whether what everyone contributes is kept.
         measure_every: m, every m-th round has random groups and equal weights; 0: none.
+        exploit_every: m, every m-th round has one candidate of all workers; 0: none.
         audits: workers a round whose candidates are scored alone.
         screening: (weights float64[B, n], evidence, number of the round) → the weights, where screens change them.
         step, mistake_probability: float64[B].
@@ -48,12 +49,17 @@ class Rules:
     seeds: NDArray[np.uint64]
     runs: NDArray[np.uint64]
     measure_every: int = 0
+    exploit_every: int = 0
     audits: int = 0
     screening: Screening | None = None
 
     def measures(self, number: int) -> bool:
         """Whether this round has random groups and equal weights, so that everyone is seen alike."""
         return bool(self.measure_every) and number % self.measure_every == 0
+
+    def exploits(self, number: int) -> bool:
+        """Whether this round has one candidate, of all workers."""
+        return bool(self.exploit_every) and number % self.exploit_every == 0
 
 
 def start(rules: Rules, learner: Learner, n_workers: int) -> State:

@@ -168,6 +168,7 @@ OTHER = {
     "tournament.clipping_radius": 1.0,
     "tournament.weight_power": 3,
     "tournament.measure_every": 2,
+    "tournament.exploit_every": 2,
     "tournament.audits": 1,
     "tournament.calibration": {"half_life": 5.0},
     "tournament.initial_range": [0, 1],
@@ -184,6 +185,11 @@ OTHER = {
     "crowd.records": {"worker": "w"},
     "task.max_grad_norm": 2.0,
     "task.row_tokens": 600,
+    "task.objective": "dpo",
+    "task.beta": 0.5,
+    "task.label_smoothing": 0.1,
+    "task.sft_weight": 0.1,
+    "tournament.score": "l1",
     "task.max_tokens": 99,
     "task.long_texts": "cut",
     "task.device": "cpu",
@@ -209,7 +215,7 @@ def refusals():
 
 
 ALLOWED = {
-    "sources": ("crowd.source", "task.kind=imitate"),
+    "sources": ("crowd.source", "task.kind="),
     "searches": ("tournament.search", "must be one of"),
     "methods": ("valuation.method", "must be one of"),
 }
@@ -219,6 +225,12 @@ ALLOWED = {
 def test_what_a_task_does_not_support_is_refused(kind, field, value, says):
     """`SUPPORT`, row by row: the field is named, and so is what is allowed."""
     there = content(NOWHERE, tournament={"drop_used": False}) if kind == "imitate" else {"crowd": {"n_workers": 6}}
+    if kind in ("classify", "prefer"):
+        there = {
+            "crowd": {"source": "records", "path": "f.jsonl", "held_out": 0.2, "n_workers": 6},
+            "task": {"kind": kind},
+            "valuation": {"method": "none"},
+        }
     RunConfig.parse(there)
     section, name = field.split(".")
     there[section] = {**there.get(section, {}), name: value}

@@ -284,3 +284,32 @@ def test_older_fingerprints_stand():
     assert l2 is SCORES["l2"]
     assert Calibration() == Calibration(None, None, False)
     assert calibrated.__defaults__ == (Calibration(),)
+
+
+def test_a_round_that_exploits_has_one_candidate_of_all_workers():
+    seen = Played(exploit_every=3)
+    for played in seen.rounds:
+        alone = played.round % 3 == 0
+        assert (played.assignment == 0).all() == alone
+        if alone:  # the other candidates are the model
+            others, model = played.selection.candidate_scores[:, 1:], played.scores.incumbents[:, None]
+            np.testing.assert_array_equal(others, np.broadcast_to(model, others.shape))
+
+
+def test_rounds_that_exploit_lead_nearer():
+    plain = simulated(config(n=50)).metrics["final_distance"]
+    found = simulated(config(n=50, reward="calibrated", exploit_every=2, weight_power=30)).metrics["final_distance"]
+    assert (found < plain).all()
+    assert found.mean() < 0.82 * plain.mean()
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"drop_used": True}, r"tournament\.exploit_every = 2: must be left out with tournament\.drop_used"),
+        ({"measure_every": 2}, r"tournament\.measure_every = 2: must be left out with tournament\.exploit_every"),
+    ],
+)
+def test_what_does_not_go_with_rounds_that_exploit_is_refused(fields, says):
+    with pytest.raises(InputError, match=says):
+        config(exploit_every=2, **({"rounds": 2} if "drop_used" in fields else {}) | fields)

@@ -16,6 +16,7 @@ from crowd_sim.models.adapters import LoraSpec
 from crowd_sim.models.generation import Sampling
 from crowd_sim.models.likelihoods import ROW_TOKENS
 from crowd_sim.models.lora import LearnerSpec
+from crowd_sim.models.objectives import Options
 from crowd_sim.models.tuning import Training
 from crowd_sim.participants import roles
 from crowd_sim.random import Purpose, generator
@@ -48,13 +49,7 @@ def load_texts(config: RunConfig) -> TextCrowd:
 def _prepared(texts: TextCrowd, config: RunConfig) -> TextCrowd:
     """The workers that take part, with what they contribute."""
     crowd = config.crowd
-    there = texts.n_workers
-    if crowd.n_workers > there:
-        raise InputError("crowd.n_workers", crowd.n_workers, f"must be at most {there}, the workers of the source")
-    if crowd.n_workers < there and crowd.selection != "first":
-        allowed = f"must be {there}, all workers of the source, or fewer with crowd.selection=first"
-        raise InputError("crowd.n_workers", crowd.n_workers, allowed)
-    texts = texts.of(range(crowd.n_workers))
+    texts = texts.of(range(taking_part(texts, config)))
     n_examples = len(texts.in_turn())
     for size in config.task.single_sizes:
         if size > n_examples:
@@ -62,6 +57,21 @@ def _prepared(texts: TextCrowd, config: RunConfig) -> TextCrowd:
     if crowd.held_out:
         texts = hold_out(texts, crowd.held_out)
     return _spoiled(texts, config)
+
+
+def taking_part(texts: TextCrowd, config: RunConfig) -> int:
+    """How many of a source's workers take part.
+
+    Raises:
+        InputError: there are too few, or which is not said.
+    """
+    crowd, there = config.crowd, texts.n_workers
+    if crowd.n_workers > there:
+        raise InputError("crowd.n_workers", crowd.n_workers, f"must be at most {there}, the workers of the source")
+    if crowd.n_workers < there and crowd.selection != "first":
+        allowed = f"must be {there}, all workers of the source, or fewer with crowd.selection=first"
+        raise InputError("crowd.n_workers", crowd.n_workers, allowed)
+    return crowd.n_workers
 
 
 def read_demonstrations(config: RunConfig) -> TextCrowd:
@@ -106,8 +116,9 @@ def _spoiled(texts: TextCrowd, config: RunConfig) -> TextCrowd:
 def training_of(config: RunConfig) -> Training:
     """How a configuration's candidates are tuned."""
     task = config.task
-    rows = task.row_tokens or max(ROW_TOKENS, task.max_tokens)
-    return Training(task.epochs, task.batch_size, task.learning_rate, task.max_grad_norm, rows)
+    rows = task.row_tokens or max(ROW_TOKENS, task.max_tokens * (1 if task.objective == "sft" else 2))
+    options = Options(task.beta, task.label_smoothing, task.sft_weight)
+    return Training(task.epochs, task.batch_size, task.learning_rate, task.max_grad_norm, rows, task.objective, options)
 
 
 def sampling_of(config: RunConfig) -> Sampling:
@@ -127,6 +138,6 @@ def learner_spec(config: RunConfig) -> LearnerSpec:
         lora=LoraSpec(task.rank, task.alpha, task.target_modules),
         max_tokens=task.max_tokens,
         cut=task.long_texts == "cut",
-        phi_kind=task.phi.kind,
+        phi_kind=task.phi.kind if task.kind == "imitate" else "none",
         phi_model=task.phi.model,
     )

@@ -16,7 +16,7 @@ from crowd_sim.crowd.texts import Example, TextCrowd
 from crowd_sim.host import Trainers
 from crowd_sim.models.adapters import Adapter
 from crowd_sim.models.generation import TOGETHER
-from crowd_sim.models.lora import LearnerInfo, OutputJob, Outputs, TuneJob
+from crowd_sim.models.lora import ChoiceJob, LearnerInfo, OutputJob, Outputs, TuneJob
 from crowd_sim.models.tuning import Key, Training, TunedAdapter
 from crowd_sim.tasks.imitate.lockstep import Lockstep
 from crowd_sim.tasks.imitate.output_cache import Judged, OutputCache, content_name
@@ -67,6 +67,10 @@ class TextTrainers:
         """Draw candidates' outputs and map them by Φ."""
         return list(self._ask("judge", list(jobs)).outputs)
 
+    def choose(self, jobs: Sequence[ChoiceJob]) -> list[NDArray[np.float64]]:
+        """Log-probabilities of the items' choices: float64[m, c] per job."""
+        return self._ask("choose", list(jobs))
+
     def baseline(self, job: TuneJob, report: OutputJob) -> tuple[Judged, float]:
         """Tune a single model and draw its outputs, whatever adapter `report` names; these, and seconds of tuning."""
         return self._ask("baseline", job, report)
@@ -108,6 +112,8 @@ class TextTrainers:
             return self._tuned(asked)
         if method == "judge":
             return _once([jobs for (jobs,) in asked], self._drawn, self.cache)
+        if method == "choose":
+            return [self._dealt("choose", jobs) for (jobs,) in asked]
         if method == "baseline":
             return self._baselines(asked)
         size = self.trainers.number

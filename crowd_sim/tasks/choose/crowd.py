@@ -1,0 +1,144 @@
+"""What a crowd says of choices: examples to tune on, and items to score and report on, which share no prompt and no text."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from crowd_sim.config import RunConfig
+from crowd_sim.crowd.sources.layouts import Label, Pair, Row, read_table
+from crowd_sim.crowd.texts import Example, Item, TextCrowd
+from crowd_sim.errors import InputError
+from crowd_sim.files import fingerprint_of
+from crowd_sim.tasks.imitate.participants import taking_part
+
+_GOLDEN = (5**0.5 - 1) / 2
+LEAST_ITEMS = 2
+"""Of selection and of report: one has no standard error."""
+
+
+@dataclass(frozen=True)
+class ChoiceCrowd:
+    """A crowd and the items that its candidates are judged by.
+
+    Attributes:
+        texts: everyone's examples.
+        selection, report: disjoint from the examples and from each other, by prompt and by text.
+    """
+
+    texts: TextCrowd
+    selection: tuple[Item, ...]
+    report: tuple[Item, ...]
+
+    def identity(self) -> Iterator[bytes]:
+        """What tells this crowd and these items from every other."""
+        yield from self.texts.identity()
+        yield fingerprint_of(
+            {"items": [[asdict(item) for item in part] for part in (self.selection, self.report)]}
+        ).encode()
+
+
+def load_choices(config: RunConfig) -> ChoiceCrowd:
+    """The crowd of `classify` or `prefer`.
+
+    Items are those of the trusted file `crowd.target`, half for selection and half for the report; without it a share
+    `crowd.held_out` of the crowd's own rows for either. Rows of the crowd's that share a prompt or a text with an item are not
+    trained on.
+
+    Raises:
+        InputError: what is wrong with a file, or too few rows.
+    """
+    crowd, kind = config.crowd, config.task.kind
+    rows = _rows(Path(str(crowd.path)), config)
+    trusted = _rows(Path(crowd.target), config) if crowd.target is not None else ()
+    together = _components([*rows, *trusted])
+    where = _dealt(together[len(rows) :], 1.0) if trusted else _dealt(together, crowd.held_out * 2)
+    labels = tuple(sorted({row.said.label for row in rows if isinstance(row.said, Label)}))
+    parts: tuple[list[Item], list[Item]] = ([], [])
+    for row, component in zip(trusted or rows, together[len(rows) :] if trusted else together, strict=True):
+        if component in where:
+            parts[where[component]].append(_item(row, labels))
+    of_worker: dict[str, list[Example]] = {}
+    for row, component in zip(rows, together[: len(rows)], strict=True):
+        if component not in where:
+            of_worker.setdefault(row.worker, []).append(_example(row, labels))
+    for name, part in zip(("selection", "report"), parts, strict=True):
+        if len(part) < LEAST_ITEMS:
+            field, value = ("crowd.target", crowd.target) if trusted else ("crowd.held_out", crowd.held_out)
+            allowed = f"must leave at least {LEAST_ITEMS} items to the {name}, there are {len(part)}"
+            raise InputError(field, value, allowed)
+    if not of_worker:
+        raise InputError("crowd.path", crowd.path, "must hold rows that share no prompt and no text with the items")
+    if kind == "classify" and len(labels) < LEAST_ITEMS:
+        raise InputError("crowd.path", crowd.path, f"must hold at least two labels, there is {labels[0]!r} alone")
+    judged = tuple(item.choices[item.right] for item in parts[0])
+    texts = TextCrowd(tuple(of_worker), tuple(map(tuple, of_worker.values())), judged)
+    return ChoiceCrowd(texts.of(range(taking_part(texts, config))), tuple(parts[0]), tuple(parts[1]))
+
+
+def _rows(path: Path, config: RunConfig) -> tuple[Row, ...]:
+    crowd, kind = config.crowd, config.task.kind
+    table = read_table(path, crowd.records.columns, crowd.records.worker, crowd.records.others)
+    wanted = {"classify": "labels", "prefer": "pairs"}[kind]
+    if table.kind != wanted:
+        raise InputError("crowd.path", str(path), f"must hold {wanted} with task.kind={kind}, not {table.kind}")
+    return table.rows
+
+
+def _shared(row: Row) -> tuple[Hashable, ...]:
+    """What a row must not have in common with one of another split."""
+    said = row.said
+    if isinstance(said, Label):
+        return (("text", " ".join(said.item.split())),)
+    assert isinstance(said, Pair)  # noqa: S101 - of the kind that `_rows` lets through
+    return (said.prompt, ("text", said.chosen), ("text", said.rejected))
+
+
+def _components(rows: Sequence[Row]) -> list[int]:
+    """For each row the first that is linked with it by prompts or texts in common."""
+    parent = list(range(len(rows)))
+
+    def root(i: int) -> int:
+        while parent[i] != i:
+            parent[i] = parent[parent[i]]
+            i = parent[i]
+        return i
+
+    first: dict[Hashable, int] = {}
+    for i, row in enumerate(rows):
+        for shared in _shared(row):
+            a, b = root(i), root(first.setdefault(shared, i))
+            parent[max(a, b)] = min(a, b)
+    return [root(i) for i in range(len(rows))]
+
+
+def _dealt(components: Sequence[int], share: float) -> dict[int, int]:
+    """Of a share of the components, evenly spread, to which half each goes: 0 selection, 1 report."""
+    different = list(dict.fromkeys(components))
+    n = round(share * len(different))
+    # at places that wander: at fixed ones they would be some workers' alone
+    chosen = [different[int((i + i * _GOLDEN % 1) * len(different) / n)] for i in range(n)]
+    return {component: i % 2 for i, component in enumerate(chosen)}
+
+
+def _item(row: Row, labels: tuple[str, ...]) -> Item:
+    said = row.said
+    if isinstance(said, Label):
+        if said.label not in labels:
+            raise InputError(row.place, said.label, f"label must be among the crowd's: {', '.join(labels)}")
+        return Item(_question(said.item, labels), labels, labels.index(said.label))
+    assert isinstance(said, Pair)  # noqa: S101 - of the kind that `_rows` lets through
+    return Item(said.prompt.text, (said.chosen, said.rejected), 0, said.prompt.before)
+
+
+def _example(row: Row, labels: tuple[str, ...]) -> Example:
+    said = row.said
+    if isinstance(said, Label):
+        return Example(_question(said.item, labels), said.label)
+    assert isinstance(said, Pair)  # noqa: S101 - of the kind that `_rows` lets through
+    return Example(said.prompt.text, said.chosen, said.prompt.before, said.rejected)
+
+
+def _question(text: str, labels: tuple[str, ...]) -> str:
+    return f"Label this text as one of: {', '.join(labels)}.\n\n{text}"

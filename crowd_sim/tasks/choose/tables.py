@@ -1,0 +1,81 @@
+"""Outcomes of `classify` and `prefer` as tables: those of all runs, and a row per item of the report."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from crowd_sim import tables
+from crowd_sim.metrics import summarise
+from crowd_sim.outcome import Outcome
+from crowd_sim.tasks.choose.learner import accuracy, calibration_error
+
+
+def items_table(outcome: Outcome) -> pd.DataFrame:
+    """One row per run and item of the report: what is right, and what the model chose before the first round and in the end."""
+    details = outcome.details
+    rows = []
+    for run, of_run in enumerate(details.probabilities):
+        for i, item in enumerate(details.crowd.report):
+            row: dict[str, Any] = {"run": run, "item": i, "prompt": item.prompt, "right": item.choices[item.right]}
+            for name, found in (("before", of_run[0, i]), ("after", of_run[-1, i])):
+                row |= {
+                    f"chosen_{name}": item.choices[int(found.argmax())],
+                    f"probability_{name}": float(found[item.right]),
+                }
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def labels_table(outcome: Outcome) -> pd.DataFrame:
+    """One row per run and right choice of a report's item: how many items, and which share the model gets right."""
+    items = items_table(outcome)
+    right = items.assign(before=items["chosen_before"] == items["right"], after=items["chosen_after"] == items["right"])
+    found = right.groupby(["run", "right"], sort=True).agg(
+        items=("item", "size"), accuracy_before=("before", "mean"), accuracy_after=("after", "mean")
+    )
+    return found.reset_index()
+
+
+def choice_metrics(outcome: Outcome) -> dict[str, NDArray[np.float64]]:
+    """float64[B] by name; ``floor`` is the accuracy of one who always says what is right most often, of pairs a half."""
+    details, items = outcome.details, outcome.details.crowd.report
+    found: dict[str, NDArray[np.float64]] = {}
+    for name, number in (("before", 0), ("after", -1)):
+        own = [of_run[number] for of_run in details.probabilities]
+        right = [probabilities[np.arange(len(items)), [item.right for item in items]] for probabilities in own]
+        with np.errstate(divide="ignore"):
+            found |= {
+                f"accuracy_{name}": np.array([accuracy(probabilities, items) for probabilities in own]),
+                f"log_likelihood_{name}": np.array([float(np.log(p).mean()) for p in right]),
+                f"calibration_error_{name}": np.array(
+                    [calibration_error(probabilities, items) for probabilities in own]
+                ),
+            }
+    if outcome.config.task.kind == "prefer":
+        floor = 0.5
+        with np.errstate(divide="ignore"):
+            margins = [float((np.log(p[-1, :, 0]) - np.log(p[-1, :, 1])).mean()) for p in details.probabilities]
+        found["margin_after"] = np.array(margins)
+    else:
+        counts = np.bincount([item.right for item in items])
+        floor = float(counts.max() / len(items))
+    return found | {"floor": np.full(outcome.config.runs, floor)}
+
+
+def summary(outcome: Outcome, fingerprint: str) -> dict[str, Any]:
+    """What summary.json holds: that of all runs, with the metrics of choices."""
+    own = tables.summary(outcome, fingerprint)
+    return own | {"choices": summarise(choice_metrics(outcome))}
+
+
+def run_metrics(outcome: Outcome) -> dict[str, NDArray[np.float64]]:
+    """What a sweep keeps of every run: float64[B] by name."""
+    return tables.run_metrics(outcome) | choice_metrics(outcome)
+
+
+TABLES = {**tables.TABLES, "items": items_table, "labels": labels_table}
+"""Of a run's folder, by name."""

@@ -1,0 +1,127 @@
+"""The tasks `classify` and `prefer`: a language model learns which choice is right, as the crowd says it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, TypeVar
+
+import numpy as np
+
+from crowd_sim.config import RunConfig
+from crowd_sim.crowd.screens import Screened
+from crowd_sim.crowd.texts import Example
+from crowd_sim.errors import InputError
+from crowd_sim.host import Host
+from crowd_sim.models.lora import shared_learner, weights_of
+from crowd_sim.participants import Participants
+from crowd_sim.scores import l2
+from crowd_sim.tasks.base import Batch, OpenTask
+from crowd_sim.tasks.choose.crowd import ChoiceCrowd
+from crowd_sim.tasks.choose.learner import ChoiceLearner
+from crowd_sim.tasks.choose.records import ChoiceDetails, details_of
+from crowd_sim.tasks.imitate.learner import ImitateLearner
+from crowd_sim.tasks.imitate.output_scoring import OutputScorer
+from crowd_sim.tasks.imitate.participants import learner_spec
+from crowd_sim.tasks.imitate.trainers import TextTrainers
+from crowd_sim.tournament.learner import Learner
+from crowd_sim.tournament.log import History
+from crowd_sim.tournament.state import Memory
+from crowd_sim.valuation import Game
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class ChoiceTask:
+    """See `crowd_sim.tasks.base.Task`.
+
+    Attributes:
+        crowd: the workers that take part, and the items.
+    """
+
+    crowd: ChoiceCrowd
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """The workers' names."""
+        return self.crowd.texts.ids
+
+    def identity(self) -> Iterator[bytes]:
+        """Everyone's examples, and the items."""
+        return self.crowd.identity()
+
+    @contextmanager
+    def open(self, configs: Sequence[RunConfig], host: Host) -> Iterator[OpenTask]:
+        """Trainers of the learner that these configurations share, once it has seen that all texts are fit for it.
+
+        Raises:
+            InputError: a text that the learner cannot take.
+        """
+        (spec,) = {learner_spec(config) for config in configs}
+        texts, items = self.crowd.texts, (*self.crowd.selection, *self.crowd.report)
+        rivals = tuple(tuple(replace(e, response=e.rival or e.response) for e in own) for own in texts.examples)
+        choices = tuple(Example(item.prompt, choice, item.before) for item in items for choice in item.choices)
+        with host.trainers(partial(shared_learner, spec)) as hosted:
+            trainers = TextTrainers(hosted)
+            for examples in (texts.examples, rivals):
+                info = trainers.facts(replace(texts, examples=examples), (), choices, 0)
+            yield _OpenChoiceTask(self.crowd, trainers, info.weights)
+
+    def at_rest(self, config: RunConfig, summary: Mapping[str, Any]) -> OpenTask:
+        """The model is looked at, not loaded."""
+        del summary
+        return _OpenChoiceTask(self.crowd, None, weights_of(learner_spec(config)))
+
+
+@dataclass(frozen=True, eq=False)
+class _OpenChoiceTask:
+    """See `crowd_sim.tasks.base.OpenTask`."""
+
+    crowd: ChoiceCrowd
+    trainers: TextTrainers | None
+    weights: str
+
+    def together(self, works: Sequence[Callable[[], T]]) -> list[T]:
+        """Side by side, their candidates on one model."""
+        return self.trainers.together(works) if self.trainers and len(works) > 1 else [work() for work in works]
+
+    @contextmanager
+    def learner(self, batch: Batch) -> Iterator[Learner]:
+        """The learner of a configuration's runs."""
+        assert self.trainers is not None  # noqa: S101 - of a run that is over nobody asks for a learner
+        (config,) = batch.configs
+        nothing = OutputScorer(l2, np.zeros(1), (), ())
+        tuner = ImitateLearner(config, self.crowd.texts, nothing, self.trainers)
+        yield ChoiceLearner(config, self.crowd, self.trainers, tuner)
+
+    def participants(self, configs: Sequence[RunConfig]) -> Sequence[Participants]:
+        """Everyone, in every run; the target is no worker."""
+        everyone = np.arange(self.crowd.texts.n_workers)
+        runs = [config.runs for config in configs]
+        return [Participants(np.tile(everyone, (n_runs, 1)), np.full(n_runs, -1)) for n_runs in runs]
+
+    def game(self, participants: Participants, run: int, config: RunConfig, evidence: Memory) -> Game:
+        """There is none yet: `valuation.method` is none.
+
+        Raises:
+            InputError: always.
+        """
+        del participants, run, evidence
+        raise InputError("valuation.method", config.valuation.method, f"must be none with task.kind={config.task.kind}")
+
+    def screened(self, config: RunConfig, history: History) -> Screened:
+        """There are no screens.
+
+        Raises:
+            InputError: always.
+        """
+        del history
+        raise InputError("screens", None, f"must be left out with task.kind={config.task.kind}")
+
+    def details(self, config: RunConfig, history: History) -> ChoiceDetails:
+        """From the learner's notes."""
+        del config
+        return details_of(self.crowd, history.notes, history.models)

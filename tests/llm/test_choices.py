@@ -1,0 +1,209 @@
+"""`classify` and `prefer` on the one engine: splits, scores, and the same bits however a run is made."""
+
+import json
+from contextlib import nullcontext
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+
+import crowd_sim.engine
+from crowd_sim.cli.run import outcome_table
+from crowd_sim.cli.run import run as run_command
+from crowd_sim.config import RunConfig
+from crowd_sim.crowd.texts import Item
+from crowd_sim.engine import simulate
+from crowd_sim.errors import InputError
+from crowd_sim.host import InProcess, LocalTrainers
+from crowd_sim.store.run_folder import write_run
+from crowd_sim.tasks.choose.crowd import load_choices
+from crowd_sim.tasks.choose.learner import accuracy, calibration_error
+from crowd_sim.tasks.load import load_task
+from tests.bad_input.command import IN_PROCESS
+from tests.learners.tiny_llm import TEMPLATE
+
+WEATHER = ("rain", "hail", "snow", "sun", "heat", "glow")
+
+
+def labels(n=36):
+    return [
+        {"worker": f"w{i % 6}", "text": f"{WEATHER[i % 6]} {i}", "label": "wet" if i % 6 < 3 else "dry"}
+        for i in range(n)
+    ]
+
+
+def pairs(n=36):
+    return [
+        {"worker": f"w{i % 6}", "prompt": f"day {i}?", "chosen": f"sun {i}", "rejected": f"rain {i}"} for i in range(n)
+    ]
+
+
+ROWS = {"classify": labels, "prefer": pairs}
+
+
+def configuration(parts, tmp_path, kind, rows=None, target=None, **changes):
+    path = tmp_path / f"{kind}.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows or ROWS[kind]()))
+    crowd = {"source": "records", "path": str(path), "n_workers": 6, "held_out": 0.2}
+    if target is not None:
+        (tmp_path / "trusted.jsonl").write_text("".join(json.dumps(row) + "\n" for row in target))
+        crowd |= {"held_out": 0.0, "target": str(tmp_path / "trusted.jsonl")}
+    task = {
+        "kind": kind,
+        "model": str(parts / "model"),
+        "prompt_template": TEMPLATE,
+        "rank": 2,
+        "epochs": 1,
+        "max_tokens": 90,
+    }
+    task |= {"batch_size": 4, "learning_rate": 0.02, "device": "cpu"} | (
+        {"objective": "dpo"} if kind == "prefer" else {}
+    )
+    return RunConfig.parse(
+        {
+            "seed": 4,
+            "crowd": crowd | changes.get("crowd", {}),
+            "tournament": {"rounds": 2, "n_groups": 2, "mistake_probability": 0.0, "incumbent": False}
+            | changes.get("tournament", {}),
+            "valuation": {"method": "none"},
+            "task": task | changes.get("task", {}),
+        }
+    )
+
+
+def run(setup, out):
+    return run_command(setup, "small", out, IN_PROCESS[1], Console(quiet=True))
+
+
+def tables(folder):
+    names = ("rounds", "workers", "runs", "items", "labels")
+    return {name: (folder / f"{name}.parquet").read_bytes() for name in names} | {
+        "summary": (folder / "summary.json").read_bytes()
+    }
+
+
+class Dealt(LocalTrainers):
+    """Two trainers that are one."""
+
+    number = 2
+
+    def gather(self, method, calls, names):
+        return [
+            answer
+            for call, name in zip(calls, names, strict=True)
+            for answer in super(Dealt, self).gather(method, [call], [name])
+        ]
+
+
+class Two(InProcess):
+    def trainers(self, make):
+        return nullcontext(Dealt(make()))
+
+
+class Stopped(Exception):
+    """The process ended here."""
+
+
+@pytest.mark.parametrize("kind", ["classify", "prefer"])
+def test_a_run_is_the_same_bits_with_two_trainers_and_after_a_stop(parts, tmp_path, monkeypatch, kind):
+    setup = configuration(parts, tmp_path, kind)
+    finished = run(setup, tmp_path / "whole")
+    wanted = tables(finished.folder)
+    (outcome,) = simulate([setup], load_task(setup), Two())
+    write_run(tmp_path, outcome, json.loads(wanted["summary"])["fingerprint"])
+    assert tables(tmp_path) == wanted
+
+    usual, played = crowd_sim.engine.play, []
+
+    def play(rules, state, learner):
+        if state.round == 1 and not played:
+            played.append(state.round)
+            raise Stopped
+        return usual(rules, state, learner)
+
+    monkeypatch.setattr(crowd_sim.engine, "play", play)
+    with pytest.raises(Stopped):
+        run(setup, tmp_path / "stopped")
+    run(setup, tmp_path / "stopped")
+    assert tables(tmp_path / "stopped") == wanted
+
+    found = json.loads(wanted["summary"])["choices"]
+    assert found["floor"]["mean"] == pytest.approx({"prefer": 0.5, "classify": 4 / 7}[kind])
+    assert found["log_likelihood_after"]["mean"] != found["log_likelihood_before"]["mean"]
+    if kind == "prefer":  # against the start, which prefers nothing
+        assert found["accuracy_before"]["mean"] == 0.5
+        assert found["margin_after"]["mean"] > 0
+        assert found["log_likelihood_after"]["mean"] > found["log_likelihood_before"]["mean"]
+    items = pd.read_parquet(finished.folder / "items.parquet")
+    assert (items["chosen_after"] == items["right"]).mean() == pytest.approx(found["accuracy_after"]["mean"])
+    text = Console(width=80, record=True, quiet=True)
+    text.print(outcome_table(finished))
+
+
+def test_splits_share_no_prompt_and_no_text(parts, tmp_path):
+    rows = [
+        {"worker": f"w{i % 6}", "prompt": f"p{i // 2}", "chosen": f"c{i // 3}", "rejected": f"r{i}"} for i in range(60)
+    ]
+    crowd = load_choices(configuration(parts, tmp_path, "prefer", rows))
+    seen = {e.prompt for own in crowd.texts.examples for e in own}
+    seen |= {text for own in crowd.texts.examples for e in own for text in (e.response, e.rival)}
+    sides = [{t for item in part for t in (item.prompt, *item.choices)} for part in (crowd.selection, crowd.report)]
+    assert seen.isdisjoint(sides[0] | sides[1])
+    assert sides[0].isdisjoint(sides[1])
+    assert all(sides)
+    assert crowd.texts.n_workers == 6
+
+
+def test_trusted_records_judge_and_are_not_trained_on(parts, tmp_path):
+    trusted = [{"worker": "t", "text": f"{WEATHER[i]} {i}", "label": "wet" if i < 3 else "dry"} for i in range(6)]
+    crowd = load_choices(configuration(parts, tmp_path, "classify", target=trusted))
+    assert len(crowd.selection) == len(crowd.report) == 3
+    assert sum(map(len, crowd.texts.examples)) == 30  # without the six that are trusted
+    assert crowd.texts.examples[0][0].prompt.startswith("Label this text as one of: dry, wet.\n\nrain")
+    assert crowd.report[0].choices == ("dry", "wet")
+    assert b"".join(crowd.identity()) != b"".join(crowd.texts.identity())
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "says"),
+    [
+        ("classify", {"crowd": {"held_out": 0.0}}, r"^crowd\.target: must be given, a file of trusted records"),
+        ("classify", {"crowd": {"held_out": 0.01}}, r"^crowd\.held_out = 0\.01: must leave at least 2 items"),
+        (
+            "classify",
+            {"task": {"objective": "dpo"}},
+            r"^task\.objective = 'dpo': must be left out with task\.kind=classify",
+        ),
+        (
+            "prefer",
+            {"task": {"row_tokens": 100}},
+            r"^task\.row_tokens = 100: must be at least twice task\.max_tokens, 180",
+        ),
+        (
+            "prefer",
+            {"task": {"objective": "ipo", "label_smoothing": 0.1}},
+            r"^task\.label_smoothing = 0\.1: must be left out",
+        ),
+        ("prefer", {"task": {"objective": "orpo", "sft_weight": 0.1}}, r"^task\.sft_weight = 0\.1: must be left out"),
+        ("prefer", {"tournament": {"score": "l1"}}, r"^tournament\.score = 'l1': must be left out"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(parts, tmp_path, kind, changes, says):
+    with pytest.raises(InputError, match=says):
+        load_choices(configuration(parts, tmp_path, kind, **changes))
+
+
+def test_records_of_another_kind_are_refused(parts, tmp_path):
+    with pytest.raises(InputError, match=r"must hold pairs with task\.kind=prefer, not labels"):
+        load_choices(configuration(parts, tmp_path, "prefer", labels()))
+    one = [row | {"label": "wet"} for row in labels()]
+    with pytest.raises(InputError, match="must hold at least two labels, there is 'wet' alone"):
+        load_choices(configuration(parts, tmp_path, "classify", one))
+
+
+def test_accuracy_halves_ties_and_calibration_is_that_of_the_likeliest():
+    items = [Item("p", ("a", "b"), right) for right in (0, 1, 1, 0)]
+    told = np.array([[0.5, 0.5], [0.2, 0.8], [0.8, 0.2], [0.8, 0.2]])
+    assert accuracy(told, items) == (0.5 + 1 + 0 + 1) / 4
+    assert calibration_error(told, items) == pytest.approx((abs(0.5 - 1) + abs(2.4 - 2)) / 4)
