@@ -10,7 +10,8 @@ Prints, as Markdown, for every family and 5n, 20n, 100n and 500n evaluations the
 nominal 95 % intervals that cover, and seconds per game; with ``--against`` also the geometric mean of the errors over those of
 an earlier run at the same games and seeds. A second table sets the errors against those of nine estimators of shapiq at the
 same games, budgets and seeds, which `results/real_rivals.csv` holds; ``--shapiq PYTHON``, an interpreter that has
-`shapiq` 1.8 or later with `lightgbm` and `xgboost`, makes that file anew (`experiments/bench/real_rivals.py`). An error is
+`shapiq` 1.8 or later with `lightgbm` and `xgboost`, makes its rows of the budgets of ``--per-player`` anew
+(`experiments/bench/real_rivals.py`). An error is
 the root mean square of the values' errors over that of the centred exact values; one below 1e-12 counts as that. Cells in
 which the budget covers all coalitions are left out.
 """
@@ -25,7 +26,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -115,14 +116,16 @@ def exact_values(game: Table) -> NDArray[np.float64]:
     return shapley(game, method="exact").values
 
 
-def measure(games: list[Table], seeds: int, report: Callable[[str], None]) -> list[Case]:
-    """Value every game at every budget ``seeds`` times."""
+def measure(
+    games: list[Table], seeds: int, report: Callable[[str], None], budgets: Sequence[int] = PER_PLAYER
+) -> list[Case]:
+    """Value every game at every one of ``budgets``, in evaluations per player, ``seeds`` times."""
     cases = []
     for number, game in enumerate(games):
         report(f"{number + 1} of {len(games)}: {game.family} {game.name}")
         truth = exact_values(game)
         spread = float(np.sqrt(np.mean((truth - truth.mean()) ** 2)))
-        for per_player in PER_PLAYER:
+        for per_player in budgets:
             budget = per_player * game.n_players
             if budget >= 2**game.n_players:
                 continue
@@ -183,21 +186,26 @@ def _shown(numbers: list[float]) -> str:
     return ", ".join([f"{error:.2g}", *(f"{r:.2f}" for r in ratio), f"{covered:.2f}", f"{seconds:.2f}"])
 
 
-def make_rivals(python: Path, folder: Path, most: int, seeds: int) -> None:
-    """Have shapiq's estimators value the games, and write `RIVALS`.
+def make_rivals(python: Path, folder: Path, most: int, seeds: int, budgets: Sequence[int]) -> None:
+    """Have shapiq's estimators value the games, and write `RIVALS`; of other budgets it keeps what it has.
 
     Raises:
         SystemExit: an interpreter that does not run or lacks a package; with what it said last.
     """
     command = [str(python), "-P", str(_SCRIPT), str(folder.resolve()), str(most), str(seeds)]
+    command += [str(per_player) for per_player in budgets]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     except OSError as error:
         raise SystemExit(f"--shapiq {python}: {error.strerror}") from None
     if done.returncode:
         raise SystemExit(f"--shapiq {python}: {done.stderr.strip().splitlines()[-1]}")
+    head, *rows = done.stdout.splitlines()
+    if RIVALS.exists():
+        earlier = RIVALS.read_text().splitlines()[1:]
+        rows += [row for row, cells in zip(earlier, csv.reader(earlier), strict=True) if int(cells[4]) not in budgets]
     RIVALS.parent.mkdir(exist_ok=True)
-    RIVALS.write_text(done.stdout)
+    RIVALS.write_text("\n".join([head, *rows]) + "\n")
 
 
 def read_rivals(path: Path) -> dict[Key, dict[str, float]]:
@@ -245,6 +253,9 @@ def main() -> None:
     parser.add_argument("--path", type=Path, help="the folder of the families (default: $CROWD_SIM_DATA/games)")
     parser.add_argument("--games", type=int, default=2, help="of each family at most (default: 2)")
     parser.add_argument("--seeds", type=int, default=2, help="valuations of each game and budget (default: 2)")
+    parser.add_argument(
+        "--per-player", type=int, nargs="+", choices=PER_PLAYER, default=list(PER_PLAYER), help="only these budgets"
+    )
     parser.add_argument("--json", type=Path, help="write the cases to this file")
     parser.add_argument(
         "--shapiq", type=Path, metavar="PYTHON", help="an interpreter with shapiq, lightgbm and xgboost"
@@ -258,13 +269,13 @@ def main() -> None:
         print(error, file=sys.stderr)
         sys.exit(2)
     if arguments.shapiq:
-        make_rivals(arguments.shapiq, path, arguments.games, arguments.seeds)
+        make_rivals(arguments.shapiq, path, arguments.games, arguments.seeds, arguments.per_player)
     earlier = {}
     if arguments.against:
         cases = [Case(**case) for case in json.loads(arguments.against.read_text())]
         earlier = {case.key: case.error for case in cases}
     shapley(games[0], budget=20 * games[0].n_players)  # imports and compilation are nobody's seconds
-    found = measure(games, arguments.seeds, lambda line: print(line, file=sys.stderr, flush=True))
+    found = measure(games, arguments.seeds, lambda line: print(line, file=sys.stderr, flush=True), arguments.per_player)
     if arguments.json:
         arguments.json.write_text(json.dumps([asdict(case) for case in found], indent=0) + "\n")
     print(table(found, earlier))

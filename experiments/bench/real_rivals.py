@@ -1,6 +1,6 @@
 """Errors of the package shapiq's estimators on precomputed games: the arm of `real_games` that is not ours.
 
-    shapiq/bin/python -P experiments/bench/real_rivals.py FOLDER GAMES SEEDS
+    shapiq/bin/python -P experiments/bench/real_rivals.py FOLDER GAMES SEEDS EVALUATIONS_PER_PLAYER...
 
 runs where `shapiq` (1.8 or later, which asks for Python 3.12), `lightgbm` and `xgboost` are installed and needs nothing of
 crowd-sim. Prints CSV, a row for each method, game, budget and seed; an error is `real_games`'s.
@@ -20,8 +20,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-PER_PLAYER = (5, 20, 100, 500)
 
 _COLUMNS = ("method", "version", "family", "name", "per_player", "seed", "error", "seconds")
 
@@ -47,15 +45,16 @@ METHODS: dict[str, Callable[[int, int], Any]] = {
 def main() -> None:
     """Print the lines."""
     folder, most, seeds = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    budgets = [int(per_player) for per_player in sys.argv[4:]]
     warnings.simplefilter("ignore")
     print(",".join(_COLUMNS), flush=True)
     for family in sorted(path for path in folder.glob("*") if path.is_dir()):
         files = sorted(family.glob("*.npz"))
         for place in np.unique(np.linspace(0, len(files) - 1, min(most, len(files))).astype(int)).tolist():
-            _value(family.name, files[place], seeds)
+            _value(family.name, files[place], seeds, budgets)
 
 
-def _value(family: str, file: Path, seeds: int) -> None:
+def _value(family: str, file: Path, seeds: int, budgets: list[int]) -> None:
     with np.load(file, allow_pickle=False) as arrays:
         n = int(arrays["n_players"])
         utilities = np.full(2**n, np.nan)
@@ -66,7 +65,7 @@ def _value(family: str, file: Path, seeds: int) -> None:
     def game(coalitions: NDArray[np.bool_]) -> NDArray[np.float64]:
         return utilities[np.atleast_2d(coalitions).astype(np.int64) @ (1 << np.arange(n))]
 
-    for per_player in PER_PLAYER:
+    for per_player in budgets:
         if per_player * n >= 2**n:
             continue
         for method, make in METHODS.items():

@@ -53,4 +53,4 @@ def test_the_best_rival_and_the_share_of_families_near_the_best(tmp_path):
     *_, last = against_rivals(cases, read_rivals(path)).splitlines()
     assert last == "| 5n | a: 2.00 | 50% of 2 | 2.00, x |"
     with pytest.raises(SystemExit, match="No such file"):
-        make_rivals(tmp_path / "none", tmp_path, 1, 1)
+        make_rivals(tmp_path / "none", tmp_path, 1, 1, (5,))

@@ -13,9 +13,11 @@ from crowd_sim.valuation.estimators.surrogate import estimator
 from crowd_sim.valuation.estimators.surrogate.averages import averages
 from crowd_sim.valuation.estimators.surrogate.design import allocation, draw_pairs
 from crowd_sim.valuation.estimators.surrogate.estimator import MAX_PLAYERS, minimum_budget, surrogate
+from crowd_sim.valuation.estimators.surrogate.gp import equations, trend
 from crowd_sim.valuation.estimators.surrogate.prior import Prior, sizes, value_weights
 from crowd_sim.valuation.estimators.surrogate.relevance import loss
 from crowd_sim.valuation.estimators.surrogate.residual import contrasts, fresh_pairs, number_of_pairs, rest_allocation
+from crowd_sim.valuation.estimators.surrogate.surprise import held_out
 from crowd_sim.valuation.request import Request, in_process
 from experiments.bench.textbook import voting
 from experiments.bench.unanimity import KINDS, random_game
@@ -355,3 +357,27 @@ def test_few_pairs_that_agree_by_chance_are_not_called_exact():
         game = voting(12, np.random.default_rng([number, 12, *b"voting"]))
         found, truth = shapley(game, "surrogate", 60, seed=1, run=number), shapley(game, "exact").values
         assert np.abs(found.values - truth).max() <= 6 * found.stderr.max() + 1e-9
+
+
+def test_what_is_held_out_is_what_a_fit_to_the_others_leaves():
+    signs, prior = np.where(draw_pairs(7, 20, 0, 0), 1.0, -1.0), some_prior(7)
+    columns, worth = trend(signs, linear=False), np.random.default_rng(1).normal(size=20)
+    found = equations(prior, signs, columns)
+    residuals, variances, roots = held_out(found, found.whitened(worth), np.arange(20))
+    np.testing.assert_allclose((roots**2).sum(axis=0), variances)
+    for j in (0, 9, 19):
+        kept = np.arange(20) != j
+        others = equations(prior, signs[kept], columns[kept])
+        slopes, pulls = others.coefficients(others.whitened(worth[kept]))
+        expected = columns[j] @ slopes + prior.between(signs[j : j + 1], signs[kept])[0] @ pulls
+        assert residuals[j] == pytest.approx(worth[j] - expected)
+
+
+def test_a_vote_is_no_surer_than_its_held_out_pairs():
+    """Worth that jumps between the middle sizes, where few of many coalitions are seen."""
+    squared = []
+    for number in range(8):
+        game = voting(12, np.random.default_rng([number, 12, *b"voting"]))
+        found, truth = shapley(game, "surrogate", 240, seed=1, run=number), shapley(game, "exact").values
+        squared.append(((found.values - truth) ** 2).sum() / (found.stderr**2).sum())
+    assert np.median(squared) < 1.0

@@ -16,12 +16,14 @@ from crowd_sim.valuation.estimators.surrogate.prior import Prior, sizes, value_w
 from crowd_sim.valuation.estimators.surrogate.relevance import MOST_APART, learnt
 from crowd_sim.valuation.estimators.surrogate.residual import number_of_pairs
 from crowd_sim.valuation.estimators.surrogate.sparse import exact_values
+from crowd_sim.valuation.estimators.surrogate.surprise import surprise
 from crowd_sim.valuation.result import NORMAL_95
 
 _ROUNDING = 1e-12  # relative
 _ALL_LINEAR = 0.03  # what level 1 leaves, relative: below it, a prior of level 1 tells nothing
 _ALL_TERMS = 1e-5  # of noise; with more a game is not one of few terms
 _FAR_MORE = 30.0  # relative, of root mean squares
+_HELD_OUT = 512  # pairs at most
 _WIDER = 1.1  # than the posterior's deviation: it takes relevances as known (`python -m experiments.bench.real_games`)
 
 
@@ -124,7 +126,8 @@ def _fit(
     # Every relevance is another number that was fitted, if not freely
     learned = 3 + len(prior.variances) + (n if n <= MOST_APART else 1)
     freedom = max(1.0, m - columns.shape[1] - 0.5 * learned)
-    scale = float(residual @ residual) / freedom * (_WIDER * _student(freedom)) ** 2
+    scale = float(residual @ residual) / freedom
+    scale *= surprise(found, signs, white, order[:_HELD_OUT], scale) * (_WIDER * _student(freedom)) ** 2
     return Model(contrasts + mean, scale * variance, linear, slopes + more, pulls, prior)
 
 

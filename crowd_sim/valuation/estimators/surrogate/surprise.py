@@ -1,0 +1,61 @@
+"""Whether pairs that are held out are worth what the other pairs make the surrogate expect.
+
+A prior that is wrong for a game, of a vote say, whose worth jumps, is as sure as one that is right. Held-out residuals tell
+the two apart (Rasmussen and Williams, "Gaussian processes for machine learning", 2006, section 5.4.2).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crowd_sim.valuation.estimators.surrogate.gp import Equations
+from crowd_sim.valuation.estimators.surrogate.prior import sizes
+from crowd_sim.valuation.estimators.surrogate.residual import contrasts, number_of_pairs
+
+_LEAST_TOLD = 1e-9  # of a pair by the others, relative
+
+Vector = NDArray[np.float64]
+
+
+def held_out(found: Equations, white: Vector, some: NDArray[np.int64]) -> tuple[Vector, Vector, Vector]:
+    """What each of ``some`` pairs is worth beyond what all others make of it, in units of the data.
+
+    Returns:
+        The residuals float64[k]; their variances float64[k], per unit of the prior's; and float64[m, k], the columns whose
+        inner products are their covariances. All 0 of a pair that the trend has to itself, of which others tell nothing.
+    """
+    own = np.zeros((len(white), len(some)))
+    own[some, np.arange(len(some))] = 1.0
+    columns = found.whitened(own)
+    least = _LEAST_TOLD * (columns**2).sum(axis=0)
+    columns = found.off_trend(columns)
+    precision = (columns**2).sum(axis=0)
+    variances = np.divide(1.0, precision, out=np.zeros_like(precision), where=precision > least)
+    columns *= variances
+    return columns.T @ white, variances, columns
+
+
+def surprise(found: Equations, signs: Vector, white: Vector, some: NDArray[np.int64], scale: float) -> float:
+    """How many times what the prior expects the held-out residuals are, squared; 1 at least.
+
+    They count by what they would add to the values of those in a pair and of the others, if the values were corrected by
+    them: each alone, and all together. The larger tells how much wider than the prior's the values' variance has to be.
+
+    Args:
+        found: of the fitted pairs.
+        signs: float64[m, n], of the smaller member of each.
+        white: float64[m], L⁻¹ y.
+        some: int64[k], the pairs to hold out, one after the other.
+        scale: of the prior.
+    """
+    n = signs.shape[1]
+    residuals, variances, columns = held_out(found, white, some)
+    size = sizes(signs)
+    drawn = {int(k): int((size == k).sum()) for k in np.unique(size)}
+    unseen = np.array([1.0 - drawn[int(k)] / number_of_pairs(n, int(k)) for k in size[some]])
+    inside, outside = (unseen * part for part in contrasts(size[some], n, drawn))
+    adds = np.where(signs[some] > 0, inside[:, None], outside[:, None])
+    alone = (residuals**2 @ adds**2).sum(), scale * (variances @ adds**2).sum()
+    together = ((residuals @ adds) ** 2).sum(), scale * ((columns @ adds) ** 2).sum()
+    return max([1.0, *(float(seen / expected) for seen, expected in (alone, together) if expected > 0.0)])
