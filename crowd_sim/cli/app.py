@@ -103,7 +103,7 @@ def run(
     Example: `crowd-sim run quickstart crowd.n_workers=100 runs=50 --out runs/hundred`, and after an interruption the same,
     or `crowd-sim run --resume runs/hundred`
     """
-    from crowd_sim.cli.run import outcome_table
+    from crowd_sim.cli.run import outcome_table, workers_view
     from crowd_sim.cli.run import run as run_config
     from crowd_sim.config.io import load_config
 
@@ -129,6 +129,7 @@ def run(
     finished = run_config(config, configuration.stem, out, ray_address, console, accept_changes)
     if quiet:
         return
+    console.print(workers_view(finished.outcome))
     console.print(outcome_table(finished))
     assert finished.folder is not None  # noqa: S101 - it has a name
     if finished.was_there:

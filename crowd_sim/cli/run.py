@@ -8,6 +8,7 @@ from pathlib import Path
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from crowd_sim.cli.signals import stoppable
 from crowd_sim.commands.progress import shown
@@ -16,6 +17,9 @@ from crowd_sim.commands.run import run as run_config
 from crowd_sim.config import RunConfig
 from crowd_sim.metrics import mean_and_error
 from crowd_sim.outcome import Outcome
+
+_NAMED = 3
+"""Workers named as having most points, as over- and as underpaid."""
 
 
 def run(
@@ -83,6 +87,30 @@ def outcome_table(finished: Finished) -> Table:
             table.add_row(words, _number(mean), _number(error))
     table.add_row("seconds", "–" if isnan(finished.seconds) else f"{finished.seconds:.1f}", "")
     return table
+
+
+def workers_view(outcome: Outcome) -> Table:
+    """The workers with most points, and those whom points place furthest above and below their values."""
+    # their tables need pandas, which would delay a run's start
+    from crowd_sim import tables
+    from crowd_sim.report.labels import visible
+    from crowd_sim.report.page import worth_numbers
+    from crowd_sim.report.worth import by_worker, over_and_underpaid, worth
+    from crowd_sim.tasks.imitate import tables as text_tables
+
+    own = text_tables if outcome.config.task.kind == "imitate" else tables
+    table = by_worker(worth(own.TABLES["workers"](outcome)))
+    over, under = over_and_underpaid(table, _NAMED)
+    several = outcome.config.runs > 1
+    view = Table(title="Who was worth what" + (" (means over a worker's runs)" if several else ""), box=box.SIMPLE_HEAD)
+    heads = ("", "worker", "points", *(("value", "95 % interval", "rank gap") if "value" in table else ()))
+    for head in heads:
+        view.add_column(head, justify="left" if head in ("", "worker") else "right", overflow="ellipsis", no_wrap=True)
+    for words, rows in (("most points", table.head(_NAMED)), ("most overpaid", over), ("most underpaid", under)):
+        for i, row in enumerate(rows.to_dict("records")):
+            name = Text(visible(str(row["worker"])))
+            view.add_row("" if i else words, name, *worth_numbers(row), end_section=i + 1 == len(rows))
+    return view
 
 
 def _number(value: float) -> str:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Callable, Sequence
+from importlib.resources import files
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import jinja2
+import numpy as np
 import pandas as pd
 
 from crowd_sim.integrity import digests_of
@@ -24,10 +29,13 @@ from crowd_sim.report.labels import (
 )
 from crowd_sim.report.layout import comparable, levels
 from crowd_sim.report.llm_page import llm_page
-from crowd_sim.report.page import figures, record, settings, versions
+from crowd_sim.report.page import changed, facts_of_this_run, figures, record, settings, versions, worth_rows_of
+from crowd_sim.report.payload import payload_of_run, payload_of_sweep, script_json
 from crowd_sim.report.style import write_atomically
 from crowd_sim.report.tables import (
     METRICS,
+    ROUNDS_COLUMNS,
+    WORKERS_COLUMNS,
     Kind,
     convergence_distance,
     is_numeric,
@@ -48,8 +56,15 @@ _SETTINGS = tuple(field for field in FIELD_WORDS if field != "runs" and not fiel
 MANIFEST = "report.sha256"
 """SHA-256 of the page and the figures, as `sha256sum --check` reads them."""
 
-_MOST_ROWS, _MOST_VALUES = 2_000, 40
-"""A page with more takes a browser longer to show than anyone reads."""
+_MOST_ROWS, _MOST_VALUES = 200, 40
+"""Of what a page without scripts shows; with them, its table has all points."""
+
+BIBTEX = """@article{crowdsft2025,
+  title = {Crowd-SFT: Crowdsourcing for LLM Alignment},
+  author = {Sotiropoulos and Thottungal Valapu and Lei and Coleman and Krishnamachari},
+  journal = {arXiv preprint arXiv:2506.04063},
+  year = {2025}
+}"""
 
 
 def write_report(folder: Path) -> Path:
@@ -60,7 +75,14 @@ def write_report(folder: Path) -> Path:
     Raises:
         InputError: if ``folder`` is neither a run's nor a sweep's, or one of its files is missing or broken.
     """
-    page = _PAGES[kind_of(folder)](folder)
+    page = _PAGES[kind_of(folder)](folder) | _frame(folder)
+    scripts = [_shipped(name) for name in ("vendor/d3.min.js", "vendor/plot.min.js", "report.js")]
+    page |= {
+        "css": _shipped("report.css"),
+        "scripts": scripts,
+        "policy": _policy(scripts),
+        "data": script_json(page["data"]),
+    }
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("crowd_sim", "report"),
         autoescape=True,
@@ -75,16 +97,45 @@ def write_report(folder: Path) -> Path:
     return path
 
 
+def _frame(folder: Path) -> dict[str, Any]:
+    """What stands around every page's tables."""
+    _, config = read_config(folder)
+    command = "sweep" if "sweep" in config else "run"
+    return {
+        "here": facts_of_this_run(folder),
+        "again": f"crowd-sim {command} {quote(folder.name)}/config.yaml --out again",
+        "fingerprint": config.get("fingerprint"),
+        "changed": changed(config),
+        "bibtex": BIBTEX,
+    }
+
+
+def _shipped(name: str) -> str:
+    return (files("crowd_sim") / "report" / name).read_text(encoding="utf-8").strip()
+
+
+def _policy(scripts: Sequence[str]) -> str:
+    """What the browser is told to allow: these scripts and no others, and nothing from the network."""
+    digests = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
+    allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
+    return f"default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; script-src {allowed}"
+
+
 def _run_page(folder: Path) -> dict[str, Any]:
     summary = read_summary(folder)
     text, config = read_config(folder)
     runs = read_table(folder, "runs.parquet", ("run",))
-    n_workers = int(read_table(folder, "workers.parquet", ("run",)).groupby("run").size().max())
+    workers = read_table(folder, "workers.parquet", WORKERS_COLUMNS)
+    rounds = read_table(folder, "rounds.parquet", ROUNDS_COLUMNS)
+    n_workers = int(workers.groupby("run").size().max())
+    paid, within = worth_rows_of(workers), convergence_distance(config)
     metrics = summary["metrics"]
     rest = {key: value for key, value in summary.items() if key not in ("metrics", "versions", "fingerprint", "files")}
     return {
         "title": "One run" if len(runs) == 1 else f"{len(runs)} runs of one configuration",
-        "summary": _in_a_nutshell(metrics, len(runs), convergence_distance(config)),
+        "summary": _in_a_nutshell(metrics, len(runs), within, _of_workers(paid)),
+        "worth": paid,
+        "data": payload_of_run(rounds, workers, within),
         "settings": settings(config, _SETTINGS),
         "n_runs": len(runs),
         "outcome": [_outcome(name, metrics[name], len(runs)) for name in _in_order(metrics)],
@@ -105,9 +156,12 @@ def _sweep_page(folder: Path) -> dict[str, Any]:
     metrics = [metric for metric in METRICS if f"{metric}_mean" in points.columns]
     swept = [(field_words(field), _list(levels(points, field))) for field in fields]
     each = config.get("runs")
+    several = isinstance(each, int) and each > 1
     return {
         "title": f"A sweep of {len(points):,} points",
-        "summary": [f"Each point was run {each} times." if isinstance(each, int) and each > 1 else ""],
+        "worth": None,
+        "data": payload_of_sweep(points, metrics),
+        "summary": [*_best(points, fields, metrics), *([f"Each point was run {each} times."] if several else [])],
         "settings": [*swept, *[entry for entry in settings(config, _SETTINGS) if entry[0] not in dict(swept)]],
         "n_runs": None,
         "outcome": [],
@@ -169,10 +223,34 @@ def _shown(name: str, entry: dict[str, Any]) -> str:
     return mean_and_error(mean, error)
 
 
-def _in_a_nutshell(metrics: dict[str, Any], n_runs: int, within: float) -> list[str]:
+def _of_workers(paid: dict[str, Any]) -> list[str]:
+    """Who is most over- and who most underpaid, in a sentence."""
+    named = {words: rows[0] for words, rows in (("over", paid["over"]), ("under", paid["under"])) if rows}
+    said = [
+        f"most {words}paid is {row['worker']} (rank {row['by_points']} by points, {row['by_value']} by value)"
+        for words, row in named.items()
+    ]
+    return ["Of all workers, " + " and ".join(said) + "."] if said else []
+
+
+def _best(points: pd.DataFrame, fields: list[str], metrics: list[str]) -> list[str]:
+    """The point whose points of workers agree best with values, in a sentence."""
+    name = "pearson_accurate"
+    if name not in metrics or not points[f"{name}_mean"].notna().any():
+        return []
+    best = points.iloc[int(np.nanargmax(points[f"{name}_mean"].to_numpy(float)))]
+    setting = ", ".join(f"{field_words(field)} {value_words(best[field])}" for field in fields)
+    agreement = mean_and_error(best[f"{name}_mean"], best.get(f"{name}_se"))
+    return [f"Points agree best with Shapley values, at r = {agreement}, with {setting}." if setting else ""]
+
+
+def _in_a_nutshell(metrics: dict[str, Any], n_runs: int, within: float, of_workers: Sequence[str]) -> list[str]:
     """The outcome in sentences; a metric that is missing or undefined has none."""
     said = {name: text for name in metrics if (text := _shown(name, metrics[name])) != "–"}
     sentences = []
+    if "pearson_accurate" in said:
+        sentences.append(f"Points correlate {said['pearson_accurate']} (Pearson) with accurate Shapley values.")
+    sentences += of_workers
     if {"initial_distance", "final_distance"} <= said.keys():
         sentences.append(
             f"The model started {said['initial_distance']} from the target and ended {said['final_distance']} from it."
@@ -187,8 +265,6 @@ def _in_a_nutshell(metrics: dict[str, Any], n_runs: int, within: float) -> list[
             sentences.append(
                 f"{came} of {n_runs} runs came within {within:g}, the first time at round {said['rounds_to_converge']}."
             )
-    if "pearson_accurate" in said:
-        sentences.append(f"Points correlate {said['pearson_accurate']} (Pearson) with accurate Shapley values.")
     if n_runs > 1:
         sentences.append("Numbers are means ± one standard error over runs.")
     return sentences

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ from crowd_sim.report.llm_numbers import (
     round_row,
     worth_rows,
 )
-from crowd_sim.report.page import figures, look_up, record, settings, versions
+from crowd_sim.report.page import figures, look_up, record, settings, versions, worth_rows_of
+from crowd_sim.report.payload import payload_of_run
 from crowd_sim.report.tables import (
     CANDIDATES_COLUMNS,
     LLM_ROUNDS_COLUMNS,
@@ -36,7 +38,7 @@ from crowd_sim.report.tables import (
 from crowd_sim.tasks.imitate.honesty import EQUAL_TOKENS
 from crowd_sim.tasks.imitate.tables import in_order
 
-_PAIRS = 12
+_PAIRS = 500
 """Outputs that the page shows of each of the two models."""
 _LONGEST = 600
 """Characters of an output that it shows."""
@@ -86,7 +88,11 @@ def llm_page(folder: Path) -> dict[str, Any]:
     captions = captions_of_llm_run(n_runs, workers["worker"].nunique(), n_outputs, valued=valued)
     return {
         "title": "One LLM run" if n_runs == 1 else f"{n_runs} LLM runs of one configuration",
-        "summary": [*_honestly(models, summary, final), *_in_a_nutshell(models, names, distances, nearer, n_runs)],
+        "summary": [
+            *_honestly(models, summary, final),
+            *_in_a_nutshell(models, names, distances, nearer, n_runs),
+            _lineage(rounds, candidates),
+        ],
         "settings": [*_verbatim(config), *settings(config, _SETTINGS)],
         "n_runs": n_runs,
         "outcome": [],
@@ -100,6 +106,8 @@ def llm_page(folder: Path) -> dict[str, Any]:
             "after": model_words(final),
             **_samples(outputs, final),
         },
+        "data": payload_of_run(rounds, workers, None),
+        "worth": worth_rows_of(workers),
         "figures": figures(draw_llm_run(folder), captions),
         "record": record(summary, config, {}),
         "versions": versions(summary, config),
@@ -152,6 +160,13 @@ def _in_a_nutshell(
     return [*sentences, "Numbers are means ± one standard error over " + ("runs." if n_runs > 1 else "outputs.")]
 
 
+def _lineage(rounds: pd.DataFrame, candidates: pd.DataFrame) -> str:
+    """What the first run's rounds went on with."""
+    own = rounds[rounds["run"] == rounds["run"].iloc[0]].sort_values("round")
+    steps = [str(round_row(row, candidates)["winner"]) for row in own.to_dict("records")]
+    return f"Lineage{' of the first run' if len(own) < len(rounds) else ''}: {' → '.join(['base', *steps])}."
+
+
 def _verbatim(config: dict[str, Any]) -> list[tuple[str, str]]:
     found = [(words, look_up(config, field)) for field, words in _VERBATIM.items()]
     return [(words, str(value)) for words, value in found if value is not None]
@@ -170,7 +185,7 @@ def _samples(outputs: pd.DataFrame, final: str) -> dict[str, Any]:
     return {
         "prompt": base["prompt"].iloc[0] if len(set(base["prompt"])) == 1 else None,
         "samples": [
-            {"prompt": row["prompt"], "before": _output(row), "after": _output(after.loc[number])}
+            {"prompt": row["prompt"], **_compared(_output(row), _output(after.loc[number]))}
             for number, row in base.iterrows()
         ],
     }
@@ -181,3 +196,15 @@ def _output(row: pd.Series) -> dict[str, str]:
     shown = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
     cut = shown if len(shown) <= _LONGEST else shown[: _LONGEST - 1] + "…"
     return {"text": cut, "distance": three_digits(row["distance"])}
+
+
+def _compared(before: dict[str, str], after: dict[str, str]) -> dict[str, Any]:
+    """Both texts in parts: what only the first has marked `del`, what only the second has `ins`."""
+    first, second = (re.findall(r"\s+|[^\s]+", output["text"]) for output in (before, after))
+    old: list[tuple[str, str]] = []
+    new: list[tuple[str, str]] = []
+    for tag, i, j, k, m in SequenceMatcher(None, first, second, autojunk=False).get_opcodes():
+        kinds = ("", "") if tag == "equal" else ("del", "ins")
+        old += [(kinds[0], "".join(first[i:j]))] if j > i else []
+        new += [(kinds[1], "".join(second[k:m]))] if m > k else []
+    return {"before": before | {"parts": old}, "after": after | {"parts": new}}

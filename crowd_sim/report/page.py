@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import base64
+import json
+import math
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
+from crowd_sim.config import RunConfig
 from crowd_sim.report.captions import Caption
-from crowd_sim.report.labels import field_words, three_digits, value_words
+from crowd_sim.report.labels import field_words, minus, plain, three_digits, value_words, visible
+from crowd_sim.report.worth import by_worker, interval, over_and_underpaid, worth
+
+_NAMED, _SHOWN = 5, 50
+"""Workers named as over- and underpaid, and rows of a page without scripts."""
 
 
 def settings(config: dict[str, Any], fields: Iterable[str]) -> list[tuple[str, str]]:
@@ -37,6 +47,106 @@ def record(summary: dict[str, Any], config: dict[str, Any], rest: dict[str, Any]
         elif isinstance(value, str | int):
             entries.append((key.capitalize(), str(value)))
     return entries
+
+
+def facts_of_this_run(folder: Path) -> list[tuple[str, str]]:
+    """What may differ between equal runs: when, where and how long; what is not known is left out."""
+    entries: list[tuple[str, str]] = []
+    statuses = [found for path in sorted(folder.glob("status*.json")) if (found := _json(path))]
+    if started := [float(status["started"]) for status in statuses if isinstance(status.get("started"), int | float)]:
+        moment = datetime.fromtimestamp(min(started), tz=UTC)
+        entries.append(("Started", f"{moment:%Y-%m-%d %H:%M} UTC"))
+    if hosts := sorted({str(status["host"]) for status in statuses if "host" in status}):
+        entries.append(("Host", ", ".join(hosts)))
+    seconds = _json(folder / "timing.json").get("seconds")
+    if isinstance(seconds, int | float):
+        entries.append(("Took", f"{seconds:.1f} s" if seconds < 100 else str(timedelta(seconds=round(seconds)))))
+    return entries
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def changed(config: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """The fields of a configuration that differ from the defaults: name, value, default."""
+    defaults = dict(_leaves(RunConfig().model_dump(mode="json")))
+    found = [(name, value, defaults.get(name)) for name, value in _leaves(config) if not name.startswith(_NOT_FIELDS)]
+    return [(name, _plain(value), _plain(default)) for name, value, default in found if value != default]
+
+
+_NOT_FIELDS = ("format", "versions", "fingerprint", "lineage", "weights", "working_folder", "actors.")
+
+
+def _leaves(node: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in node.items():
+        if isinstance(value, dict) and value:
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _plain(value: Any) -> str:
+    return (
+        "–"
+        if value is None
+        else plain(json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value, 200)
+    )
+
+
+def worth_rows_of(workers: pd.DataFrame) -> dict[str, Any]:
+    """Of the section on workers: the most over- and underpaid, and the first rows for a page without scripts."""
+    found = worth(workers)
+    table = by_worker(found)
+    over, under = over_and_underpaid(table, _NAMED)
+    n_runs = int(found["run"].nunique())
+    valued = "value" in table.columns
+    means = "Means over the runs a worker took part in. " if n_runs > 1 else ""
+    gap = (
+        "Rank gap: rank by value − rank by points; above 0, a worker is placed higher by points than by value. "
+        "The interval is that of the value, not of the points."
+        if valued
+        else "Nobody was valued (valuation.method is none)."
+    )
+    return {
+        "over": [_gap_row(row) for row in over.to_dict("records")],
+        "under": [_gap_row(row) for row in under.to_dict("records")],
+        "first": [_first_row(row) for row in table.head(_SHOWN).to_dict("records")],
+        "valued": valued,
+        "note": means + gap,
+    }
+
+
+def _first_row(row: dict[Any, Any]) -> dict[str, Any]:
+    return {"worker": visible(str(row["worker"])), "numbers": worth_numbers(row)}
+
+
+def worth_numbers(row: dict[Any, Any]) -> list[str]:
+    """Points and, of a worker who was valued, value, its 95 % interval and the rank gap."""
+    numbers = [three_digits(row["points"])]
+    if "value" in row:
+        low, high = interval(row["value"], row["error"])
+        within = (
+            "unknown" if math.isnan(low) else "exact" if low == high else f"{three_digits(low)} to {three_digits(high)}"
+        )
+        numbers += [three_digits(row["value"]), within, signed(row["gap"])]
+    return numbers
+
+
+def signed(gap: float) -> str:
+    """A rank gap with its sign."""
+    return "–" if math.isnan(gap) else "0" if gap == 0 else minus(f"{gap:+.3g}")
+
+
+def _gap_row(row: dict[Any, Any]) -> dict[str, str]:
+    names = {"by_points": "rank_points", "by_value": "rank_value"}
+    return {"worker": visible(str(row["worker"])), "gap": signed(row["gap"])} | {
+        name: f"{row[column]:.3g}" for name, column in names.items()
+    }
 
 
 def versions(summary: dict[str, Any], config: dict[str, Any]) -> list[tuple[str, str]]:

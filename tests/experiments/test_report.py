@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import io
 import itertools
 import json
+import re
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
@@ -118,7 +121,7 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
-        if tag not in ("meta", "img"):
+        if tag not in ("meta", "img", "input"):
             self.open.append(tag)
         if tag == "tr":
             self.rows.append([])
@@ -129,8 +132,27 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        if {"td", "th"} & set(self.open):
+        if {"td", "th"} & set(self.open) and "script" not in self.open:
             self.rows[-1][-1] += data
+
+
+def nothing_from_elsewhere(text: str) -> bool:
+    """Whether a page holds its own scripts alone, and may load nothing: what else is in it is none that runs."""
+    tags = Page(text).tags
+    scripts = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
+    allowed = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+    (policy,) = (
+        attributes["content"] or "" for tag, attributes in tags if tag == "meta" and "http-equiv" in attributes
+    )
+    kinds = [attributes for tag, attributes in tags if tag == "script"]
+    return (
+        len(scripts) == 3
+        and kinds == [{"type": "application/json", "id": "data"}, {}, {}, {}]
+        and policy.startswith("default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; script-src 'sha256-")
+        and all(f"'sha256-{digest}'" in policy for digest in allowed)
+        and "link" not in {tag for tag, _ in tags}
+        and not any((attributes.get("src") or "").startswith("http") for _, attributes in tags)
+    )
 
 
 # --- figures
@@ -363,8 +385,7 @@ def test_page_of_a_run_stands_alone_and_holds_the_numbers(tmp_path: Path) -> Non
     pictures = [attributes for tag, attributes in page.tags if tag == "img"]
     assert len(pictures) == 2
     assert all((picture["src"] or "").startswith("data:image/png;base64,") and picture["alt"] for picture in pictures)
-    assert not {"script", "link"} & {tag for tag, _ in page.tags}
-    assert "http" not in text
+    assert nothing_from_elsewhere(text)
     assert "&lt;script&gt;" in text
     first = path.read_bytes()
     assert write_report(tmp_path / "run").read_bytes() == first
@@ -385,11 +406,64 @@ def test_page_of_a_sweep_sorts_its_points(tmp_path: Path) -> None:
     points = points_table()
     folder = write_sweep(tmp_path / "sweep", points.sort_values("pearson_accurate_mean", ascending=False))
     page = Page(write_report(folder).read_text(encoding="utf-8"))
-    body = page.rows[2:]
+    body = page.rows[2 : 2 + len(points)]
     assert len(body) == len(points)
     assert [row[0] for row in body] == ["10"] * 8 + ["25"] * 8
     assert body[0][4:6] == [three_digits(body_mean(points, body[0])), "0.0200"]
     assert ("td", {"class": "number"}) in page.tags
+
+
+def data_of(text: str) -> dict[str, Any]:
+    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL).group(1))
+
+
+def test_the_page_begins_with_who_was_worth_what(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", 1)
+    workers = pd.DataFrame(
+        {
+            "run": 0,
+            "worker": ["<i>a", "=b", "c\x1b[2J", "d"],
+            "points": [40.0, 30, 20, 10],
+            "shapley": [0.1, 0.3, 0.4, 0.2],
+            "shapley_stderr": [0.01, 0.0, np.nan, 0.01],
+        }
+    )
+    workers.to_parquet(folder / "workers.parquet")
+    text = write_report(folder).read_text(encoding="utf-8")
+    rows = {row[0]: row[1:] for row in Page(text).rows}
+    assert rows["<i>a"] == ["40.0", "0.100", "0.0804 to 0.120", "+3"]
+    assert rows["=b"][2:] == ["exact", "0"]
+    assert rows["c\\x1b[2J"][2:] == ["unknown", "−2"]
+    assert "most overpaid is &lt;i&gt;a (rank 1 by points, 4 by value)" in text
+    assert "most underpaid is c\\x1b[2J (rank 3 by points, 1 by value)" in text
+    data = data_of(text)
+    assert data["workers"]["gap"] == [3, 0, -2, -1]
+    assert data["workers"]["error"] == [0.01, 0, None, 0.01]
+    assert data["mean"][0] == pytest.approx(rounds_table(1)["distance"][0])
+
+
+def test_a_page_says_where_and_when_and_what_is_not_default(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run")
+    (folder / "status.json").write_text('{"started": 1795983911.5, "host": "h<1>"}')
+    (folder / "timing.json").write_text('{"seconds": 3725.2}')
+    text = write_report(folder).read_text(encoding="utf-8")
+    for said in ("2026-11-29 20:25 UTC", "h&lt;1&gt;", "1:02:05", "crowd-sim run run/config.yaml --out again"):
+        assert said in text
+    rows = {row[0]: row[1:] for row in Page(text).rows}
+    assert rows["tournament.n_groups"] == ["3", "4"]
+    assert "tournament.grouping" not in rows  # as it is by default
+
+
+def test_a_page_of_twenty_thousand_points_is_small(tmp_path: Path) -> None:
+    fields = {"crowd.n_workers": [25, 50, 75, 100], "tournament.n_groups": [2, 3, 4, 5], "seed": list(range(1250))}
+    points = points_table(**fields)
+    draw = np.random.default_rng(0)
+    for name in points.columns[3:]:
+        points[name] = draw.random(len(points))
+    path = write_report(write_sweep(tmp_path / "sweep", points))
+    assert path.stat().st_size < 3_000_000
+    data = data_of(path.read_text(encoding="utf-8"))
+    assert len(data["metrics"][0]["mean"]) == len(data["fields"][2]["codes"]) == 20_000
 
 
 def body_mean(points: pd.DataFrame, row: list[str]) -> float:

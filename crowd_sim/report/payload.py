@@ -1,0 +1,110 @@
+"""The data that a report's page carries for its tables and charts, as compact JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from crowd_sim.report.labels import METRIC_HEADS, field_words, metric_words, value_words, visible
+from crowd_sim.report.layout import comparable, levels
+from crowd_sim.report.tables import is_numeric, swept_fields
+from crowd_sim.report.worth import worth
+
+MOST_ROWS = 20_000
+"""Of a table that a page carries; more would make it larger than 3 MB."""
+
+_DIGITS = 5
+_MOST_LINES = 30
+"""Runs whose distances a page carries beside their mean."""
+
+
+def payload_of_run(rounds: pd.DataFrame, workers: pd.DataFrame, within: float | None) -> dict[str, Any]:
+    """Workers of every run, and distances by round."""
+    found = worth(workers)
+    distances = rounds.pivot_table(index="round", columns="run", values="distance")
+    return {
+        "kind": "run",
+        "workers": _table(found),
+        "whole": len(found),
+        "rounds": [int(number) for number in distances.index],
+        "mean": _numbers(distances.mean(axis=1)),
+        "error": _numbers(distances.sem(axis=1)),
+        "runs": [int(run) for run in distances.columns[:_MOST_LINES]],
+        "lines": [_numbers(distances[run]) for run in distances.columns[:_MOST_LINES]],
+        "within": within,
+    }
+
+
+def payload_of_sweep(points: pd.DataFrame, metrics: Sequence[str]) -> dict[str, Any]:
+    """Every point: its fields, and each metric's mean and standard error."""
+    fields, shown = swept_fields(points), points.head(MOST_ROWS)
+    return {
+        "kind": "sweep",
+        "whole": len(points),
+        "fields": [
+            {
+                "name": field,
+                "words": field_words(field),
+                "numeric": is_numeric(points[field]),
+                **_coded(comparable(shown[[field]])[field], levels(points, field)),
+            }
+            for field in fields
+        ],
+        "metrics": [
+            {
+                "name": metric,
+                "words": metric_words(metric),
+                "head": METRIC_HEADS.get(metric, metric),
+                "less": metric in ("final_distance", "rounds_to_converge"),
+                "mean": _numbers(shown[f"{metric}_mean"]),
+                "se": _numbers(shown[f"{metric}_se"], 3) if f"{metric}_se" in shown else [],
+            }
+            for metric in metrics
+        ],
+    }
+
+
+def script_json(payload: dict[str, Any]) -> str:
+    """JSON that may stand inside a script element, whatever texts are in it."""
+    text = json.dumps(payload, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def _table(found: pd.DataFrame) -> dict[str, Any]:
+    shown = found.head(MOST_ROWS)
+    columns: dict[str, Any] = {}
+    for name in shown.columns:
+        if name == "worker":
+            codes, found_names = pd.factorize(shown[name])
+            columns[name] = {"levels": [visible(who) for who in found_names], "codes": codes.tolist()}
+        elif shown[name].dtype == bool:
+            columns[name] = [int(value) for value in shown[name]]
+        else:
+            columns[name] = _numbers(shown[name])
+    return columns
+
+
+def _coded(column: pd.Series, found: Sequence[Any]) -> dict[str, Any]:
+    """A column of few values as their words and, for each row, which."""
+    place = {value: i for i, value in enumerate(found)}
+    words = [visible(value_words(value)) for value in found]
+    numbers = [None if isinstance(value, str) else _number(value) for value in found]
+    return {"levels": words, "numbers": numbers, "codes": [place.get(value, -1) for value in column]}
+
+
+def _numbers(column: pd.Series, digits: int = _DIGITS) -> list[float | int | None]:
+    return [_number(value, digits) for value in column]
+
+
+def _number(value: Any, digits: int = _DIGITS) -> float | int | None:
+    number = float(value)
+    if not math.isfinite(number):
+        return None
+    short = float(f"{number:.{digits}g}")
+    return int(short) if short.is_integer() and abs(short) < 1e15 else short
