@@ -1,0 +1,75 @@
+"""The report in headless Chromium: it sorts, searches, filters and answers to the pointer; without one these are skipped.
+
+`CROWD_SIM_AXE=axe.min.js` (npm's package axe-core) has axe look at the pages, too.
+"""
+
+import html
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from crowd_sim.report import write_report
+from tests.experiments.test_report import points_table, write_run, write_sweep
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+AXE = Path(os.environ["CROWD_SIM_AXE"]).read_text(encoding="utf-8") if "CROWD_SIM_AXE" in os.environ else ""
+PROBE = """
+addEventListener("load", async () => {
+  const out = {};
+  try {
+    const host = document.querySelector("#workers") ?? document.querySelector("#points");
+    const first = () => host.querySelector("tbody tr > *").textContent;
+    const said = () => host.querySelector("[role=status]").textContent;
+    out.rows = said();
+    const head = () => host.querySelectorAll("thead th")[1];
+    head().querySelector("button").click();
+    out.sorted = head().getAttribute("aria-sort");
+    out.first = first();
+    const search = host.querySelector("input[type=search]");
+    search.value = first(); search.dispatchEvent(new Event("input")); out.found = said();
+    search.value = ""; search.dispatchEvent(new Event("input"));
+    host.querySelector("button.name")?.click();
+    out.chosen = document.querySelectorAll("tr.chosen").length;
+    const svg = document.querySelector("#charts svg"), box = svg.querySelector("circle").getBoundingClientRect();
+    const at = { clientX: box.x + box.width / 2, clientY: box.y + box.height / 2, bubbles: true, pointerType: "mouse" };
+    svg.dispatchEvent(new PointerEvent("pointermove", at));
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    out.tip = svg.querySelector("[aria-label=tip]").textContent;
+    const list = [...document.querySelectorAll("select")].at(host.id === "points" ? 1 : 0);
+    list.selectedIndex = 1; list.dispatchEvent(new Event("change")); out.filtered = said();
+    out.fits = document.documentElement.scrollWidth <= innerWidth;
+    out.axe = window.axe ? (await axe.run(document)).violations.map((found) => found.id) : [];
+  } catch (error) { out.error = String(error.stack); }
+  document.body.append(Object.assign(document.createElement("pre"), { id: "probe", textContent: JSON.stringify(out) }));
+});
+"""
+
+
+def probed(page, tmp_path):
+    """What the probe found on a page, at the width of a telephone."""
+    text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page.read_text(encoding="utf-8"))
+    copy = tmp_path / "probed.html"
+    copy.write_text(text.replace("</body>", f"<script>{AXE}</script><script>{PROBE}</script></body>"), encoding="utf-8")
+    command = [CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=30000"]
+    given = [f"--user-data-dir={tmp_path / 'profile'}", "--window-size=500,900", "--dump-dom", f"file://{copy}"]
+    done = subprocess.run([*command, *given], capture_output=True, text=True, timeout=300, check=True)
+    return json.loads(html.unescape(re.search(r'<pre id="probe">(.*?)</pre>', done.stdout, re.DOTALL).group(1)))
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+def test_pages_answer(tmp_path):
+    run = probed(write_report(write_run(tmp_path / "run")), tmp_path)
+    assert "error" not in run, run
+    assert (run["rows"], run["sorted"], run["chosen"], run["fits"]) == ("1 to 12 of 12", "ascending", 1, True)
+    assert run["filtered"] == "1 to 12 of 12"
+    assert "rank gap" in run["tip"]
+    sweep = probed(write_report(write_sweep(tmp_path / "sweep", points_table())), tmp_path)
+    assert "error" not in sweep, sweep
+    assert (sweep["rows"], sweep["filtered"], sweep["fits"]) == ("1 to 16 of 16", "1 to 8 of 8", True)
+    assert "points" in sweep["tip"]
+    assert run["axe"] == sweep["axe"] == []
