@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
+from dataclasses import fields as dataclass_fields
 from difflib import get_close_matches
 from functools import wraps
+from html import escape
 from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -32,6 +35,7 @@ from crowd_sim.valuation.validation import integer
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
     from numpy.typing import ArrayLike
 
     from crowd_sim.crowd.population import Population
@@ -59,6 +63,45 @@ def _as_arguments(face: _F) -> _F:
     return cast("_F", named)
 
 
+@dataclass(frozen=True)
+class RunResult(Outcome):
+    """An `Outcome` that a notebook shows: workers first, then the metrics; see `Outcome` for its attributes."""
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row per run and worker: points and, where there are values, value, its error, ranks and the gap between them."""
+        from crowd_sim.report.worth import worth
+
+        return worth(self._workers())
+
+    def plot(self) -> Figure:
+        """Points against Shapley values; a notebook shows the figure.
+
+        Raises:
+            InputError: nobody was valued.
+        """
+        if self.values is None:
+            raise InputError(
+                "valuation.method", "none", "must be one that values workers, to plot points against values"
+            )
+        from crowd_sim.report.figures import points_against_values
+
+        return points_against_values(self._workers())
+
+    def _workers(self) -> pd.DataFrame:
+        from crowd_sim import tables
+        from crowd_sim.tasks.imitate import tables as text_tables
+
+        own = text_tables if self.config.task.kind == "imitate" else tables
+        return own.TABLES["workers"](self)
+
+    def _repr_html_(self) -> str:
+        from crowd_sim.report.worth import by_worker
+
+        first, *metrics = str(self).splitlines()
+        rows = "".join(f"<li>{escape(line.strip())}</li>" for line in metrics)
+        return f"<p><b>{escape(first)}</b></p>{_html(by_worker(self.to_frame()))}<ul>{rows}</ul>"
+
+
 @_as_arguments
 def run(
     config: RunConfig | str | Path | Mapping[str, Any],
@@ -70,7 +113,7 @@ def run(
     accept_changes: bool = False,
     trust: bool = False,
     **fields: Any,
-) -> Outcome:
+) -> RunResult:
     """Simulate and value a configuration's runs, whatever its task.
 
     Args:
@@ -90,7 +133,7 @@ def run(
         fields: of the configuration, to be changed; with two underscores for a dot: ``crowd__n_workers=100``.
 
     Returns:
-        the outcome; printed, it is a table of its metrics.
+        the outcome; printed, it is a table of its metrics. A notebook shows its workers, too; `to_frame` and `plot` are theirs.
 
     Raises:
         InputError: a field that is wrong, a crowd that cannot be read or is too small, or a folder that cannot be written,
@@ -116,7 +159,8 @@ def run(
         finished = run_config(
             setup, folder, ray_address=ray_address, progress=report, accept_changes=accept_changes, given=people
         )
-    return finished.outcome
+    outcome = finished.outcome
+    return RunResult(**{field.name: getattr(outcome, field.name) for field in dataclass_fields(outcome)})
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,6 +178,20 @@ class SweepResult:
     runs: pd.DataFrame
     failures: pd.DataFrame
     out: Path | None
+
+    def to_frame(self) -> pd.DataFrame:
+        """`points`."""
+        return self.points
+
+    def plot(self) -> Figure:
+        """Correlation of points with values by the swept fields; a notebook shows the figure."""
+        from crowd_sim.report.figures import correlation_by_n
+
+        return correlation_by_n(self.points)
+
+    def _repr_html_(self) -> str:
+        failed = f", {len(self.failures):,} failed" if len(self.failures) else ""
+        return f"<p><b>{len(self.points):,} points{failed}</b></p>{_html(self.points)}"
 
     def __str__(self) -> str:
         """The swept fields and the means of the points' metrics that are known."""
@@ -223,6 +281,18 @@ class CrowdValues:
     table: pd.DataFrame
     result: ShapleyResult
 
+    def to_frame(self) -> pd.DataFrame:
+        """`table`."""
+        return self.table
+
+    def plot(self) -> Any:
+        """Values with their intervals; see `ShapleyResult.plot`."""
+        return self.result.plot()
+
+    def _repr_html_(self) -> str:
+        head = f"Shapley values by {self.result.method}, {self.result.n_evaluations:,} evaluations"
+        return f"<p><b>{escape(head)}</b></p>{_html(self.table)}"
+
     def __str__(self) -> str:
         """The method, and the workers."""
         head = f"Shapley values by {self.result.method}, {self.result.n_evaluations:,} evaluations"
@@ -293,6 +363,10 @@ def value(
     return CrowdValues(table_of(question, result), result)
 
 
+def _html(table: pd.DataFrame) -> str:
+    return table.to_html(index=False, max_rows=_ROWS, float_format=lambda number: f"{number:.4g}")
+
+
 def _text(table: pd.DataFrame) -> str:
     return table.to_string(index=False, max_rows=_ROWS, float_format=lambda number: f"{number:.4g}")
 
@@ -310,9 +384,10 @@ def _told(progress: Progress | bool | None) -> Iterator[Progress]:
     if progress is True:
         from rich.console import Console
 
-        from crowd_sim.commands.progress import shown
+        from crowd_sim.commands.progress import in_place, shown
 
-        with shown(Console(markup=False, emoji=False)) as report:
+        plain = Console(markup=False, emoji=False)
+        with in_place(sys.stderr) if "ipykernel" in sys.modules else shown(plain) as report:
             yield report
     elif not progress:
         yield quiet

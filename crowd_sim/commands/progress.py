@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -14,6 +15,34 @@ from rich.progress import Progress as Bars
 from crowd_sim.progress import Progress
 
 _SECONDS_BETWEEN_LINES = 5.0
+_SECONDS_BETWEEN_DRAWINGS = 0.1
+_WIDTH = 20
+
+
+@contextmanager
+def in_place(stream: TextIO) -> Iterator[Progress]:
+    """A callable as `shown`'s, for notebooks: a line per stage that is written over, without widgets."""
+    started: dict[str, float] = {}
+    last = ("", 0.0)
+
+    def move(stage: str, done: int, total: int, note: str = "", /) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if stage == last[0] and done < total and now - last[1] < _SECONDS_BETWEEN_DRAWINGS:
+            return
+        if last[0] not in ("", stage):
+            stream.write("\n")
+        last = (stage, now)
+        took = now - started.setdefault(stage, now)
+        left = f", about {timedelta(seconds=round(took * (total - done) / done))} left" if 0 < done < total else ""
+        share = done / total if total else 1.0
+        bar = "█" * round(_WIDTH * share) + "·" * (_WIDTH - round(_WIDTH * share))
+        stream.write(f"\r{stage}: {share:4.0%} {bar} {done:,} of {total:,}, {took:.1f} s{left} {note}".ljust(100))
+        stream.flush()
+
+    yield move
+    if last[0]:
+        stream.write("\n")
 
 
 @contextmanager
