@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from crowd_sim.characters import visible
 from crowd_sim.cli.signals import stoppable
 from crowd_sim.commands.progress import shown
 from crowd_sim.commands.run import Finished
@@ -93,7 +94,6 @@ def workers_view(outcome: Outcome) -> Table:
     """The workers with most points, and those whom points place furthest above and below their values."""
     # their tables need pandas, which would delay a run's start
     from crowd_sim import tables
-    from crowd_sim.report.labels import visible
     from crowd_sim.report.page import worth_numbers
     from crowd_sim.report.worth import by_worker, over_and_underpaid, worth
     from crowd_sim.tasks.imitate import tables as text_tables

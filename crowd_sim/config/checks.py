@@ -196,8 +196,11 @@ def _check_source(crowd: CrowdConfig, kind: str, support: Support) -> None:
     if crowd.source == "synthetic" and crowd.path is not None:
         allowed = "must be left out with crowd.source=synthetic, which reads no file: crowd.source=vectors does"
         raise InputError("crowd.path", crowd.path, allowed)
-    if kind == "vector":
-        return
+    if kind != "vector":
+        _check_texts(crowd, kind)
+
+
+def _check_texts(crowd: CrowdConfig, kind: str) -> None:
     if crowd.source != "records":
         _check_default(crowd, "crowd", "records", f"{kind} and crowd.source={crowd.source}")
     if crowd.source == "records" and crowd.path is None:

@@ -14,9 +14,10 @@ from typing import Any
 
 import pandas as pd
 
+from crowd_sim.characters import visible
 from crowd_sim.config import RunConfig
 from crowd_sim.report.captions import Caption
-from crowd_sim.report.labels import field_words, minus, plain, three_digits, value_words, visible
+from crowd_sim.report.labels import field_words, minus, plain, three_digits, value_words
 from crowd_sim.report.worth import by_worker, interval, over_and_underpaid, worth
 
 _NAMED, _SHOWN = 5, 50

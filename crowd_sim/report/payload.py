@@ -9,7 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from crowd_sim.report.labels import METRIC_HEADS, field_words, metric_words, value_words, visible
+from crowd_sim.characters import visible
+from crowd_sim.report.labels import METRIC_HEADS, field_words, metric_words, value_words
 from crowd_sim.report.layout import comparable, levels
 from crowd_sim.report.tables import is_numeric, swept_fields
 from crowd_sim.report.worth import worth
