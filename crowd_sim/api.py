@@ -255,7 +255,10 @@ def sweep(
     content = _content(config, changes | lists, trust)
     with _told(progress) as report, tempfile.TemporaryDirectory() as temporary:
         folder = wanted or Path(temporary) / "sweep"
-        plan = Sweep.parse(content if people is None else _with_crowd(content, people, folder))
+        if people is None and isinstance(config, str | os.PathLike):
+            plan = Sweep.load(Path(config), _overrides(changes | lists))
+        else:
+            plan = Sweep.parse(content if people is None else _with_crowd(content, people, folder))
         if people is not None:
             check_kept(people, folder)
             there = {path.name for path in folder.iterdir()} if folder.is_dir() else set[str]()

@@ -169,7 +169,7 @@ def sweep(
 
     share = Shard.parse(shard) if shard else WHOLE
     content = load_content(configuration, overrides or [])
-    plan = Sweep.parse(content)
+    plan = Sweep.load(configuration, overrides or [])
     check_content(configuration, content, overrides or [], trust=trust)
     if dry_run:
         from crowd_sim.commands.rehearsal import of_sweep

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowd_sim.commands import IN_PROCESS
-from crowd_sim.config.io import load_content
 from crowd_sim.errors import InputError
 from crowd_sim.files import fingerprint_of, open_folder, read_config, write_config, write_sealed
 from crowd_sim.host import InProcess
@@ -92,7 +91,7 @@ def sweep(
     folder = out or Path("runs") / f"{name}-{fingerprint[:8]}"
     files = SweepFolder(folder, plan, tables)
     with exclusive(lock_of(folder, shard), partial(open_folder, folder, fingerprint)):
-        write_config(folder, {**plan.first.model_dump(mode="json"), "sweep": _nested(plan)}, fingerprint)
+        write_config(folder, {**plan.first.recorded(folder), "sweep": _nested(plan)}, fingerprint)
         made_before = files.made()
         _run_rest(plan, files, shard, retry_failed, ray_address, progress, say)
         return _finish(files, made_before)
@@ -139,10 +138,10 @@ def merge(out: Path, shards: Sequence[Path]) -> Swept:
             raise InputError("shard", str(folder), "must be a sweep's folder")
         if config.get("fingerprint") != configs[0].get("fingerprint"):
             raise InputError("shard", str(folder), f"must be of the same sweep as {shards[0]}")
-    plan = Sweep.parse(load_content(shards[0] / "config.yaml"))
+    plan = Sweep.load(shards[0] / "config.yaml")
     fingerprint = str(configs[0]["fingerprint"])
     open_folder(out, fingerprint)
-    write_config(out, {**plan.first.model_dump(mode="json"), "sweep": _nested(plan)}, fingerprint)
+    write_config(out, {**plan.first.recorded(out), "sweep": _nested(plan)}, fingerprint)
     both = [name for name in TABLES if all(SweepFolder.has(folder, name) for folder in shards)]
     files = SweepFolder(out, plan, both)
     made_before = files.made()

@@ -73,13 +73,24 @@ def load_config(
         raise InputError("configuration", str(path), "has a key sweep: it is for `crowd-sim sweep`, not for a run")
     RunConfig.parse(content)  # what is wrong is told as it was given
     check_content(path, content, overrides, handed_over=handed_over, trust=trust, fields=fields)
-    base = Path(path).parent / str(_read(path).get(KEY, os.curdir))
-    found = found_from(base, content, _content_of(overrides)) if KEY in _read(path) else {}
+    given, base = find_paths(path, content, overrides)
+    config = RunConfig.parse(content)
+    return config.given_as(given, base) if given else config
+
+
+def find_paths(path: str | Path, content: dict[str, Any], overrides: Sequence[str] = ()) -> tuple[dict[str, str], Path]:
+    """Put the place of what a folder's config.yaml names by relative paths into its content, where it is found from there.
+
+    Returns:
+        the paths as they were given, by field, and from which folder.
+    """
+    told = _read(path)
+    base = Path(path).parent / str(told.get(KEY, os.curdir))
+    found = found_from(base, content, _content_of(overrides)) if KEY in told else {}
     given = {field: look_up(content, field) for field in found}
     for field, place in found.items():
         put(content, field, place)
-    config = RunConfig.parse(content)
-    return config.given_as(given, base) if given else config
+    return given, base
 
 
 def check_content(

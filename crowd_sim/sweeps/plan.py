@@ -11,14 +11,16 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from crowd_sim.config import RunConfig
+from crowd_sim.config.io import find_paths, load_content
 from crowd_sim.errors import InputError
 
 _MOST_POINTS = 100_000_000
@@ -68,10 +70,27 @@ class Sweep:
     Attributes:
         content: the file's content without `sweep`.
         fields: the swept fields, dotted, with their values.
+        given: paths that were found elsewhere as they were given, by field.
+        base: the folder that they were given from.
     """
 
     content: dict[str, Any]
     fields: dict[str, list[Any]]
+    given: Mapping[str, str] | None = None
+    base: Path | None = None
+
+    @classmethod
+    def load(cls, path: str | Path, overrides: Sequence[str] = ()) -> Sweep:
+        """A sweep's file, or a sweep folder's config.yaml, whose relative paths are looked for from where they were given.
+
+        Raises:
+            InputError: as `parse`, and what cannot be read.
+        """
+        content = load_content(path, overrides)
+        plan = cls.parse(content)  # what is wrong is told as it was given
+        found = deepcopy(content)
+        given, base = find_paths(path, found, overrides)
+        return replace(cls.parse(found), given=given, base=base) if given else plan
 
     @classmethod
     def parse(cls, content: Mapping[str, Any]) -> Sweep:
@@ -125,7 +144,12 @@ class Sweep:
         """A configuration of every different crowd, in the order of the points."""
         choices = (values if _is_of_crowd(field) else values[:1] for field, values in self.fields.items())
         for values in itertools.product(*choices):
-            yield _checked(self.content, dict(zip(self.fields, values, strict=True)))
+            yield self.config(dict(zip(self.fields, values, strict=True)))
+
+    def config(self, swept: Mapping[str, Any]) -> RunConfig:
+        """The configuration with these values."""
+        config = _checked(self.content, swept)
+        return config.given_as(dict(self.given), self.base) if self.given and self.base else config
 
 
 @dataclass(frozen=True)
@@ -150,7 +174,7 @@ class _Points(Sequence[Point]):
             rest, place = divmod(rest, len(values))
             swept[field] = values[place]
         swept = {field: swept[field] for field in self.plan.fields}
-        return Point(number, swept, _checked(self.plan.content, swept))
+        return Point(number, swept, self.plan.config(swept))
 
 
 def size_of(lists: Any) -> int:

@@ -317,6 +317,27 @@ def test_a_relative_path_is_found_from_another_folder(vector_run):
     assert before == {name: (vector_run / name).read_bytes() for name in before}
 
 
+def test_a_sweep_s_relative_path_is_found_from_another_folder(tmp_path, monkeypatch, capsys):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    monkeypatch.chdir(tmp_path / "a")
+    Path("people.csv").write_text(vectors())
+    Path("sweep.yaml").write_text(SWEEP)
+    vectors_of = ["crowd.source=vectors", "crowd.path=people.csv"]
+    assert call(["sweep", "sweep.yaml", *vectors_of, "--out", "s", *IN_PROCESS]) == 0
+    before = {name: Path("s", name).read_bytes() for name in ("config.yaml", "points.parquet")}
+    assert "working_folder: ..\n" in before["config.yaml"].decode()
+    assert "path: people.csv\n" in before["config.yaml"].decode()
+    monkeypatch.chdir(tmp_path / "b")
+    Path("../a/s/points.parquet").unlink()
+    assert call(["sweep", "../a/s/config.yaml", "--out", "../a/s", *IN_PROCESS]) == 0
+    assert call(["merge", "merged", "../a/s"]) == 0
+    assert before == {name: Path("../a/s", name).read_bytes() for name in before}
+    assert Path("merged/points.parquet").read_bytes() == before["points.parquet"]
+    again = crowd_sim.sweep("../a/s/config.yaml", "../a/s")
+    assert len(again.points) == 4
+
+
 def test_a_moved_project_or_file_is_found(vector_run, tmp_path):
     (tmp_path / "a").rename(tmp_path / "c")
     moved = tmp_path / "c" / "runs" / "out"
