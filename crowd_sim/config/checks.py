@@ -22,6 +22,7 @@ from crowd_sim.config.tournament import DEFENCES, CalibrationConfig, TournamentC
 from crowd_sim.config.valuation import ValuationConfig
 from crowd_sim.crowd.aggregation.multi_krum import LARGEST_GROUP, too_large
 from crowd_sim.crowd.bad import bounds_of
+from crowd_sim.crowd.behaviours import BAD_BEHAVIOURS
 from crowd_sim.crowd.behaviours.texts import TEXT_BEHAVIOURS
 from crowd_sim.crowd.screens import TEXT_SCREENS, VECTOR_SCREENS
 from crowd_sim.crowd.sources.by_name import FILE_SOURCES
@@ -234,6 +235,12 @@ def _check_bad(crowd: CrowdConfig, kind: str, support: Support) -> None:
             raise InputError(f"{where}.behaviour", bad.behaviour, allowed)
         if kind != "vector":
             _check_bad_texts(bad, where, kind)
+        elif bad.strength is not None and bad.behaviour in BAD_BEHAVIOURS:
+            most = BAD_BEHAVIOURS[bad.behaviour].most
+            if bad.strength > most:
+                allowed = f"must be at most {most:g}" if most else "must be left out"
+                reason = f"with {where}.behaviour={bad.behaviour}" + ("" if most else ", which has no use of it")
+                raise InputError(f"{where}.strength", bad.strength, f"{allowed} {reason}")
     groups = crowd.bad_groups
     if groups and bounds_of(groups, crowd.n_workers)[-1] == crowd.n_workers:
         for group in groups:

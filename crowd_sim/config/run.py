@@ -126,7 +126,9 @@ class RunConfig(Strict):
 
 
 def _first_line(error: ValidationError) -> InputError:
-    first = error.errors()[0]
+    first, *others = error.errors()
+    if first["type"] == "missing":  # by its right name what is misspelt is missing
+        first = next((other for other in others if other["type"] == "extra_forbidden"), first)
     location, value = tuple(part for part in first["loc"] if part not in (ONE, SEVERAL)), first["input"]
     field = ".".join(str(part) for part in location) or "configuration"
     message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")

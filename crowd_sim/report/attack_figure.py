@@ -21,7 +21,8 @@ def sweeps_attacks(points: pd.DataFrame) -> bool:
 
 @styled
 def distance_by_share(points: pd.DataFrame) -> Figure:
-    """Final distance by the share of bad workers: a panel per behaviour, a line per value of the first further field.
+    """Final distance by the share of bad workers: a panel per behaviour, a line per value of the first further field,
+    a row of panels per value of the second; what was swept besides is averaged over, as a note says.
 
     Args:
         points: the table ``points.parquet`` of a sweep that `sweeps_attacks`.
@@ -30,5 +31,6 @@ def distance_by_share(points: pd.DataFrame) -> Figure:
     few = [field for field in free if len(levels(points, field)) <= _MOST]
     columns = BEHAVIOUR if BEHAVIOUR in few else None
     lines = next((field for field in few if field != columns), None)
-    rest = tuple(field for field in free if field not in (columns, lines))
-    return panels(points, Layout(SHARE, lines, None, columns, rest), "final_distance", "Final distance to target")
+    rows = next((field for field in few if field not in (columns, lines)), None)
+    rest = tuple(field for field in free if field not in (columns, lines, rows))
+    return panels(points, Layout(SHARE, lines, rows, columns, rest), "final_distance", "Final distance to target")

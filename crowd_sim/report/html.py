@@ -33,7 +33,6 @@ from crowd_sim.report.page import changed, facts_of_this_run, figures, record, s
 from crowd_sim.report.payload import payload_of_run, payload_of_sweep, script_json
 from crowd_sim.report.style import write_atomically
 from crowd_sim.report.tables import (
-    METRICS,
     ROUNDS_COLUMNS,
     WORKERS_COLUMNS,
     Kind,
@@ -153,7 +152,7 @@ def _sweep_page(folder: Path) -> dict[str, Any]:
     text, config = read_config(folder)
     fields = swept_fields(points)
     points = points.sort_values(fields, key=_rank, kind="stable") if fields else points
-    metrics = [metric for metric in METRICS if f"{metric}_mean" in points.columns]
+    metrics = [name for name in METRIC_HEADS if f"{name}_mean" in points.columns]
     swept = [(field_words(field), _list(levels(points, field))) for field in fields]
     each = config.get("runs")
     several = isinstance(each, int) and each > 1

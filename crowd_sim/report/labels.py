@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -88,8 +90,16 @@ METRIC_HEADS = {
     "spearman_accurate": "Accurate values, Spearman",
     "pearson_kernel_shap": "Kernel SHAP, Pearson",
     "spearman_kernel_shap": "Kernel SHAP, Spearman",
+    "pay_per_head": "Pay per head of the bad",
+    "pay_auc": "Bad paid less, AUC",
+    "pay_sybil_gain": "Sybil gain",
+    "pay_spearman": "Pay and values, Spearman",
+    "detection_points": "Bad by points, AUC",
+    "detection_values": "Bad by values, AUC",
+    "screens_found": "Bad flagged",
+    "screens_false_alarms": "Others flagged",
 }
-"""The metrics of a sweep as the heads of narrow columns."""
+"""The metrics of a sweep's table, as the heads of narrow columns."""
 
 
 def field_words(field: str) -> str:
@@ -106,7 +116,20 @@ def value_words(value: Any) -> str:
     if isinstance(value, int):
         return minus(str(value))
     text = str(value.item()) if hasattr(value, "item") else str(value)
-    return text.rpartition(":")[2].replace("_", " ")
+    name = _USER_DEFINED.fullmatch(text)
+    return (name[1] if name else text).replace("_", " ")
+
+
+_USER_DEFINED = re.compile(r"[\w.]+:(\w+)")
+"""`package.module:Name`, and no mapping or list."""
+
+
+def with_note(label: str, averaged_over: Sequence[str]) -> str:
+    """The label of an axis, and over which swept fields points are averaged."""
+    if not averaged_over:
+        return label
+    names = ", ".join(field_words(field).lower() for field in averaged_over)
+    return f"{label}\n(averaged over: {names})".lstrip()
 
 
 def model_words(model: str) -> str:

@@ -1,12 +1,14 @@
-"""A metric of a sweep by one field, a line per value of another, a panel per value of a third."""
+"""A metric of a sweep by one field, a line per value of another, panels by a third and a fourth."""
 
 from __future__ import annotations
+
+from itertools import product
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from crowd_sim.report.facets import Axis, facets
-from crowd_sim.report.labels import field_words, value_words
+from crowd_sim.report.labels import field_words, value_words, with_note
 from crowd_sim.report.layout import Layout, averaged, levels, where
 from crowd_sim.report.style import MUTED, colours, marker, new_figure, say
 
@@ -16,7 +18,7 @@ def panels(points: pd.DataFrame, layout: Layout, metric: str, label: str, even: 
 
     Args:
         points: the table ``points.parquet``.
-        layout: which field is what; it has no rows.
+        layout: which field is what.
         metric: that is drawn.
         label: what it is called.
         even: where a dashed line says that nothing is gained or lost.
@@ -28,8 +30,9 @@ def panels(points: pd.DataFrame, layout: Layout, metric: str, label: str, even: 
         say(figure.subplots(), "nothing was swept")
         return figure
     values = levels(points, lines)
-    for axes, column in zip(grid[0], levels(points, layout.columns), strict=True):
-        here = where(table, layout.columns, column)
+    places = product(levels(points, layout.rows), levels(points, layout.columns))
+    for axes, (row, column) in zip(grid.flat, places, strict=True):
+        here = where(where(table, layout.rows, row), layout.columns, column)
         for index, (colour, line) in enumerate(zip(colours(len(values)), values, strict=True)):
             part = where(here, lines, line)
             at = axis.positions(part[x], 0.015 * (index - (len(values) - 1) / 2))
@@ -49,7 +52,7 @@ def panels(points: pd.DataFrame, layout: Layout, metric: str, label: str, even: 
             axes.axhline(even, color=MUTED, linewidth=0.6, linestyle="--")
     grid[0, 0].set_ylim(bottom=0.0)  # of all panels, and of all that is drawn
     axis.finish(grid)
-    figure.supxlabel(field_words(x) if x else "")
+    figure.supxlabel(with_note(field_words(x) if x else "", layout.averaged))
     figure.supylabel(label)
     if lines is not None:
         figure.legend(

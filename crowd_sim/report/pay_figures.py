@@ -26,7 +26,8 @@ def has(points: pd.DataFrame, metric: str) -> bool:
 
 @styled
 def pay_by_field(points: pd.DataFrame, metric: str) -> Figure:
-    """A metric of `METRICS` by identities, behaviour or share of the bad, a line per further field, with standard errors.
+    """A metric of `METRICS` by identities, behaviour or share of the bad, a line per further field, with standard errors;
+    a row of panels per value of another; what was swept besides is averaged over, as a note says.
 
     Args:
         points: the table ``points.parquet``.
@@ -37,6 +38,8 @@ def pay_by_field(points: pd.DataFrame, metric: str) -> Figure:
     free = [field for field in varying if field != x]
     columns = next((field for field in _COLUMNS if field in free), None)
     free = [field for field in free if field != columns]
-    lines = next((field for field in free if len(levels(points, field)) <= _MOST_LINES), None)
-    layout = Layout(x, lines, None, columns, tuple(field for field in free if field != lines))
+    few = [field for field in free if len(levels(points, field)) <= _MOST_LINES]
+    lines = next((field for field in few if field not in _COLUMNS), next(iter(few), None))
+    rows = next((field for field in few if field != lines), None)
+    layout = Layout(x, lines, rows, columns, tuple(field for field in free if field not in (lines, rows)))
     return panels(points, layout, metric, METRICS[metric], even=1.0)

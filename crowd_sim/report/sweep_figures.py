@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from crowd_sim.report.facets import Axis, facets
-from crowd_sim.report.labels import field_words, value_words
+from crowd_sim.report.labels import field_words, value_words, with_note
 from crowd_sim.report.layout import GROUPING, SCORE, Layout, averaged, comparable, levels, plan, varies, where
 from crowd_sim.report.run_figures import draw_cloud, leave_room, pool
 from crowd_sim.report.style import (
@@ -60,7 +60,7 @@ def correlation_by_n(points: pd.DataFrame) -> Figure:
             _draw_lines(grid[row, column], here, levels(points, layout.lines), layout.lines, axis)
     axis.finish(grid)
     _limit_to_correlations(grid, tables)
-    figure.supxlabel(_with_note(field_words(layout.x) if layout.x else "", layout.averaged))
+    figure.supxlabel(with_note(field_words(layout.x) if layout.x else "", layout.averaged))
     figure.supylabel(f"Pearson correlation of points{' ' if len(grid) > 1 else chr(10)}with Shapley values")
     _legend(figure, points, layout.lines, joined=axis.numeric)
     return figure
@@ -197,10 +197,3 @@ def _legend(figure: Figure, points: pd.DataFrame, field: str | None, *, joined: 
     if entries:
         columns = len(entries) if wide and len(entries) <= 7 else 4 if wide else 2
         figure.legend(handles=entries, loc="outside upper center", ncols=columns, columnspacing=1.4)
-
-
-def _with_note(label: str, averaged_over: tuple[str, ...]) -> str:
-    if not averaged_over:
-        return label
-    names = ", ".join(field_words(field).lower() for field in averaged_over)
-    return f"{label}\n(averaged over: {names})".lstrip()

@@ -243,6 +243,8 @@ def _with(base: Mapping[str, Any], swept: Mapping[str, Any]) -> dict[str, Any]:
         for parent in parents:
             node = node.setdefault(parent, {})
             if not isinstance(node, dict):
-                raise InputError(field, value, f"cannot be swept: {parent} is not a group of fields")
+                whole = f"a list here, which can be swept as a whole: sweep.{field.rpartition('.')[0]}=[[...],[...]]"
+                kind = whole if isinstance(node, list) else "not a group of fields"
+                raise InputError(field, value, f"cannot be swept: {parent} is {kind}")
         node[leaf] = value
     return content

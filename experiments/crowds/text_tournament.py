@@ -1,6 +1,6 @@
 """A tournament of a real language model with bad workers, undefended and screened. `--out runs/text_tournament`.
 
-Short GoEmotions neighbours of one emotion are dealt to twelve workers, four each; a third of the workers is bad. For every
+Short GoEmotions neighbours of one emotion are dealt to twelve workers, three each; a third of the workers is bad. For every
 behaviour it prints the distance of the model to the target at the end with nobody bad, with bad workers, and with bad workers
 whom screens exclude, and the points per head of the bad over those of the others. Every run is a folder under --out: given
 again, the command goes on where it was stopped.
@@ -22,20 +22,20 @@ from crowd_sim.outcome import Outcome
 from experiments.crowds.refusing import in_one_line
 
 SHARE = 1 / 3
-BEHAVIOURS = ("off_target", "prompt_echo", "filler", "empty")
+BEHAVIOURS = ("filler", "empty", "prompt_echo", "off_target")
 
 SETTING: dict[str, Any] = {
-    "crowd": {"source": "goemotions", "n_workers": 12, "examples_per_worker": 4, "max_words": 10},
-    "tournament": {"rounds": 2, "n_groups": 3, "search": "merge", "grouping": "random", "mistake_probability": 0.0},
+    "crowd": {"source": "goemotions", "n_workers": 12, "examples_per_worker": 3, "max_words": 10},
+    "tournament": {"rounds": 2, "n_groups": 2, "grouping": "random", "mistake_probability": 0.0},
     "valuation": {"method": "none"},
     "task": {
         "kind": "imitate",
         "model": "smollm2-135m",
         "prompt_template": "<|im_start|>user\n{prompt}<|im_end|>\n<|im_start|>assistant\n",
-        "epochs": 3,
-        "batch_size": 100,
-        "learning_rate": 3.0e-3,
-        "generation": {"selection_outputs": 16, "report_outputs": 96, "max_new_tokens": 12},
+        "epochs": 4,
+        "batch_size": 4,
+        "learning_rate": 2.0e-3,
+        "generation": {"selection_outputs": 12, "report_outputs": 64, "max_new_tokens": 12},
     },
 }
 

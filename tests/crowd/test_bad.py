@@ -300,6 +300,12 @@ class TestFolders:
     [
         ({"share": 0.1}, r"crowd\.bad\.behaviour"),
         ({"behaviour": "echo", "share": 2}, r"crowd\.bad\.share = 2"),
+        ({"behavior": "echo"}, r"crowd\.bad\.behavior = 'echo': unknown key; .*perhaps crowd\.bad\.behaviour"),
+        (
+            {"behaviour": "echo", "strength": 3},
+            r"crowd\.bad\.strength = 3\.0: must be left out with crowd\.bad\.behaviour=echo",
+        ),
+        ([{"behaviour": "lazy", "strength": 3}], r"crowd\.bad\.0\.strength = 3\.0: must be at most 1 with"),
         (
             [{"behaviour": "echo"}, {"behaviour": "nobody"}],
             r"crowd\.bad\.1\.behaviour = 'nobody': must be one of .*mimic",

@@ -6,6 +6,7 @@ from crowd_sim import load_config, run, sweep
 from crowd_sim.config.io import load_content
 from crowd_sim.report.attack_figure import distance_by_share
 from crowd_sim.report.detection_figure import detection, roc
+from crowd_sim.report.labels import value_words
 from crowd_sim.sweeps.plan import Sweep
 from experiments.crowds import attacks
 
@@ -37,6 +38,25 @@ def test_a_sweep_of_shares_has_its_figure(tmp_path):
     drawn = [container[0].get_ydata() for axes in figure.axes for container in axes.containers]
     assert sorted(np.concatenate(drawn)) == sorted(found.points["final_distance_mean"])
     assert all(axes.get_ylim()[1] > max(ys.max() for ys in drawn) for axes in figure.axes)
+
+
+def test_a_sweep_of_two_defences_has_a_row_of_panels_each():
+    fields = {
+        "crowd.bad.share": [0, 0.3],
+        "tournament.weight_power": [2, 30],
+        "tournament.aggregation": ["mean", "median"],
+    }
+    table = pd.MultiIndex.from_product(fields.values(), names=fields.keys()).to_frame(index=False)
+    table["final_distance_mean"], table["final_distance_se"] = np.arange(8.0), 0.1
+    figure = distance_by_share(table)
+    drawn = [container[0].get_ydata() for axes in figure.axes for container in axes.containers]
+    assert sorted(np.concatenate(drawn)) == list(range(8))
+    assert len(figure.axes) == 2
+
+
+def test_a_list_of_bad_workers_is_shown_whole():
+    assert value_words("[{'behaviour': 'echo', 'share': 0.2}]") == "[{'behaviour': 'echo', 'share': 0.2}]"
+    assert value_words("package.module:away_from") == "away from"
 
 
 def test_a_run_with_bad_workers_draws_who_is_told_from_the_others(tmp_path):

@@ -32,6 +32,12 @@ def points(**swept):
         {"crowd.bad.identities": [1, 2, 5], "crowd.bad.jitter": [0.0, 0.1]},
         {"crowd.bad.share": [0.1, 0.2]},
         {"payment.rule": ["rank", "gold"]},
+        {
+            "crowd.bad.identities": [1, 2],
+            "crowd.bad.jitter": [0.0, 0.1],
+            "crowd.bad.fresh": [False, True],
+            "payment.identities": ["a", "b"],
+        },
     ],
 )
 @pytest.mark.parametrize("metric", METRICS)
@@ -42,11 +48,21 @@ def test_every_point_is_drawn(swept, metric):
     assert drawn == len(table)
 
 
+def test_what_has_no_place_in_a_figure_is_averaged_over_and_said_so():
+    swept = {"crowd.bad.identities": [1, 2], "crowd.bad.jitter": [0.0, 0.1], "crowd.bad.fresh": [0, 1]}
+    table = points(**swept, **{"payment.identities": ["a", "b"], "tournament.step": [0.1, 0.2]})
+    figure = pay_by_field(table, "pay_per_head")
+    assert figure.get_supxlabel().endswith("(averaged over: step size δ)")
+
+
 def test_a_sweep_with_payment_has_its_figures(tmp_path):
     bad = {"behaviour": "honest", "share": 0.4, "identities": 2}
     base = {"crowd": {"n_workers": 10, "bad": bad}, "tournament": {"rounds": 2, "n_groups": 2}}
     sweep({**base, "valuation": {"method": "none"}}, tmp_path / "s", grid={"payment.rule": ["equal", "gold"]})
     assert {f"{metric}.png" for metric in METRICS} <= {path.name for path in (tmp_path / "s" / "figures").iterdir()}
+    page = (tmp_path / "s" / "report.html").read_text()
+    assert "Pay per head of the bad" in page
+    assert "Bad by points, AUC" in page
     assert not has(pd.DataFrame({"pay_per_head_mean": [np.nan]}), "pay_per_head")
 
 

@@ -55,7 +55,7 @@ __all__ = [
 ]
 
 BAD_BEHAVIOURS: Mapping[str, BadBehaviour] = {
-    HONEST: BadBehaviour(honest),
+    HONEST: BadBehaviour(honest, most=0.0),
     "echo": ECHO,
     "lazy": LAZY,
     "noise": NOISE,

@@ -22,6 +22,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any, TypeVar
 
 import numpy as np
@@ -197,12 +198,14 @@ class BadBehaviour:
         function: of `Members`, per shard.
         needs: names of the facts about the crowd that it looks at (`crowd_sim.crowd.facts`).
         strength: where the configuration says none.
+        most: the largest strength; 0 where it has no use of one.
         alike: whether all its workers contribute the same, whatever they have.
     """
 
     function: Callable[[Members], NDArray[np.float64]]
     needs: tuple[str, ...] = ()
     strength: float = 1.0
+    most: float = inf
     alike: bool = False
 
 

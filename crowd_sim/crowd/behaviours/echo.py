@@ -18,4 +18,4 @@ def echo(members: Members) -> NDArray[np.float64]:
     return everyone(members, members.model)
 
 
-ECHO = BadBehaviour(echo, alike=True)
+ECHO = BadBehaviour(echo, most=0.0, alike=True)

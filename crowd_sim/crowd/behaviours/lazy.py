@@ -19,4 +19,4 @@ def lazy(members: Members) -> NDArray[np.float64]:
     return np.where(idle, members.model, members.vectors)
 
 
-LAZY = BadBehaviour(lazy, strength=0.7)
+LAZY = BadBehaviour(lazy, strength=0.7, most=1.0)

@@ -18,4 +18,4 @@ def mimic(members: Members) -> NDArray[np.float64]:
     return everyone(members, members.facts["mimic"])
 
 
-MIMIC = BadBehaviour(mimic, needs=("mimic",), alike=True)
+MIMIC = BadBehaviour(mimic, needs=("mimic",), most=0.0, alike=True)

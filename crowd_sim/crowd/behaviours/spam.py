@@ -22,4 +22,4 @@ def spam(members: Members) -> NDArray[np.float64]:
     return np.broadcast_to(low + (high - low) * drawn, members.vectors.shape)
 
 
-SPAM = BadBehaviour(spam, needs=("low", "high"))
+SPAM = BadBehaviour(spam, needs=("low", "high"), most=0.0)
