@@ -147,7 +147,7 @@ def _utilities(_folder: Path, path: Path) -> bool | None:
 
 
 def _begins_with_digest(path: Path) -> bool:
-    """As `crowd_sim.tasks.imitate.output_cache` writes; to import that would be to import models."""
+    """As `crowd_sim.tasks.adapters.output_cache` writes; to import that would be to import models."""
     content = path.read_bytes()
     return hashlib.sha256(content[32:]).digest() == content[:32]
 

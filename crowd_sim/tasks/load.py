@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from crowd_sim.config import RunConfig
 from crowd_sim.participants import load_population, population_key
+from crowd_sim.tasks.adapters.settings import learner_spec
 from crowd_sim.tasks.base import Task
 from crowd_sim.tasks.choose.crowd import load_choices
 from crowd_sim.tasks.choose.task import ChoiceTask
-from crowd_sim.tasks.imitate.participants import learner_spec, load_texts
+from crowd_sim.tasks.imitate.participants import load_texts
 from crowd_sim.tasks.imitate.task import ImitateTask
 from crowd_sim.tasks.vector import VectorTask
 

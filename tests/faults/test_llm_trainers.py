@@ -18,8 +18,9 @@ from crowd_sim.actors.trainer import RayTrainers
 from crowd_sim.config import ActorsConfig, FailureConfig, PoolConfig
 from crowd_sim.models.lora import TuneJob, shared_learner
 from crowd_sim.models.tuning import Key
-from crowd_sim.tasks.imitate.participants import learner_spec, load_texts, training_of
-from crowd_sim.tasks.imitate.trainers import TextTrainers
+from crowd_sim.tasks.adapters.settings import learner_spec, training_of
+from crowd_sim.tasks.adapters.trainers import TextTrainers
+from crowd_sim.tasks.imitate.participants import load_texts
 from experiments.bench.processes import family
 from tests.llm.small import config, make_parts
 

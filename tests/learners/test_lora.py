@@ -13,7 +13,7 @@ from crowd_sim.models.generation import Sampling
 from crowd_sim.models.lora import LoraLearner, OutputJob, TuneJob
 from crowd_sim.models.tuning import Key, Training
 from crowd_sim.random import Purpose
-from crowd_sim.tasks.imitate.participants import learner_spec
+from crowd_sim.tasks.adapters.settings import learner_spec
 from tests.llm.small import config, make_parts
 
 

@@ -16,7 +16,7 @@ from crowd_sim.models.adapters import AdapterStack, LoraSpec
 from crowd_sim.models.architecture_check import check_architecture, window
 from crowd_sim.models.language_model import load_base
 from crowd_sim.models.lora import LoraLearner
-from crowd_sim.tasks.imitate.participants import learner_spec
+from crowd_sim.tasks.adapters.settings import learner_spec
 from tests.learners.tiny_llm import make_tiny_llm, make_tiny_phi
 from tests.llm.small import config
 

@@ -12,9 +12,9 @@ from crowd_sim.host import LocalTrainers
 from crowd_sim.models.lora import OutputJob, Outputs, TuneJob
 from crowd_sim.models.tuning import TunedAdapter
 from crowd_sim.scores import l2
+from crowd_sim.tasks.adapters.trainers import TextTrainers
 from crowd_sim.tasks.imitate.learner import ImitateLearner
 from crowd_sim.tasks.imitate.output_scoring import OutputScorer
-from crowd_sim.tasks.imitate.trainers import TextTrainers
 from crowd_sim.tournament.rules import Rules
 
 SCORER = OutputScorer(l2, np.zeros(1), ("p",) * 3, ("p",) * 2)
@@ -84,7 +84,7 @@ def value(adapter: dict[str, np.ndarray]) -> float:
 
 def learner_of(setup: RunConfig, texts: TextCrowd, scripted: Scripted) -> ImitateLearner:
     """The learner of texts with this script in place of a model."""
-    return ImitateLearner(setup, texts, SCORER, TextTrainers(LocalTrainers(scripted)))
+    return ImitateLearner(setup, texts, TextTrainers(LocalTrainers(scripted)), SCORER)
 
 
 def rules_of(setup: RunConfig) -> Rules:

@@ -12,9 +12,9 @@ from crowd_sim.models.generation import Sampling
 from crowd_sim.models.lora import OutputJob, TuneJob
 from crowd_sim.models.tuning import Key, Training
 from crowd_sim.random import Purpose
-from crowd_sim.tasks.imitate.lockstep import Lockstep
-from crowd_sim.tasks.imitate.output_cache import OutputCache, content_name
-from crowd_sim.tasks.imitate.trainers import TextTrainers
+from crowd_sim.tasks.adapters.lockstep import Lockstep
+from crowd_sim.tasks.adapters.output_cache import OutputCache, content_name
+from crowd_sim.tasks.adapters.trainers import TextTrainers
 from tests.llm.scripted import Scripted, number
 
 KEY = Key(0, 0, 1, 0)

@@ -17,15 +17,12 @@ from crowd_sim.errors import InputError
 from crowd_sim.host import Host
 from crowd_sim.models.lora import shared_learner, weights_of
 from crowd_sim.participants import Participants
-from crowd_sim.scores import l2
+from crowd_sim.tasks.adapters.settings import learner_spec
+from crowd_sim.tasks.adapters.trainers import TextTrainers
 from crowd_sim.tasks.base import Batch, OpenTask
 from crowd_sim.tasks.choose.crowd import ChoiceCrowd
 from crowd_sim.tasks.choose.learner import ChoiceLearner
 from crowd_sim.tasks.choose.records import ChoiceDetails, details_of
-from crowd_sim.tasks.imitate.learner import ImitateLearner
-from crowd_sim.tasks.imitate.output_scoring import OutputScorer
-from crowd_sim.tasks.imitate.participants import learner_spec
-from crowd_sim.tasks.imitate.trainers import TextTrainers
 from crowd_sim.tournament.learner import Learner
 from crowd_sim.tournament.log import History
 from crowd_sim.tournament.state import Memory
@@ -93,9 +90,7 @@ class _OpenChoiceTask:
         """The learner of a configuration's runs."""
         assert self.trainers is not None  # noqa: S101 - of a run that is over nobody asks for a learner
         (config,) = batch.configs
-        nothing = OutputScorer(l2, np.zeros(1), (), ())
-        tuner = ImitateLearner(config, self.crowd.texts, nothing, self.trainers)
-        yield ChoiceLearner(config, self.crowd, self.trainers, tuner)
+        yield ChoiceLearner(config, self.crowd.texts, self.trainers, self.crowd)
 
     def participants(self, configs: Sequence[RunConfig]) -> Sequence[Participants]:
         """Everyone, in every run; the target is no worker."""

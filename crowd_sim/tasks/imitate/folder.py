@@ -9,8 +9,8 @@ from crowd_sim.files import write_text
 from crowd_sim.models.adapters import save_adapter, save_merged
 from crowd_sim.models.language_model import DType, load_base, public_name
 from crowd_sim.outcome import Outcome
+from crowd_sim.tasks.adapters.settings import learner_spec
 from crowd_sim.tasks.imitate.card import model_card
-from crowd_sim.tasks.imitate.participants import learner_spec
 
 
 def write_adapters(folder: Path, outcome: Outcome, told: Outcome, fingerprint: str) -> None:

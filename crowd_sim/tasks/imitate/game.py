@@ -13,8 +13,8 @@ from crowd_sim.errors import InputError
 from crowd_sim.models.lora import OutputJob, TuneJob, passes_here, shared_learner
 from crowd_sim.models.tuning import Key
 from crowd_sim.random import Purpose
+from crowd_sim.tasks.adapters.settings import learner_spec, sampling_of, training_of
 from crowd_sim.tasks.imitate.output_scoring import OutputScorer
-from crowd_sim.tasks.imitate.participants import learner_spec, sampling_of, training_of
 
 
 @dataclass(frozen=True, eq=False)

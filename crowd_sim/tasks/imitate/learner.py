@@ -6,127 +6,36 @@ What a round reports is measured on outputs that selection has not seen. Baselin
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from crowd_sim.config import RunConfig
-from crowd_sim.crowd.texts import Example, TextCrowd
 from crowd_sim.models.adapters import Adapter
 from crowd_sim.models.lora import OutputJob, Outputs, TuneJob
-from crowd_sim.models.merging import merge
 from crowd_sim.models.tuning import Key
 from crowd_sim.random import Purpose
+from crowd_sim.tasks.adapters.learner import AdapterLearner
+from crowd_sim.tasks.adapters.settings import sampling_of, training_of
 from crowd_sim.tasks.imitate.honesty import EQUAL_TOKENS, energy_distance, floor_of
 from crowd_sim.tasks.imitate.output_scoring import OutputScorer, mean_and_se
-from crowd_sim.tasks.imitate.participants import sampling_of, training_of
 from crowd_sim.tasks.imitate.records import CandidateRound, Report, report_of, round_of, rounds_of
-from crowd_sim.tasks.imitate.trainers import TextTrainers
-from crowd_sim.tournament.learner import Candidates, Note, Part
-from crowd_sim.tournament.request import RoundRequest
-from crowd_sim.tournament.state import Round, Scores, State
+from crowd_sim.tournament.learner import Note
+from crowd_sim.tournament.state import Round, State
 
 
 @dataclass(frozen=True, eq=False)
-class ImitateLearner:
-    """See `crowd_sim.tournament.learner.Learner`. Models are B adapters.
+class ImitateLearner(AdapterLearner):
+    """Candidates are judged by their outputs.
 
     Attributes:
-        config: of all B runs.
-        crowd: who takes part.
         scorer: what outputs are held against.
-        trainers: who tunes, and draws outputs.
         screens: the note of what the crowd's screens say, where it has any.
     """
 
-    config: RunConfig
-    crowd: TextCrowd
     scorer: OutputScorer
-    trainers: TextTrainers
     screens: Note | None = None
-    _starts: dict[int, Adapter] = field(default_factory=dict, init=False, repr=False)
-
-    def initial(self) -> tuple[Adapter, ...]:
-        """Adapters that change nothing yet."""
-        return tuple(self._start(run) for run in range(self.config.runs))
-
-    def weights(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """A worker weighs as much as it has examples."""
-        counts = np.array([float(len(examples)) for examples in self.crowd.examples])
-        return np.broadcast_to(counts, points.shape)
-
-    def tune(self, asked: RoundRequest, part: Part | None = None, before: Candidates | None = None) -> Candidates:
-        """Tune on the examples of each group; optimisers start anew with each part, in another order of the examples."""
-        epochs, n_groups = self.config.task.epochs, asked.n_groups
-        trained = np.zeros((self.config.runs, n_groups), dtype=np.int64) if before is None else before.trained.copy()
-        models: list[list[Adapter]] = []
-        for run, groups in enumerate(self._groups(asked)):
-            starts = [asked.models[run]] * n_groups if before is None else list(before.models[run])
-            going: list[int] = list(range(n_groups))
-            tokens, number = None, 0
-            if part is not None:
-                going = np.flatnonzero(part.alive[run]).tolist()
-                number = part.number << 16
-                share = epochs * sum(self.trainers.count(groups)) // part.of
-                tokens = share // max(len(going), 1)
-            keys = [self._key(run, asked.round, k + number) for k in going]
-            training = training_of(self.config)
-            jobs = [TuneJob(starts[k], groups[k], key, training, tokens) for k, key in zip(going, keys, strict=True)]
-            for k, tuned in zip(going, self.trainers.tune(jobs) if jobs else (), strict=True):
-                starts[k] = tuned.adapter
-                trained[run, k] += tuned.n_tokens
-            models.append(starts)
-        return Candidates(models, trained)
-
-    def score(
-        self,
-        asked: RoundRequest,
-        candidates: Candidates | None,
-        numbers: Sequence[int] = (),
-        alive: NDArray[np.bool_] | None = None,
-        *,
-        incumbents: bool = True,
-    ) -> Scores:
-        """Mean scores of outputs, of incumbents and candidates together."""
-        n_runs = self.config.runs
-        found = np.full((n_runs, len(numbers) + 1), np.nan)
-        errors, generated = found.copy(), np.zeros(n_runs, dtype=np.int64)
-        for run in range(n_runs):
-            going = [k for k in range(len(numbers)) if alive is None or alive[run, k]]
-            own = [candidates.models[run][k] for k in going] if candidates is not None else []
-            keys = [numbers[k] for k in going]
-            if incumbents:
-                own, keys, going = [*own, asked.models[run]], [*keys, asked.n_groups], [*going, len(numbers)]
-            outputs = self._outputs(own, [self._key(run, asked.round, number) for number in keys])
-            for k, output in zip(going, outputs, strict=True):
-                found[run, k], errors[run, k] = mean_and_se(self.scorer.scores(output.vectors))
-                generated[run] += output.n_tokens
-        return Scores(found[:, -1], errors[:, -1], found[:, :-1], errors[:, :-1], generated)
-
-    def combine(self, candidates: Candidates, weights: NDArray[np.float64]) -> Candidates:
-        """The adapter nearest to the weighted sum of the candidates' products; of a run without weights its first."""
-        merged = []
-        for own, shares in zip(candidates.models, weights, strict=True):
-            there = np.flatnonzero(~np.isnan(shares)).tolist()
-            merged.append([merge([own[k] for k in there], shares[there].tolist()) if there else own[0]])
-        return Candidates(merged, np.zeros((len(merged), 1), dtype=np.int64))
-
-    def adopt(
-        self,
-        models: Sequence[Adapter],
-        candidates: Candidates,
-        merged: Candidates | None,
-        winners: NDArray[np.int64],
-    ) -> tuple[Adapter, ...]:
-        """B adapters."""
-        after = []
-        for run, winner in enumerate(winners.tolist()):
-            own = candidates.models[run]
-            if winner == len(own) and merged is not None:
-                own = [*own, *merged.models[run]]
-            after.append(own[winner] if winner >= 0 else models[run])
-        return tuple(after)
 
     def notes(self, state: State, rounds: int, notes: Sequence[Note]) -> Iterator[Note]:
         """Reports of the models on fresh outputs, of baselines before the rounds and after them, and first-order values."""
@@ -161,12 +70,6 @@ class ImitateLearner:
         reports = {note["run"]: note for note in notes if note["kind"] == "report" and note["name"] == name}
         own = [reports[run] for run in range(self.config.runs)]
         return np.array([np.mean(r["distances"]) for r in own]), np.array([np.mean(r["scores"]) for r in own])
-
-    def _start(self, run: int) -> Adapter:
-        # not a `cached_property`: before Python 3.12 all learners' would wait for the one that is being made
-        if run not in self._starts:
-            self._starts[run] = self.trainers.initial(self.config.seed, run)
-        return self._starts[run]
 
     def _due(self, number: int, rounds: int) -> list[str]:
         """The reports that are made after so many rounds."""
@@ -236,25 +139,14 @@ class ImitateLearner:
             loss=outputs.loss,
         )
 
-    def _groups(self, asked: RoundRequest) -> Iterator[list[tuple[Example, ...]]]:
-        """The examples of each group, for every run."""
-        assignment = np.where(asked.weights > 0, asked.groups.of_everyone(), -1)
-        for own in assignment:
-            yield [
-                tuple(e for worker in np.flatnonzero(own == k) for e in self.crowd.examples[worker])
-                for k in range(asked.n_groups)
-            ]
-
-    def _outputs(self, adapters: Sequence[Adapter], keys: Sequence[Key]) -> list[Outputs]:
+    def _judged(self, adapters: Sequence[Adapter], keys: Sequence[Key]) -> list[tuple[float, float, int]]:
         prompts, sampling = self.scorer.selection_prompts, sampling_of(self.config)
         jobs = [
             OutputJob(adapter, prompts, key, Purpose.SELECTION_OUTPUTS, sampling)
             for adapter, key in zip(adapters, keys, strict=True)
         ]
-        return self.trainers.judge(jobs) if jobs else []
-
-    def _key(self, run: int, number: int, candidate: int) -> Key:
-        return Key(self.config.seed, run, number, candidate)
+        drawn = self.trainers.judge(jobs) if jobs else []
+        return [(*mean_and_se(self.scorer.scores(outputs.vectors)), outputs.n_tokens) for outputs in drawn]
 
 
 def baselines(config: RunConfig) -> list[str]:

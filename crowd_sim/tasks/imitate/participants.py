@@ -1,4 +1,4 @@
-"""From a configuration to everyone's examples, and to the learner that is tuned on them."""
+"""From a configuration to everyone's examples."""
 
 from __future__ import annotations
 
@@ -12,12 +12,6 @@ from crowd_sim.crowd.sources.goemotions import draw_neighbours, read_neighbours
 from crowd_sim.crowd.sources.layouts import Demonstration, read_table
 from crowd_sim.crowd.texts import Example, TextCrowd, hold_out
 from crowd_sim.errors import InputError
-from crowd_sim.models.adapters import LoraSpec
-from crowd_sim.models.generation import Sampling
-from crowd_sim.models.likelihoods import ROW_TOKENS
-from crowd_sim.models.lora import LearnerSpec
-from crowd_sim.models.objectives import Options
-from crowd_sim.models.tuning import Training
 from crowd_sim.participants import roles
 from crowd_sim.random import Purpose, generator
 
@@ -111,33 +105,3 @@ def _spoiled(texts: TextCrowd, config: RunConfig) -> TextCrowd:
             draws = generator(config.seed, 0, Purpose.BEHAVIOUR, 0, place)
             examples[place] = spoiled(group.behaviour, examples[place], pool, group.scale, draws)
     return replace(texts, examples=tuple(examples), asked=texts.prompts)
-
-
-def training_of(config: RunConfig) -> Training:
-    """How a configuration's candidates are tuned."""
-    task = config.task
-    rows = task.row_tokens or max(ROW_TOKENS, task.max_tokens * (1 if task.objective == "sft" else 2))
-    options = Options(task.beta, task.label_smoothing, task.sft_weight)
-    return Training(task.epochs, task.batch_size, task.learning_rate, task.max_grad_norm, rows, task.objective, options)
-
-
-def sampling_of(config: RunConfig) -> Sampling:
-    """How its outputs are drawn."""
-    return Sampling(config.task.generation.max_new_tokens, config.task.generation.temperature)
-
-
-def learner_spec(config: RunConfig) -> LearnerSpec:
-    """What a configuration's learner is made from; configurations with equal ones share a model."""
-    task = config.task
-    return LearnerSpec(
-        model=task.model,
-        device=task.device,
-        dtype=task.dtype,
-        threads=task.threads,
-        prompt_template=task.prompt_template,
-        lora=LoraSpec(task.rank, task.alpha, task.target_modules),
-        max_tokens=task.max_tokens,
-        cut=task.long_texts == "cut",
-        phi_kind=task.phi.kind if task.kind == "imitate" else "none",
-        phi_model=task.phi.model,
-    )

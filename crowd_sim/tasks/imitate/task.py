@@ -21,16 +21,16 @@ from crowd_sim.host import Host
 from crowd_sim.models.adapters import Adapter
 from crowd_sim.models.lora import LearnerInfo, LearnerSpec, shared_learner, weights_of
 from crowd_sim.participants import Participants
+from crowd_sim.tasks.adapters.output_cache import OutputCache
+from crowd_sim.tasks.adapters.settings import learner_spec, sampling_of, training_of
+from crowd_sim.tasks.adapters.trainers import TextTrainers
 from crowd_sim.tasks.base import Batch, OpenTask
 from crowd_sim.tasks.imitate.game import RetrainingGame
 from crowd_sim.tasks.imitate.honesty import Floor
 from crowd_sim.tasks.imitate.learner import ImitateLearner, baselines
-from crowd_sim.tasks.imitate.output_cache import OutputCache
 from crowd_sim.tasks.imitate.output_scoring import OutputScorer, make_scorer, prompts_of
-from crowd_sim.tasks.imitate.participants import learner_spec, sampling_of, training_of
 from crowd_sim.tasks.imitate.records import CandidateRound, Report, report_of, round_of
 from crowd_sim.tasks.imitate.screening import ScreenedCrowd, screen, screened_of
-from crowd_sim.tasks.imitate.trainers import TextTrainers
 from crowd_sim.tournament.learner import Learner
 from crowd_sim.tournament.log import History
 from crowd_sim.tournament.state import Memory
@@ -141,7 +141,7 @@ class _OpenImitateTask:
         (config,) = batch.configs
         found = self.screened_crowd(config)
         crowd, said = (self.task.crowd, None) if found is None else (found.crowd, found.note())
-        yield ImitateLearner(config, crowd, self._scorer(config), self.trainers, said)
+        yield ImitateLearner(config, crowd, self.trainers, self._scorer(config), said)
 
     def participants(self, configs: Sequence[RunConfig]) -> Sequence[Participants]:
         """Everyone, in every run; the target is no worker."""

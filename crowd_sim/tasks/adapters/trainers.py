@@ -18,8 +18,8 @@ from crowd_sim.models.adapters import Adapter
 from crowd_sim.models.generation import TOGETHER
 from crowd_sim.models.lora import ChoiceJob, LearnerInfo, OutputJob, Outputs, TuneJob
 from crowd_sim.models.tuning import Key, Training, TunedAdapter
-from crowd_sim.tasks.imitate.lockstep import Lockstep
-from crowd_sim.tasks.imitate.output_cache import Judged, OutputCache, content_name
+from crowd_sim.tasks.adapters.lockstep import Lockstep
+from crowd_sim.tasks.adapters.output_cache import Judged, OutputCache, content_name
 
 T = TypeVar("T")
 

@@ -1,0 +1,41 @@
+"""From a configuration to what tunes and draws."""
+
+from __future__ import annotations
+
+from crowd_sim.config import RunConfig
+from crowd_sim.models.adapters import LoraSpec
+from crowd_sim.models.generation import Sampling
+from crowd_sim.models.likelihoods import ROW_TOKENS
+from crowd_sim.models.lora import LearnerSpec
+from crowd_sim.models.objectives import Options
+from crowd_sim.models.tuning import Training
+
+
+def training_of(config: RunConfig) -> Training:
+    """How a configuration's candidates are tuned."""
+    task = config.task
+    rows = task.row_tokens or max(ROW_TOKENS, task.max_tokens * (1 if task.objective == "sft" else 2))
+    options = Options(task.beta, task.label_smoothing, task.sft_weight)
+    return Training(task.epochs, task.batch_size, task.learning_rate, task.max_grad_norm, rows, task.objective, options)
+
+
+def sampling_of(config: RunConfig) -> Sampling:
+    """How its outputs are drawn."""
+    return Sampling(config.task.generation.max_new_tokens, config.task.generation.temperature)
+
+
+def learner_spec(config: RunConfig) -> LearnerSpec:
+    """What a configuration's learner is made from; configurations with equal ones share a model."""
+    task = config.task
+    return LearnerSpec(
+        model=task.model,
+        device=task.device,
+        dtype=task.dtype,
+        threads=task.threads,
+        prompt_template=task.prompt_template,
+        lora=LoraSpec(task.rank, task.alpha, task.target_modules),
+        max_tokens=task.max_tokens,
+        cut=task.long_texts == "cut",
+        phi_kind=task.phi.kind if task.kind == "imitate" else "none",
+        phi_model=task.phi.model,
+    )
