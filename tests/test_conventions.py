@@ -51,6 +51,18 @@ def test_a_dry_run_says_what_would_be_and_does_nothing(command, place, where, ca
     assert not Path("runs").exists()
 
 
+def test_a_dry_run_names_who_is_bad_and_what_is_done_about_it(capsys):
+    fields = [
+        "crowd.bad.behaviour=corner",
+        "crowd.bad.share=0.3",
+        "tournament.audits=2",
+        "tournament.reward=calibrated",
+    ]
+    fields += ["screens.action=exclude", "payment.rule=points", "runs=1", "tournament.rounds=10"]
+    assert call(["run", "quickstart", "--dry-run", *IN_PROCESS, *fields]) == 0
+    assert ", 0.3 of them corner, audits 2, screens exclude, paid by points; " in capsys.readouterr().out
+
+
 def test_quiet_says_nothing_and_list_tells_of_it(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "150")
     assert call(["run", "c.yaml", "--quiet", "--out", "runs/r", *IN_PROCESS]) == 0

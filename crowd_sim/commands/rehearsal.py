@@ -11,6 +11,7 @@ from typing import Any
 from crowd_sim.commands import IN_PROCESS
 from crowd_sim.commands.sweep import fingerprint_of_sweep
 from crowd_sim.config import RunConfig
+from crowd_sim.config.tournament import DEFENCES, TournamentConfig
 from crowd_sim.engine import simulate
 from crowd_sim.host import InProcess
 from crowd_sim.participants import check_participants
@@ -75,7 +76,16 @@ def _work(config: RunConfig) -> str:
 
 def _crowd(config: RunConfig) -> str:
     path = f" from {config.crowd.path}" if config.crowd.path else ""
-    return f"crowd {config.crowd.source}{path}"
+    bad = "".join(f", {group.share:.3g} of them {group.behaviour}" for group in config.crowd.bad_groups)
+    defences = "".join(
+        f", {name} {getattr(config.tournament, name)}"
+        for name in DEFENCES
+        if getattr(config.tournament, name)
+        != TournamentConfig.model_fields[name].get_default(call_default_factory=True)
+    )
+    screens = f", screens {config.screens.action}" if config.screens else ""
+    paid = f", paid by {config.payment.rule}" if config.payment else ""
+    return f"crowd {config.crowd.source}{path}{bad}{defences}{screens}{paid}"
 
 
 def _place(config: RunConfig, ray_address: str | None, *, swept: bool = False) -> str:
