@@ -54,9 +54,9 @@ def test_a_configuration_may_be_a_name_or_dictionaries_and_is_changed_by_fields(
     [
         (
             {"crowd__workers": 3},
-            r"^crowd\.workers = 3: unknown key; allowed here: source, .*; perhaps crowd\.n_workers$",
+            r"^crowd\.workers = 3: unknown key; perhaps crowd\.n_workers; allowed here: source, ",
         ),
-        ({"n_workers": 3}, r"^n_workers = 3: unknown key; allowed here: seed, .*; perhaps crowd\.n_workers$"),
+        ({"n_workers": 3}, r"^n_workers = 3: unknown key; perhaps crowd\.n_workers; allowed here: seed, "),
         ({"ray_adress": "none"}, r"^ray_adress = 'none': is no argument and no field .*; perhaps ray_address$"),
         ({"tournament__score__x": 3}, r"^tournament\.score"),
         ({"runs": object()}, r"^runs.*: (must be a number|should be a valid integer)"),
@@ -301,7 +301,7 @@ def fails(x, target):
         ({"grid": [1]}, r"^grid = \[1\]: must be lists of values by field"),
         ({"grid": {"runs": 3}}, r"^sweep\.runs = 3: must list values"),
         ({"grid": {"runs": [1, "x"]}}, r"^sweep\.runs = 'x'"),
-        ({"grid": {"crowd.workers": [3]}}, r"^sweep\.crowd\.workers = 3: unknown key; .*; perhaps crowd\.n_workers$"),
+        ({"grid": {"crowd.workers": [3]}}, r"^sweep\.crowd\.workers = 3: unknown key; perhaps crowd\.n_workers; "),
         ({"grid": {"runs": [1]}, "retry_faild": True}, r"; perhaps retry_failed$"),
         ({"grid": {"runs": [1]}, "out": {"runs": [1]}}, r"^out = .*: must be the path of a folder, or None$"),
     ],

@@ -134,7 +134,7 @@ def _first_line(error: ValidationError) -> InputError:
     message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
     if first["type"] == "extra_forbidden":
         near = _nearest(field)
-        message = f"unknown key; allowed here: {', '.join(_fields_of(location[:-1]))}" + (near and f"; perhaps {near}")
+        message = f"unknown key; {near and f'perhaps {near}; '}allowed here: {', '.join(_fields_of(location[:-1]))}"
     elif first["type"] == "model_type":
         message = f"should be a group of fields: {', '.join(_fields_of(location))}"
     elif first["type"] == "missing":  # what pydantic shows then is all that stands beside it

@@ -40,7 +40,9 @@ SETTING: dict[str, Any] = {
 }
 
 
-def rows(seed: int, emotion: str, phi: str | None, out: Path) -> Iterator[dict[str, Any]]:
+def rows(
+    seed: int, emotion: str, phi: str | None, out: Path, behaviours: Sequence[str] = BEHAVIOURS
+) -> Iterator[dict[str, Any]]:
     """A row per behaviour."""
     folder = out / f"seed-{seed}"
     crowd = SETTING["crowd"] | {"target": emotion}
@@ -51,7 +53,7 @@ def rows(seed: int, emotion: str, phi: str | None, out: Path) -> Iterator[dict[s
         return run(content, folder / name)
 
     honest = ran("honest").history.distances[-1, 0]
-    for behaviour in BEHAVIOURS:
+    for behaviour in behaviours:
         bad = {"bad": {"behaviour": behaviour, "share": SHARE}}
         for action in ("report", "exclude"):
             outcome = ran(f"{behaviour}-{action}", crowd=bad, screens={"action": action})
@@ -91,12 +93,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--behaviours", nargs="+", choices=BEHAVIOURS, default=BEHAVIOURS)
     parser.add_argument("--emotion", default="admiration")
     parser.add_argument("--phi", help="a folder of `crowd-sim data distill`; absent: the sentence embedding")
     given = parser.parse_args(arguments)
     found: list[dict[str, Any]] = []
     for seed in given.seeds:
-        for row in rows(seed, given.emotion, given.phi, given.out):
+        for row in rows(seed, given.emotion, given.phi, given.out, given.behaviours):
             found.append(row)
             print({name: np.round(value, 3) if isinstance(value, float) else value for name, value in row.items()})
     lines = list(table(pd.DataFrame(found)))

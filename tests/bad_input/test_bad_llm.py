@@ -13,7 +13,7 @@ import yaml
 
 from crowd_sim.config import RunConfig
 from crowd_sim.config.checks import SUPPORT
-from crowd_sim.config.task import GenerationConfig, PhiConfig, TaskConfig
+from crowd_sim.config.task import GenerationConfig, TaskConfig
 from crowd_sim.errors import InputError
 from crowd_sim.host import InProcess
 from crowd_sim.tasks.load import load_task
@@ -48,7 +48,7 @@ def refused(tmp_path, monkeypatch, capsys) -> Callable[..., None]:
 
 
 def of(model) -> str:
-    return f"unknown key; allowed here: {', '.join(model.model_fields)}"
+    return f"unknown key; allowed here: {', '.join([*model.model_fields][:20])}"
 
 
 NOWHERE = Path("parts")
@@ -59,7 +59,7 @@ NOWHERE = Path("parts")
     ("overrides", "says"),
     [
         (["task.foo=1"], ("task.foo = 1", of(TaskConfig))),
-        (["task.phi.foo=1"], ("task.phi.foo = 1", of(PhiConfig))),
+        (["task.phi.foo=1"], ("task.phi.foo = 1", "unknown key", "allowed here: kind, model")),
         (["task.generation.foo=1"], ("task.generation.foo = 1", of(GenerationConfig))),
         (["task=3"], ("task = 3", "should be a group of fields: kind, model, prompt_template, rank")),
         (["task.phi=3"], ("task.phi = 3", "should be a group of fields: kind, model")),

@@ -300,7 +300,7 @@ class TestFolders:
     [
         ({"share": 0.1}, r"crowd\.bad\.behaviour"),
         ({"behaviour": "echo", "share": 2}, r"crowd\.bad\.share = 2"),
-        ({"behavior": "echo"}, r"crowd\.bad\.behavior = 'echo': unknown key; .*perhaps crowd\.bad\.behaviour"),
+        ({"behavior": "echo"}, r"crowd\.bad\.behavior = 'echo': unknown key; perhaps crowd\.bad\.behaviour; "),
         (
             {"behaviour": "echo", "strength": 3},
             r"crowd\.bad\.strength = 3\.0: must be left out with crowd\.bad\.behaviour=echo",
@@ -310,7 +310,10 @@ class TestFolders:
             [{"behaviour": "echo"}, {"behaviour": "nobody"}],
             r"crowd\.bad\.1\.behaviour = 'nobody': must be one of .*mimic",
         ),
-        ({"behaviour": "echo", "shares": 0.1}, r"crowd\.bad\.shares.*unknown key; allowed here: .*identities"),
+        (
+            {"behaviour": "echo", "shares": 0.1},
+            r"crowd\.bad\.shares.*unknown key; perhaps crowd\.bad\.share; allowed here: .*identities",
+        ),
         ([{"behaviour": "echo", "share": 0.6}] * 2, r"crowd\.bad.*shares must add up to 1 at most"),
         ({"behaviour": "alie", "share": 1.0}, r"crowd\.bad\.share = 1\.0.*must leave an honest worker"),
         ({"behaviour": "echo", "start": 5, "stop": 4}, r"crowd\.bad.*stop must be at least start, 5"),
