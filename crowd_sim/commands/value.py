@@ -21,7 +21,7 @@ from crowd_sim.crowd.sources.vectors import load_vectors
 from crowd_sim.errors import InputError, StorageError
 from crowd_sim.files import fingerprint_of, read_config, read_facts, write_sealed, write_table
 from crowd_sim.host import Host, InProcess
-from crowd_sim.integrity import FILES, digests_of, read_json
+from crowd_sim.integrity import FILES, digests_of
 from crowd_sim.participants import load_population, participants_of
 from crowd_sim.progress import Progress, quiet
 from crowd_sim.registry import resolve
@@ -234,13 +234,10 @@ def check_folder(folder: Path, question: Question) -> None:
     path = folder / _TABLE
     if not path.exists():
         return
-    try:
-        facts: dict[str, Any] | None = read_json(folder / _FACTS)
-    except FileNotFoundError:  # of an earlier version
-        facts = read_facts(path)
+    facts = read_facts(path)  # of the table itself: another may have been put in its place
     if facts is None:
         raise InputError("--out", str(folder), f"must be another folder: it is not known what its {_TABLE} is of")
-    if facts.get("game", facts.get("digest")) != question.digest:
+    if facts.get("digest") != question.digest:
         shown = f"score {facts.get('score')}, target {facts.get('target')}, {facts.get('workers')} workers"
         raise InputError("--out", str(folder), f"must be another folder: it holds the values of another game ({shown})")
 
