@@ -15,7 +15,20 @@ ELSEWHERE = ("models", "actors", "report", "cli")
 """Where results come from torch, or are shown only."""
 NOT_YET = ("valuation/estimators/surrogate",)
 CHOSEN = {"exp", "log", "log1p", "log2", "log10", "expm1", "power", "sin", "cos", "tan", "tanh", "arctan", "hypot"}
-CHOSEN |= {"dot", "vdot", "inner", "matmul", "tensordot", "einsum", "cov", "corrcoef", "polyfit", "linalg"}
+CHOSEN |= {
+    "logaddexp",
+    "logaddexp2",
+    "dot",
+    "vdot",
+    "inner",
+    "matmul",
+    "tensordot",
+    "einsum",
+    "cov",
+    "corrcoef",
+    "polyfit",
+    "linalg",
+}
 
 
 def sources():

@@ -126,7 +126,8 @@ def _pools(model: str, path: Path) -> tuple[Pool, ...]:
     on = {key for key, value in _read(model, path, {}).items() if key.startswith("pooling_mode_") and value is True}
     if not on or on - set(_POOLS):
         shown = ", ".join(sorted(on)) or "none"
-        raise InputError("phi.model", model, f"{path} must turn on some of {', '.join(_POOLS)} and no other: {shown}")
+        place = f"{path.parent.name}/{path.name}"
+        raise InputError("phi.model", model, f"{place} turns on {shown}, must turn on some of {', '.join(_POOLS)}")
     return tuple(pool for key, pool in _POOLS.items() if key in on)
 
 

@@ -30,12 +30,14 @@ def test_a_bar_with_the_time_left_on_a_terminal():
 
 
 def test_status_tells_what_progress_had_to_say(tmp_path):
+    (tmp_path / "config.yaml").touch()  # a folder without is one that was removed in the meantime
     with RunLog(tmp_path, "print", 10) as record:
         record.progress("games", 1, 2, "error about 0.1")
     assert list(status_lines(tmp_path))[1].startswith("games: 1 of 2, error about 0.1, ")
 
 
 def test_the_last_line_of_the_log_has_the_round_that_was_kept_though_nobody_told_of_it(tmp_path):
+    (tmp_path / "config.yaml").touch()  # a folder without is one that was removed in the meantime
     with RunLog(tmp_path, "print", 10) as record:
         record.progress("rounds", 86, 100)
         record.progress("games", 1, 2)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowd_sim.crowd.texts import Item
+from crowd_sim.elementary import exp, log
 from crowd_sim.models.adapters import Adapter
 from crowd_sim.models.lora import ChoiceJob
 from crowd_sim.models.tuning import Key
@@ -39,7 +40,7 @@ class ChoiceLearner(AdapterLearner):
         for run in range(self.config.runs):
             if (run, state.round) not in said:
                 (likelihoods,) = self._likelihoods([state.models[run]], run, self.choices.report)
-                told = np.exp(likelihoods).tolist()
+                told = exp(likelihoods).tolist()
                 yield {"kind": "choices", "run": run, "round": state.round, "probabilities": told}
 
     def describe(self, played: Round, seconds: float) -> Sequence[Note]:
@@ -52,8 +53,7 @@ class ChoiceLearner(AdapterLearner):
         own = {n["run"]: n for n in notes if n["kind"] == "choices" and n["round"] == state.round}
         told = [np.array(own[run]["probabilities"]) for run in range(self.config.runs)]
         wrong = [1 - accuracy(probabilities, self.choices.report) for probabilities in told]
-        with np.errstate(divide="ignore"):
-            scores = [float(self._right(np.log(probabilities), self.choices.report).mean()) for probabilities in told]
+        scores = [float(self._right(log(probabilities), self.choices.report).mean()) for probabilities in told]
         return np.array(wrong), np.array(scores)
 
     def _judged(self, adapters: Sequence[Adapter], keys: Sequence[Key]) -> list[tuple[float, float, int]]:
@@ -68,11 +68,18 @@ class ChoiceLearner(AdapterLearner):
         found = self.trainers.choose([ChoiceJob(adapter, items) for adapter in (*adapters, *reference)])
         if reference:
             found = [own - found[-1] for own in found[:-1]]
-        return [own - np.logaddexp.reduce(own, axis=1, keepdims=True) for own in found]
+        return [_log_softmax(own) for own in found]
 
     @staticmethod
     def _right(likelihoods: NDArray[np.float64], items: Sequence[Item]) -> NDArray[np.float64]:
         return likelihoods[np.arange(len(items)), [item.right for item in items]]
+
+
+def _log_softmax(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of each row."""
+    below: NDArray[np.float64] = x - x.max(axis=1, keepdims=True)
+    shares: NDArray[np.float64] = below - log(exp(below).sum(axis=1, keepdims=True))
+    return shares
 
 
 def accuracy(probabilities: NDArray[np.float64], items: Sequence[Item]) -> float:

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from crowd_sim import tables
+from crowd_sim.elementary import log
 from crowd_sim.metrics import summarise
 from crowd_sim.outcome import Outcome
 from crowd_sim.tasks.choose.learner import accuracy, calibration_error
@@ -47,18 +48,14 @@ def choice_metrics(outcome: Outcome) -> dict[str, NDArray[np.float64]]:
     for name, number in (("before", 0), ("after", -1)):
         own = [of_run[number] for of_run in details.probabilities]
         right = [probabilities[np.arange(len(items)), [item.right for item in items]] for probabilities in own]
-        with np.errstate(divide="ignore"):
-            found |= {
-                f"accuracy_{name}": np.array([accuracy(probabilities, items) for probabilities in own]),
-                f"log_likelihood_{name}": np.array([float(np.log(p).mean()) for p in right]),
-                f"calibration_error_{name}": np.array(
-                    [calibration_error(probabilities, items) for probabilities in own]
-                ),
-            }
+        found |= {
+            f"accuracy_{name}": np.array([accuracy(probabilities, items) for probabilities in own]),
+            f"log_likelihood_{name}": np.array([float(log(p).mean()) for p in right]),
+            f"calibration_error_{name}": np.array([calibration_error(probabilities, items) for probabilities in own]),
+        }
     if outcome.config.task.kind == "prefer":
         floor = 0.5
-        with np.errstate(divide="ignore"):
-            margins = [float((np.log(p[-1, :, 0]) - np.log(p[-1, :, 1])).mean()) for p in details.probabilities]
+        margins = [float((log(p[-1, :, 0]) - log(p[-1, :, 1])).mean()) for p in details.probabilities]
         found["margin_after"] = np.array(margins)
     else:
         counts = np.bincount([item.right for item in items])
