@@ -1,6 +1,10 @@
-"""From a configuration to what tunes and draws."""
+"""From a configuration to who takes part, and to what tunes and draws."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
 
 from crowd_sim.config import RunConfig
 from crowd_sim.models.adapters import LoraSpec
@@ -9,6 +13,7 @@ from crowd_sim.models.likelihoods import ROW_TOKENS
 from crowd_sim.models.lora import LearnerSpec
 from crowd_sim.models.objectives import Options
 from crowd_sim.models.tuning import Training
+from crowd_sim.participants import Participants
 
 
 def training_of(config: RunConfig) -> Training:
@@ -39,3 +44,9 @@ def learner_spec(config: RunConfig) -> LearnerSpec:
         phi_kind=task.phi.kind if task.kind == "imitate" else "none",
         phi_model=task.phi.model,
     )
+
+
+def everyone(n_workers: int, configs: Sequence[RunConfig]) -> list[Participants]:
+    """All workers, in every run of each configuration; the target is no worker."""
+    row = np.arange(n_workers)
+    return [Participants(np.tile(row, (config.runs, 1)), np.full(config.runs, -1)) for config in configs]

@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
-import numpy as np
-
 from crowd_sim.config import RunConfig
 from crowd_sim.crowd.screens import Screened
 from crowd_sim.crowd.texts import Example
@@ -17,7 +15,7 @@ from crowd_sim.errors import InputError
 from crowd_sim.host import Host
 from crowd_sim.models.lora import shared_learner, weights_of
 from crowd_sim.participants import Participants
-from crowd_sim.tasks.adapters.settings import learner_spec
+from crowd_sim.tasks.adapters.settings import everyone, learner_spec
 from crowd_sim.tasks.adapters.trainers import TextTrainers
 from crowd_sim.tasks.base import Batch, OpenTask
 from crowd_sim.tasks.choose.crowd import ChoiceCrowd
@@ -94,9 +92,7 @@ class _OpenChoiceTask:
 
     def participants(self, configs: Sequence[RunConfig]) -> Sequence[Participants]:
         """Everyone, in every run; the target is no worker."""
-        everyone = np.arange(self.crowd.texts.n_workers)
-        runs = [config.runs for config in configs]
-        return [Participants(np.tile(everyone, (n_runs, 1)), np.full(n_runs, -1)) for n_runs in runs]
+        return everyone(self.crowd.texts.n_workers, configs)
 
     def game(self, participants: Participants, run: int, config: RunConfig, evidence: Memory) -> Game:
         """There is none yet: `valuation.method` is none.

@@ -22,7 +22,7 @@ from crowd_sim.models.adapters import Adapter
 from crowd_sim.models.lora import LearnerInfo, LearnerSpec, shared_learner, weights_of
 from crowd_sim.participants import Participants
 from crowd_sim.tasks.adapters.output_cache import OutputCache
-from crowd_sim.tasks.adapters.settings import learner_spec, sampling_of, training_of
+from crowd_sim.tasks.adapters.settings import everyone, learner_spec, sampling_of, training_of
 from crowd_sim.tasks.adapters.trainers import TextTrainers
 from crowd_sim.tasks.base import Batch, OpenTask
 from crowd_sim.tasks.imitate.game import RetrainingGame
@@ -145,9 +145,7 @@ class _OpenImitateTask:
 
     def participants(self, configs: Sequence[RunConfig]) -> Sequence[Participants]:
         """Everyone, in every run; the target is no worker."""
-        everyone = np.arange(self.task.crowd.n_workers)
-        runs = [config.runs for config in configs]
-        return [Participants(np.tile(everyone, (n_runs, 1)), np.full(n_runs, -1)) for n_runs in runs]
+        return everyone(self.task.crowd.n_workers, configs)
 
     def game(self, participants: Participants, run: int, config: RunConfig, evidence: Memory) -> Game:
         """Retraining."""
