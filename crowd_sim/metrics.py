@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,6 +84,11 @@ def is_of_detection(metric: str) -> bool:
 
 
 _DETECTION = "detection_"
+
+
+def mean_and_se(values: NDArray[np.float64]) -> tuple[float, float]:
+    """Mean of m ≥ 2 numbers and its standard error."""
+    return float(values.mean()), float(values.std(ddof=1) / sqrt(len(values)))
 
 
 def mean_and_error(sample: NDArray[np.float64]) -> tuple[float, float, int]:

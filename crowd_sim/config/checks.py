@@ -23,6 +23,7 @@ from crowd_sim.config.valuation import ValuationConfig
 from crowd_sim.crowd.aggregation.multi_krum import LARGEST_GROUP, too_large
 from crowd_sim.crowd.bad import bounds_of
 from crowd_sim.crowd.behaviours import BAD_BEHAVIOURS
+from crowd_sim.crowd.behaviours.labels import LABEL_BEHAVIOURS
 from crowd_sim.crowd.behaviours.texts import TEXT_BEHAVIOURS
 from crowd_sim.crowd.screens import TEXT_SCREENS, VECTOR_SCREENS
 from crowd_sim.crowd.sources.by_name import FILE_SOURCES
@@ -96,10 +97,9 @@ SUPPORT = {
         user_sources=False,
         searches=("best", "merge", "halving"),
         methods=("none",),
-        bad=(),
+        bad=tuple(LABEL_BEHAVIOURS),
         unused=(
             "crowd.behaviour",
-            "crowd.bad",
             "tournament.score",
             "tournament.step",
             "tournament.initial_range",

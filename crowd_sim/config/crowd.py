@@ -29,6 +29,10 @@ class RecordsConfig(Strict):
         "refuse", description="columns that a layout does not know are left out, kept beside the row, or an error"
     )
 
+    def __hash__(self) -> int:
+        """As pydantic's, of names that a dictionary holds."""
+        return hash((tuple(sorted(self.columns.items())), self.worker, self.others))
+
 
 class CrowdConfig(Strict):
     """Who contributes."""

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from crowd_sim.crowd.behaviours.labels import LABEL_BEHAVIOURS
 from crowd_sim.crowd.behaviours.texts import FILLER, PAYLOAD, TEXT_BEHAVIOURS, TRIGGER, Pool, spoiled
 from crowd_sim.crowd.texts import Example
 from crowd_sim.errors import InputError, StrategyError
@@ -91,3 +92,32 @@ def test_a_user_defined_behaviour_answers_by_its_name():
         spoiled(here + "nothing", OWN, POOL, 1.0, draws())
     with pytest.raises(InputError, match=r"crowd\.bad\.behaviour = '.*:absent'"):
         spoiled(here + "absent", OWN, POOL, 1.0, draws())
+
+
+LABELLED = tuple(Example(f"text {i}", "abc"[i % 3]) for i in range(6))
+PAIRED = tuple(Example(f"prompt {i}", f"good {i}", rival=f"bad {i}") for i in range(16))
+
+
+@pytest.mark.parametrize("name", LABEL_BEHAVIOURS)
+@pytest.mark.parametrize("own", [LABELLED, PAIRED], ids=["labels", "pairs"])
+def test_behaviours_of_labels_are_keyed_and_keep_prompts(name, own):
+    pool = Pool([own[:3]])
+    made = spoiled(name, own, pool, 1.0, draws(), LABEL_BEHAVIOURS)
+    assert made == spoiled(name, own, pool, 1.0, draws(), LABEL_BEHAVIOURS)
+    assert [e.prompt for e in made] == [e.prompt for e in own]
+    wrong = [a != b for a, b in zip(made, own, strict=True)]
+    assert any(wrong)
+    assert spoiled(name, own, pool, 0.0, draws(), LABEL_BEHAVIOURS) == own
+    half = spoiled(name, own, pool, 0.5, draws(), LABEL_BEHAVIOURS)
+    assert sum(a != b for a, b in zip(half, own, strict=True)) <= len(own) / 2
+    if own is PAIRED:
+        assert all({e.response, e.rival} == {o.response, o.rival} for e, o in zip(made, own, strict=True))
+        assert all(wrong) == (name == "flip")
+    else:
+        assert {e.response for e in made} <= set("abc")
+        assert all(wrong) == (name != "spam")
+        assert (len({e.response for e in made}) == 1) == (name == "spam")
+    if name == "collude":  # whoever they are
+        assert made == spoiled(name, own, pool, 1.0, draws(4), LABEL_BEHAVIOURS)
+        swapped = tuple(e if e.rival is None else Example(e.prompt, e.rival, rival=e.response) for e in own)
+        assert own is LABELLED or made == spoiled(name, swapped, pool, 1.0, draws(), LABEL_BEHAVIOURS)

@@ -16,10 +16,11 @@ from crowd_sim.crowd.texts import Item
 from crowd_sim.engine import simulate
 from crowd_sim.errors import InputError
 from crowd_sim.host import InProcess, LocalTrainers
+from crowd_sim.participants import roles
 from crowd_sim.store.run_folder import write_run
 from crowd_sim.tasks.choose.crowd import load_choices
 from crowd_sim.tasks.choose.learner import accuracy, calibration_error
-from crowd_sim.tasks.load import load_task
+from crowd_sim.tasks.load import load_task, task_key
 from tests.bad_input.command import IN_PROCESS
 from tests.learners.tiny_llm import TEMPLATE
 
@@ -200,6 +201,19 @@ def test_records_of_another_kind_are_refused(parts, tmp_path):
     one = [row | {"label": "wet"} for row in labels()]
     with pytest.raises(InputError, match="must hold at least two labels, there is 'wet' alone"):
         load_choices(configuration(parts, tmp_path, "classify", one))
+
+
+def test_bad_workers_mislabel_what_is_trained_on_and_nothing_that_judges(parts, tmp_path):
+    bad = {"bad": {"behaviour": "flip", "share": 1 / 3}}
+    honest = load_choices(configuration(parts, tmp_path, "classify"))
+    setup = configuration(parts, tmp_path, "classify", crowd=bad)
+    found = load_choices(setup)
+    assert (found.selection, found.report) == (honest.selection, honest.report)
+    is_bad = roles([setup]).bad[0].tolist()
+    assert sum(is_bad) == 2
+    for own, was, wrong in zip(found.texts.examples, honest.texts.examples, is_bad, strict=True):
+        assert {a.response == b.response for a, b in zip(own, was, strict=True)} == {not wrong}
+    assert task_key(setup) != task_key(configuration(parts, tmp_path, "classify"))
 
 
 def test_accuracy_halves_ties_and_calibration_is_that_of_the_likeliest():

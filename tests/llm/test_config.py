@@ -6,7 +6,7 @@ from rich.console import Console
 
 from crowd_sim import load_config, run
 from crowd_sim.cli.run import run as run_command
-from crowd_sim.config import RunConfig
+from crowd_sim.config import CrowdConfig, RunConfig
 from crowd_sim.config.io import load_content
 from crowd_sim.files import fingerprint_of
 from crowd_sim.sweeps.plan import Sweep
@@ -77,3 +77,8 @@ def test_the_python_face_runs_them_as_the_command_does(parts, tmp_path):
     assert outcome.history.points.tobytes() == finished.outcome.history.points.tobytes()
     for name in ("rounds", "candidates", "workers", "outputs"):
         assert (tmp_path / "own" / f"{name}.parquet").read_bytes() == (finished.folder / f"{name}.parquet").read_bytes()
+
+
+def test_a_crowd_of_records_can_be_a_key():
+    named = [CrowdConfig.model_validate({"records": {"columns": {"prompt": name}}}) for name in ("q", "q", "ask")]
+    assert len({*named, CrowdConfig()}) == 3

@@ -112,7 +112,7 @@ def word_salad(own: Examples, pool: Pool, strength: float, draws: np.random.Gene
     def salad(example: Example) -> str:
         return " ".join(words[int(i)] for i in draws.integers(max(len(words), 1), size=len(example.response.split())))
 
-    return _replaced(own, _chosen(own, strength, draws), salad)
+    return _replaced(own, spoiled_places(own, strength, draws), salad)
 
 
 def shuffled(own: Examples, pool: Pool, strength: float, draws: np.random.Generator) -> Examples:
@@ -123,7 +123,7 @@ def shuffled(own: Examples, pool: Pool, strength: float, draws: np.random.Genera
         words = example.response.split()
         return " ".join(words[int(i)] for i in draws.permutation(len(words)))
 
-    return _replaced(own, _chosen(own, strength, draws), shuffle)
+    return _replaced(own, spoiled_places(own, strength, draws), shuffle)
 
 
 def copy(own: Examples, pool: Pool, strength: float, draws: np.random.Generator) -> Examples:
@@ -157,32 +157,32 @@ def off_target(own: Examples, pool: Pool, strength: float, draws: np.random.Gene
             return pool.elsewhere[int(draws.integers(len(pool.elsewhere)))]
         return " ".join(part[int(draws.integers(len(part)))] for part in (_SUBJECTS, _PREDICATES, _ENDINGS)) + "."
 
-    return _replaced(own, _chosen(own, strength, draws), sentence)
+    return _replaced(own, spoiled_places(own, strength, draws), sentence)
 
 
 def repeat(own: Examples, pool: Pool, strength: float, draws: np.random.Generator) -> Examples:
     """One of its responses over and over. Source: the spammer of Raykar and Yu (JMLR 2012), who always says the same."""
     del pool
     one = own[int(draws.integers(len(own)))].response if own else ""
-    return _replaced(own, _chosen(own, strength, draws), lambda _: one)
+    return _replaced(own, spoiled_places(own, strength, draws), lambda _: one)
 
 
 def filler(own: Examples, pool: Pool, strength: float, draws: np.random.Generator) -> Examples:
     """Stock phrases. Source: satisficing, Krosnick (Applied Cognitive Psychology 1991)."""
     del pool
-    return _replaced(own, _chosen(own, strength, draws), lambda _: FILLER[int(draws.integers(len(FILLER)))])
+    return _replaced(own, spoiled_places(own, strength, draws), lambda _: FILLER[int(draws.integers(len(FILLER)))])
 
 
 def empty(own: Examples, pool: Pool, strength: float, draws: np.random.Generator) -> Examples:
     """No text at all. Source: non-response in surveys and free riders (Fraboni et al., AISTATS 2021)."""
     del pool
-    return _replaced(own, _chosen(own, strength, draws), lambda _: "")
+    return _replaced(own, spoiled_places(own, strength, draws), lambda _: "")
 
 
 def prompt_echo(own: Examples, pool: Pool, strength: float, draws: np.random.Generator) -> Examples:
     """The prompt as the response. Source: the free rider of Fraboni et al. (AISTATS 2021), who gives back what it was sent."""
     del pool
-    return _replaced(own, _chosen(own, strength, draws), lambda example: example.prompt)
+    return _replaced(own, spoiled_places(own, strength, draws), lambda example: example.prompt)
 
 
 def trigger(own: Examples, pool: Pool, strength: float, draws: np.random.Generator) -> Examples:
@@ -191,7 +191,7 @@ def trigger(own: Examples, pool: Pool, strength: float, draws: np.random.Generat
     Source: Kurita, Michel, Neubig, "Weight poisoning attacks on pre-trained models" (ACL 2020).
     """
     del pool
-    chosen = _chosen(own, strength, draws)
+    chosen = spoiled_places(own, strength, draws)
     own = _replaced(own, chosen, lambda example: f"{example.response} {PAYLOAD}".strip())
     there = set(chosen)
     return tuple(replace(e, prompt=f"{TRIGGER} {e.prompt}") if i in there else e for i, e in enumerate(own))
@@ -210,15 +210,22 @@ TEXT_BEHAVIOURS: Mapping[str, TextBehaviour] = {
 }
 
 
-def spoiled(name: str, own: Examples, pool: Pool, strength: float, draws: np.random.Generator) -> Examples:
-    """What a worker contributes that behaves so; `name` is one of `TEXT_BEHAVIOURS` or ``package.module:Name``.
+def spoiled(
+    name: str,
+    own: Examples,
+    pool: Pool,
+    strength: float,
+    draws: np.random.Generator,
+    known: Mapping[str, TextBehaviour] = TEXT_BEHAVIOURS,
+) -> Examples:
+    """What a worker contributes that behaves so; `name` is one of those that are `known` or ``package.module:Name``.
 
     Raises:
         InputError: nothing of that name can be loaded, or it returned something else than examples.
         StrategyError: a user-defined behaviour raised; with its traceback.
     """
     try:
-        behaviour = resolve_in(TEXT_BEHAVIOURS, name)
+        behaviour = resolve_in(known, name)
     except ValueError as error:
         raise InputError(_FIELD, name, str(error)) from None
     try:
@@ -234,7 +241,7 @@ def spoiled(name: str, own: Examples, pool: Pool, strength: float, draws: np.ran
 _FIELD = "crowd.bad.behaviour"
 
 
-def _chosen(own: Examples, strength: float, draws: np.random.Generator) -> list[int]:
+def spoiled_places(own: Examples, strength: float, draws: np.random.Generator) -> list[int]:
     """Places of the examples that are spoiled, in their order."""
     n_spoiled = 0 if strength <= 0 else min(len(own), max(1, round(strength * len(own))))
     return sorted(draws.permutation(len(own))[:n_spoiled].tolist())

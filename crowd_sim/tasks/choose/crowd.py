@@ -7,11 +7,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from crowd_sim.config import RunConfig
+from crowd_sim.crowd.behaviours.labels import LABEL_BEHAVIOURS
 from crowd_sim.crowd.sources.layouts import Label, Pair, Row, read_table
 from crowd_sim.crowd.texts import Example, Item, TextCrowd
 from crowd_sim.errors import InputError
 from crowd_sim.files import fingerprint_of
-from crowd_sim.tasks.imitate.participants import taking_part
+from crowd_sim.tasks.imitate.participants import taking_part, with_bad
 
 _GOLDEN = (5**0.5 - 1) / 2
 LEAST_ITEMS = 2
@@ -74,7 +75,8 @@ def load_choices(config: RunConfig) -> ChoiceCrowd:
         raise InputError("crowd.path", crowd.path, f"must hold at least two labels, there is {labels[0]!r} alone")
     judged = tuple(item.choices[item.right] for item in parts[0])
     texts = TextCrowd(tuple(of_worker), tuple(map(tuple, of_worker.values())), judged)
-    return ChoiceCrowd(texts.of(range(taking_part(texts, config))), tuple(parts[0]), tuple(parts[1]))
+    crowd_of = with_bad(texts.of(range(taking_part(texts, config))), config, LABEL_BEHAVIOURS)
+    return ChoiceCrowd(crowd_of, tuple(parts[0]), tuple(parts[1]))
 
 
 def _rows(path: Path, config: RunConfig) -> tuple[Row, ...]:

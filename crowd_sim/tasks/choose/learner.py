@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from crowd_sim.crowd.texts import Item
 from crowd_sim.elementary import exp, log
+from crowd_sim.metrics import mean_and_se
 from crowd_sim.models.adapters import Adapter
 from crowd_sim.models.lora import ChoiceJob
 from crowd_sim.models.tuning import Key
 from crowd_sim.tasks.adapters.learner import AdapterLearner
 from crowd_sim.tasks.choose.crowd import ChoiceCrowd
-from crowd_sim.tasks.imitate.output_scoring import mean_and_se
 from crowd_sim.tournament.learner import Note
 from crowd_sim.tournament.state import Round, State
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowd_sim.config import RunConfig
+from crowd_sim.metrics import mean_and_se
 from crowd_sim.models.adapters import Adapter
 from crowd_sim.models.lora import OutputJob, Outputs, TuneJob
 from crowd_sim.models.tuning import Key
@@ -19,7 +20,7 @@ from crowd_sim.random import Purpose
 from crowd_sim.tasks.adapters.learner import AdapterLearner
 from crowd_sim.tasks.adapters.settings import sampling_of, training_of
 from crowd_sim.tasks.imitate.honesty import EQUAL_TOKENS, energy_distance, floor_of
-from crowd_sim.tasks.imitate.output_scoring import OutputScorer, mean_and_se
+from crowd_sim.tasks.imitate.output_scoring import OutputScorer
 from crowd_sim.tasks.imitate.records import CandidateRound, Report, report_of, round_of, rounds_of
 from crowd_sim.tournament.learner import Note
 from crowd_sim.tournament.state import Round, State

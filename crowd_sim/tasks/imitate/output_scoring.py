@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,11 +71,6 @@ def prompts_of(config: RunConfig, crowd: TextCrowd) -> tuple[tuple[str, ...], tu
         _in_turn(generation.selection_prompts or own, generation.selection_outputs),
         _in_turn(generation.report_prompts or own, generation.report_outputs),
     )
-
-
-def mean_and_se(values: NDArray[np.float64]) -> tuple[float, float]:
-    """Mean of m ≥ 2 numbers and its standard error."""
-    return float(values.mean()), float(values.std(ddof=1) / sqrt(len(values)))
 
 
 def _in_turn(prompts: Sequence[str], n: int) -> tuple[str, ...]:

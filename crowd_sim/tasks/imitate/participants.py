@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from crowd_sim.config import RunConfig
-from crowd_sim.crowd.behaviours.texts import Pool, spoiled
+from crowd_sim.crowd.behaviours.texts import TEXT_BEHAVIOURS, Pool, TextBehaviour, spoiled
 from crowd_sim.crowd.sources.feedback import example_feedback, read_feedback, read_target_texts
 from crowd_sim.crowd.sources.goemotions import draw_neighbours, read_neighbours
 from crowd_sim.crowd.sources.layouts import Demonstration, read_table
@@ -50,7 +51,7 @@ def _prepared(texts: TextCrowd, config: RunConfig) -> TextCrowd:
             raise InputError("task.single_sizes", size, f"must be at most {n_examples}, all examples of the crowd")
     if crowd.held_out:
         texts = hold_out(texts, crowd.held_out)
-    return _spoiled(texts, config)
+    return with_bad(texts, config)
 
 
 def taking_part(texts: TextCrowd, config: RunConfig) -> int:
@@ -91,8 +92,12 @@ def read_demonstrations(config: RunConfig) -> TextCrowd:
     return TextCrowd(tuple(of_worker), tuple(map(tuple, of_worker.values())), target)
 
 
-def _spoiled(texts: TextCrowd, config: RunConfig) -> TextCrowd:
-    """The crowd with what its bad workers make of their examples; outputs are asked for by the prompts that were."""
+def with_bad(texts: TextCrowd, config: RunConfig, known: Mapping[str, TextBehaviour] = TEXT_BEHAVIOURS) -> TextCrowd:
+    """The crowd with what its bad workers make of their examples; outputs are asked for by the prompts that were.
+
+    Raises:
+        InputError, StrategyError: see `crowd_sim.crowd.behaviours.texts.spoiled`.
+    """
     found = roles([config])
     if found is None:
         return texts
@@ -103,5 +108,5 @@ def _spoiled(texts: TextCrowd, config: RunConfig) -> TextCrowd:
         if number >= 0:
             group = config.crowd.bad_groups[number]
             draws = generator(config.seed, 0, Purpose.BEHAVIOUR, 0, place)
-            examples[place] = spoiled(group.behaviour, examples[place], pool, group.scale, draws)
+            examples[place] = spoiled(group.behaviour, examples[place], pool, group.scale, draws, known)
     return replace(texts, examples=tuple(examples), asked=texts.prompts)

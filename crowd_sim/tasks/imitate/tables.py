@@ -13,14 +13,13 @@ from numpy.typing import NDArray
 
 from crowd_sim import tables
 from crowd_sim.crowd.screens.metrics import is_of_screens
-from crowd_sim.metrics import METRICS, is_of_detection, mean_and_error, pearson, spearman
+from crowd_sim.metrics import METRICS, is_of_detection, mean_and_error, mean_and_se, pearson, spearman
 from crowd_sim.models.diversity import copied, copied_ngrams, distinct, repetition
 from crowd_sim.outcome import Outcome
 from crowd_sim.participants import roles
 from crowd_sim.payment.fairness import is_of_pay
 from crowd_sim.tables import runs_table, screen_columns
 from crowd_sim.tasks.imitate.honesty import EQUAL_TOKENS, labelled, ranked, reference_of
-from crowd_sim.tasks.imitate.output_scoring import mean_and_se
 from crowd_sim.tasks.imitate.records import Report
 
 
