@@ -28,7 +28,7 @@ from crowd_sim.actors.run_metrics import RunMetrics
 from crowd_sim.config import FailureConfig, RunConfig, SweepWorkers
 from crowd_sim.errors import ClusterError
 from crowd_sim.sweeps.batch import BatchResult, Failure, Workplace, run_batch
-from crowd_sim.sweeps.plan import Sweep
+from crowd_sim.sweeps.plan import Points
 from crowd_sim.tasks.base import Task
 from crowd_sim.tasks.load import task_key
 
@@ -47,7 +47,7 @@ class _Work:
 
 
 def run_batches_on_ray(
-    plan: Sweep,
+    plan: Points,
     batches: Iterator[NDArray[np.int64]],
     tasks: Callable[[RunConfig], Task],
     with_workers: bool,

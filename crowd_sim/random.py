@@ -51,6 +51,7 @@ class Purpose(IntEnum):
     JITTER = 32
     AUDIT = 40
     EFFORT = 60
+    SEARCH = 70
 
 
 @numba.njit(inline="always")

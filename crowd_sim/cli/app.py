@@ -185,6 +185,36 @@ def sweep(
 
 
 @app.command()
+def search(
+    configuration: Configuration,
+    overrides: Overrides = None,
+    out: Out = None,
+    ray_address: RayAddress = None,
+    trust: Trust = False,
+    quiet: Quiet = False,
+) -> None:
+    """Look for the fields that make a metric best; the same command goes on where an interrupted one stopped.
+
+    Example: `crowd-sim search quickstart search.metric=final_distance "search.tournament.step={low: 0.05, high: 1}"`,
+    then `crowd-sim run runs/NAME/best.yaml`
+    """
+    from crowd_sim.cli.search import best_table, conclusion
+    from crowd_sim.cli.search import search as run_search
+    from crowd_sim.config.io import check_content, load_content
+    from crowd_sim.searches.plan import Search
+
+    plan = Search.load(configuration, overrides or [])
+    check_content(configuration, load_content(configuration, overrides or []), overrides or [], trust=trust)
+    console = plain_console(quiet=quiet)
+    found = run_search(plan, configuration.stem, out, ray_address, console)
+    if quiet:
+        return
+    console.print(best_table(found))
+    _say(conclusion(found))
+    _say(f"{found.folder}: best.yaml, trials.parquet, report.html and figures")
+
+
+@app.command()
 def configs(
     schema: Annotated[
         bool, typer.Option("--schema", help="Print a JSON Schema of configurations, for editors.")

@@ -48,4 +48,8 @@ def _told(folder: Path, config: dict[str, Any]) -> tuple[str, str, str]:
         state = "running" if running else "finished" if done + failed == points else "incomplete"
         return "sweep", state, f"{done:,} of {points:,} points" + (f", {failed:,} failed" if failed else "")
     status = read_status(folder)
-    return "run", status.state, f"{status.stage}: {status.done:,} of {status.total:,}"
+    return (
+        "search" if "search" in config else "run",
+        status.state,
+        f"{status.stage}: {status.done:,} of {status.total:,}",
+    )

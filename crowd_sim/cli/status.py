@@ -61,7 +61,10 @@ def _of_run(folder: Path) -> Iterator[str]:
         yield "failed and replaced: " + _counts(status.failures)
     if status.error:
         yield status.error
-    if status.state in ("dead", "interrupted", "failed"):
+    is_search = status.stage in ("trials", "held-out runs")
+    if status.state in ("dead", "interrupted", "failed") and is_search:
+        yield "the same command goes on from there"
+    elif status.state in ("dead", "interrupted", "failed"):
         yield f"`crowd-sim run --resume {quote(str(folder))}{_trust(folder)}` goes on from {_start(status)}"
 
 

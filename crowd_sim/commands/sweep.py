@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowd_sim.commands import IN_PROCESS
+from crowd_sim.commands.batches import batch_runner
 from crowd_sim.errors import InputError
 from crowd_sim.files import fingerprint_of, open_folder, read_config, write_config, write_sealed
 from crowd_sim.host import InProcess
 from crowd_sim.participants import check_participants
 from crowd_sim.progress import Progress, quiet
 from crowd_sim.store.lock import exclusive
-from crowd_sim.sweeps.batch import TABLES, BatchResult, Workplace, run_batch
+from crowd_sim.sweeps.batch import TABLES, Workplace
 from crowd_sim.sweeps.folder import SweepFolder, SweepProgress
 from crowd_sim.sweeps.log import SweepRecord, lock_of
 from crowd_sim.sweeps.partition import WHOLE, Shard, batches, in_order
@@ -160,54 +159,13 @@ def _run(
     record: SweepRecord,
 ) -> None:
     """Run batches and write them."""
-    for results, losses in _results(plan, cut, files, standing, ray_address):
-        files.write(results, standing)
-        status = record.progress(results, losses)
-        note = f"{status.failed:,} failed" if status.failed else ""
-        progress("points", status.points - status.left, status.points, note)
-
-
-def _results(
-    plan: Sweep,
-    cut: Iterator[NDArray[np.int64]],
-    files: SweepFolder,
-    standing: SweepProgress,
-    ray_address: str | None,
-) -> Iterator[tuple[list[BatchResult], Counter[str]]]:
-    """Results as they come, and how many batches, or trainers, were lost so far, by kind."""
     place = Workplace(InProcess(), files.folder, standing.weights, files.tables)
-    if ray_address == IN_PROCESS:
-        for results in _one_by_one(plan, cut, files, place):
-            yield results, Counter()
-        return
-    from crowd_sim.actors.cluster import connected
-    from crowd_sim.actors.host import SweepHost
-    from crowd_sim.actors.placement import actors_of, required_by_run, required_by_sweep
-    from crowd_sim.actors.run_metrics import RunMetrics
-    from crowd_sim.actors.sweep import run_batches_on_ray
-
-    measures = RunMetrics(files.folder.name)
-    if plan.first.task.kind != "vector":  # its points share trainers, which are the ones that may be anywhere
-        actors = actors_of(plan.first)
-        with (
-            connected(ray_address, required_by_run(actors, with_crowd=False)),
-            closing(SweepHost(actors, measures)) as host,
-        ):
-            for results in _one_by_one(plan, cut, files, replace(place, host=host)):
-                yield results, measures.failures
-    else:
-        with connected(ray_address, required_by_sweep(plan.first.actors)):
-            for results in run_batches_on_ray(plan, cut, load_task, files.with_workers, measures, files.tables):
-                yield results, measures.failures
-
-
-def _one_by_one(
-    plan: Sweep, cut: Iterator[NDArray[np.int64]], files: SweepFolder, place: Workplace
-) -> Iterator[list[BatchResult]]:
-    """Results of batches that are simulated in this process."""
-    for numbers in cut:
-        task = load_task(plan.points[int(numbers[0])].config)
-        yield [run_batch(plan, numbers, task, files.with_workers, place)]
+    with batch_runner(plan.first, place, ray_address, with_workers=files.with_workers) as run:
+        for results, losses in run(plan, cut):
+            files.write(results, standing)
+            status = record.progress(results, losses)
+            note = f"{status.failed:,} failed" if status.failed else ""
+            progress("points", status.points - status.left, status.points, note)
 
 
 def _finish(files: SweepFolder, made_before: str) -> Swept:

@@ -62,7 +62,7 @@ def names_code(content: Mapping[str, Any]) -> bool:
 
 def _code_in(content: Mapping[str, Any], fields: Collection[str]) -> Iterator[tuple[str, str, str]]:
     """Where code is named, the field that this is for, and the name."""
-    for prefix, root in (("", content), ("sweep.", content.get("sweep"))):
+    for prefix, root in (("", content), ("sweep.", content.get("sweep")), ("search.", content.get("search"))):
         for field in fields:
             for name in _values(root, field.split(".")):
                 if isinstance(name, str) and ":" in name:

@@ -69,8 +69,10 @@ def load_config(
         InputError: the first thing that is wrong, in one line; a sweep's file, too.
     """
     content = load_content(path, overrides)
-    if "sweep" in content:
-        raise InputError("configuration", str(path), "has a key sweep: it is for `crowd-sim sweep`, not for a run")
+    for other in ("sweep", "search"):
+        if other in content:
+            allowed = f"has a key {other}: it is for `crowd-sim {other}`, not for a run"
+            raise InputError("configuration", str(path), allowed)
     RunConfig.parse(content)  # what is wrong is told as it was given
     check_content(path, content, overrides, handed_over=handed_over, trust=trust, fields=fields)
     given, base = find_paths(path, content, overrides)

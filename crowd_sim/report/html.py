@@ -31,6 +31,7 @@ from crowd_sim.report.layout import comparable, levels
 from crowd_sim.report.llm_page import llm_page
 from crowd_sim.report.page import changed, facts_of_this_run, figures, record, settings, versions, worth_rows_of
 from crowd_sim.report.payload import payload_of_run, payload_of_sweep, script_json
+from crowd_sim.report.search_page import search_page
 from crowd_sim.report.style import write_atomically
 from crowd_sim.report.tables import (
     ROUNDS_COLUMNS,
@@ -74,7 +75,7 @@ def write_report(folder: Path) -> Path:
     Raises:
         InputError: if ``folder`` is neither a run's nor a sweep's, or one of its files is missing or broken.
     """
-    page = _PAGES[kind_of(folder)](folder) | _frame(folder)
+    page = {"search": False} | _PAGES[kind_of(folder)](folder) | _frame(folder)
     scripts = [_shipped(name) for name in ("vendor/d3.min.js", "vendor/plot.min.js", "report.js")]
     page |= {
         "css": _shipped("report.css"),
@@ -99,7 +100,7 @@ def write_report(folder: Path) -> Path:
 def _frame(folder: Path) -> dict[str, Any]:
     """What stands around every page's tables."""
     _, config = read_config(folder)
-    command = "sweep" if "sweep" in config else "run"
+    command = next((name for name in ("sweep", "search") if name in config), "run")
     return {
         "here": facts_of_this_run(folder),
         "again": f"crowd-sim {command} {quote(folder.name)}/config.yaml --out again",
@@ -269,4 +270,9 @@ def _in_a_nutshell(metrics: dict[str, Any], n_runs: int, within: float, of_worke
     return sentences
 
 
-_PAGES: dict[Kind, Callable[[Path], dict[str, Any]]] = {"run": _run_page, "sweep": _sweep_page, "llm": llm_page}
+_PAGES: dict[Kind, Callable[[Path], dict[str, Any]]] = {
+    "run": _run_page,
+    "sweep": _sweep_page,
+    "search": search_page,
+    "llm": llm_page,
+}

@@ -36,7 +36,7 @@ OUTPUTS_COLUMNS = ("run", "model", "output", "prompt", "text", "distance")
 VALUE_COLUMNS = frozenset({"shapley", "shapley_stderr"})
 """Columns of the workers' table that are there unless the configuration's valuation method is `none`."""
 
-Kind = Literal["run", "sweep", "llm"]
+Kind = Literal["run", "sweep", "search", "llm"]
 """A run's folder is `llm` where its task is to imitate texts."""
 
 # The only fields that stand outside a section and so have no dot.
@@ -47,15 +47,17 @@ def kind_of(folder: Path) -> Kind:
     """What ``folder`` holds.
 
     Raises:
-        InputError: if it is neither the folder of a run nor that of a sweep, or a run's without a readable config.yaml.
+        InputError: if it is the folder of no run, sweep or search, or a run's without a readable config.yaml.
     """
     if (folder / "points.parquet").is_file():
         return "sweep"
+    if (folder / "trials.parquet").is_file():
+        return "search"
     if (folder / "rounds.parquet").is_file():
         _, config = read_config(folder)
         task = config.get("task")
         return "llm" if isinstance(task, dict) and task.get("kind") == "imitate" else "run"
-    allowed = "the folder of a run (with rounds.parquet) or of a sweep (with points.parquet)"
+    allowed = "the folder of a run (with rounds.parquet) or of a sweep (with points.parquet), or of a search"
     raise InputError("folder", folder, allowed if folder.is_dir() else f"no such folder; give {allowed}")
 
 
@@ -106,17 +108,26 @@ def read_summary(folder: Path, part: str = "metrics") -> dict[str, Any]:
     Raises:
         InputError: if it is missing or not of that form.
     """
-    path = folder / "summary.json"
-    try:
-        summary = read_json(path)
-    except FileNotFoundError:
-        raise InputError("folder", folder, "must hold summary.json") from None
-    except OSError as error:
-        raise InputError(str(path), None, f"must be a file that can be read ({error.strerror})") from None
+    path, summary = folder / "summary.json", read_whole_summary(folder)
     entries = summary.get(part)
     if not isinstance(entries, dict) or not all(isinstance(entry, dict) for entry in entries.values()):
         raise InputError(f"{path}: {part}", None, "must map each name to its mean and se")
     return summary
+
+
+def read_whole_summary(folder: Path) -> dict[str, Any]:
+    """The content of ``summary.json``.
+
+    Raises:
+        InputError: it is missing or cannot be read.
+    """
+    path = folder / "summary.json"
+    try:
+        return read_json(path)
+    except FileNotFoundError:
+        raise InputError("folder", folder, "must hold summary.json") from None
+    except OSError as error:
+        raise InputError(str(path), None, f"must be a file that can be read ({error.strerror})") from None
 
 
 def read_config(folder: Path) -> tuple[str, dict[str, Any]]:

@@ -22,7 +22,7 @@ from crowd_sim.host import Host, InProcess
 from crowd_sim.outcome import Outcome
 from crowd_sim.store.checkpoint import Checkpoints
 from crowd_sim.store.checkpointer import Checkpointer
-from crowd_sim.sweeps.plan import Point, Sweep
+from crowd_sim.sweeps.plan import Point, Points
 from crowd_sim.tables import point_metrics, workers_table
 from crowd_sim.tasks.base import Task
 from crowd_sim.tasks.imitate.task import ImitateTask
@@ -93,7 +93,7 @@ class OtherWeightsError(InputError):
 
 
 def run_batch(
-    plan: Sweep, numbers: NDArray[np.int64], task: Task, with_workers: bool, place: Workplace | None = None
+    plan: Points, numbers: NDArray[np.int64], task: Task, with_workers: bool, place: Workplace | None = None
 ) -> BatchResult:
     """Simulate and value a batch of points, int64[m], of the same task in this process.
 
@@ -135,12 +135,12 @@ def _runs(outcome: Outcome) -> dict[str, NDArray[np.float64]]:
     return _tables_of(outcome).run_metrics(outcome)
 
 
-def _table(name: str, outcomes: Sequence[tuple[Point, Outcome]], plan: Sweep) -> pd.DataFrame:
+def _table(name: str, outcomes: Sequence[tuple[Point, Outcome]], plan: Points) -> pd.DataFrame:
     found = [_tables_of(outcome).TABLES[name](outcome).assign(point=point.index) for point, outcome in outcomes]
     return pd.concat([_with_roles(table, plan) for table in found] if name == "workers" else found, ignore_index=True)
 
 
-def _with_roles(table: pd.DataFrame, plan: Sweep) -> pd.DataFrame:
+def _with_roles(table: pd.DataFrame, plan: Points) -> pd.DataFrame:
     """The same columns for points with and without bad workers, where a sweep has both."""
     if "bad" not in table and any(field.startswith("crowd.bad") for field in plan.fields):
         return table.assign(bad=False, identity_of=table["worker"])
@@ -173,7 +173,7 @@ def _numbered(point: Point, runs: Mapping[str, NDArray[np.float64]]) -> dict[str
 class _Batch:
     """What the points of a batch share, and what is learned of them on the way."""
 
-    plan: Sweep
+    plan: Points
     task: Task
     place: Workplace
     weights: dict[str, str] = field(default_factory=dict)
@@ -260,6 +260,6 @@ def _line(error: BaseException) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())
 
 
-def _sample(point: Point, outcome: Outcome, plan: Sweep) -> pd.DataFrame:
+def _sample(point: Point, outcome: Outcome, plan: Points) -> pd.DataFrame:
     table = _with_roles(workers_table(outcome, slice(0, 1)), plan)
     return table.assign(point=point.index, **point.columns)

@@ -14,7 +14,7 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, Protocol, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +61,35 @@ class Point:
     def columns(self) -> dict[str, Any]:
         """The combination's values as a table holds them: one that is a list itself as text."""
         return {field: as_cell(value) for field, value in self.swept.items()}
+
+
+class Numbered(Protocol):
+    """Points by their numbers."""
+
+    def __getitem__(self, number: int, /) -> Point:
+        """The point of this number."""
+
+
+class Points(Protocol):
+    """What batches are cut of: a sweep, or the trials of a search.
+
+    Attributes:
+        fields: that differ between points, dotted.
+        first: a configuration from which is read what all have in common.
+        points: the points.
+    """
+
+    @property
+    def fields(self) -> Mapping[str, Any]:
+        """Dotted."""
+
+    @property
+    def first(self) -> RunConfig:
+        """A configuration."""
+
+    @property
+    def points(self) -> Numbered:
+        """By number."""
 
 
 @dataclass(frozen=True)
@@ -227,7 +256,7 @@ def _has_equals(values: list[Any]) -> bool:
 
 def _checked(base: Mapping[str, Any], swept: Mapping[str, Any]) -> RunConfig:
     try:
-        return RunConfig.parse(_with(base, swept))
+        return RunConfig.parse(with_values(base, swept))
     except InputError as error:
         wrong = f"{error.field}."
         if any(wrong.startswith(f"{field}.") or field.startswith(wrong) for field in swept):
@@ -235,7 +264,12 @@ def _checked(base: Mapping[str, Any], swept: Mapping[str, Any]) -> RunConfig:
         raise
 
 
-def _with(base: Mapping[str, Any], swept: Mapping[str, Any]) -> dict[str, Any]:
+def with_values(base: Mapping[str, Any], swept: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration's content with these values of dotted fields.
+
+    Raises:
+        InputError: a field of what is no group of fields.
+    """
     content = deepcopy(dict(base))
     for field, value in swept.items():
         *parents, leaf = field.split(".")

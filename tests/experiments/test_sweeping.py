@@ -8,10 +8,12 @@ from rich.console import Console
 
 from crowd_sim.cli.sweep import sweep as sweep_command
 from crowd_sim.commands import IN_PROCESS
-from crowd_sim.commands import sweep as sweeping
+from crowd_sim.commands import batches as sweeping
+from crowd_sim.commands.search import search
 from crowd_sim.engine import simulate
 from crowd_sim.errors import InputError
 from crowd_sim.host import InProcess
+from crowd_sim.searches.plan import Search
 from crowd_sim.sweeps.batch import TABLES
 from crowd_sim.sweeps.plan import Sweep
 from crowd_sim.tables import rounds_table, workers_table
@@ -146,3 +148,22 @@ def test_a_table_that_no_sweep_has_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"--tables = 'outputs': must be of workers, rounds"):
         sweep_command(PLAN, "test", tmp_path / "s", IN_PROCESS, Console(file=io.StringIO()), tables=["outputs"])
     assert not (tmp_path / "s").exists()
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_a_search_on_ray_has_the_bytes_of_one_in_process(tmp_path, monkeypatch):
+    pytest.importorskip("optuna")
+    monkeypatch.setattr("crowd_sim.report.write_report", lambda folder: folder)
+    plan = Search.parse(
+        {
+            "runs": 10,
+            "crowd": {"n_workers": 8},
+            "tournament": {"rounds": 2},
+            "valuation": {"method": "none"},
+            "search": {"metric": "final_distance", "trials": 6, "at_once": 3, "tournament": {"n_groups": [2, 3, 4]}},
+        }
+    )
+    for name, address in (("here", "none"), ("there", None)):
+        search(plan, tmp_path / name, "", ray_address=address)
+    for table in ("trials.parquet", "best.yaml", "summary.json"):
+        assert (tmp_path / "here" / table).read_bytes() == (tmp_path / "there" / table).read_bytes()
