@@ -9,7 +9,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from crowd_sim.crowd.population import Population
+    from crowd_sim.trackers import Named
 
 __all__ = [
     "CrowdValues",
@@ -123,6 +124,7 @@ def run(
     ray_address: str | None = IN_PROCESS,
     progress: Progress | bool | None = None,
     accept_changes: bool = False,
+    trackers: Sequence[Any] = (),
     trust: bool = False,
     **fields: Any,
 ) -> RunResult:
@@ -141,6 +143,8 @@ def run(
             session that is there is used and left as it was. Results are the same bits.
         progress: called with (stage, done, total, note) as the run goes on; True: a bar on a terminal, lines elsewhere.
         accept_changes: go on from the last checkpoint in `out` though the configuration has changed since.
+        trackers: names, ``"tensorboard"``, ``"mlflow"``, ``"wandb"`` or ``"package.module:Name"``, or objects that are told of
+            the run, see `crowd_sim.trackers.Tracker`; they change nothing of it.
         trust: load the user-defined code, too, that a config.yaml of a run's folder names.
         fields: of the configuration, to be changed; with two underscores for a dot: ``crowd__n_workers=100``.
 
@@ -158,7 +162,7 @@ def run(
     from crowd_sim.crowd.sources.given import FILE, population_of
 
     _check_address(ray_address)
-    folder = _folder(out)
+    folder, watchers = _folder(out), _trackers(trackers)
     people = None if crowd is None else population_of(crowd)
     changes = _changes(run, fields)
     if people is None:
@@ -169,7 +173,13 @@ def run(
             setup = setup.given_as({"crowd.path": FILE}, folder)
     with _told(progress) as report:
         finished = run_config(
-            setup, folder, ray_address=ray_address, progress=report, accept_changes=accept_changes, given=people
+            setup,
+            folder,
+            ray_address=ray_address,
+            progress=report,
+            accept_changes=accept_changes,
+            given=people,
+            trackers=watchers,
         )
     outcome = finished.outcome
     return RunResult(**{field.name: getattr(outcome, field.name) for field in dataclass_fields(outcome)})
@@ -226,6 +236,7 @@ def sweep(
     ray_address: str | None = IN_PROCESS,
     progress: Progress | bool | None = None,
     retry_failed: bool = False,
+    trackers: Sequence[Any] = (),
     trust: bool = False,
     **fields: Any,
 ) -> SweepResult:
@@ -241,6 +252,7 @@ def sweep(
         ray_address: as for `run`; Ray Client's ``ray://`` cannot be used.
         progress: called with ("points", done, total, note); True: a bar on a terminal, lines elsewhere.
         retry_failed: try points again that have failed before.
+        trackers: as for `run`.
         trust: as for `run`.
         fields: as for `run`, of all points.
 
@@ -258,7 +270,7 @@ def sweep(
     from crowd_sim.sweeps.plan import Sweep
 
     _check_address(ray_address)
-    wanted = _folder(out)
+    wanted, watchers = _folder(out), _trackers(trackers)
     changes = _changes(sweep, fields)
     if grid is not None and not isinstance(grid, Mapping):
         raise InputError("grid", grid, 'must be lists of values by field, for example {"crowd.n_workers": [25, 75]}')
@@ -278,7 +290,7 @@ def sweep(
                 raise InputError("out", str(folder), "must be a new or empty folder, or one this sweep has made")
             folder.mkdir(parents=True, exist_ok=True)
             keep(people, folder)
-        run_sweep(plan, folder, "", ray_address, report, retry_failed=retry_failed)
+        run_sweep(plan, folder, "", ray_address, report, retry_failed=retry_failed, trackers=watchers)
         paths = [folder / f"{name}.parquet" for name in ("points", "runs", "failures")]
         points, runs, failures = (pd.read_parquet(path) if path.exists() else pd.DataFrame() for path in paths)
     return SweepResult(points, runs, failures, wanted)
@@ -346,6 +358,7 @@ def search(
     held_out: int | None = None,
     ray_address: str | None = IN_PROCESS,
     progress: Progress | bool | None = None,
+    trackers: Sequence[Any] = (),
     trust: bool = False,
     **fields: Any,
 ) -> SearchResult:
@@ -366,6 +379,7 @@ def search(
         held_out: other seeds on which the best setting and the own are compared.
         ray_address: as for `run`; Ray Client's ``ray://`` cannot be used.
         progress: called with ("trials", done, total, note); True: a bar on a terminal, lines elsewhere.
+        trackers: as for `run`.
         trust: as for `run`.
         fields: as for `run`, of all trials.
 
@@ -378,7 +392,7 @@ def search(
     from crowd_sim.searches.trials import trials_table
 
     _check_address(ray_address)
-    wanted = _folder(out)
+    wanted, watchers = _folder(out), _trackers(trackers)
     if space is not None and not isinstance(space, Mapping):
         raise InputError(
             "space", space, 'must be ranges or lists by field, for example {"tournament.n_groups": [2, 4]}'
@@ -394,7 +408,7 @@ def search(
     else:
         plan = Search.parse(_content(config, changes, trust))
     with _told(progress) as report, tempfile.TemporaryDirectory() as temporary:
-        found = run_search(plan, wanted or Path(temporary) / "search", "", ray_address, report)
+        found = run_search(plan, wanted or Path(temporary) / "search", "", ray_address, report, trackers=watchers)
     assert found.best is not None  # noqa: S101 - else it is refused
     return SearchResult(
         trials_table(plan, found.trials),
@@ -516,6 +530,14 @@ def _folder(out: Any) -> Path | None:
     if not isinstance(out, str | os.PathLike) or not str(out):
         raise InputError("out", out, "must be the path of a folder, or None")
     return Path(out)
+
+
+def _trackers(given: Any) -> list[Named]:
+    from crowd_sim.trackers import tracker_of
+
+    if isinstance(given, str) or not isinstance(given, Sequence):
+        raise InputError("trackers", given, 'must be a list of names or objects, for example ["tensorboard"]')
+    return [tracker_of(one) for one in given]
 
 
 @contextmanager

@@ -17,7 +17,7 @@ def without_code(text):
     return re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize("page", ["estimators", "values", "quickstart", "python", "strategies"])
+@pytest.mark.parametrize("page", ["estimators", "values", "quickstart", "python", "strategies", "trackers"])
 def test_every_block_of_python_runs(page, tmp_path, monkeypatch):
     text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)

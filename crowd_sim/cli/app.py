@@ -21,6 +21,7 @@ from crowd_sim.errors import ClusterError, InputError, StorageError, StrategyErr
 
 if TYPE_CHECKING:
     from crowd_sim.commands.sweep import Swept
+    from crowd_sim.trackers import Named
 
 # what a command needs is imported by the command: help and a wrong option should not wait for pandas and Ray
 app = typer.Typer(
@@ -54,6 +55,15 @@ RayAddress = Annotated[
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Say what would run, on what and for about how long; write nothing.")
+]
+
+Trackers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--tracker",
+        help="tensorboard, mlflow, wandb (extra trackers), or package.module:Name; may be repeated.",
+        show_default=False,
+    ),
 ]
 
 Trust = Annotated[
@@ -94,6 +104,7 @@ def run(
         bool,
         typer.Option("--accept-changes", help="Go on from the last checkpoint with a changed configuration."),
     ] = False,
+    tracker: Trackers = None,
     trust: Trust = False,
     quiet: Quiet = False,
     dry_run: DryRun = False,
@@ -125,8 +136,8 @@ def run(
 
         _say_each(of_run(config, configuration.stem, out, ray_address))
         return
-    console = plain_console(quiet=quiet)
-    finished = run_config(config, configuration.stem, out, ray_address, console, accept_changes)
+    console, trackers = plain_console(quiet=quiet), _trackers(tracker)
+    finished = run_config(config, configuration.stem, out, ray_address, console, accept_changes, trackers)
     if quiet:
         return
     console.print(workers_view(finished.outcome))
@@ -152,6 +163,7 @@ def sweep(
         str | None,
         typer.Option(metavar="workers,rounds", help="Tables of all runs to make beside points and runs: one, or both."),
     ] = None,
+    tracker: Trackers = None,
     trust: Trust = False,
     quiet: Quiet = False,
     dry_run: DryRun = False,
@@ -178,7 +190,17 @@ def sweep(
         return
     name, console = configuration.stem, plain_console(quiet=quiet)
     asked = tables.split(",") if tables else []
-    swept = run_sweep(plan, name, out, ray_address, console, shard=share, retry_failed=retry_failed, tables=asked)
+    swept = run_sweep(
+        plan,
+        name,
+        out,
+        ray_address,
+        console,
+        shard=share,
+        retry_failed=retry_failed,
+        tables=asked,
+        trackers=_trackers(tracker),
+    )
     if swept.left and not quiet:
         _say(f"{swept.folder}: {swept.done:,} of {swept.points:,} points; the tables are made when none is missing")
     _conclude(swept, quiet=quiet)
@@ -190,6 +212,7 @@ def search(
     overrides: Overrides = None,
     out: Out = None,
     ray_address: RayAddress = None,
+    tracker: Trackers = None,
     trust: Trust = False,
     quiet: Quiet = False,
 ) -> None:
@@ -206,7 +229,7 @@ def search(
     plan = Search.load(configuration, overrides or [])
     check_content(configuration, load_content(configuration, overrides or []), overrides or [], trust=trust)
     console = plain_console(quiet=quiet)
-    found = run_search(plan, configuration.stem, out, ray_address, console)
+    found = run_search(plan, configuration.stem, out, ray_address, console, _trackers(tracker))
     if quiet:
         return
     console.print(best_table(found))
@@ -551,6 +574,14 @@ def _conclude(swept: Swept, *, quiet: bool = False) -> None:
             f"{swept.failed:,} of {swept.points:,} points failed{where}; with --retry-failed the same command tries them again",
             1,
         )
+
+
+def _trackers(names: list[str] | None) -> list[Named]:
+    if not names:
+        return []
+    from crowd_sim.trackers import tracker_of
+
+    return [tracker_of(name) for name in names]
 
 
 def _say_each(lines: Iterable[str]) -> None:

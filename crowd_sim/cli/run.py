@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import isnan
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from crowd_sim.commands.run import run as run_config
 from crowd_sim.config import RunConfig
 from crowd_sim.metrics import mean_and_error
 from crowd_sim.outcome import Outcome
+from crowd_sim.trackers import Named
 
 _NAMED = 3
 """Workers named as having most points, as over- and as underpaid."""
@@ -30,11 +32,18 @@ def run(
     ray_address: str | None,
     console: Console,
     accept_changes: bool = False,
+    trackers: Sequence[Named] = (),
 ) -> Finished:
     """See `crowd_sim.commands.run.run`; progress is shown on the console."""
     with stoppable(), shown(console) as progress:
         finished = run_config(
-            config, out, name=name, ray_address=ray_address, progress=progress, accept_changes=accept_changes
+            config,
+            out,
+            name=name,
+            ray_address=ray_address,
+            progress=progress,
+            accept_changes=accept_changes,
+            trackers=trackers,
         )
         _say_diverged(finished.outcome, console)
     return finished

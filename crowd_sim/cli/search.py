@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -17,14 +18,23 @@ from crowd_sim.commands.search import Searched
 from crowd_sim.commands.search import search as run_search
 from crowd_sim.report.labels import mean_and_error, three_digits
 from crowd_sim.searches.plan import Search
+from crowd_sim.trackers import Named
 
 _SHOWN = 5
 
 
-def search(plan: Search, name: str, out: Path | None, ray_address: str | None, console: Console) -> Searched:
+def search(
+    plan: Search,
+    name: str,
+    out: Path | None,
+    ray_address: str | None,
+    console: Console,
+    trackers: Sequence[Named] = (),
+) -> Searched:
     """See `crowd_sim.commands.search.search`; progress is shown on the console."""
     with stoppable(), shown(console) as progress:
-        return run_search(plan, out, name, ray_address, progress, partial(console.print, highlight=False))
+        say = partial(console.print, highlight=False)
+        return run_search(plan, out, name, ray_address, progress, say, trackers)
 
 
 def best_table(found: Searched) -> Table:

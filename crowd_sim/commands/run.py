@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from math import nan
@@ -17,6 +18,7 @@ from crowd_sim.errors import InputError
 from crowd_sim.files import check_not_removed
 from crowd_sim.host import InProcess
 from crowd_sim.integrity import read_json
+from crowd_sim.metrics import mean_and_error
 from crowd_sim.outcome import Outcome
 from crowd_sim.participants import check_coordinates, check_participants
 from crowd_sim.progress import Progress, quiet
@@ -29,6 +31,7 @@ from crowd_sim.tasks.base import OpenTask, Task
 from crowd_sim.tasks.imitate.task import ImitateTask
 from crowd_sim.tasks.load import load_task
 from crowd_sim.tasks.vector import VectorTask
+from crowd_sim.trackers import Named, Watch
 
 if TYPE_CHECKING:
     from crowd_sim.actors.round_manager import Supervisor
@@ -60,6 +63,7 @@ def run(
     progress: Progress = quiet,
     accept_changes: bool = False,
     given: Population | None = None,
+    trackers: Sequence[Named] = (),
 ) -> Finished:
     """Simulate, value, write, draw; what a run of the same configuration has left in the folder is gone on with.
 
@@ -74,6 +78,7 @@ def run(
         progress: told how far it is.
         accept_changes: go on, too, with what another configuration has left (`open_run`).
         given: a crowd that is in no file, in place of the one that the configuration names; it is kept in the folder.
+        trackers: told how far it is, of every round's distance and of what came out; not of a run that had finished before.
 
     Raises:
         InputError: people or folder that cannot be used.
@@ -92,6 +97,8 @@ def run(
         # a process of a cluster works in another folder
         task = replace(task, utilities=(folder / "utilities").absolute())
     with ExitStack() as stack:
+        watch = stack.enter_context(Watch(trackers))
+        progress = watch.over(progress)
         session: _Session
         if ray_address == IN_PROCESS:
             session = _InProcess(config, task, progress)
@@ -99,8 +106,7 @@ def run(
             session = _OnRay(config, task, progress, folder.name if folder else "run", ray_address)
         stack.callback(session.close)
         if folder is None:
-            start = time.perf_counter()
-            return Finished(None, session.outcome(None), time.perf_counter() - start)
+            return _without_folder(session, config, watch)
         at_rest = opened_at_rest(folder, config, task)
         weights = "" if at_rest is None else at_rest.weights
         if at_rest is None and config.task.kind != "vector":
@@ -121,6 +127,7 @@ def run(
             write_timing(folder, timing)
         else:
             record = stack.enter_context(RunLog(folder, fingerprint, config.runs * config.crowd.n_workers))
+            watch.start(folder, config.recorded(folder))
             outcome = session.outcome(record)
             session.close()
             check_not_removed(folder)
@@ -131,7 +138,24 @@ def run(
         from crowd_sim.report import write_report  # drawing has no part in how soon the first round starts
 
         write_report(folder)
+        if not was_there:
+            _told(watch, outcome, (folder / "report.html", folder / "config.yaml"))
     return Finished(folder, outcome, seconds, was_there)
+
+
+def _without_folder(session: _Session, config: RunConfig, watch: Watch) -> Finished:
+    start = time.perf_counter()
+    watch.start(None, config.model_dump(mode="json"))
+    outcome = session.outcome(None)
+    _told(watch, outcome, ())
+    return Finished(None, outcome, time.perf_counter() - start)
+
+
+def _told(watch: Watch, outcome: Outcome, files: Sequence[Path]) -> None:
+    """Tell trackers of the distance after every round, the mean over the runs, and of the metrics."""
+    for number, distances in enumerate(outcome.history.distances):
+        watch.log(number, {"distance": float(distances.mean())})
+    watch.finish({name: mean_and_error(sample)[0] for name, sample in outcome.metrics.items()}, files)
 
 
 def _timing_of(folder: Path) -> dict[str, Any]:

@@ -36,6 +36,7 @@ from crowd_sim.store.run_log import RunLog
 from crowd_sim.sweeps.batch import CACHE, UNFINISHED, BatchResult, Workplace, unfinished
 from crowd_sim.tasks.load import load_task
 from crowd_sim.tasks.vector import VectorTask
+from crowd_sim.trackers import Named, Watch
 
 BEST = "best.yaml"
 """The best setting, as `crowd-sim run` takes it."""
@@ -84,6 +85,7 @@ def search(
     ray_address: str | None = IN_PROCESS,
     progress: Progress = quiet,
     say: Callable[[str], object] = lambda _: None,
+    trackers: Sequence[Named] = (),
 ) -> Searched:
     """Try what is left of a search's trials, compare the best on held-out seeds, write tables, figures and report.
 
@@ -94,6 +96,7 @@ def search(
         ray_address: see `crowd_sim.actors.cluster.connected`; ``none`` tries one setting after the other in this process.
         progress: told how many trials are over.
         say: told in a line what an earlier command has left to do.
+        trackers: told of every trial's value and the best so far, and of what the best is worth.
 
     Raises:
         InputError: Optuna is not installed, or people or folder cannot be used, or no trial has the metric.
@@ -105,14 +108,16 @@ def search(
     folder = out or Path("runs") / f"{name}-{fingerprint[:8]}"
     with exclusive(folder / RUN, partial(open_folder, folder, fingerprint)):
         write_config(folder, plan.recorded(folder), fingerprint)
-        with RunLog(folder, fingerprint, 0) as record, ExitStack() as stack:
+        with RunLog(folder, fingerprint, 0) as record, Watch(trackers) as watch, ExitStack() as stack:
             start = time.perf_counter()
+            watch.start(folder, plan.recorded(folder))
+            progress = watch.over(progress)
 
             def both(stage: str, done: int, total: int, note: str = "", /) -> None:
                 progress(stage, done, total, note)
                 record.progress(stage, done, total, note)
 
-            work = _Work(plan, Journal(folder), folder, stack, ray_address, both)
+            work = _Work(plan, Journal(folder), folder, stack, ray_address, both, watch)
             there = sum(number < plan.options.trials for number in work.journal.trials)
             if 0 < there < plan.options.trials:
                 say(f"{there:,} of {plan.options.trials:,} trials are there; {plan.options.trials - there:,} to go")
@@ -121,6 +126,9 @@ def search(
             held_out = work.held_out(best) if best is not None else None
             found = Searched(folder, plan, tuple(trials), best, importances(plan, trials), held_out)
             _write(found, fingerprint, time.perf_counter() - start, anew=work.has_worked)
+            gain = {} if held_out is None else {"held_out_gain": float(held_out.gains.mean())}
+            told = {} if best is None else {f"best_{plan.options.metric}": best.value}
+            watch.finish({**told, **gain}, (folder / "report.html", folder / BEST))
     return found
 
 
@@ -134,6 +142,7 @@ class _Work:
     stack: ExitStack
     ray_address: str | None
     progress: Progress
+    watch: Watch
     has_worked: bool = False
     _runner: RunBatches | None = field(default=None)
 
@@ -199,6 +208,9 @@ class _Work:
     def _finish(self, trial: Trial, before: Sequence[Trial]) -> None:
         self.has_worked = True
         self.journal.finish(trial)
+        best = best_of([*before, trial], self.plan.options.direction or "")
+        told = {} if best is None else {f"best/{self.plan.options.metric}": best.value}
+        self.watch.log(trial.number, {self.plan.options.metric: trial.value, **told})
         self._tell(before)
 
     def _tell(self, before: Sequence[Trial]) -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from crowd_sim.commands import IN_PROCESS
 from crowd_sim.commands.batches import batch_runner
 from crowd_sim.errors import InputError
-from crowd_sim.files import fingerprint_of, open_folder, read_config, write_config, write_sealed
+from crowd_sim.files import fingerprint_of, open_folder, read_config, read_table, write_config, write_sealed
 from crowd_sim.host import InProcess
 from crowd_sim.participants import check_participants
 from crowd_sim.progress import Progress, quiet
@@ -27,6 +27,7 @@ from crowd_sim.sweeps.partition import WHOLE, Shard, batches, in_order
 from crowd_sim.sweeps.plan import Sweep
 from crowd_sim.tasks.load import load_task, task_key
 from crowd_sim.tasks.vector import VectorTask
+from crowd_sim.trackers import Named, Watch
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ def sweep(
     shard: Shard = WHOLE,
     retry_failed: bool = False,
     tables: Sequence[str] = (),
+    trackers: Sequence[Named] = (),
 ) -> Swept:
     """Run what is left of a sweep, or of a shard of it; tables, figures and report are made once no point is left.
 
@@ -75,6 +77,7 @@ def sweep(
         shard: the share of the points to run. Shards may write into one folder, or each into its own (see `merge`).
         retry_failed: whether points that failed are tried again.
         tables: those of `crowd_sim.sweeps.batch.TABLES` to make of all runs, too; asked for later, they cost the points again.
+        trackers: told how many points are done, and of every metric's mean over the points.
 
     Raises:
         InputError: people, folder or shard that cannot be used.
@@ -92,8 +95,19 @@ def sweep(
     with exclusive(lock_of(folder, shard), partial(open_folder, folder, fingerprint)):
         write_config(folder, {**plan.first.recorded(folder), "sweep": _nested(plan)}, fingerprint)
         made_before = files.made()
-        _run_rest(plan, files, shard, retry_failed, ray_address, progress, say)
-        return _finish(files, made_before)
+        with Watch(trackers) as watch:
+            watch.start(folder, {**plan.first.recorded(folder), "sweep": _nested(plan)})
+            _run_rest(plan, files, shard, retry_failed, ray_address, watch.over(progress), say)
+            swept = _finish(files, made_before)
+            if trackers and swept.done and not swept.left:
+                watch.finish(_means(folder), (folder / "points.parquet", folder / "report.html"))
+    return swept
+
+
+def _means(folder: Path) -> dict[str, float]:
+    points = read_table(folder / "points.parquet")
+    means = None if points is None else points.filter(regex="_mean$").mean()
+    return {} if means is None else {str(name): float(mean) for name, mean in means.items()}
 
 
 def _run_rest(

@@ -1,0 +1,64 @@
+"""Trackers by name: a built-in one, or a user-defined one as ``package.module:Name``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+from crowd_sim.errors import InputError
+from crowd_sim.trackers.base import Tracker
+from crowd_sim.user_defined import load_object
+
+_PLACES: Mapping[str, tuple[str, str]] = {
+    "tensorboard": ("crowd_sim.trackers.tensorboard:TensorBoard", "tensorboard"),
+    "mlflow": ("crowd_sim.trackers.mlflow:MLflow", "mlflow"),
+    "wandb": ("crowd_sim.trackers.wandb:WandB", "wandb"),
+}
+TRACKERS = tuple(_PLACES)
+"""The built-in ones."""
+
+
+@dataclass(frozen=True)
+class Named:
+    """A tracker and what it is called."""
+
+    name: str
+    tracker: Tracker
+
+
+def tracker_of(given: Any) -> Named:
+    """A tracker by its name, or the object itself; of ``package.module:Name`` what calling it without arguments gives.
+
+    Raises:
+        InputError: no such tracker, or its package is not installed.
+    """
+    if not isinstance(given, str):
+        missing = [name for name in ("start", "log", "finish", "close") if not callable(getattr(given, name, None))]
+        if missing:
+            allowed = f"must be {_names()}, or an object that has start, log, finish and close; {missing[0]} is missing"
+            raise InputError("--tracker", type(given).__name__, allowed)
+        return Named(type(given).__name__, given)
+    if given in _PLACES:
+        place, package = _PLACES[given]
+        if find_spec(package) is None:
+            raise InputError("--tracker", given, "needs its package: pip install 'crowd-sim[trackers]'")
+        module, _, name = place.partition(":")
+        return Named(given, getattr(import_module(module), name)())
+    if ":" not in given:
+        raise InputError("--tracker", given, f"must be one of {_names()}, or user-defined as package.module:Name")
+    try:
+        make: Callable[..., Any] = load_object(given)
+    except ValueError as error:
+        raise InputError("--tracker", given, str(error)) from None
+    try:
+        made = make()
+    except Exception as error:  # a user's code may raise anything
+        raise InputError("--tracker", given, f"cannot be made: {type(error).__name__}: {error}") from None
+    return Named(given, tracker_of(made).tracker)
+
+
+def _names() -> str:
+    return ", ".join(TRACKERS)
