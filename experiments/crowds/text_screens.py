@@ -29,8 +29,8 @@ from crowd_sim.random import Purpose, generator
 from experiments.crowds.refusing import in_one_line
 
 
-class Distances:
-    """Distances of texts to a target; every text is embedded once."""
+class Embedded:
+    """Φ of texts; every text is embedded once."""
 
     def __init__(self, phi: Phi) -> None:
         self._phi = phi
@@ -43,9 +43,7 @@ class Distances:
         return np.array([self._known[text] for text in texts])
 
 
-def found(
-    crowd: TextCrowd, behaviour: str, share: float, strength: float, seed: int, by: Distances
-) -> dict[str, float]:
+def found(crowd: TextCrowd, behaviour: str, share: float, strength: float, seed: int, by: Embedded) -> dict[str, float]:
     """The metrics of the screens of one crowd."""
     group = BadGroup(behaviour, share)
     (bad,) = roles_of([group], crowd.n_workers, np.array([seed], np.uint64), np.zeros(1, np.uint64)).bad
@@ -55,8 +53,8 @@ def found(
         draws = generator(seed, 0, Purpose.BEHAVIOUR, 0, place)
         examples[place] = TEXT_BEHAVIOURS[behaviour](examples[place], pool, strength, draws)
     target = by.vectors(crowd.target_texts).mean(axis=0)
-    distances = [np.linalg.norm(by.vectors([e.response for e in own]) - target, axis=1) for own in examples]
-    said = screened(TEXT_SCREENS, TextEvidence(examples, distances))
+    offsets = [by.vectors([e.response for e in own]) - target for own in examples]
+    said = screened(TEXT_SCREENS, TextEvidence(examples, offsets))
     of_run = Screened({name: scores[None] for name, scores in said.scores.items()}, said.flagged[None])
     return {name: float(values[0]) for name, values in screen_metrics(of_run, bad[None]).items()}
 
@@ -71,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--shares", type=float, nargs="+", default=[0.1, 0.3])
     parser.add_argument("--phi", help="a folder of `crowd-sim data distill`; absent: the sentence embedding")
     given = parser.parse_args(arguments)
-    by = Distances(load_phi("distilled", given.phi) if given.phi else load_phi("embedding"))
+    by = Embedded(load_phi("distilled", given.phi) if given.phi else load_phi("embedding"))
     file = find_neighbourhoods(None)
     emotions = [one.emotion for one in read_neighbourhoods(file)][: given.emotions]
     crowds = [read_neighbours(file, emotion, given.workers) for emotion in emotions]

@@ -20,9 +20,9 @@ def vectors(n: int = 20, d: int = 5, seed: int = 0) -> dict[str, np.ndarray]:
     return {"mean": mean, "spread": np.zeros(n), "nearness": np.linalg.norm(mean - 2.0, axis=1)}
 
 
-def text_evidence(examples, distances=None) -> TextEvidence:
+def text_evidence(examples, offsets=None) -> TextEvidence:
     own = [tuple(Example(p, r) for p, r in worker) for worker in examples]
-    return TextEvidence(own, distances or [np.ones(len(worker)) for worker in own])
+    return TextEvidence(own, offsets or [np.ones((len(worker), 2)) for worker in own])
 
 
 def sentences(n: int, m: int = 3) -> list[list[tuple[str, str]]]:
@@ -128,14 +128,27 @@ def test_who_was_copied_of_everything_is_no_copier():
     assert scores[3:5].tolist() == [1, 1]
 
 
+def far_from_target(*others):
+    """Thirty workers with four examples around the target, then these."""
+    half = np.random.default_rng(3).normal(size=(15, 4, 20))
+    offsets = [*half, *-half, *others]
+    screen = TEXT_SCREENS["target_distance"]
+    scores = screen.scores(text_evidence([[("p", "r")] * len(own) for own in offsets], offsets))
+    return scores[30:], np.flatnonzero(screen.rule(scores)).tolist()
+
+
 def test_distance_to_the_target_allows_more_to_who_has_fewer_examples():
-    near = np.random.default_rng(3).normal(1.0, 0.1, size=(30, 4))
-    distances = [*near, np.array([1.2]), np.full(16, 1.2)]
-    evidence = text_evidence([[("p", "r")] * len(own) for own in distances], distances)
-    scores = TEXT_SCREENS["target_distance"].scores(evidence)
-    assert scores[-1] == pytest.approx(4 * scores[-2])
-    assert np.flatnonzero(TEXT_SCREENS["target_distance"].rule(scores))[-1] == 31
-    assert not TEXT_SCREENS["target_distance"].rule(scores)[30]
+    scores, flagged = far_from_target(np.full((1, 20), 1.2), np.full((16, 20), 1.2))
+    assert scores[1] == pytest.approx(4 * scores[0], rel=0.1)
+    assert flagged == [31]
+
+
+def test_examples_as_far_as_everyones_but_all_on_one_side_are_far_from_the_target():
+    around = np.random.default_rng(4).normal(size=(4, 20))
+    lengths = np.linalg.norm(around, axis=1, keepdims=True)
+    scores, flagged = far_from_target(around, np.eye(20)[:1] * lengths)
+    assert scores[0] < 1.5 < scores[1]
+    assert flagged == [31]
 
 
 def test_rules_are_relative_to_the_crowd():

@@ -15,15 +15,15 @@ from crowd_sim.crowd.texts import Example
 
 @dataclass(frozen=True, eq=False)
 class TextEvidence:
-    """The examples of n workers, and how far they are from the target.
+    """The examples of n workers, and where Φ puts them.
 
     Attributes:
         examples: of each worker.
-        distances: float64[m] of each worker, ‖Φ(response) − target‖₂ of its examples.
+        offsets: float64[m, d] of each worker, Φ(response) − target of its m examples.
     """
 
     examples: Sequence[Sequence[Example]]
-    distances: Sequence[NDArray[np.float64]]
+    offsets: Sequence[NDArray[np.float64]]
 
     @cached_property
     def workers(self) -> NDArray[np.int64]:

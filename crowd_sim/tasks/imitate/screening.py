@@ -45,10 +45,9 @@ def screen(screens: ScreensConfig, crowd: TextCrowd, embed: Embed, target: NDArr
     Raises:
         InputError: no example would stay.
     """
-    vectors = embed([example.response for own in crowd.examples for example in own])
-    distances = np.sqrt(((vectors - target) ** 2).sum(axis=1))
+    offsets = embed([example.response for own in crowd.examples for example in own]) - target
     ends = np.cumsum([len(own) for own in crowd.examples])[:-1]
-    evidence = TextEvidence(crowd.examples, np.split(distances, ends))
+    evidence = TextEvidence(crowd.examples, np.split(offsets, ends))
     found = screened(TEXT_SCREENS, evidence, screens.use)
     if screens.action == "report":
         return ScreenedCrowd(crowd, found)
