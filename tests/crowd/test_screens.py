@@ -138,7 +138,7 @@ def far_from_target(*others):
 
 
 def test_distance_to_the_target_allows_more_to_who_has_fewer_examples():
-    scores, flagged = far_from_target(np.full((1, 20), 1.2), np.full((16, 20), 1.2))
+    scores, flagged = far_from_target(np.full((1, 20), 1.6), np.full((16, 20), 1.6))
     assert scores[1] == pytest.approx(4 * scores[0], rel=0.1)
     assert flagged == [31]
 
@@ -147,7 +147,7 @@ def test_examples_as_far_as_everyones_but_all_on_one_side_are_far_from_the_targe
     around = np.random.default_rng(4).normal(size=(4, 20))
     lengths = np.linalg.norm(around, axis=1, keepdims=True)
     scores, flagged = far_from_target(around, np.eye(20)[:1] * lengths)
-    assert scores[0] < 1.5 < scores[1]
+    assert scores[0] < 2 < scores[1]
     assert flagged == [31]
 
 

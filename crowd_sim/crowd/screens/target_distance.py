@@ -31,5 +31,5 @@ def target_distance(evidence: TextEvidence) -> NDArray[np.float64]:
     return found
 
 
-TARGET_DISTANCE = Screen(target_distance, outlying(1.5))
-"""Flagged: more than half again as far as expected, and outlying among the workers."""
+TARGET_DISTANCE = Screen(target_distance, outlying(2.0))
+"""Flagged: more than twice as far as expected, and outlying among the workers."""
