@@ -37,3 +37,15 @@ def goemotions_folder() -> Path:
     if not (folder / "neighbourhoods.parquet").exists():
         pytest.skip("CROWD_SIM_DATA names no folder with goemotions/neighbourhoods.parquet")
     return folder
+
+
+LONG = ("test_installed.py", "test_on_a_cluster.py", "invariance", "faults", "golden", "test_llm_sweep.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that wait for Ray or for other processes go first: at the end no worker is left alone with one."""
+    items.sort(key=lambda item: LONG.index(place) if (place := _long(item)) else len(LONG))
+
+
+def _long(item: pytest.Item) -> str:
+    return next((name for name in LONG if name in item.path.parts), "")

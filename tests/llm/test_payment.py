@@ -8,7 +8,7 @@ from rich.console import Console
 from crowd_sim.cli.run import run as run_command
 from crowd_sim.errors import InputError
 from tests.bad_input.command import IN_PROCESS
-from tests.invariance.test_hosts import stopping
+from tests.invariance.hosts import stopping
 from tests.llm.small import config
 
 

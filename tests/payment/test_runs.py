@@ -12,7 +12,7 @@ from crowd_sim.commands.run import run as run_config
 from crowd_sim.config import RunConfig
 from crowd_sim.config.payment import LABEL_RULES, RULES
 from crowd_sim.errors import InputError
-from tests.invariance.test_hosts import stopping
+from tests.invariance.hosts import stopping
 from tests.runs import simulated
 
 BASE = {
