@@ -45,6 +45,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "median": {"aggregation": "median"},
     "trimmed_mean": {"aggregation": "trimmed_mean"},
     "geometric_median": {"aggregation": "geometric_median"},
+    "geometric_median, bounds": BOUNDS | {"aggregation": "geometric_median"},
     "centered_clipping": {"aggregation": "centered_clipping"},
     "multi_krum": {"aggregation": "multi_krum"},
     "steered": STEERED,
