@@ -51,3 +51,18 @@ def log(x):  # type: ignore[no-untyped-def]
 def log_factorials(n: int) -> NDArray[np.float64]:
     """Log k! of k = 0 … n: float64[n + 1]."""
     return np.append(0.0, np.cumsum(log(np.arange(1.0, n + 1.0))))
+
+
+def power(points: NDArray[np.float64], exponent: int) -> NDArray[np.float64]:
+    """Each run's points float64[B, n] over its largest, to a power ≥ 0: in [0, 1], by products alone.
+
+    A library's powers differ in their last bits from processor to processor.
+    """
+    largest = points.max(axis=1, keepdims=True)
+    base = np.divide(points, largest, out=np.ones(points.shape), where=largest > 0)
+    found = np.ones(points.shape)
+    while exponent:
+        if exponent % 2:
+            found *= base
+        base, exponent = base * base, exponent // 2
+    return found

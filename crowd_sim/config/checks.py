@@ -17,15 +17,15 @@ from crowd_sim.config.bad import BadConfig, groups_of
 from crowd_sim.config.crowd import CrowdConfig
 from crowd_sim.config.payment import LABEL_RULES, PaymentConfig
 from crowd_sim.config.screens import ScreensConfig
-from crowd_sim.config.task import TEXT_SOURCES, TaskConfig
-from crowd_sim.config.tournament import DEFENCES, CalibrationConfig, TournamentConfig
+from crowd_sim.config.task import OF_CHOICES, TEXT_SOURCES, TaskConfig
+from crowd_sim.config.tournament import DEFENCES, EXPLOITING, CalibrationConfig, TournamentConfig
 from crowd_sim.config.valuation import ValuationConfig
 from crowd_sim.crowd.aggregation.multi_krum import LARGEST_GROUP, too_large
 from crowd_sim.crowd.bad import bounds_of
 from crowd_sim.crowd.behaviours import BAD_BEHAVIOURS
 from crowd_sim.crowd.behaviours.labels import LABEL_BEHAVIOURS
 from crowd_sim.crowd.behaviours.texts import TEXT_BEHAVIOURS
-from crowd_sim.crowd.screens import TEXT_SCREENS, VECTOR_SCREENS
+from crowd_sim.crowd.screens import LABEL_SCREENS, TEXT_SCREENS, VECTOR_SCREENS
 from crowd_sim.crowd.sources.by_name import FILE_SOURCES
 from crowd_sim.errors import InputError
 from crowd_sim.payment.merging import MOST_MERGED
@@ -59,6 +59,7 @@ class Support:
 
 
 _OF_PAIRS = ("task.objective", "task.beta", "task.label_smoothing", "task.sft_weight")
+_DEFENCES_OF_POINTS = tuple(f"tournament.{name}" for name in DEFENCES if name not in EXPLOITING)
 
 SUPPORT = {
     "vector": Support(
@@ -85,8 +86,9 @@ SUPPORT = {
             "tournament.step",
             "tournament.initial_range",
             "tournament.convergence_distance",
-            *(f"tournament.{name}" for name in DEFENCES),
+            *_DEFENCES_OF_POINTS,
             *_OF_PAIRS,
+            *(f"task.{name}" for name in OF_CHOICES),
         ),
         retrains=True,
         most_exact=8,  # it tunes a model for each of 2^n coalitions
@@ -104,9 +106,9 @@ SUPPORT = {
             "tournament.step",
             "tournament.initial_range",
             "tournament.convergence_distance",
-            *(f"tournament.{name}" for name in DEFENCES),
+            *_DEFENCES_OF_POINTS,
             *("task.phi", "task.generation", "task.single_sizes", "task.equal_tokens", "task.merged_model"),
-            *(_OF_PAIRS if kind == "classify" else ()),
+            *(_OF_PAIRS if kind == "classify" else ("task.question",)),
         ),
     )
     for kind in ("classify", "prefer")
@@ -135,10 +137,12 @@ def check_sections(
         section, field = name.split(".")
         _check_default(sections[section], section, field, task.kind)
     _check_rows(task)
+    if "expert" in task.baselines and task.expert is None:
+        raise InputError("task.expert", None, "must be given with task.baselines=expert")
     _check_bad(crowd, task.kind, support)
     _check_search(crowd, tournament, task.kind, support)
     _check_calibrated(crowd, tournament)
-    _check_exploiting(tournament)
+    _check_exploiting(tournament, task.kind)
     largest = crowd.n_workers if tournament.exploit_every else ceil(crowd.n_workers / tournament.n_groups)
     if tournament.aggregation == "multi_krum" and largest > LARGEST_GROUP:
         raise InputError("tournament.aggregation", "multi_krum", too_large(largest))
@@ -159,23 +163,31 @@ def _check_rows(task: TaskConfig) -> None:
         raise InputError("task.sft_weight", task.sft_weight, "must be left out without task.objective=dpo or ipo")
 
 
-def check_screens(screens: ScreensConfig, kind: str) -> None:
+def check_screens(screens: ScreensConfig, task: TaskConfig) -> None:
     """Refuse screens that the task has not.
 
     Raises:
         InputError: names the field.
     """
-    if kind in ("classify", "prefer"):
-        raise InputError("screens", None, f"must be left out with task.kind={kind}, which has none")
-    known: Collection[str] = VECTOR_SCREENS if kind == "vector" else TEXT_SCREENS
+    kind, known = task.kind, _screens_of(task.kind)
+    if kind in ("classify", "prefer") and task.expert is None:
+        raise InputError("task.expert", None, f"must be given with screens and task.kind={kind}: it is what screens")
     for name in screens.use:
         if name not in known:
             raise InputError("screens.use", name, f"must be among {', '.join(known)} with task.kind={kind}")
+    if screens.action == "merge" and "duplicates" not in known:
+        raise InputError("screens.action", "merge", f"must be report or exclude with task.kind={kind}")
     if screens.action == "merge" and screens.use and "duplicates" not in screens.use:
         raise InputError("screens.use", list(screens.use), "must list duplicates with screens.action=merge")
     if kind != "vector" and "from_round" in screens.model_fields_set:
         allowed = f"must be left out with task.kind={kind}: texts are screened before the first round"
         raise InputError("screens.from_round", screens.from_round, allowed)
+
+
+def _screens_of(kind: str) -> Collection[str]:
+    if kind == "vector":
+        return VECTOR_SCREENS
+    return TEXT_SCREENS if kind == "imitate" else LABEL_SCREENS
 
 
 def _check_source(crowd: CrowdConfig, kind: str, support: Support) -> None:
@@ -305,8 +317,11 @@ def _check_calibrated(crowd: CrowdConfig, tournament: TournamentConfig) -> None:
         raise InputError("tournament.calibration", shown, needed)
 
 
-def _check_exploiting(tournament: TournamentConfig) -> None:
+def _check_exploiting(tournament: TournamentConfig, kind: str) -> None:
     if tournament.exploit_every is None:
+        if kind != "vector" and tournament.weight_power != _default(TournamentConfig, "weight_power"):
+            allowed = f"must be left out with task.kind={kind} and without tournament.exploit_every"
+            raise InputError("tournament.weight_power", tournament.weight_power, allowed)
         return
     if tournament.drop_used:
         allowed = "must be left out with tournament.drop_used: all workers would leave at once"

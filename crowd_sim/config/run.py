@@ -17,7 +17,7 @@ from crowd_sim.config.payment import PaymentConfig
 from crowd_sim.config.places import KEY, put, relative_paths, seen_from
 from crowd_sim.config.screens import ScreensConfig
 from crowd_sim.config.strict import Strict
-from crowd_sim.config.task import TaskConfig
+from crowd_sim.config.task import OF_CHOICES, TaskConfig
 from crowd_sim.config.tournament import DEFENCES, TournamentConfig
 from crowd_sim.config.valuation import ValuationConfig
 from crowd_sim.errors import InputError
@@ -59,7 +59,7 @@ class RunConfig(Strict):
             raise _first_line(error) from None
         check_sections(config.crowd, config.tournament, config.valuation, config.task, config.payment)
         if config.screens is not None:
-            check_screens(config.screens, config.task.kind)
+            check_screens(config.screens, config.task)
         return config
 
     def given_as(self, paths: dict[str, str], base: Path) -> Self:
@@ -111,7 +111,10 @@ class RunConfig(Strict):
                 ),
             ),
             ("tournament", ("observe", "search", "incumbent", "drop_used", *DEFENCES)),
-            ("task", ("row_tokens", "objective", "beta", "label_smoothing", "sft_weight")),
+            (
+                "task",
+                ("row_tokens", "objective", "beta", "label_smoothing", "sft_weight", "tokens_per_round", *OF_CHOICES),
+            ),
         ):
             model = getattr(self, section)
             exclude[section] = {

@@ -21,7 +21,8 @@ class ScreensConfig(Strict):
     use: Annotated[tuple[str, ...], BeforeValidator(listed)] = Field(
         (),
         description="which screens; empty: all of the task's. Of vectors `near_model`, `inconsistency`, `duplicates`, "
-        "`constants`; of texts `duplicates`, `repetition`, `prompt_overlap`, `shared_ngrams`, `target_distance`",
+        "`constants`; of texts `duplicates`, `repetition`, `prompt_overlap`, `shared_ngrams`, `target_distance`; "
+        "of labels and pairs `expert`, which needs `task.expert`",
     )
     from_round: int = Field(
         4,

@@ -12,6 +12,9 @@ TEXT_SOURCES = ("goemotions", "feedback", "example_feedback", "records")
 """Sources of a crowd whose workers contribute texts."""
 
 
+OF_CHOICES = ("question", "expert", "expert_epochs", "baselines")
+"""Fields of the tasks that choose."""
+
 Texts = Annotated[tuple[str, ...], BeforeValidator(listed)]
 Sizes = Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(listed)]
 
@@ -140,6 +143,30 @@ class TaskConfig(Strict):
     equal_tokens: bool = Field(
         False, description="baseline: a single model, all examples, exactly the tournament's trained tokens"
     )
+    tokens_per_round: int | None = Field(
+        None,
+        ge=1,
+        description="response tokens that a round's candidates train together, in equal parts, however many passes that takes: "
+        "arms of equal cost. Absent: `epochs` passes over everyone's examples",
+    )
+    question: str | None = Field(
+        None,
+        description="`classify`: what is asked of a text, with `{text}` and, if wanted, `{labels}`; absent: to label the text "
+        "as one of these",
+    )
+    expert: str | None = Field(
+        None,
+        description="`classify` and `prefer`: a file of a few trusted records. Candidates are scored by them, so that items of "
+        "`crowd.target` or `crowd.held_out` are for the report alone; the screen `expert` tunes a model on them",
+    )
+    expert_epochs: int = Field(
+        6, ge=1, le=10_000, description="passes over the expert's records of the model that screens"
+    )
+    baselines: Annotated[tuple[Literal["expert", "single"], ...], BeforeValidator(listed)] = Field(
+        (),
+        description="`classify` and `prefer`: single models of exactly the tournament's trained tokens, reported beside it: "
+        "tuned on the `expert`'s records, or (`single`) on everyone's examples",
+    )
     merged_model: bool = Field(False, description="also write the final model with its adapter merged into it")
 
     @field_validator("single_sizes")
@@ -147,6 +174,13 @@ class TaskConfig(Strict):
     def _different(cls, value: tuple[int, ...]) -> tuple[int, ...]:
         if len(set(value)) < len(value):
             raise ValueError("must not list a size twice")
+        return value
+
+    @field_validator("question")
+    @classmethod
+    def _asks(cls, value: str | None) -> str | None:
+        if value is not None and value.count("{text}") != 1:
+            raise ValueError("must contain {text} once")
         return value
 
     @field_validator("prompt_template")

@@ -27,6 +27,10 @@ DEFENCES = (
 """Fields of the tournament against bad workers, and to make more of good ones; off by default."""
 
 
+EXPLOITING = ("exploit_every", "weight_power")
+"""Those of them that texts know, too."""
+
+
 def _pair(value: Any) -> Any:
     # YAML has sequences, not tuples: strict mode would refuse every list
     if not isinstance(value, list | tuple) or len(value) != 2:
@@ -130,7 +134,8 @@ class TournamentConfig(Strict):
         2,
         ge=0,
         le=1000,
-        description="a worker weighs this power of its points in its group's candidate; the paper's is 2, 0 weighs all alike",
+        description="a worker weighs this power of its points in its group's candidate; the paper's is 2, 0 weighs all alike. "
+        "Of texts: in the rounds of `exploit_every`",
     )
     measure_every: int | None = Field(
         None,
@@ -141,7 +146,8 @@ class TournamentConfig(Strict):
         None,
         ge=1,
         description="m: every m-th round has one candidate, of all workers, weighted by points^weight_power: the other rounds "
-        "explore in groups, these exploit what points say",
+        "explore in groups, these exploit what points say. Of texts a worker has its weight's share of the examples that are "
+        "passed over",
     )
     audits: int = Field(
         0,

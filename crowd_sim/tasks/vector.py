@@ -22,6 +22,7 @@ from crowd_sim.crowd.reduction import split_evenly
 from crowd_sim.crowd.screens import Screened
 from crowd_sim.crowd.screens.screening import screened_runs
 from crowd_sim.crowd.shard import Key
+from crowd_sim.elementary import power
 from crowd_sim.host import Host, InProcess, Trainers
 from crowd_sim.participants import Participants, check_participants, participants_of, roles
 from crowd_sim.random import Purpose
@@ -36,21 +37,6 @@ from crowd_sim.tournament.streams import RoundStreams
 from crowd_sim.valuation import AveragingGame, Game
 
 T = TypeVar("T")
-
-
-def power(points: NDArray[np.float64], exponent: int) -> NDArray[np.float64]:
-    """Each run's points float64[B, n] over its largest, to a power ≥ 0: in [0, 1], by products alone.
-
-    A library's powers differ in their last bits from processor to processor.
-    """
-    largest = points.max(axis=1, keepdims=True)
-    base = np.divide(points, largest, out=np.ones(points.shape), where=largest > 0)
-    found = np.ones(points.shape)
-    while exponent:
-        if exponent % 2:
-            found *= base
-        base, exponent = base * base, exponent // 2
-    return found
 
 
 class VectorTuner:
@@ -135,8 +121,9 @@ class VectorLearner:
         low, high = self.initial_range
         return low + (high - low) * self.streams.uniforms(Purpose.INITIAL_MODEL, self.targets.shape[1])
 
-    def weights(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    def weights(self, points: NDArray[np.float64], *, exploits: bool = False) -> NDArray[np.float64]:
         """Points squared (source: arXiv 2506.04063), or another power of their part of the largest, which cannot overflow."""
+        del exploits
         return points**2 if self.weight_power == 2 else power(points, self.weight_power)
 
     def contributions(self, asked: RoundRequest) -> NDArray[np.float64]:

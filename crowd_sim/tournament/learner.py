@@ -49,8 +49,11 @@ class Learner(Protocol):
     def initial(self) -> Any:
         """The models that the runs start from."""
 
-    def weights(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The weight of every worker in its group's candidate: float64[B, n], of points float64[B, n]."""
+    def weights(self, points: NDArray[np.float64], *, exploits: bool = False) -> NDArray[np.float64]:
+        """The weight of every worker in its group's candidate: float64[B, n], of points float64[B, n].
+
+        `exploits`: of a round whose candidate is everyone's (`Rules.exploits`).
+        """
 
     def tune(self, asked: RoundRequest, part: Part | None = None, before: Candidates | None = None) -> Candidates:
         """Tune every group's candidate from the round's models; with `part` go on with `before`, those alive alone."""

@@ -18,7 +18,9 @@ from crowd_sim.tournament.streams import RoundStreams
 def play(rules: Rules, state: State, learner: Learner) -> tuple[State, Round]:
     """One round of every run."""
     streams = RoundStreams(rules.seeds, rules.runs, state.round + 1)
-    groups, weights = present(rules, state, streams, learner.weights(state.points))
+    groups, weights = present(
+        rules, state, streams, learner.weights(state.points, exploits=rules.exploits(streams.round))
+    )
     if rules.screening is not None:
         weights = rules.screening(weights, state.evidence, streams.round)
     asked = RoundRequest(streams.round, state.models, groups, weights, rules.n_groups)

@@ -12,12 +12,14 @@ import crowd_sim.engine
 from crowd_sim.cli.run import outcome_table
 from crowd_sim.cli.run import run as run_command
 from crowd_sim.config import RunConfig
-from crowd_sim.crowd.texts import Item
+from crowd_sim.crowd.screens import LABEL_SCREENS, screened
+from crowd_sim.crowd.texts import Example, Item
 from crowd_sim.engine import simulate
 from crowd_sim.errors import InputError
 from crowd_sim.host import InProcess, LocalTrainers
 from crowd_sim.participants import roles
 from crowd_sim.store.run_folder import write_run
+from crowd_sim.tasks.adapters.learner import mixed
 from crowd_sim.tasks.choose.crowd import load_choices
 from crowd_sim.tasks.choose.learner import accuracy, calibration_error
 from crowd_sim.tasks.load import load_task, task_key
@@ -43,14 +45,37 @@ def pairs(n=36):
 ROWS = {"classify": labels, "prefer": pairs}
 
 
-def configuration(parts, tmp_path, kind, rows=None, target=None, **changes):
+FULL = {
+    "crowd": {"bad": {"behaviour": "flip", "share": 0.2}},
+    "tournament": {"reward": "marginal", "exploit_every": 2, "weight_power": 30},
+    "task": {
+        "tokens_per_round": 70,
+        "question": "{text}: {labels}?",
+        "baselines": ["expert", "single"],
+        "expert_epochs": 2,
+    },
+}
+"""Of `classify`, with an expert."""
+
+
+def expert(n=6):
+    return [
+        {"worker": "t", "text": f"{WEATHER[i % 6]} and {i}", "label": "wet" if i % 6 < 3 else "dry"} for i in range(n)
+    ]
+
+
+def configuration(parts, tmp_path, kind, rows=None, target=None, trusted=None, screens=None, **changes):
     path = tmp_path / f"{kind}.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows or ROWS[kind]()))
     crowd = {"source": "records", "path": str(path), "n_workers": 6, "held_out": 0.2}
     if target is not None:
         (tmp_path / "trusted.jsonl").write_text("".join(json.dumps(row) + "\n" for row in target))
         crowd |= {"held_out": 0.0, "target": str(tmp_path / "trusted.jsonl")}
-    task = {
+    given = {}
+    if trusted is not None:
+        given["expert"] = str(tmp_path / "expert.jsonl")
+        (tmp_path / "expert.jsonl").write_text("".join(json.dumps(row) + "\n" for row in trusted))
+    task = given | {
         "kind": kind,
         "model": str(parts / "model"),
         "prompt_template": TEMPLATE,
@@ -70,6 +95,7 @@ def configuration(parts, tmp_path, kind, rows=None, target=None, **changes):
             "valuation": {"method": "none"},
             "task": task | changes.get("task", {}),
         }
+        | ({} if screens is None else {"screens": screens})
     )
 
 
@@ -109,6 +135,8 @@ class Stopped(Exception):
 @pytest.mark.parametrize("kind", ["classify", "prefer"])
 def test_a_run_is_the_same_bits_with_two_trainers_and_after_a_stop(parts, tmp_path, monkeypatch, kind):
     setup = configuration(parts, tmp_path, kind)
+    if kind == "classify":
+        setup = configuration(parts, tmp_path, kind, trusted=expert(), screens={"action": "exclude"}, **FULL)
     finished = run(setup, tmp_path / "whole")
     wanted = tables(finished.folder)
     (outcome,) = simulate([setup], load_task(setup), Two())
@@ -131,6 +159,11 @@ def test_a_run_is_the_same_bits_with_two_trainers_and_after_a_stop(parts, tmp_pa
 
     found = json.loads(wanted["summary"])["choices"]
     assert found["floor"]["mean"] == pytest.approx({"prefer": 0.5, "classify": 4 / 7}[kind])
+    if kind == "classify":
+        assert found["tokens"]["mean"] == 140
+        assert {"accuracy_expert", "accuracy_single"} < set(found)
+        workers = pd.read_parquet(finished.folder / "workers.parquet")
+        assert (workers["screen_expert"].between(0, 1) & (workers.loc[workers["flagged"], "points"] == 0).all()).all()
     assert found["log_likelihood_after"]["mean"] != found["log_likelihood_before"]["mean"]
     if kind == "prefer":  # against the start, which prefers nothing
         assert found["accuracy_before"]["mean"] == 0.5
@@ -166,9 +199,45 @@ def test_trusted_records_judge_and_are_not_trained_on(parts, tmp_path):
     assert b"".join(crowd.identity()) != b"".join(crowd.texts.identity())
 
 
+def test_an_expert_scores_and_screens_and_everything_else_is_for_the_report(parts, tmp_path):
+    shared = [{"worker": "w0", "text": f"{WEATHER[0]} and 0", "label": "dry"}]
+    crowd = load_choices(configuration(parts, tmp_path, "classify", [*labels(), *shared], trusted=expert(), **FULL))
+    assert [item.prompt for item in crowd.selection] == [f"{row['text']}: dry, wet?" for row in expert()]
+    assert len(crowd.report) == 7
+    assert len(crowd.expert) == 6
+    assert sum(map(len, crowd.texts.examples)) == 36 - 7  # without what the expert's record and the items share
+    assert [item.choices[item.right] for item in crowd.items_of(2)] == [e.response for e in crowd.texts.examples[2]]
+
+
+def test_workers_whom_the_expert_contradicts_are_flagged():
+    likely = [[0.9, 0.7], [0.8, 0.6], [0.6], [0.1, 0.2], []]
+    found = screened(LABEL_SCREENS, [np.array(own) for own in likely])
+    assert found.scores["expert"].tolist() == pytest.approx([0.2, 0.3, 0.4, 0.85, 0.0])
+    assert found.flagged.tolist() == [False, False, False, True, False]
+    assert not screened(LABEL_SCREENS, [np.array([0.1])] * 5).flagged.any()  # what all do is the expert's fault
+
+
+def test_a_mixed_candidate_passes_over_examples_by_their_workers_weights():
+    examples = [tuple(Example(f"{w}{i}", "") for i in range(3)) for w in "abc"]
+    told = [e.prompt for e in mixed(examples, np.array([2.0, 0.0, 1.0]))]
+    assert told == ["a0", "a1", "a2", "a0", "a1", "a2", "c0", "c1", "c2"]
+    assert mixed(examples, np.zeros(3)) == tuple(e for own in examples for e in own)
+    assert len(mixed([examples[0], ()], np.ones(2))) == 3
+
+
 @pytest.mark.parametrize(
     ("kind", "changes", "says"),
     [
+        ("classify", {"screens": {"action": "report"}}, r"^task\.expert: must be given with screens"),
+        (
+            "classify",
+            {"screens": {"action": "merge"}, "trusted": expert()},
+            r"^screens\.action = 'merge': must be report",
+        ),
+        ("classify", {"task": {"baselines": ["expert"]}}, r"^task\.expert: must be given with task\.baselines=expert"),
+        ("classify", {"task": {"question": "which?"}}, r"^task\.question = 'which\?': must contain \{text\} once"),
+        ("classify", {"tournament": {"weight_power": 3}}, r"^tournament\.weight_power = 3: must be left out with"),
+        ("classify", {"trusted": expert(1)}, r"^task\.expert = .*: must leave at least 2 items to the selection"),
         ("classify", {"crowd": {"held_out": 0.0}}, r"^crowd\.target: must be given, a file of trusted records"),
         ("classify", {"crowd": {"held_out": 0.01}}, r"^crowd\.held_out = 0\.01: must leave at least 2 items"),
         (

@@ -5,12 +5,13 @@ import pytest
 
 from crowd_sim.config import RunConfig
 from crowd_sim.crowd.behaviours import per_shard
+from crowd_sim.elementary import power
 from crowd_sim.engine import simulate
 from crowd_sim.errors import InputError
 from crowd_sim.host import InProcess, LocalTrainers
 from crowd_sim.scores import SCORES, l2
 from crowd_sim.tasks.load import load_task
-from crowd_sim.tasks.vector import VectorLearner, VectorTuner, power
+from crowd_sim.tasks.vector import VectorLearner, VectorTuner
 from crowd_sim.tournament.audits import audited
 from crowd_sim.tournament.calibrated import ERRORS, Calibration, calibrated
 from crowd_sim.tournament.grouping import interleaved

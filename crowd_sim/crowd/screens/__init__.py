@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from crowd_sim.crowd.screens import duplicate_texts, duplicate_vectors
 from crowd_sim.crowd.screens.constants import CONSTANTS
+from crowd_sim.crowd.screens.disagreement import DISAGREEMENT, LabelEvidence
 from crowd_sim.crowd.screens.inconsistency import INCONSISTENCY
 from crowd_sim.crowd.screens.near_model import NEAR_MODEL
 from crowd_sim.crowd.screens.prompt_overlap import PROMPT_OVERLAP
@@ -41,6 +42,9 @@ TEXT_SCREENS: Mapping[str, Screen[TextEvidence]] = {
     "shared_ngrams": SHARED_NGRAMS,
     "target_distance": TARGET_DISTANCE,
 }
+
+
+LABEL_SCREENS: Mapping[str, Screen[LabelEvidence]] = {"expert": DISAGREEMENT}
 
 
 @dataclass(frozen=True, eq=False)

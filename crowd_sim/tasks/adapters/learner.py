@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from crowd_sim.config import RunConfig
 from crowd_sim.crowd.texts import Example, TextCrowd
+from crowd_sim.elementary import power
 from crowd_sim.models.adapters import Adapter
 from crowd_sim.models.lora import TuneJob
 from crowd_sim.models.merging import merge
@@ -41,24 +42,32 @@ class AdapterLearner(ABC):
         """Adapters that change nothing yet."""
         return tuple(self._start(run) for run in range(self.config.runs))
 
-    def weights(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """A worker weighs as much as it has examples."""
+    def weights(self, points: NDArray[np.float64], *, exploits: bool = False) -> NDArray[np.float64]:
+        """A worker weighs as much as it has examples; where points are exploited, times their power."""
         counts = np.array([float(len(examples)) for examples in self.crowd.examples])
+        if exploits:
+            return counts * power(points, self.config.tournament.weight_power)
         return np.broadcast_to(counts, points.shape)
 
     def tune(self, asked: RoundRequest, part: Part | None = None, before: Candidates | None = None) -> Candidates:
-        """Tune on the examples of each group; optimisers start anew with each part, in another order of the examples."""
-        epochs, n_groups = self.config.task.epochs, asked.n_groups
+        """Tune on the examples of each group; optimisers start anew with each part, in another order of the examples.
+
+        The candidate of a group without examples is the model itself.
+        """
+        task, n_groups = self.config.task, asked.n_groups
         trained = np.zeros((self.config.runs, n_groups), dtype=np.int64) if before is None else before.trained.copy()
         models: list[list[Adapter]] = []
         for run, groups in enumerate(self._groups(asked)):
             starts = [asked.models[run]] * n_groups if before is None else list(before.models[run])
-            going: list[int] = list(range(n_groups))
+            going: list[int] = [k for k in range(n_groups) if groups[k]]
             tokens, number = None, 0
             if part is not None:
-                going = np.flatnonzero(part.alive[run]).tolist()
+                going = [k for k in going if part.alive[run, k]]
                 number = part.number << 16
-                share = epochs * sum(self.trainers.count(groups)) // part.of
+            if part is not None or task.tokens_per_round is not None:
+                share = (task.tokens_per_round or task.epochs * sum(self.trainers.count(groups))) // (
+                    part.of if part else 1
+                )
                 tokens = share // max(len(going), 1)
             keys = [self._key(run, asked.round, k + number) for k in going]
             training = training_of(self.config)
@@ -78,12 +87,14 @@ class AdapterLearner(ABC):
         *,
         incumbents: bool = True,
     ) -> Scores:
-        """Mean scores, of incumbents and candidates together."""
+        """Mean scores, of incumbents and candidates together; one that is the model itself has the model's."""
         n_runs = self.config.runs
         found = np.full((n_runs, len(numbers) + 1), np.nan)
         errors, generated = found.copy(), np.zeros(n_runs, dtype=np.int64)
         for run in range(n_runs):
             going = [k for k in range(len(numbers)) if alive is None or alive[run, k]]
+            same = [k for k in going if incumbents and candidates and candidates.models[run][k] is asked.models[run]]
+            going = [k for k in going if k not in same]
             own = [candidates.models[run][k] for k in going] if candidates is not None else []
             keys = [numbers[k] for k in going]
             if incumbents:
@@ -92,6 +103,7 @@ class AdapterLearner(ABC):
             for k, (mean, error, n_tokens) in zip(going, judged, strict=True):
                 found[run, k], errors[run, k] = mean, error
                 generated[run] += n_tokens
+            found[run, same], errors[run, same] = found[run, -1], errors[run, -1]
         return Scores(found[:, -1], errors[:, -1], found[:, :-1], errors[:, :-1], generated)
 
     @abstractmethod
@@ -130,6 +142,11 @@ class AdapterLearner(ABC):
 
     def _groups(self, asked: RoundRequest) -> Iterator[list[tuple[Example, ...]]]:
         """The examples of each group, for every run."""
+        every = self.config.tournament.exploit_every
+        if every and asked.round % every == 0:
+            for weights in asked.weights:
+                yield [mixed(self.crowd.examples, weights), *[()] * (asked.n_groups - 1)]
+            return
         assignment = np.where(asked.weights > 0, asked.groups.of_everyone(), -1)
         for own in assignment:
             yield [
@@ -139,3 +156,20 @@ class AdapterLearner(ABC):
 
     def _key(self, run: int, number: int, candidate: int) -> Key:
         return Key(self.config.seed, run, number, candidate)
+
+
+def mixed(examples: Sequence[Sequence[Example]], weights: NDArray[np.float64]) -> tuple[Example, ...]:
+    """As many examples as there are, each worker's share that of its weight, its own over and over where that is more.
+
+    Args:
+        examples: of n workers.
+        weights: float64[n], at least 0; of nobody's, as of all alike, everyone has its own.
+    """
+    counts = np.array([len(own) for own in examples])
+    if not weights.any():
+        weights = counts.astype(np.float64)
+    wanted = weights * (counts > 0) / (weights * (counts > 0)).sum() * counts.sum()
+    passes = np.floor(wanted).astype(np.int64)
+    largest = np.argsort(passes - wanted, kind="stable")[: counts.sum() - passes.sum()]
+    passes[largest] += 1
+    return tuple(own[i % len(own)] for own, n in zip(examples, passes.tolist(), strict=True) for i in range(n))

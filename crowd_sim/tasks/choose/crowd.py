@@ -15,6 +15,7 @@ from crowd_sim.files import fingerprint_of
 from crowd_sim.tasks.imitate.participants import taking_part, with_bad
 
 _GOLDEN = (5**0.5 - 1) / 2
+_QUESTION = "Label this text as one of: {labels}.\n\n{text}"
 LEAST_ITEMS = 2
 """Of selection and of report: one has no standard error."""
 
@@ -26,11 +27,24 @@ class ChoiceCrowd:
     Attributes:
         texts: everyone's examples.
         selection, report: disjoint from the examples and from each other, by prompt and by text.
+        expert: the trusted records of `task.expert`, as examples; they are the selection's items, then.
+        labels: all that there are; empty for pairs.
     """
 
     texts: TextCrowd
     selection: tuple[Item, ...]
     report: tuple[Item, ...]
+    expert: tuple[Example, ...] = ()
+    labels: tuple[str, ...] = ()
+
+    def items_of(self, worker: int) -> tuple[Item, ...]:
+        """What a worker contributes, with its choice for the right one."""
+        return tuple(
+            Item(e.prompt, (e.response, e.rival), 0, e.before)
+            if e.rival is not None
+            else Item(e.prompt, self.labels, self.labels.index(e.response), e.before)
+            for e in self.texts.examples[worker]
+        )
 
     def identity(self) -> Iterator[bytes]:
         """What tells this crowd and these items from every other."""
@@ -44,8 +58,9 @@ def load_choices(config: RunConfig) -> ChoiceCrowd:
     """The crowd of `classify` or `prefer`.
 
     Items are those of the trusted file `crowd.target`, half for selection and half for the report; without it a share
-    `crowd.held_out` of the crowd's own rows for either. Rows of the crowd's that share a prompt or a text with an item are not
-    trained on.
+    `crowd.held_out` of the crowd's own rows for either. With `task.expert` the selection's are its records, and all others are
+    for the report. Rows that share a prompt or a text with an item are not trained on, and none that does with the expert's is
+    an item of the report.
 
     Raises:
         InputError: what is wrong with a file, or too few rows.
@@ -53,30 +68,39 @@ def load_choices(config: RunConfig) -> ChoiceCrowd:
     crowd, kind = config.crowd, config.task.kind
     rows = _rows(Path(str(crowd.path)), config)
     trusted = _rows(Path(crowd.target), config) if crowd.target is not None else ()
-    together = _components([*rows, *trusted])
-    where = _dealt(together[len(rows) :], 1.0) if trusted else _dealt(together, crowd.held_out * 2)
+    expert = _rows(Path(config.task.expert), config) if config.task.expert is not None else ()
+    together = _components([*rows, *trusted, *expert])
+    n_items = len(rows) + len(trusted)
+    experts = set(together[n_items:])
+    judged = together[len(rows) : n_items] if trusted else together[: len(rows)]
+    halves = 1 if expert else 2
+    where = _dealt([c for c in judged if c not in experts], 1.0 if trusted else crowd.held_out * halves, halves)
     labels = tuple(sorted({row.said.label for row in rows if isinstance(row.said, Label)}))
     parts: tuple[list[Item], list[Item]] = ([], [])
-    for row, component in zip(trusted or rows, together[len(rows) :] if trusted else together, strict=True):
+    parts[0].extend(_item(row, labels, config) for row in expert)
+    for row, component in zip(trusted or rows, judged, strict=True):
         if component in where:
-            parts[where[component]].append(_item(row, labels))
+            parts[where[component]].append(_item(row, labels, config))
     of_worker: dict[str, list[Example]] = {}
     for row, component in zip(rows, together[: len(rows)], strict=True):
-        if component not in where:
-            of_worker.setdefault(row.worker, []).append(_example(row, labels))
+        if component not in where and component not in experts:
+            of_worker.setdefault(row.worker, []).append(_example(row, labels, config))
     for name, part in zip(("selection", "report"), parts, strict=True):
         if len(part) < LEAST_ITEMS:
             field, value = ("crowd.target", crowd.target) if trusted else ("crowd.held_out", crowd.held_out)
+            if expert and name == "selection":
+                field, value = "task.expert", config.task.expert
             allowed = f"must leave at least {LEAST_ITEMS} items to the {name}, there are {len(part)}"
             raise InputError(field, value, allowed)
     if not of_worker:
         raise InputError("crowd.path", crowd.path, "must hold rows that share no prompt and no text with the items")
     if kind == "classify" and len(labels) < LEAST_ITEMS:
         raise InputError("crowd.path", crowd.path, f"must hold at least two labels, there is {labels[0]!r} alone")
-    judged = tuple(item.choices[item.right] for item in parts[0])
-    texts = TextCrowd(tuple(of_worker), tuple(map(tuple, of_worker.values())), judged)
+    right = tuple(item.choices[item.right] for item in parts[0])
+    texts = TextCrowd(tuple(of_worker), tuple(map(tuple, of_worker.values())), right)
     crowd_of = with_bad(texts.of(range(taking_part(texts, config))), config, LABEL_BEHAVIOURS)
-    return ChoiceCrowd(crowd_of, tuple(parts[0]), tuple(parts[1]))
+    own = tuple(_example(row, labels, config) for row in expert)
+    return ChoiceCrowd(crowd_of, tuple(parts[0]), tuple(parts[1]), own, labels if kind == "classify" else ())
 
 
 def _rows(path: Path, config: RunConfig) -> tuple[Row, ...]:
@@ -115,32 +139,33 @@ def _components(rows: Sequence[Row]) -> list[int]:
     return [root(i) for i in range(len(rows))]
 
 
-def _dealt(components: Sequence[int], share: float) -> dict[int, int]:
-    """Of a share of the components, evenly spread, to which half each goes: 0 selection, 1 report."""
+def _dealt(components: Sequence[int], share: float, halves: int) -> dict[int, int]:
+    """Of a share of the components, evenly spread, where each goes: 0 selection, 1 report, where all of one half go."""
     different = list(dict.fromkeys(components))
     n = round(share * len(different))
     # at places that wander: at fixed ones they would be some workers' alone
     chosen = [different[int((i + i * _GOLDEN % 1) * len(different) / n)] for i in range(n)]
-    return {component: i % 2 for i, component in enumerate(chosen)}
+    return {component: i % 2 if halves == 2 else 1 for i, component in enumerate(chosen)}
 
 
-def _item(row: Row, labels: tuple[str, ...]) -> Item:
+def _item(row: Row, labels: tuple[str, ...], config: RunConfig) -> Item:
     said = row.said
     if isinstance(said, Label):
         if said.label not in labels:
             raise InputError(row.place, said.label, f"label must be among the crowd's: {', '.join(labels)}")
-        return Item(_question(said.item, labels), labels, labels.index(said.label))
+        return Item(_question(said.item, labels, config), labels, labels.index(said.label))
     assert isinstance(said, Pair)  # noqa: S101 - of the kind that `_rows` lets through
     return Item(said.prompt.text, (said.chosen, said.rejected), 0, said.prompt.before)
 
 
-def _example(row: Row, labels: tuple[str, ...]) -> Example:
+def _example(row: Row, labels: tuple[str, ...], config: RunConfig) -> Example:
     said = row.said
     if isinstance(said, Label):
-        return Example(_question(said.item, labels), said.label)
+        return Example(_question(said.item, labels, config), said.label)
     assert isinstance(said, Pair)  # noqa: S101 - of the kind that `_rows` lets through
     return Example(said.prompt.text, said.chosen, said.prompt.before, said.rejected)
 
 
-def _question(text: str, labels: tuple[str, ...]) -> str:
-    return f"Label this text as one of: {', '.join(labels)}.\n\n{text}"
+def _question(text: str, labels: tuple[str, ...], config: RunConfig) -> str:
+    before, after = (config.task.question or _QUESTION).replace("{labels}", ", ".join(labels)).split("{text}")
+    return before + text + after

@@ -12,9 +12,11 @@ from crowd_sim.crowd.texts import Item
 from crowd_sim.elementary import exp, log
 from crowd_sim.metrics import mean_and_se
 from crowd_sim.models.adapters import Adapter
-from crowd_sim.models.lora import ChoiceJob
+from crowd_sim.models.lora import ChoiceJob, TuneJob
 from crowd_sim.models.tuning import Key
 from crowd_sim.tasks.adapters.learner import AdapterLearner
+from crowd_sim.tasks.adapters.settings import training_of
+from crowd_sim.tasks.adapters.trainers import TextTrainers
 from crowd_sim.tasks.choose.crowd import ChoiceCrowd
 from crowd_sim.tournament.learner import Note
 from crowd_sim.tournament.state import Round, State
@@ -29,24 +31,47 @@ class ChoiceLearner(AdapterLearner):
 
     Attributes:
         choices: the items.
+        screens: the note of what the crowd's screens say, where it has any.
     """
 
     choices: ChoiceCrowd
+    screens: Note | None = None
 
     def notes(self, state: State, rounds: int, notes: Sequence[Note]) -> Iterator[Note]:
-        """How likely the model finds each choice of the report's items, before the first round and after every one."""
-        del rounds
+        """How likely the model finds each choice of the report's items, before the first round and after every one.
+
+        After the last, of the baselines, too.
+        """
+        if self.screens is not None and all(note["kind"] != "screens" for note in notes):
+            yield self.screens
         said = {(note["run"], note["round"]) for note in notes if note["kind"] == "choices"}
         for run in range(self.config.runs):
             if (run, state.round) not in said:
                 (likelihoods,) = self._likelihoods([state.models[run]], run, self.choices.report)
                 told = exp(likelihoods).tolist()
                 yield {"kind": "choices", "run": run, "round": state.round, "probabilities": told}
+        if state.round == rounds:
+            yield from self._baselines(notes)
+
+    def _baselines(self, notes: Sequence[Note]) -> Iterator[Note]:
+        """Single models of exactly the tokens that the rounds have trained."""
+        there = {(note["run"], note["name"]) for note in notes if note["kind"] == "baseline"}
+        rows = {"expert": self.choices.expert, "single": self.crowd.in_turn()}
+        for run in range(self.config.runs):
+            spent = sum(sum(note["tokens"][run]) for note in notes if note["kind"] == "trained")
+            for number, name in enumerate(self.config.task.baselines):
+                if (run, name) in there:
+                    continue
+                key, training = self._key(run, 0, number), training_of(self.config)
+                (tuned,) = self.trainers.tune([TuneJob(self._start(run), rows[name], key, training, spent)])
+                (likelihoods,) = self._likelihoods([tuned.adapter], run, self.choices.report)
+                told = {"steps": len(tuned.losses), "probabilities": exp(likelihoods).tolist()}
+                yield {"kind": "baseline", "run": run, "name": name, "tokens": tuned.n_tokens, **told}
 
     def describe(self, played: Round, seconds: float) -> Sequence[Note]:
-        """All that there is to know of a round stands in its numbers."""
-        del played, seconds
-        return ()
+        """What the candidates took; all else stands in a round's numbers."""
+        del seconds
+        return [{"kind": "trained", "round": played.round, "tokens": played.trained.tolist()}]
 
     def measure(self, state: State, notes: Sequence[Note]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The share of the report's items where another choice is likelier, ties half, and the mean score."""
@@ -64,15 +89,23 @@ class ChoiceLearner(AdapterLearner):
         """Log-likelihoods of choices among each other: float64[m, c] of each adapter."""
         if not adapters:
             return []
-        reference = [self._start(run)] if self.config.task.kind == "prefer" else []
-        found = self.trainers.choose([ChoiceJob(adapter, items) for adapter in (*adapters, *reference)])
-        if reference:
-            found = [own - found[-1] for own in found[:-1]]
-        return [_log_softmax(own) for own in found]
+        reference = self._start(run) if self.config.task.kind == "prefer" else None
+        return choices_of(self.trainers, adapters, items, reference)
 
     @staticmethod
     def _right(likelihoods: NDArray[np.float64], items: Sequence[Item]) -> NDArray[np.float64]:
         return likelihoods[np.arange(len(items)), [item.right for item in items]]
+
+
+def choices_of(
+    trainers: TextTrainers, adapters: Sequence[Adapter], items: tuple[Item, ...], reference: Adapter | None
+) -> list[NDArray[np.float64]]:
+    """Log-likelihoods of choices among each other, held against a reference if there is one: float64[m, c] of each adapter."""
+    jobs = [ChoiceJob(adapter, items) for adapter in (*adapters, *([] if reference is None else [reference]))]
+    found = trainers.choose(jobs)
+    if reference is not None:
+        found = [own - found[-1] for own in found[:-1]]
+    return [_log_softmax(own) for own in found]
 
 
 def _log_softmax(x: NDArray[np.float64]) -> NDArray[np.float64]:

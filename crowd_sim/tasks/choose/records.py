@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,11 +21,15 @@ class ChoiceDetails:
         crowd: the workers that took part, and the items.
         probabilities: float64[B, rounds + 1, m, c], of the report's items, before the first round and after every one.
         models: the final adapter of each run.
+        baselines: the same as `probabilities` of single models, float64[B, m, c] by name.
+        tokens: int64[B, rounds], trained by all candidates of a round together.
     """
 
     crowd: ChoiceCrowd
     probabilities: NDArray[np.float64]
     models: tuple[Adapter, ...]
+    baselines: Mapping[str, NDArray[np.float64]]
+    tokens: NDArray[np.int64]
 
 
 def details_of(crowd: ChoiceCrowd, notes: Sequence[Note], models: Sequence[Adapter]) -> ChoiceDetails:
@@ -33,4 +37,9 @@ def details_of(crowd: ChoiceCrowd, notes: Sequence[Note], models: Sequence[Adapt
     told = {(note["run"], note["round"]): note["probabilities"] for note in notes if note["kind"] == "choices"}
     runs, rounds = (max(key[i] for key in told) + 1 for i in range(2))
     found = np.array([[told[run, number] for number in range(rounds)] for run in range(runs)])
-    return ChoiceDetails(crowd, found, tuple(models))
+    single = {(note["name"], note["run"]): note["probabilities"] for note in notes if note["kind"] == "baseline"}
+    names = dict.fromkeys(name for name, _ in single)
+    baselines = {name: np.array([single[name, run] for run in range(runs)]) for name in names}
+    trained = {note["round"]: note["tokens"] for note in notes if note["kind"] == "trained"}
+    tokens = np.array([[sum(trained[number][run]) for number in sorted(trained)] for run in range(runs)])
+    return ChoiceDetails(crowd, found, tuple(models), baselines, tokens)

@@ -42,11 +42,14 @@ def labels_table(outcome: Outcome) -> pd.DataFrame:
 
 
 def choice_metrics(outcome: Outcome) -> dict[str, NDArray[np.float64]]:
-    """float64[B] by name; ``floor`` is the accuracy of one who always says what is right most often, of pairs a half."""
+    """float64[B] by name, of the model ``before`` and ``after`` the rounds and of each baseline.
+
+    ``floor`` is the accuracy of one who always says what is right most often, of pairs a half; ``tokens`` those trained.
+    """
     details, items = outcome.details, outcome.details.crowd.report
     found: dict[str, NDArray[np.float64]] = {}
-    for name, number in (("before", 0), ("after", -1)):
-        own = [of_run[number] for of_run in details.probabilities]
+    before, after = details.probabilities[:, 0], details.probabilities[:, -1]
+    for name, own in {"before": before, "after": after, **details.baselines}.items():
         right = [probabilities[np.arange(len(items)), [item.right for item in items]] for probabilities in own]
         found |= {
             f"accuracy_{name}": np.array([accuracy(probabilities, items) for probabilities in own]),
@@ -60,7 +63,10 @@ def choice_metrics(outcome: Outcome) -> dict[str, NDArray[np.float64]]:
     else:
         counts = np.bincount([item.right for item in items])
         floor = float(counts.max() / len(items))
-    return found | {"floor": np.full(outcome.config.runs, floor)}
+    return found | {
+        "floor": np.full(outcome.config.runs, floor),
+        "tokens": details.tokens.sum(axis=1).astype(np.float64),
+    }
 
 
 def summary(outcome: Outcome, fingerprint: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -15,12 +15,14 @@ from crowd_sim.errors import InputError
 from crowd_sim.host import Host
 from crowd_sim.models.lora import shared_learner, weights_of
 from crowd_sim.participants import Participants
+from crowd_sim.tasks.adapters.screened_crowd import ScreenedCrowd, screened_of
 from crowd_sim.tasks.adapters.settings import everyone, learner_spec
 from crowd_sim.tasks.adapters.trainers import TextTrainers
 from crowd_sim.tasks.base import Batch, OpenTask
 from crowd_sim.tasks.choose.crowd import ChoiceCrowd
 from crowd_sim.tasks.choose.learner import ChoiceLearner
 from crowd_sim.tasks.choose.records import ChoiceDetails, details_of
+from crowd_sim.tasks.choose.screening import screen
 from crowd_sim.tournament.learner import Learner
 from crowd_sim.tournament.log import History
 from crowd_sim.tournament.state import Memory
@@ -58,12 +60,16 @@ class ChoiceTask:
         (spec,) = {learner_spec(config) for config in configs}
         texts, items = self.crowd.texts, (*self.crowd.selection, *self.crowd.report)
         rivals = tuple(tuple(replace(e, response=e.rival or e.response) for e in own) for own in texts.examples)
+        trusted = replace(texts, ids=("expert",), examples=(self.crowd.expert,), screened=True)
         choices = tuple(Example(item.prompt, choice, item.before) for item in items for choice in item.choices)
         with host.trainers(partial(shared_learner, spec)) as hosted:
             trainers = TextTrainers(hosted)
-            for examples in (texts.examples, rivals):
-                info = trainers.facts(replace(texts, examples=examples), (), choices, 0)
-            yield _OpenChoiceTask(self.crowd, trainers, info.weights)
+            for crowd in (trusted, replace(texts, examples=rivals), texts):
+                info = trainers.facts(crowd, (), choices, 0)
+            opened = _OpenChoiceTask(self.crowd, trainers, info.weights)
+            for config in configs:  # before tournaments go on side by side
+                opened.screened_crowd(config)
+            yield opened
 
     def at_rest(self, config: RunConfig, summary: Mapping[str, Any]) -> OpenTask:
         """The model is looked at, not loaded."""
@@ -78,6 +84,7 @@ class _OpenChoiceTask:
     crowd: ChoiceCrowd
     trainers: TextTrainers | None
     weights: str
+    screens: dict[str, ScreenedCrowd] = field(default_factory=dict)
 
     def together(self, works: Sequence[Callable[[], T]]) -> list[T]:
         """Side by side, their candidates on one model."""
@@ -88,7 +95,9 @@ class _OpenChoiceTask:
         """The learner of a configuration's runs."""
         assert self.trainers is not None  # noqa: S101 - of a run that is over nobody asks for a learner
         (config,) = batch.configs
-        yield ChoiceLearner(config, self.crowd.texts, self.trainers, self.crowd)
+        found = self.screened_crowd(config)
+        texts, said = (self.crowd.texts, None) if found is None else (found.crowd, found.note())
+        yield ChoiceLearner(config, texts, self.trainers, self.crowd, said)
 
     def participants(self, configs: Sequence[RunConfig]) -> Sequence[Participants]:
         """Everyone, in every run; the target is no worker."""
@@ -104,13 +113,17 @@ class _OpenChoiceTask:
         raise InputError("valuation.method", config.valuation.method, f"must be none with task.kind={config.task.kind}")
 
     def screened(self, config: RunConfig, history: History) -> Screened:
-        """There are no screens.
+        """From the learner's note."""
+        return screened_of(next(note for note in history.notes if note["kind"] == "screens"), config.runs)
 
-        Raises:
-            InputError: always.
-        """
-        del history
-        raise InputError("screens", None, f"must be left out with task.kind={config.task.kind}")
+    def screened_crowd(self, config: RunConfig) -> ScreenedCrowd | None:
+        """The crowd after a configuration's screens; None without any, and for a run that is over, whose notes say it."""
+        if config.screens is None or self.trainers is None:
+            return None
+        how = repr((config.seed, config.screens, config.task))
+        if how not in self.screens:
+            self.screens[how] = screen(config, self.crowd, self.trainers)
+        return self.screens[how]
 
     def details(self, config: RunConfig, history: History) -> ChoiceDetails:
         """From the learner's notes."""

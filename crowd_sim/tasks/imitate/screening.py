@@ -3,40 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from crowd_sim.config.screens import ScreensConfig
-from crowd_sim.crowd.screens import TEXT_SCREENS, Screened, screened
+from crowd_sim.crowd.screens import TEXT_SCREENS, screened
 from crowd_sim.crowd.screens.duplicate_texts import kept
 from crowd_sim.crowd.screens.texts import TextEvidence
 from crowd_sim.crowd.texts import TextCrowd
 from crowd_sim.errors import InputError
-from crowd_sim.tournament.learner import Note
+from crowd_sim.tasks.adapters.screened_crowd import ScreenedCrowd
 
 Embed = Callable[[Sequence[str]], NDArray[np.float64]]
 """Φ: m texts → float64[m, d]."""
-
-
-@dataclass(frozen=True, eq=False)
-class ScreenedCrowd:
-    """A crowd after its screens.
-
-    Attributes:
-        crowd: with the examples that stay.
-        screened: float64[n] and bool[n].
-    """
-
-    crowd: TextCrowd
-    screened: Screened
-
-    def note(self) -> Note:
-        """What a log keeps of it: a finished run says without a model who was flagged."""
-        scores = {name: scores.tolist() for name, scores in self.screened.scores.items()}
-        return {"kind": "screens", "scores": scores, "flagged": self.screened.flagged.tolist()}
 
 
 def screen(screens: ScreensConfig, crowd: TextCrowd, embed: Embed, target: NDArray[np.float64]) -> ScreenedCrowd:
@@ -59,12 +40,3 @@ def screen(screens: ScreensConfig, crowd: TextCrowd, embed: Embed, target: NDArr
         for own, its in zip(crowd.examples, np.split(stay, ends), strict=True)
     ]
     return ScreenedCrowd(replace(crowd, examples=tuple(left), asked=crowd.prompts, screened=True), found)
-
-
-def screened_of(note: Note, n_runs: int) -> Screened:
-    """What a note says of every run, as they all meet the same crowd: float64[B, n], bool[B, n]."""
-
-    def of_runs(values: Sequence[Any]) -> NDArray[Any]:
-        return np.tile(np.asarray(values), (n_runs, 1))
-
-    return Screened({name: of_runs(scores) for name, scores in note["scores"].items()}, of_runs(note["flagged"]))

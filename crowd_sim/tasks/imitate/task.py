@@ -22,6 +22,7 @@ from crowd_sim.models.adapters import Adapter
 from crowd_sim.models.lora import LearnerInfo, LearnerSpec, shared_learner, weights_of
 from crowd_sim.participants import Participants
 from crowd_sim.tasks.adapters.output_cache import OutputCache
+from crowd_sim.tasks.adapters.screened_crowd import ScreenedCrowd, screened_of
 from crowd_sim.tasks.adapters.settings import everyone, learner_spec, sampling_of, training_of
 from crowd_sim.tasks.adapters.trainers import TextTrainers
 from crowd_sim.tasks.base import Batch, OpenTask
@@ -30,7 +31,7 @@ from crowd_sim.tasks.imitate.honesty import Floor
 from crowd_sim.tasks.imitate.learner import ImitateLearner, baselines
 from crowd_sim.tasks.imitate.output_scoring import OutputScorer, make_scorer, prompts_of
 from crowd_sim.tasks.imitate.records import CandidateRound, Report, report_of, round_of
-from crowd_sim.tasks.imitate.screening import ScreenedCrowd, screen, screened_of
+from crowd_sim.tasks.imitate.screening import screen
 from crowd_sim.tournament.learner import Learner
 from crowd_sim.tournament.log import History
 from crowd_sim.tournament.state import Memory
