@@ -2,12 +2,14 @@
 
 import importlib.util
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
 from crowd_sim.config.reference import reference
 from experiments.results_index import anchor, results_page
+from tests.bad_input.command import call
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -34,6 +36,22 @@ def test_every_block_of_python_runs(page, tmp_path, monkeypatch):
         "python": lambda: names["result"].method == "stratified",
     }
     assert checked.get(page, lambda: True)()
+
+
+@pytest.mark.parametrize("page", ["quickstart", "data", "sweeps"])
+def test_the_commands_of_a_page_do_as_they_are_written(page, tmp_path, monkeypatch):
+    """Those that need no cluster; with the files that the page shows."""
+    text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    for name, content in re.findall(r"`([\w.]+)`:\n\n```\w+\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
+        Path(name).write_text(content)
+    blocks = re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    lines = [line for block in blocks for line in block.splitlines() if "pip install" not in block]
+    assert lines
+    for line in lines:
+        program, *arguments = shlex.split(line)
+        assert program == "crowd-sim"
+        assert call(arguments) == 0, line
 
 
 def test_the_readme_is_short_and_begins_with_two_commands():

@@ -11,6 +11,8 @@ from shutil import copy, copytree, ignore_patterns
 import pandas as pd
 import pytest
 
+from crowd_sim.config.shipped import shipped
+
 ROOT = Path(__file__).parents[1]
 SMALL = ["runs=1", "tournament.rounds=3", "crowd.n_workers=8", "valuation.budget=300", "valuation.kernel_shap_budget=0"]
 STRATEGY = """
@@ -98,7 +100,10 @@ def shipped_files():
 
 def test_the_wheel_has_one_package_and_every_file_of_it(wheels):
     wanted = set(shipped_files())
-    assert {"crowd_sim/actors/round_manager.py", "crowd_sim/configs/quickstart.yaml", "crowd_sim/py.typed"} <= wanted
+    page = {f"crowd_sim/report/{name}" for name in ("report.html", "report.css", "report.js")}
+    vendored = {f"crowd_sim/report/vendor/{name}" for name in ("d3.min.js", "plot.min.js")}
+    assert {"crowd_sim/actors/round_manager.py", "crowd_sim/py.typed", *page, *vendored} <= wanted
+    assert {f"crowd_sim/configs/{name}.yaml" for name in shipped()} <= wanted
     for wheel in wheels[1:]:
         with zipfile.ZipFile(wheel) as archive:
             names = {name for name in archive.namelist() if ".dist-info/" not in name}

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from crowd_sim.metrics import auc
-from crowd_sim.report.style import COLUMN_WIDTH, PALETTE, RULE, new_figure, say, styled
+from crowd_sim.report.style import COLUMN_WIDTH, PALETTE, RULE, drawable, new_figure, say, styled
 
 _MOST = 5
 """Curves, those with the largest areas."""
@@ -53,7 +53,7 @@ def detection(workers: pd.DataFrame) -> Figure:
         return figure
     best = sorted(curves, key=lambda curve: -curve[0])[:_MOST]
     for color, (area, name, curve) in zip(PALETTE, best, strict=False):
-        axes.plot(_GRID, curve, color=color, label=f"{name}: AUC {area:.2f}", clip_on=False)
+        axes.plot(_GRID, curve, color=color, label=f"{drawable(name)}: AUC {area:.2f}", clip_on=False)
     axes.legend(loc="lower right", frameon=True, framealpha=0.9, edgecolor="none")
     return figure
 

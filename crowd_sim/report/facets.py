@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from crowd_sim.report.labels import field_words, value_words
 from crowd_sim.report.layout import Layout, levels
-from crowd_sim.report.style import COLUMN_WIDTH, PAGE_WIDTH, new_figure
+from crowd_sim.report.style import COLUMN_WIDTH, PAGE_WIDTH, drawable, new_figure
 from crowd_sim.report.tables import is_numeric
 
 _MOST_NAMED = 4
@@ -54,7 +54,7 @@ class Axis:
                     if self.numeric
                     else {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
                 )
-                axes.set_xticks(list(places), [value_words(value) for value in self.values], **slant)
+                axes.set_xticks(list(places), [drawable(value_words(value)) for value in self.values], **slant)
                 if not self.numeric:
                     axes.set_xlim(-0.5, len(self.values) - 0.5)
                 axes.xaxis.set_minor_locator(NullLocator())
@@ -70,11 +70,11 @@ def facets(points: pd.DataFrame, layout: Layout) -> tuple[Figure, NDArray[Any]]:
     if layout.columns:
         for axes, value in zip(grid[0], columns, strict=True):
             name = f"{field_words(layout.columns).lower()}: " if len(columns) <= _MOST_NAMED else ""
-            axes.set_title(f"{name}{value_words(value)}")
+            axes.set_title(f"{name}{drawable(value_words(value))}")
     if layout.rows:
         for axes, value in zip(grid[:, -1], rows, strict=True):
             axes.annotate(
-                f"{field_words(layout.rows).lower()}: {value_words(value)}",
+                f"{field_words(layout.rows).lower()}: {drawable(value_words(value))}",
                 xy=(1.0, 0.5),
                 xytext=(5, 0),
                 xycoords="axes fraction",

@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from crowd_sim.report.captions import MOST_RUNS
 from crowd_sim.report.labels import plain, short_model_words
 from crowd_sim.report.run_figures import against_values
-from crowd_sim.report.style import COLUMN_WIDTH, INK, MUTED, PAGE_WIDTH, PALETTE, RULE, new_figure, styled
+from crowd_sim.report.style import COLUMN_WIDTH, INK, MUTED, PAGE_WIDTH, PALETTE, RULE, drawable, new_figure, styled
 from crowd_sim.tasks.imitate.tables import in_order
 
 _BLUE, _ORANGE, _GREEN = PALETTE[:3]
@@ -50,7 +50,7 @@ def distance_by_model(outputs: pd.DataFrame) -> Figure:
     for box, ours in zip(boxes["boxes"], tournament, strict=True):
         box.set_facecolor(_BLUE if ours else RULE)
         box.set_alpha(0.6)
-    names = [short_model_words(model) for model in models]
+    names = [drawable(short_model_words(model)) for model in models]
     if len(models) > 10:
         axes.set_xticks(range(len(models)), names, rotation=40, ha="right", rotation_mode="anchor")
     else:
@@ -140,10 +140,14 @@ def workers_in_a_row(workers: pd.DataFrame) -> Figure:
         axes.tick_params(axis="y", length=0)
     grid[0].set_ylim(n - 0.4, -0.6)
     if named:
-        grid[0].set_yticks(range(n), [plain(worker, 24) for worker in means.index], parse_math=False)
+        grid[0].set_yticks(range(n), [_name(worker) for worker in means.index], parse_math=False)
     else:
         grid[0].set_ylabel("Workers, best first")
     return figure
+
+
+def _name(worker: object) -> str:
+    return drawable(plain(worker, 24), parse_math=False)
 
 
 def first_order_against_values(workers: pd.DataFrame) -> Figure:

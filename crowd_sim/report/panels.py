@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from crowd_sim.report.facets import Axis, facets
 from crowd_sim.report.labels import field_words, value_words, with_note
 from crowd_sim.report.layout import Layout, averaged, levels, where
-from crowd_sim.report.style import MUTED, colours, marker, new_figure, say
+from crowd_sim.report.style import MUTED, colours, drawable, marker, new_figure, say
 
 
 def panels(points: pd.DataFrame, layout: Layout, metric: str, label: str, even: float | None = None) -> Figure:
@@ -38,7 +38,7 @@ def panels(points: pd.DataFrame, layout: Layout, metric: str, label: str, even: 
             at = axis.positions(part[x], 0.015 * (index - (len(values) - 1) / 2))
             part = part.assign(at=at).sort_values("at")
             style = "-" if axis.numeric else "none"
-            name = None if lines is None else value_words(line)
+            name = None if lines is None else drawable(value_words(line))
             axes.errorbar(
                 part["at"],
                 part["mean"],

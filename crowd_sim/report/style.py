@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+from functools import cache
 from pathlib import Path
 
 import matplotlib as mpl
 import matplotlib.style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.font_manager import findfont, get_font
+from matplotlib.font_manager import findfont, fontManager, get_font
+from matplotlib.ft2font import FT2Font
 
 from crowd_sim.characters import escaped, visible
 from crowd_sim.errors import StorageError
@@ -28,7 +30,46 @@ RULE = "#bbbbbb"
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
+_FONT = "DejaVu Sans"
+"""It comes with matplotlib, so that a figure whose names it can write is the same everywhere."""
+_OF_OTHER_SCRIPTS = (
+    *(
+        "Noto Sans",
+        "Noto Sans CJK SC",
+        "Noto Sans CJK JP",
+        "Noto Sans CJK KR",
+        "Noto Sans SC",
+        "Noto Sans JP",
+        "Noto Sans KR",
+    ),
+    *(
+        "Noto Sans Arabic",
+        "Noto Sans Hebrew",
+        "Noto Sans Devanagari",
+        "Noto Sans Bengali",
+        "Noto Sans Tamil",
+        "Noto Sans Thai",
+    ),
+    *("Noto Sans Telugu", "Noto Sans Gujarati", "Noto Sans Georgian", "Noto Sans Armenian", "Noto Sans Ethiopic"),
+    *(
+        "Noto Sans Khmer",
+        "Noto Sans Symbols",
+        "Noto Sans Symbols2",
+        "Noto Emoji",
+        "Symbola",
+        "Segoe UI",
+        "Segoe UI Emoji",
+    ),
+    *("Microsoft YaHei", "Yu Gothic", "Malgun Gothic", "Nirmala UI", "Leelawadee UI", "PingFang SC", "Hiragino Sans"),
+    *("Apple SD Gothic Neo", "Geeza Pro", "Kohinoor Devanagari", "Arial Unicode MS", "WenQuanYi Micro Hei"),
+    *("WenQuanYi Zen Hei", "Droid Sans Fallback", "FreeSans", "Code2000", "Unifont"),
+)
+"""Fonts that common systems have; those that this one has write what the first font cannot."""
+_INSTALLED = frozenset(entry.name for entry in fontManager.ttflist)
+_FONTS = [_FONT, *(name for name in _OF_OTHER_SCRIPTS if name in _INSTALLED)]
+
 _RC: dict[str, object] = {
+    "font.family": _FONTS,
     "axes.edgecolor": INK,
     "axes.grid": True,
     "axes.labelcolor": INK,
@@ -86,11 +127,25 @@ def say(axes: Axes, text: str) -> None:
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=MUTED, wrap=True)
 
 
-def drawable(name: str) -> str:
-    """A name as it is, but for characters that the figures' font lacks, which are shown by their numbers."""
-    font = get_font(findfont("DejaVu Sans"))  # it comes with matplotlib
-    shown = "".join(c if font.get_char_index(ord(c)) else escaped(c) for c in visible(name))
-    return shown.replace("$", r"\$")  # between two of them matplotlib would read mathematics
+def drawable(name: str, *, parse_math: bool = True) -> str:
+    """A name as it is, but for characters that none of the figures' fonts has, which are shown by their numbers.
+
+    Args:
+        name: as someone has given it.
+        parse_math: whether matplotlib looks for mathematics where it is drawn.
+    """
+    shown = "".join(c if c.isascii() or _can_draw(c) else escaped(c) for c in visible(name))
+    return shown.replace("$", r"\$") if parse_math else shown  # mathematics is what stands between two of them
+
+
+@cache
+def _fonts() -> list[FT2Font]:
+    return [get_font(findfont(name)) for name in _FONTS]
+
+
+@cache
+def _can_draw(character: str) -> bool:
+    return any(font.get_char_index(ord(character)) for font in _fonts())
 
 
 @styled

@@ -22,6 +22,7 @@ from crowd_sim.report.style import (
     MUTED,
     RULE,
     colours,
+    drawable,
     marker,
     new_figure,
     say,
@@ -103,12 +104,12 @@ def correlation_against_distance(points: pd.DataFrame) -> Figure:
         axes.axhline(0, color=RULE, linewidth=0.9, zorder=1)
     # One kind of mark per legend entry, so that colour and shape are read apart.
     groups = [
-        Line2D([], [], color=colour, marker="o", linestyle="", label=value_words(value))
+        Line2D([], [], color=colour, marker="o", linestyle="", label=drawable(value_words(value)))
         for colour, value in zip(palette, levels(frame, grouping), strict=True)
         if value is not None
     ]
     scores = [
-        Line2D([], [], color=MUTED, marker=marker(index), linestyle="", label=value_words(value))
+        Line2D([], [], color=MUTED, marker=marker(index), linestyle="", label=drawable(value_words(value)))
         for index, value in enumerate(levels(frame, score))
         if value is not None
     ]

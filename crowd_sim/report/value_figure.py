@@ -30,7 +30,7 @@ def values_with_errors(table: pd.DataFrame) -> Figure:
     axes.axhline(0, color=MUTED, linewidth=0.6, linestyle="--")
     axes.set_ylabel("Shapley value (units of the score)")
     if named:
-        names = [drawable(str(worker)) for worker in table["worker"]]
+        names = [drawable(str(worker), parse_math=False) for worker in table["worker"]]
         axes.set_xticks(place, names, rotation=90 if n > 12 else 0, parse_math=False)
         axes.set_xlabel("Worker")
     else:

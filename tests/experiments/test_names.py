@@ -7,11 +7,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.font_manager import findfont, get_font
 
 import crowd_sim
 from crowd_sim.characters import csv_cell, visible
 from crowd_sim.cli.output import plain_console
-from crowd_sim.report.style import drawable
+from crowd_sim.report import style
+from crowd_sim.report.llm_figures import workers_in_a_row
+from crowd_sim.report.style import drawable, png
+from crowd_sim.report.sweep_figures import correlation_by_n
+from crowd_sim.report.value_figure import values_with_errors
 from tests.bad_input.command import IN_PROCESS, call
 
 NAMES = [
@@ -88,12 +93,36 @@ def test_a_refusal_shows_a_name_as_it_is(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_nothing_in_a_figure_is_mathematics_or_missing(name):
-    from matplotlib.font_manager import findfont, get_font
-
-    shown, font = drawable(name), get_font(findfont("DejaVu Sans"))
-    assert all(font.get_char_index(ord(letter)) for letter in shown)
+def test_nothing_in_a_figure_is_mathematics(name):
+    shown = drawable(name)
     assert shown.count("$") == shown.count(r"\$")
+    assert drawable(name, parse_math=False).count("$") == name.count("$")
+
+
+def test_a_name_of_any_script_is_drawn_without_a_warning():
+    letters = "".join(map(chr, range(0xA1, 0x3400, 7)))
+    names = [*NAMES, *(letters[i : i + 30] for i in range(0, len(letters), 30)), "\U0001f642\U00020000\ue000"]
+    workers = pd.DataFrame({"run": 0, "worker": names[: len(NAMES)], "points": 1.0})
+    values = pd.DataFrame({"worker": names, "value": 1.0, "lower": 0.5, "upper": 1.5})
+    points = pd.DataFrame({"tournament.score": names[-6:], "tournament.n_groups": 2, "final_distance_mean": 1.0})
+    points["pearson_accurate_mean"] = 0.5
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # so many long names leave no room for axes
+        warnings.filterwarnings("error", message=".*[Gg]lyph")
+        for figure in (values_with_errors(values[:29]), workers_in_a_row(workers), correlation_by_n(points)):
+            png(figure)
+
+
+def test_what_the_first_font_lacks_is_written_by_another_that_has_it(monkeypatch):
+    monkeypatch.setattr(style, "_fonts", lambda: [get_font(findfont(name)) for name in ("cmr10", "DejaVu Sans")])
+    style._can_draw.cache_clear()
+    try:
+        assert drawable("Ж\u4e00") == "Ж\\u4e00"
+        monkeypatch.setattr(style, "_fonts", lambda: [get_font(findfont("cmr10"))])
+        style._can_draw.cache_clear()
+        assert drawable("Ж") == "\\u0416"
+    finally:
+        style._can_draw.cache_clear()
 
 
 def test_a_console_takes_nothing_for_markup():
