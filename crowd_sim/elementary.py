@@ -17,6 +17,9 @@ _LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10  # 
 _TERMS = 14  # of exp on |r| ≤ ln 2 / 2
 _ODD = 23  # last power of the series of log, of s ≤ 0.172
 _HALF = 0.7071067811865476
+_ROUNDER = 1.5 * 2.0**52  # a sum with it is rounded to a whole number, which its last bits hold
+_LEAST = -700.0
+_R3, _R4, _R5, _R6, _R7, _R8, _R9, _R10, _R11, _R12, _R13 = (1.0 / math.factorial(k) for k in range(3, 14))
 
 
 @numba.vectorize(["float64(float64)"], cache=True)
@@ -46,6 +49,26 @@ def log(x):  # type: ignore[no-untyped-def]
     for power in range(_ODD, 1, -2):
         total = square * (total + 1.0 / power)
     return k * _LN2_HIGH + (2.0 * s * (1.0 + total) + k * _LN2_LOW)
+
+
+@numba.njit(cache=True)
+def exp_in_place(values: NDArray[np.float64]) -> None:
+    """e^x of ``values`` [m], at most 700, and below −700 as of that: several at a time, and not to the bit those of `exp`."""
+    steps = np.empty_like(values)
+    for i in range(len(values)):
+        x = max(values[i], _LEAST)
+        step = x * _LOG2_E + _ROUNDER
+        k = step - _ROUNDER
+        r = (x - k * _LN2_HIGH) - k * _LN2_LOW
+        tail = ((((_R13 * r + _R12) * r + _R11) * r + _R10) * r + _R9) * r + _R8
+        tail = (((((tail * r + _R7) * r + _R6) * r + _R5) * r + _R4) * r + _R3) * r + 0.5
+        values[i] = 1.0 + r * (1.0 + r * tail)
+        steps[i] = step
+    bits = steps.view(np.int64)
+    for i in range(len(values)):
+        bits[i] = (bits[i] + 1023) << 52  # of 2^k
+    for i in range(len(values)):
+        values[i] *= steps[i]
 
 
 def log_factorials(n: int) -> NDArray[np.float64]:

@@ -10,10 +10,70 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-_BLOCK = 64
-_NARROW = 128  # of fewer columns eight rows at a time stay in the cache
+_ROWS, _COLUMNS, _TERMS = 64, 256, 8  # of a block: what is read again and again stays in the cache
 _MOST_SWEEPS = 60  # of Jacobi's rotations; ten suffice
+_EPSILON = 2.0**-52
+_MOST_STEPS, _NEARLY = 4, 1e-3  # to orthonormal rows, and how near they have to be before the last
+_DEPENDENT = 1e-13  # what others leave of a column, relative
 _Matrix = NDArray[np.float64]
+_Range = tuple[int, int]
+
+
+@numba.njit(cache=True)
+def _add(
+    out: _Matrix,
+    sign: float,
+    left: _Matrix,
+    right: _Matrix,
+    rows: _Range,
+    columns: _Range,
+    terms: _Range,
+    upper: bool,
+) -> None:
+    """Add ``sign`` Σ_k left[k, i] right[k, j] to out[i, j], in the order of k.
+
+    ``upper``: where j ≥ i; of fewer than eight entries of a row before that, too, something is left that means nothing.
+    """
+    height = _TERMS if upper else _ROWS
+    for far in range(columns[1], columns[0], -_COLUMNS):
+        for top in range(rows[0], min(rows[1], far) if upper else rows[1], height):
+            bottom = min(top + height, rows[1])
+            near = max(far - _COLUMNS, columns[0], top if upper else 0)
+            k = terms[0]
+            while k + _TERMS <= terms[1]:
+                one, two, three, four = (
+                    right[k, near:far],
+                    right[k + 1, near:far],
+                    right[k + 2, near:far],
+                    right[k + 3, near:far],
+                )
+                five, six, seven, eight = (
+                    right[k + 4, near:far],
+                    right[k + 5, near:far],
+                    right[k + 6, near:far],
+                    right[k + 7, near:far],
+                )
+                for i in range(top, bottom):
+                    a, b, c, d = sign * left[k, i], sign * left[k + 1, i], sign * left[k + 2, i], sign * left[k + 3, i]
+                    e, f, g, h = (
+                        sign * left[k + 4, i],
+                        sign * left[k + 5, i],
+                        sign * left[k + 6, i],
+                        sign * left[k + 7, i],
+                    )
+                    row = out[i, near:far]
+                    for j in range(len(row)):
+                        half = (((row[j] + a * one[j]) + b * two[j]) + c * three[j]) + d * four[j]
+                        row[j] = (((half + e * five[j]) + f * six[j]) + g * seven[j]) + h * eight[j]
+                k += _TERMS
+            while k < terms[1]:
+                one = right[k, near:far]
+                for i in range(top, bottom):
+                    a = sign * left[k, i]
+                    row = out[i, near:far]
+                    for j in range(len(row)):
+                        row[j] += a * one[j]
+                k += 1
 
 
 @numba.njit(cache=True)
@@ -22,23 +82,8 @@ def product(left: _Matrix, right: _Matrix) -> _Matrix:
     m, p = left.shape
     n = right.shape[1]
     out = np.zeros((m, n))
-    for start in range(0, p, _BLOCK):  # a block of ``right`` stays in the cache for all rows
-        stop = min(start + _BLOCK, p)
-        for i in range(m):
-            row = out[i]
-            k = start
-            while k + 3 < stop:
-                a, b, c, d = left[i, k], left[i, k + 1], left[i, k + 2], left[i, k + 3]
-                one, two, three, four = right[k], right[k + 1], right[k + 2], right[k + 3]
-                for j in range(n):
-                    row[j] = (((row[j] + a * one[j]) + b * two[j]) + c * three[j]) + d * four[j]
-                k += 4
-            while k < stop:
-                a = left[i, k]
-                one = right[k]
-                for j in range(n):
-                    row[j] += a * one[j]
-                k += 1
+    for first in range(0, p, _ROWS):
+        _add(out, 1.0, left.T, right, (0, m), (0, n), (first, min(first + _ROWS, p)), False)
     return out
 
 
@@ -81,40 +126,28 @@ def gram(matrix: _Matrix) -> _Matrix:
     """``matrix``ᵀ ``matrix`` [n, n] of [m, n], summed in the order of the rows."""
     m, n = matrix.shape
     out = np.zeros((n, n))
-    for top in range(0, n, _BLOCK):
-        bottom = min(top + _BLOCK, n)
-        r = 0
-        while n <= _NARROW and r + 7 < m:
-            one, two, three, four = matrix[r], matrix[r + 1], matrix[r + 2], matrix[r + 3]
-            five, six, seven, eight = matrix[r + 4], matrix[r + 5], matrix[r + 6], matrix[r + 7]
-            for i in range(top, bottom):
-                a, b, c, d = one[i], two[i], three[i], four[i]
-                e, f, g, h = five[i], six[i], seven[i], eight[i]
-                row = out[i]
-                for j in range(i, n):
-                    half = (((row[j] + a * one[j]) + b * two[j]) + c * three[j]) + d * four[j]
-                    row[j] = (((half + e * five[j]) + f * six[j]) + g * seven[j]) + h * eight[j]
-            r += 8
-        while r + 3 < m:
-            one, two, three, four = matrix[r], matrix[r + 1], matrix[r + 2], matrix[r + 3]
-            for i in range(top, bottom):
-                a, b, c, d = one[i], two[i], three[i], four[i]
-                row = out[i]
-                for j in range(i, n):
-                    row[j] = (((row[j] + a * one[j]) + b * two[j]) + c * three[j]) + d * four[j]
-            r += 4
-        while r < m:
-            one = matrix[r]
-            for i in range(top, bottom):
-                a = one[i]
-                row = out[i]
-                for j in range(i, n):
-                    row[j] += a * one[j]
-            r += 1
-    for i in range(n):
-        for j in range(i):
-            out[i, j] = out[j, i]
+    for first in range(0, m, _ROWS):
+        _add(out, 1.0, matrix, matrix, (0, n), (0, n), (first, min(first + _ROWS, m)), True)
+    _mirror(out)
     return out
+
+
+@numba.njit(cache=True)
+def less_gram(matrix: _Matrix, rows: _Matrix) -> _Matrix:
+    """A symmetric ``matrix`` [n, n] less ``rows``ᵀ ``rows`` of [k, n]."""
+    k, n = rows.shape
+    out = matrix.copy()
+    for first in range(0, k, _ROWS):
+        _add(out, -1.0, rows, rows, (0, n), (0, n), (first, min(first + _ROWS, k)), True)
+    _mirror(out)
+    return out
+
+
+@numba.njit(cache=True)
+def _mirror(upper: _Matrix) -> None:
+    for i in range(len(upper)):
+        for j in range(i):
+            upper[i, j] = upper[j, i]
 
 
 @numba.njit(cache=True)
@@ -122,47 +155,62 @@ def cholesky(matrix: _Matrix) -> tuple[_Matrix, bool]:
     """The upper R with Rᵀ R = ``matrix`` [n, n], positive definite; False where a pivot is not above 0."""
     n = len(matrix)
     upper = matrix.copy()
+    for top in range(0, n, _ROWS):
+        bottom = min(top + _ROWS, n)
+        for first in range(top, bottom, _TERMS):
+            last = min(first + _TERMS, bottom)
+            for k in range(first, last):
+                pivot = upper[k, k]
+                if not pivot > 0.0:
+                    return upper, False
+                upper[k, k:] /= np.sqrt(pivot)
+                _add(upper, -1.0, upper, upper, (k + 1, last), (k + 1, n), (k, k + 1), True)
+            _add(upper, -1.0, upper, upper, (last, bottom), (last, n), (first, last), True)
+        _add(upper, -1.0, upper, upper, (bottom, n), (bottom, n), (top, bottom), True)
     for k in range(n):
-        for j in range(k):
-            upper[k, j] = 0.0
-    for top in range(0, n, _BLOCK):
-        bottom = min(top + _BLOCK, n)
-        for k in range(top, bottom):  # the block's rows
-            pivot = upper[k, k]
-            if not pivot > 0.0:
-                return upper, False
-            root = np.sqrt(pivot)
-            row = upper[k]
-            for j in range(k, n):
-                row[j] /= root
-            for i in range(k + 1, bottom):
-                factor = row[i]
-                other = upper[i]
-                for j in range(i, n):
-                    other[j] -= factor * row[j]
-        _eliminate(upper, top, bottom)
+        upper[k, :k] = 0.0
     return upper, True
 
 
+def forward(upper: _Matrix, right: _Matrix, widths: NDArray[np.int64] | None = None) -> _Matrix:
+    """R⁻ᵀ times ``right`` [n, c], for `cholesky`'s R.
+
+    Args:
+        upper: R.
+        right: not changed.
+        widths: int64[n], ascending: from which column on row i, and all rows before it, have zeros alone.
+    """
+    out = right.copy()
+    _forward(upper, out, np.full(len(out), out.shape[1]) if widths is None else widths)
+    return out
+
+
 @numba.njit(cache=True)
-def _eliminate(upper: _Matrix, top: int, bottom: int) -> None:
-    """Take the finished rows from ``top`` to ``bottom`` out of all rows behind them."""
-    n = len(upper)
-    for i in range(bottom, n):
-        other = upper[i]
-        k = top
-        while k + 3 < bottom:
-            one, two, three, four = upper[k], upper[k + 1], upper[k + 2], upper[k + 3]
-            a, b, c, d = one[i], two[i], three[i], four[i]
-            for j in range(i, n):
-                other[j] = (((other[j] - a * one[j]) - b * two[j]) - c * three[j]) - d * four[j]
-            k += 4
-        while k < bottom:
-            one = upper[k]
-            a = one[i]
-            for j in range(i, n):
-                other[j] -= a * one[j]
-            k += 1
+def _forward(upper: _Matrix, out: _Matrix, widths: NDArray[np.int64]) -> None:
+    n = len(out)
+    for top in range(0, n, _ROWS):
+        bottom = min(top + _ROWS, n)
+        for first in range(top, bottom, _TERMS):
+            last = min(first + _TERMS, bottom)
+            width = widths[last - 1]
+            for k in range(first, last):
+                out[k, :width] /= upper[k, k]
+                _add(out, -1.0, upper, out, (k + 1, last), (0, width), (k, k + 1), False)
+            _add(out, -1.0, upper, out, (last, bottom), (0, width), (first, last), False)
+        _add(out, -1.0, upper, out, (bottom, n), (0, widths[bottom - 1]), (top, bottom), False)
+
+
+@numba.njit(cache=True)
+def back(upper: _Matrix, right: NDArray[np.float64]) -> NDArray[np.float64]:
+    """R⁻¹ times ``right`` [n], for `cholesky`'s R."""
+    x = right.copy()
+    for k in range(len(right) - 1, -1, -1):
+        total = x[k]
+        row = upper[k]
+        for j in range(k + 1, len(right)):
+            total -= row[j] * x[j]
+        x[k] = total / row[k]
+    return x
 
 
 @numba.njit(cache=True)
@@ -176,52 +224,71 @@ def solved(upper: _Matrix, right: NDArray[np.float64]) -> NDArray[np.float64]:
         row = upper[k]
         for j in range(k + 1, n):
             x[j] -= factor * row[j]
-    for k in range(n - 1, -1, -1):
-        total = x[k]
-        row = upper[k]
-        for j in range(k + 1, n):
-            total -= row[j] * x[j]
-        x[k] = total / row[k]
-    return x
+    return back(upper, x)
 
 
 @numba.njit(cache=True)
 def inverse_of(upper: _Matrix) -> _Matrix:
     """(Rᵀ R)⁻¹ [n, n] for `cholesky`'s R, symmetric to the bit."""
-    return gram(lower_inverse(upper))
+    lower = lower_inverse(upper)
+    n = len(lower)
+    out = np.zeros((n, n))
+    for first in range(0, n, _ROWS):  # a row has zeros beyond its diagonal
+        last = min(first + _ROWS, n)
+        _add(out, 1.0, lower, lower, (0, last), (0, last), (first, last), True)
+    _mirror(out)
+    return out
 
 
 @numba.njit(cache=True)
 def lower_inverse(upper: _Matrix) -> _Matrix:
     """R⁻ᵀ [n, n], lower triangular, for `cholesky`'s R."""
-    n = len(upper)
-    lower = np.zeros((n, n))
-    for i in range(n):  # each row is made of those before it
-        row = lower[i]
-        k = 0
-        while k + 3 < i:
-            one, two, three, four = lower[k], lower[k + 1], lower[k + 2], lower[k + 3]
-            a, b, c, d = upper[k, i], upper[k + 1, i], upper[k + 2, i], upper[k + 3, i]
-            for j in range(k + 4):  # beyond their diagonals there are zeros
-                row[j] = (((row[j] - a * one[j]) - b * two[j]) - c * three[j]) - d * four[j]
-            k += 4
-        while k < i:
-            one, a = lower[k], upper[k, i]
-            for j in range(k + 1):
-                row[j] -= a * one[j]
-            k += 1
-        pivot = upper[i, i]
-        row[i] = 1.0
-        for j in range(i + 1):
-            row[j] /= pivot
+    lower = np.eye(len(upper))
+    _forward(upper, lower, np.arange(1, len(upper) + 1))
     return lower
+
+
+def orthonormal(columns: _Matrix) -> tuple[_Matrix, _Matrix] | None:
+    """Q [p, m], a row each, and the upper R [p, p] with ``columns`` [m, p] = Qᵀ R; ``None`` where they depend on each other.
+
+    Cholesky's QR until its rows are, shifted where it has to be (Fukaya, Kannan, Nakatsukasa, Yamamoto and Yanagisawa,
+    "Shifted Cholesky QR for computing the QR factorization of ill-conditioned matrices", SIAM J. Sci. Comput. 42, 2020).
+    """
+    m, p = columns.shape
+    lengths = np.sqrt((columns * columns).sum(axis=0))
+    if not lengths.all():
+        return None
+    rows, triangle = np.ascontiguousarray((columns / lengths).T), np.diag(lengths)
+    identity = np.eye(p)
+    for step in range(_MOST_STEPS):
+        inner = gram(np.ascontiguousarray(rows.T))
+        upper, regular = cholesky(inner)
+        if step == 0 and not regular:
+            upper, regular = cholesky(inner + 11.0 * p * (m + p) * _EPSILON * identity)
+        if not regular:
+            return None
+        rows, triangle = forward(upper, rows), _product_of_uppers(upper, triangle)
+        if np.abs(inner - identity).max(initial=0.0) < _NEARLY:
+            break
+    return (rows, triangle) if (triangle.diagonal() > _DEPENDENT * lengths).all() else None
+
+
+@numba.njit(cache=True)
+def _product_of_uppers(left: _Matrix, right: _Matrix) -> _Matrix:
+    n = len(left)
+    out = np.zeros((n, n))
+    for top in range(0, n, _ROWS):
+        for first in range(top, n, _ROWS):
+            last = min(first + _ROWS, n)
+            _add(out, 1.0, left.T, right, (top, min(top + _ROWS, n)), (first, n), (first, last), False)
+    return out
 
 
 def pseudo_inverse(matrix: _Matrix) -> _Matrix:
     """The Moore–Penrose inverse [n, n] of a symmetric matrix; eigenvalues below n ε times the largest count as 0."""
     values, vectors = eigenvectors(matrix)
     size = np.abs(values)
-    kept = size > len(matrix) * np.finfo(np.float64).eps * size.max(initial=0.0)
+    kept = size > len(matrix) * _EPSILON * size.max(initial=0.0)
     scaled = vectors[:, kept]
     return product(np.ascontiguousarray(scaled / values[kept]), np.ascontiguousarray(scaled.T))
 

@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 
-from crowd_sim.elementary import exp, log, log_factorials
+from crowd_sim.elementary import exp, exp_in_place, log, log_factorials
 
 
 def test_they_are_numpy_s_to_the_last_digits():
@@ -10,6 +10,13 @@ def test_they_are_numpy_s_to_the_last_digits():
     np.testing.assert_allclose(exp(x), np.exp(x), rtol=5e-16, atol=1e-323)
     x = np.concatenate([np.geomspace(1e-307, 1e307, 20_001), np.linspace(0.9, 1.1, 1_001), [5e-324]])
     np.testing.assert_allclose(log(x), np.log(x), rtol=5e-16)
+
+
+def test_many_exponentials_at_a_time():
+    x = np.append(np.linspace(-700.0, 700.0, 20_003), -900.0)
+    found = x.copy()
+    exp_in_place(found)
+    np.testing.assert_allclose(found, np.exp(np.maximum(x, -700.0)), rtol=5e-16)
 
 
 def test_beyond_their_ranges():

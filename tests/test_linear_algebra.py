@@ -2,10 +2,14 @@ import numpy as np
 import pytest
 
 from crowd_sim.linear_algebra import (
+    back,
     cholesky,
+    forward,
     gram,
     inverse_of,
+    less_gram,
     lower_inverse,
+    orthonormal,
     product,
     pseudo_inverse,
     solved,
@@ -28,6 +32,12 @@ def test_they_are_numpy_s(m, n):
     inverse = inverse_of(upper)
     np.testing.assert_allclose(inverse, np.linalg.inv(normal), rtol=1e-6, atol=1e-9)
     assert np.array_equal(inverse, inverse.T)
+    np.testing.assert_allclose(less_gram(normal, x[: n // 2]), normal - x[: n // 2].T @ x[: n // 2], atol=1e-10)
+    own = np.eye(n)[:, ::3]
+    found = forward(upper, own, np.searchsorted(np.arange(0, n, 3), np.arange(n), side="right"))
+    assert np.array_equal(found, forward(upper, own))
+    np.testing.assert_allclose(upper.T @ found, own, atol=1e-9)
+    np.testing.assert_allclose(upper @ back(upper, vector), vector, atol=1e-9)
     np.testing.assert_allclose(product(x, normal), x @ normal, rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(times(x, vector), x @ vector, atol=1e-10)
     np.testing.assert_allclose(transposed_times(x, x[:, 0]), x.T @ x[:, 0], atol=1e-10)
@@ -50,3 +60,21 @@ def test_the_inverse_of_a_factor():
     x = np.random.default_rng(0).normal(size=(30, 13))
     upper, _ = cholesky(gram(x))
     np.testing.assert_allclose(lower_inverse(upper) @ upper.T, np.eye(13), atol=1e-12)
+
+
+@pytest.mark.parametrize("nearly", [0.0, 1e-4, 1e-9])
+def test_columns_that_nearly_depend_on_each_other_become_orthonormal(nearly):
+    x = np.random.default_rng(1).normal(size=(200, 70))
+    x[:, 3] = x[:, 5] + nearly * x[:, 3]
+    found = orthonormal(x)
+    if nearly == 0.0:
+        assert found is None
+        return
+    rows, upper = found
+    np.testing.assert_allclose(rows @ rows.T, np.eye(70), atol=1e-14)
+    np.testing.assert_allclose(rows.T @ upper, x, atol=1e-13)
+
+
+def test_no_columns_are_orthonormal():
+    rows, upper = orthonormal(np.empty((4, 0)))
+    assert (rows.shape, upper.shape) == ((0, 4), (0, 0))

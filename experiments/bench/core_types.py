@@ -1,6 +1,6 @@
 """Whether results depend on the kind of processor.
 
-    python -m experiments.bench.core_types [--skip surrogate]
+    python -m experiments.bench.core_types [--only surrogate]
 
 plays every kind of run of vectors and values games by every method under the kernels of several processors, as far as this
 machine can: those of OpenBLAS, numpy's, the C library's and the compiler's. It prints, as Markdown, what has other bytes than
@@ -120,22 +120,20 @@ def _of_banzhaf(game: Any) -> str:
     return _digest(result.values, result.stderr)
 
 
-def _here(skipped: str | None) -> dict[str, str]:
-    everything = [*_runs(), *_values()]
-    return {name: digest() for name, digest in everything if not (skipped and name.startswith(skipped))}
+def _here(only: str) -> dict[str, str]:
+    return {name: digest() for name, digest in [*_runs(), *_values()] if name.startswith(only)}
 
 
 def main() -> None:
     """Print the table; status 1 where something differs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--skip", help="leave out what begins like this")
+    parser.add_argument("--only", default="", help="what begins like this")
     parser.add_argument("--here", action="store_true", help="print this process's digests only")
     arguments = parser.parse_args()
     if arguments.here:
-        sys.stdout.write(json.dumps(_here(arguments.skip)))
+        sys.stdout.write(json.dumps(_here(arguments.only)))
         return
-    command = [sys.executable, "-m", "experiments.bench.core_types", "--here"]
-    command += ["--skip", arguments.skip] if arguments.skip else []
+    command = [sys.executable, "-m", "experiments.bench.core_types", "--here", "--only", arguments.only]
     expected: dict[str, str] = {}
     differs = False
     sys.stdout.write("| Kernels | Results | with other bytes |\n| --- | --- | --- |\n")

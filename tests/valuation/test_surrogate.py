@@ -3,6 +3,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+import scipy
 import shapiq
 from threadpoolctl import threadpool_limits
 
@@ -11,9 +12,11 @@ from crowd_sim.errors import InputError
 from crowd_sim.valuation import AveragingGame, shapley
 from crowd_sim.valuation.estimators.surrogate import estimator
 from crowd_sim.valuation.estimators.surrogate.averages import averages
+from crowd_sim.valuation.estimators.surrogate.descent import least
 from crowd_sim.valuation.estimators.surrogate.design import allocation, draw_pairs
 from crowd_sim.valuation.estimators.surrogate.estimator import MAX_PLAYERS, minimum_budget, surrogate
 from crowd_sim.valuation.estimators.surrogate.gp import equations, trend
+from crowd_sim.valuation.estimators.surrogate.model import fit
 from crowd_sim.valuation.estimators.surrogate.prior import Prior, sizes, value_weights
 from crowd_sim.valuation.estimators.surrogate.relevance import loss
 from crowd_sim.valuation.estimators.surrogate.residual import contrasts, fresh_pairs, number_of_pairs, rest_allocation
@@ -381,3 +384,36 @@ def test_a_vote_is_no_surer_than_its_held_out_pairs():
         found, truth = shapley(game, "surrogate", 240, seed=1, run=number), shapley(game, "exact").values
         squared.append(((found.values - truth) ** 2).sum() / (found.stderr**2).sum())
     assert np.median(squared) < 1.0
+
+
+def test_the_descent_ends_where_bounds_and_slopes_say():
+    rng = np.random.default_rng(0)
+    turned = np.linalg.qr(rng.normal(size=(12, 12)))[0]
+    matrix = turned @ np.diag(np.geomspace(1.0, 100.0, 12)) @ turned.T
+    aim, low, high = rng.normal(size=12), np.full(12, -0.5), np.full(12, 0.5)
+
+    def bowl(at):
+        pull = matrix @ (at - aim)
+        return 0.5 * float((at - aim) @ pull), pull
+
+    found = least(bowl, np.zeros(12), low, high, 60)
+    inside = (found > low) & (found < high)
+    slope = bowl(found)[1]
+    np.testing.assert_allclose(slope[inside], 0.0, atol=1e-2)
+    assert (slope[found == low] > 0.0).all()
+    assert (slope[found == high] < 0.0).all()
+    assert 0 < inside.sum() < 12
+
+
+def test_student_s_quantiles_round_alike_wherever_they_are_worked_out():
+    quantiles = scipy.special.stdtrit(0.5 * np.arange(2, 8001), 0.975)
+    for off in (1.0 - 1e-13, 1.0 + 1e-13):
+        assert np.array_equal(np.float32(quantiles), np.float32(off * quantiles))
+
+
+def test_pairs_that_no_size_tells_apart_leave_the_trend_out():
+    rng = np.random.default_rng(0)
+    pairs = np.array([rng.permutation(8) < 4 for _ in range(40)])
+    (model,) = fit(pairs ^ ~pairs[:, :1], rng.normal(size=(1, 40)), [None], 0, 0)
+    assert len(model.slopes) == 0 or model.linear
+    assert np.isfinite(model.variance).all()

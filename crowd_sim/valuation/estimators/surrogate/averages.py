@@ -10,12 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import scipy
 from numpy.typing import NDArray
 
+from crowd_sim.linear_algebra import eigenvectors, gram, product, times
 from crowd_sim.valuation.quadratic_of_mean import QuadraticOfMean
 
 _MOST_DIRECTIONS = 20  # 230 features; further principal components count as unexplained
+_LEAST_SQUARE = 1e-12  # of a direction's deviations, relative
 
 Vector = NDArray[np.float64]
 Three = tuple[Vector, Vector, Vector]
@@ -50,10 +51,9 @@ def averages(vectors: Vector, target: Vector) -> Averages | None:
     size = np.abs(vectors - centre).max()
     if size == 0.0:
         return None
-    vectors, target = vectors / size, target / max(float(np.linalg.norm(target)), 1e-300)
-    left, lengths, _ = scipy.linalg.svd(vectors - centre / size, full_matrices=False, check_finite=False)
-    r = min(_MOST_DIRECTIONS, int((lengths > 1e-6 * lengths[0]).sum()))
-    points = left[:, :r] * (lengths[:r] * np.sqrt(len(vectors)) / lengths[0])
+    vectors, target = vectors / size, target / max(float(np.sqrt(np.square(target).sum())), 1e-300)
+    points = _along_principal_directions(vectors - centre / size)
+    r = points.shape[1]
     outer = np.outer(target, target)
     aimed = [(target, 0.0 * outer), (0.0 * target, outer), (0.0 * target, np.eye(len(target)))]
     coordinates = [(unit, np.zeros((r, r))) for unit in np.eye(r)]
@@ -63,10 +63,23 @@ def averages(vectors: Vector, target: Vector) -> Averages | None:
         matrix[row, column] = 1.0 if row == column else np.sqrt(2.0)
         products.append((np.zeros(r), matrix))
     first = _values(vectors, aimed)
-    units = np.sqrt((first**2).sum(axis=1))
+    units = np.sqrt(np.square(first).sum(axis=1))
     units[units == 0.0] = 1.0
     values = (first / units[:, None], _values(points, coordinates), _values(points, products))
     return Averages(vectors, target, points, units, values)
+
+
+def _along_principal_directions(deviations: Vector) -> Vector:
+    """float64[n, r] of ``deviations`` [n, d] from a mean; in units in which the first direction's have a mean square of 1."""
+    n, d = deviations.shape
+    turned = np.ascontiguousarray(deviations.T)
+    squares, directions = eigenvectors(gram(deviations if d <= n else turned))
+    largest = np.argsort(-squares, kind="stable")[:_MOST_DIRECTIONS]
+    largest = largest[squares[largest] > _LEAST_SQUARE * squares[largest[0]]]
+    lengths = np.sqrt(squares[largest])
+    directions = np.ascontiguousarray(directions[:, largest])
+    found = product(deviations, directions) if d <= n else directions * lengths
+    return found * (np.sqrt(n) / lengths[0])
 
 
 def _values(vectors: Vector, quadratics: list[tuple[Vector, Vector]]) -> Vector:
@@ -77,16 +90,16 @@ def _values(vectors: Vector, quadratics: list[tuple[Vector, Vector]]) -> Vector:
 
 def _means(signs: Vector, vectors: Vector) -> tuple[Vector, Vector]:
     """Those of the coalitions and of their complements, float64[m, d] each."""
-    members = signs > 0
+    members = (signs > 0).astype(np.float64)
     size = members.sum(axis=1, keepdims=True)
-    return (members @ vectors) / size, (~members @ vectors) / (signs.shape[1] - size)
+    return product(members, vectors) / size, product(1.0 - members, vectors) / (signs.shape[1] - size)
 
 
 def _aimed(signs: Vector, vectors: Vector, target: Vector) -> Vector:
     found = []
     for mean in _means(signs, vectors):
-        along = mean @ target
-        found.append(np.column_stack([along, along**2, (mean**2).sum(axis=1)]))
+        along = times(mean, target)
+        found.append(np.column_stack([along, np.square(along), np.square(mean).sum(axis=1)]))
     return 0.5 * (found[0] - found[1])
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowd_sim.errors import InputError
+from crowd_sim.linear_algebra import transposed_times
 from crowd_sim.valuation.complements import with_complements
 from crowd_sim.valuation.estimators.exact import MAX_PLAYERS as MOST_ENUMERATED
 from crowd_sim.valuation.estimators.exact import exact
@@ -23,7 +24,6 @@ from crowd_sim.valuation.estimators.surrogate.residual import contrasts, fresh_p
 from crowd_sim.valuation.games import AveragingGame
 from crowd_sim.valuation.request import Request, chunked
 from crowd_sim.valuation.result import ShapleyResult
-from crowd_sim.valuation.single_threaded_blas import one_thread
 
 MAX_PAIRS = 4000  # in the fit, whose cost grows with the cube
 MAX_PLAYERS = 500  # two pairs a player, and more to choose from
@@ -65,11 +65,8 @@ def surrogate(request: Request) -> list[ShapleyResult]:
     halves = _halves(utilities)
     units = _units(halves)
     halves /= units[:, None]
-    with one_thread():
-        known = [
-            averages(game.vectors, game.target) if isinstance(game, AveragingGame) else None for game in request.games
-        ]
-        models = fit(fitted, halves[:, 1:], known, request.seed, request.run)
+    known = [averages(game.vectors, game.target) if isinstance(game, AveragingGame) else None for game in request.games]
+    models = fit(fitted, halves[:, 1:], known, request.seed, request.run)
     unknown = {k: number_of_pairs(n, k) - known for k, known in enumerate(allocation(n, len(fitted)), start=1)}
     counts = rest_allocation(n, wanted - len(fitted), unknown)
     correction, its_variance = _rest(request, models, units, fitted, counts, unknown)
@@ -125,12 +122,11 @@ def _rest(
         sizes = fresh.sum(axis=1)
         inside, outside = (part * share[sizes] for part in contrasts(sizes, n, counts))
         shares = np.where(fresh, inside[:, None], outside[:, None])
-        with one_thread():
-            residuals = _halves(utilities) / units[:, None] - predictions(models, fitted, fresh)
-            for g, residual in enumerate(residuals):
-                values[g] += residual @ shares
-                # The residual's mean within a size counts as spread too: next to nothing, and on the safe side
-                variance[g] += (residual**2 * missed[sizes]) @ shares**2
+        residuals = _halves(utilities) / units[:, None] - predictions(models, fitted, fresh)
+        for g, residual in enumerate(residuals):
+            values[g] += transposed_times(shares, residual)
+            # The residual's mean within a size counts as spread too: next to nothing, and on the safe side
+            variance[g] += transposed_times(np.square(shares), np.square(residual) * missed[sizes])
     return values, variance
 
 
@@ -156,4 +152,4 @@ def _combined(
     seen = max(of_model, (correction**2).sum() - of_rest)
     trust = seen / (seen + of_rest)
     scale = seen / of_model if of_model > 0.0 else 0.0
-    return values + trust * correction, (1.0 - trust) ** 2 * scale * variance + trust**2 * its_variance
+    return values + trust * correction, (1.0 - trust) * (1.0 - trust) * scale * variance + trust * trust * its_variance

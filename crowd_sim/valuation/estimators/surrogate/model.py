@@ -9,6 +9,7 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
+from crowd_sim.linear_algebra import back, orthonormal, times, transposed_times
 from crowd_sim.random import Purpose, generator
 from crowd_sim.valuation.estimators.surrogate.averages import Averages
 from crowd_sim.valuation.estimators.surrogate.gp import equations, trend, values
@@ -79,7 +80,7 @@ def _fitted(
     kept = ~whole
     if kept.sum() < 2 * signs.shape[1] or not whole.any():
         return _fit(signs, columns, worth, order, known)
-    if (worth[whole] ** 2).mean() <= _FAR_MORE**2 * (worth[kept] ** 2).mean():
+    if (worth[whole] ** 2).mean() <= _FAR_MORE * _FAR_MORE * (worth[kept] ** 2).mean():
         return _fit(signs, columns, worth, order, known)
     among = (np.cumsum(kept) - 1)[order[kept[order]]]
     model = _fit(signs[kept], columns[kept], worth[kept], among, known)
@@ -88,7 +89,7 @@ def _fitted(
     model = replace(model, pulls=pulls)
     missed = worth[whole] - predictions([model], signs > 0, signs[whole] > 0)[0]
     inside, outside = (weights[sizes(signs[whole]), None] for weights in value_weights(signs.shape[1]))
-    more = 2.0 * (missed @ np.where(signs[whole] > 0, inside, outside))  # the complement as much
+    more = 2.0 * transposed_times(np.where(signs[whole] > 0, inside, outside), missed)  # the complement as much
     return replace(model, contrasts=model.contrasts + more)
 
 
@@ -100,34 +101,44 @@ def _fit(
     known: Averages | None,
 ) -> Model:
     m, n = signs.shape
+    size = sizes(signs)
+    told = len(np.unique(size[2 * size != n]))  # sizes that the mean sign tells apart
+    columns = columns[:, : n + max(told - 1, 0)]
     # Least squares first: what the trend explains leaves no rounding of the factorisation behind
-    basis, triangle = scipy.linalg.qr(columns, mode="economic", check_finite=False)
-    along = basis.T @ worth
-    slopes = scipy.linalg.solve_triangular(triangle, along, check_finite=False)
-    rest = worth - basis @ along
-    contrasts = 2.0 * (slopes[:n] - slopes[:n].mean())  # what level 1 makes of the values, φ_i = 2 c_i, less the mean
-    if np.abs(rest).max() <= _ROUNDING * np.abs(worth).max():
-        return Model(contrasts, np.zeros(n), True, slopes, np.zeros(m), None)
-    linear = bool(rest @ rest <= _ALL_LINEAR**2 * (worth @ worth))
+    solvable, linear = orthonormal(columns), False
+    if solvable is not None:
+        basis, triangle = solvable
+        along = times(basis, worth)
+        slopes = back(triangle, along)
+        rest = worth - transposed_times(basis, along)
+        contrasts = 2.0 * (
+            slopes[:n] - slopes[:n].mean()
+        )  # what level 1 makes of the values, φ_i = 2 c_i, less the mean
+        if np.abs(rest).max() <= _ROUNDING * np.abs(worth).max():
+            return Model(contrasts, np.zeros(n), True, slopes, np.zeros(m), None)
+        linear = bool(np.square(rest).sum() <= _ALL_LINEAR * _ALL_LINEAR * np.square(worth).sum())
     if not linear:
-        columns, rest, slopes, contrasts = trend(signs, linear=False), worth, np.zeros(1), np.zeros(n)
+        columns = trend(signs, linear=False)[:, :told]
+        rest, slopes, contrasts = worth, np.zeros(1), np.zeros(n)
     unit = float(np.abs(rest).max())
     prior = learnt(signs, columns, rest / unit, order, known, linear=not linear)
-    found = equations(prior, signs, columns)
+    while (found := equations(prior, signs, columns)) is None:
+        prior = replace(prior, noise=10.0 * prior.noise)
     white = found.whitened(rest)
     mean, variance = values(found, signs, white)
-    residual = found.off_trend(white)
+    residual = found.off_trend(white[:, None])
     more, pulls = found.coefficients(white)
     if prior.noise <= _ALL_TERMS and m >= 16:
         exact = exact_values(signs, worth, order, prior, pulls)
         if exact is not None:
             contrasts, error = exact
-            return Model(contrasts, np.full(n, error**2), linear, slopes + more, pulls, prior)
+            return Model(contrasts, np.full(n, error * error), linear, slopes + more, pulls, prior)
     # Every relevance is another number that was fitted, if not freely
     learned = 3 + len(prior.variances) + (n if n <= MOST_APART else 1)
     freedom = max(1.0, m - columns.shape[1] - 0.5 * learned)
-    scale = float(residual @ residual) / freedom
-    scale *= surprise(found, signs, white, order[:_HELD_OUT], scale) * (_WIDER * _student(freedom)) ** 2
+    scale = float(np.square(residual).sum()) / freedom
+    wider = _WIDER * _student(freedom)
+    scale *= surprise(found, signs, white, np.sort(order[:_HELD_OUT]), scale) * wider * wider
     return Model(contrasts + mean, scale * variance, linear, slopes + more, pulls, prior)
 
 
@@ -136,12 +147,15 @@ def predictions(models: Sequence[Model], pairs: NDArray[np.bool_], fresh: NDArra
     signs, at = np.where(fresh, 1.0, -1.0), np.where(pairs, 1.0, -1.0)
     out = np.empty((len(models), len(fresh)))
     for g, model in enumerate(models):
-        out[g] = trend(signs, linear=model.linear) @ model.slopes
+        out[g] = times(trend(signs, linear=model.linear)[:, : len(model.slopes)], model.slopes)
         if model.prior is not None:
-            out[g] += model.prior.between(signs, at) @ model.pulls
+            out[g] += times(model.prior.between(signs, at), model.pulls)
     return out
 
 
 def _student(freedom: float) -> float:
-    """How much wider than a normal 95 % interval one with an estimated variance has to be."""
-    return float(scipy.special.stdtrit(freedom, 0.975) / NORMAL_95)
+    """How much wider than a normal 95 % interval one with an estimated variance has to be.
+
+    Rounded to single precision, where the C libraries of all processors agree.
+    """
+    return float(np.float32(scipy.special.stdtrit(freedom, 0.975))) / NORMAL_95

@@ -23,6 +23,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from crowd_sim.elementary import exp, exp_in_place
+from crowd_sim.linear_algebra import product
 from crowd_sim.valuation.estimators.surrogate.averages import Averages
 
 Vector = NDArray[np.float64]
@@ -50,33 +52,28 @@ class Prior:
 
     def between(self, left: Vector, right: Vector) -> Vector:
         """Covariances float64[k, m] at different pairs, signs [k, n] and [m, n]."""
-        total = 0.5 * self.rates.sum()
-        half = (left * (0.5 * self.rates)) @ right.T
-        found = np.exp(half - total)
-        np.negative(half, out=half)
-        half -= total
-        found -= np.exp(half, out=half)
-        found *= 0.5 * self.spread[sizes(left)][:, None]
-        found *= self.spread[sizes(right)]
+        turned = np.ascontiguousarray(right.T)
+        found = product(left * (0.5 * self.rates), turned)
+        _structured(found, 0.5 * self.rates.sum(), self.spread[sizes(left)], self.spread[sizes(right)])
         if self.linear:
-            found += (left * (self.linear / left.shape[1])) @ right.T
+            found += product(left * (self.linear / left.shape[1]), turned)
         if self.known is not None:
             parts = zip(self.variances, self.known.features(left), self.known.features(right), strict=True)
             for variance, ours, others in parts:
-                found += (variance * ours) @ others.T
+                found += product(variance * ours, np.ascontiguousarray(others.T))
         return found
 
     def within(self, signs: Vector) -> Vector:
         """Covariances float64[m, m] at the pairs ``signs`` [m, n] with each other."""
         matrix = self.between(signs, signs)
-        matrix[np.diag_indices(len(matrix))] += self.noise * self.spread[sizes(signs)] ** 2
+        matrix[np.diag_indices(len(matrix))] += self.noise * np.square(self.spread[sizes(signs)])
         return matrix
 
     def with_values(self, signs: Vector) -> Vector:
         """Covariances float64[m, n] of d at the pairs ``signs`` [m, n] and the values less their mean."""
         size, n = sizes(signs), signs.shape[1]
         inside, outside = value_weights(n)
-        ratio = np.exp(-self.rates)
+        ratio = exp(-self.rates)
         if np.ptp(self.rates) == 0.0:  # then a size has two numbers, that of its members and that of the others
             first = np.arange(n) < np.arange(1, n)[:, None]
             table = _with_values(first, ratio, self.spread, inside, outside)
@@ -88,16 +85,16 @@ class Prior:
             for variance, part, of_part in zip(
                 self.variances, self.known.features(signs), self.known.values, strict=True
             ):
-                found += (variance * part) @ of_part
+                found += product(variance * part, of_part)
         pull = np.where(signs > 0, inside[size][:, None], outside[size][:, None])
-        return found + (2.0 * self.noise * self.spread[size] ** 2)[:, None] * pull
+        return found + (2.0 * self.noise * np.square(self.spread[size]))[:, None] * pull
 
     def of_values(self) -> Vector:
         """The variances float64[n] of the values less their mean."""
         n = len(self.rates)
         inside, outside = value_weights(n)
         alike = np.ptp(self.rates) == 0.0
-        found = _of_values(np.exp(-self.rates), self.spread, inside, outside, n - 1 if alike else 0)
+        found = _of_values(exp(-self.rates), self.spread, inside, outside, n - 1 if alike else 0)
         if alike:
             found[:] = found[-1]
         if self.known is not None:
@@ -120,6 +117,32 @@ def value_weights(n: int) -> tuple[Vector, Vector]:
         inside[k] = 1.0 / (n * math.comb(n - 1, k - 1))
         outside[k] = -1.0 / (n * math.comb(n - 1, k))
     return inside, outside
+
+
+@numba.njit(cache=True)
+def hyperbolic(half: Vector, total: float, plus: Vector, minus: Vector) -> None:
+    """Set ``plus`` and ``minus`` [m] to e^(h − t) and e^(−h − t) of ``half`` [m], at most the ``total`` in size."""
+    least = np.full(1, -2.0 * total)
+    exp_in_place(least)
+    for j in range(len(half)):
+        plus[j] = abs(half[j]) - total
+    exp_in_place(plus)
+    for j in range(len(half)):
+        larger = plus[j]
+        smaller = least[0] / larger
+        plus[j], minus[j] = (larger, smaller) if half[j] > 0.0 else (smaller, larger)
+
+
+@numba.njit(cache=True)
+def _structured(half: Vector, total: float, of_row: Vector, of_column: Vector) -> None:
+    """Turn ``half`` [k, m] into covariances of pairs with these spreads."""
+    plus, minus = np.empty(half.shape[1]), np.empty(half.shape[1])
+    for i in range(len(half)):
+        row = half[i]
+        hyperbolic(row, total, plus, minus)
+        spread = 0.5 * of_row[i]
+        for j in range(len(row)):
+            row[j] = (plus[j] - minus[j]) * spread * of_column[j]
 
 
 @numba.njit(cache=True)

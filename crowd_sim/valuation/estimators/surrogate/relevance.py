@@ -6,15 +6,25 @@ Greatest restricted likelihood, less penalties on what tells relevances apart an
 
 from __future__ import annotations
 
-import math
+from functools import partial
 
 import numba
 import numpy as np
-import scipy
 from numpy.typing import NDArray
 
+from crowd_sim.elementary import exp, log
+from crowd_sim.linear_algebra import (
+    cholesky,
+    forward,
+    inverse_of,
+    less_gram,
+    product,
+    times,
+    transposed_times,
+)
 from crowd_sim.valuation.estimators.surrogate.averages import Averages
-from crowd_sim.valuation.estimators.surrogate.prior import Prior, sizes
+from crowd_sim.valuation.estimators.surrogate.descent import least
+from crowd_sim.valuation.estimators.surrogate.prior import Prior, hyperbolic, sizes
 
 MOST_APART = 100  # players; of more, all have the same relevance
 
@@ -51,8 +61,9 @@ def learnt(
     """
     n = signs.shape[1]
     parts = _parts(signs, known, linear=linear)
-    at = np.array([math.log(_FIRST_RATE)] * n + [math.log(_FIRST_NOISE), 0.0] + [0.0] * len(parts))
-    bounds = [(-9.0, 1.0)] * n + [(math.log(_LEAST_NOISE), 3.0), (-0.5, 2.5)] + [(-12.0, 6.0)] * len(parts)
+    at = np.append(log(np.array([_FIRST_RATE] * n + [_FIRST_NOISE])), [0.0] * (1 + len(parts)))
+    low = np.array([-9.0] * n + [float(log(_LEAST_NOISE)), -0.5] + [-12.0] * len(parts))
+    high = np.array([1.0] * n + [3.0, 2.5] + [6.0] * len(parts))
     stages = [(_FEW, _ALIKE, _ALIKE_STEPS)]
     if n <= MOST_APART:
         stages.append((_FEW, _APART, _APART_STEPS))
@@ -60,26 +71,20 @@ def learnt(
         stages.append((_MANY, stages[-1][1], _MORE_STEPS))
     for count, apart, steps in stages:
         some = np.sort(order[:count])
-        grams = np.array([part[some] @ part[some].T for part in parts]).reshape(-1, len(some), len(some))
-        found = scipy.optimize.minimize(
-            loss,
-            at,
-            args=(signs[some], columns[some], worth[some], grams, apart),
-            jac=True,
-            method="L-BFGS-B",
-            bounds=bounds,
-            options={"maxiter": steps, "maxfun": 2 * steps},
-        )
-        at = found.x
+        chosen = [part[some] for part in parts]
+        grams = np.array([product(part, np.ascontiguousarray(part.T)) for part in chosen])
+        grams = grams.reshape(-1, len(some), len(some))
+        of_some = partial(loss, signs=signs[some], columns=columns[some], worth=worth[some], grams=grams, apart=apart)
+        at = least(of_some, at, low, high, steps)
         if apart == _ALIKE:
             at[:n] = at[:n].mean()
     noise, power, *variances = at[n:]
-    variances = np.exp(variances).tolist()
+    variances = exp(np.array(variances)).tolist()
     return Prior(
-        rates=np.exp(at[:n]),
-        spread=np.exp(-power * _log_sizes(n)),
+        rates=exp(at[:n]),
+        spread=exp(-power * _log_sizes(n)),
         linear=variances[0] if linear else 0.0,
-        noise=math.exp(noise) + _LEAST_NOISE * sum(variances),
+        noise=float(exp(noise)) + _LEAST_NOISE * sum(variances),
         known=known,
         variances=tuple(variances[1:] if linear else variances),
     )
@@ -105,31 +110,33 @@ def loss(
         apart: the penalty on what tells relevances apart.
     """
     (m, n), p = signs.shape, columns.shape[1]
-    rates, noise, power, variances = np.exp(logs[:n]), math.exp(logs[n]), logs[n + 1], np.exp(logs[n + 2 :])
-    half: Vector = (signs * (0.5 * rates)) @ signs.T
+    rates, noise, power, variances = exp(logs[:n]), float(exp(logs[n])), float(logs[n + 1]), exp(logs[n + 2 :])
+    half = product(signs * (0.5 * rates), np.ascontiguousarray(signs.T))
     log_sizes = _log_sizes(n)[sizes(signs)]
-    spread: Vector = np.exp(-power * log_sizes).astype(np.float64, copy=False)
-    least = noise + _LEAST_NOISE * variances.sum()
-    matrix, structured, even = _covariances(half, 0.5 * rates.sum(), spread, grams, variances, least)
-    try:
-        lower = scipy.linalg.cholesky(matrix, lower=True, overwrite_a=True, check_finite=False)
-    except scipy.linalg.LinAlgError:
+    spread = exp(-power * log_sizes)
+    at_least = noise + _LEAST_NOISE * variances.sum()
+    matrix, structured, even = _covariances(half, 0.5 * rates.sum(), spread, grams, variances, at_least)
+    upper, regular = cholesky(matrix)
+    if not regular:
         return 1e10, np.zeros_like(logs)
-    inverse, _ = scipy.linalg.lapack.dpotri(lower, lower=1)
-    solved = scipy.linalg.blas.dsymm(1.0, inverse, columns, lower=1)
-    inner = columns.T @ solved
-    off_trend = np.array(np.linalg.solve(inner, solved.T).T, dtype=np.float64, order="C")
-    pulls = scipy.linalg.blas.dsymv(1.0, inverse, worth, lower=1) - solved @ (off_trend.T @ worth)
-    scale = max(float(worth @ pulls) / (m - p), 1e-300)
+    inverse = inverse_of(upper)
+    solved = product(inverse, columns)
+    inner, regular = cholesky(product(columns.T, solved))
+    if not regular:
+        return 1e10, np.zeros_like(logs)
+    of_trend = forward(inner, np.ascontiguousarray(solved.T))  # [p, m], whose squares the trend takes from the inverse
+    pulls = times(inverse, worth) - transposed_times(of_trend, times(of_trend, worth))
+    scale = max(float((worth * pulls).sum()) / (m - p), 1e-300)
     differ = logs[:n] - logs[:n].mean()
-    value = np.log(lower.diagonal()).sum() + 0.5 * np.linalg.slogdet(inner)[1] + 0.5 * (m - p) * math.log(scale)
-    value += 0.5 * apart * (differ @ differ) + 0.5 * _STEEP * power**2
-    by_row, diagonal, of_grams = _weighted(inverse.T, solved, off_trend, pulls, scale, structured, even, grams)
-    of_noise = diagonal * spread**2
+    value = log(upper.diagonal()).sum() + log(inner.diagonal()).sum() + 0.5 * (m - p) * log(scale)
+    value += 0.5 * apart * np.square(differ).sum() + 0.5 * _STEEP * power * power
+    weights = less_gram(inverse, np.vstack([of_trend, pulls / np.sqrt(scale)]))
+    by_row, diagonal, of_grams = _weighted(weights, structured, even, grams)
+    of_noise = diagonal * np.square(spread)
     gradient = np.empty_like(logs)
-    gradient[:n] = 0.5 * rates * ((signs * (even @ signs)).sum(axis=0) - by_row.sum()) + apart * differ
+    gradient[:n] = 0.5 * rates * ((signs * product(even, signs)).sum(axis=0) - by_row.sum()) + apart * differ
     gradient[n] = noise * of_noise.sum()
-    gradient[n + 1] = -2.0 * ((by_row + least * of_noise) @ log_sizes) + _STEEP * power
+    gradient[n + 1] = -2.0 * ((by_row + at_least * of_noise) * log_sizes).sum() + _STEEP * power
     gradient[n + 2 :] = variances * (of_grams + _LEAST_NOISE * of_noise.sum())
     return float(value), gradient
 
@@ -138,60 +145,53 @@ def loss(
 def _covariances(
     half: Vector, total: float, spread: Vector, grams: Vector, variances: Vector, noise: float
 ) -> tuple[Vector, Vector, Vector]:
-    """The covariance matrix, its structured part, and that with cosh for sinh."""
+    """The covariance matrix, its structured part, and that with cosh for sinh: their upper triangles."""
     m = len(half)
     matrix, structured, even = np.empty((m, m)), np.empty((m, m)), np.empty((m, m))
+    plus, minus = np.empty(m), np.empty(m)
     for i in range(m):
-        for j in range(i + 1):
-            both = 0.5 * spread[i] * spread[j]
-            plus, minus = both * np.exp(half[i, j] - total), both * np.exp(-half[i, j] - total)
-            structured[i, j] = plus - minus
-            even[i, j] = plus + minus
-            found = plus - minus
-            for k in range(len(grams)):
-                found += variances[k] * grams[k, i, j]
-            matrix[i, j] = matrix[j, i] = found
-        matrix[i, i] += noise * spread[i] ** 2
+        hyperbolic(half[i, i:], total, plus[i:], minus[i:])
+        of_row = 0.5 * spread[i]
+        for j in range(i, m):
+            both = of_row * spread[j]
+            structured[i, j] = matrix[i, j] = both * (plus[j] - minus[j])
+            even[i, j] = both * (plus[j] + minus[j])
+        for k in range(len(grams)):
+            variance = variances[k]
+            for j in range(i, m):
+                matrix[i, j] += variance * grams[k, i, j]
+        matrix[i, i] += noise * spread[i] * spread[i]
     return matrix, structured, even
 
 
 @numba.njit(cache=True)
-def _weighted(
-    inverse: Vector,
-    solved: Vector,
-    of_trend: Vector,
-    pulls: Vector,
-    scale: float,
-    structured: Vector,
-    even: Vector,
-    grams: Vector,
-) -> tuple[Vector, Vector, Vector]:
-    """The derivative W by the covariance matrix: rows' sums of W times structured, W's diagonal, the sums of W times grams.
+def _weighted(twice: Vector, structured: Vector, even: Vector, grams: Vector) -> tuple[Vector, Vector, Vector]:
+    """Of ``twice`` W [m, m]: rows' sums of W times structured, W's diagonal, the sums of W times grams.
 
-    ``inverse`` has its upper triangle, ``structured`` and ``even`` their lower; ``even`` becomes W times itself, in full.
+    ``structured`` and ``even`` have their upper triangles; ``even`` becomes W times itself, in full.
     """
-    m, p = solved.shape
+    m = len(twice)
     by_row, diagonal, of_grams = np.zeros(m), np.empty(m), np.zeros(len(grams))
     for i in range(m):
-        for j in range(i + 1):
-            weight = inverse[j, i] - pulls[i] * pulls[j] / scale
-            for k in range(p):
-                weight -= solved[i, k] * of_trend[j, k]
-            weight *= 0.5
+        diagonal[i] = 0.5 * twice[i, i]
+        by_row[i] += diagonal[i] * structured[i, i]
+        even[i, i] *= diagonal[i]
+        for j in range(i + 1, m):
+            weight = 0.5 * twice[i, j]
             even[i, j] *= weight
             even[j, i] = even[i, j]
             of_structured = weight * structured[i, j]
             by_row[i] += of_structured
-            if i == j:
-                diagonal[i] = weight
-            else:
-                by_row[j] += of_structured
-            for k in range(len(grams)):
-                of_grams[k] += (1.0 if i == j else 2.0) * weight * grams[k, i, j]
+            by_row[j] += of_structured
+        for k in range(len(grams)):
+            total = diagonal[i] * grams[k, i, i]
+            for j in range(i + 1, m):
+                total += twice[i, j] * grams[k, i, j]
+            of_grams[k] += total
     return by_row, diagonal, of_grams
 
 
 def _log_sizes(n: int) -> Vector:
     """The logarithm of the smaller size of a pair over that of the mean pair, float64[n + 1]."""
     size = np.arange(n + 1.0)
-    return np.log(np.maximum(np.minimum(size, n - size), 1.0) / (0.25 * n))
+    return log(np.maximum(np.minimum(size, n - size), 1.0) / (0.25 * n))

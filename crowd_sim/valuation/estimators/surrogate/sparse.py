@@ -6,12 +6,11 @@ is solved counts only if it explains all the other pairs too, to the last digits
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
-import scipy
 from numpy.typing import NDArray
 
+from crowd_sim.elementary import exp
+from crowd_sim.linear_algebra import cholesky, gram, solved, times, transposed_times
 from crowd_sim.valuation.estimators.surrogate.prior import Prior
 
 _CANDIDATES = 1024
@@ -19,6 +18,7 @@ _PAIRS = 1024  # from which terms are solved; all have to agree
 _MOST_TERMS = 512
 _SURPLUS = 1.25  # different pairs to each term
 _RANK = 1e-6  # relative
+_REFINEMENTS = 4  # of normal equations
 _ROUNDING = 1e-11  # relative
 _CHECKS = 128  # pairs that need not have agreed and do: so many leave no doubt
 
@@ -43,14 +43,14 @@ def exact_values(
     """
     some = np.sort(order[:_PAIRS])
     most = min(len(some) // 2, _MOST_TERMS)
-    shares = np.tanh(0.5 * prior.rates)
+    shares = np.divide(1.0 - exp(-prior.rates), 1.0 + exp(-prior.rates))  # tanh(l / 2)
     first = np.zeros(len(shares), dtype=np.bool_)
-    first[np.argsort(-shares, kind="stable")[: int(math.log2(most)) + 1]] = True
+    first[np.argsort(-shares, kind="stable")[: most.bit_length()]] = True
     members, _ = _likeliest(np.where(first, 0.5, 0.0))
     found = _solved(members[~members[:, ~first].any(axis=1)], signs, worth, some)  # all terms of a few players
     if found is None:
         members, weights = _likeliest(shares)
-        guess = np.abs(weights * (pulls @ _terms(members, signs)))
+        guess = np.abs(weights * transposed_times(_terms(members, signs), pulls))
         best = np.argsort(-guess, kind="stable")
         for count in (most, most // 2, most // 4, most // 8):
             found = found or _solved(members[np.sort(best[:count])], signs, worth, some)
@@ -59,10 +59,8 @@ def exact_values(
 
 def _terms(members: NDArray[np.bool_], signs: Vector) -> Vector:
     """The products float64[m, k] over the sets ``members`` bool[k, n]."""
-    terms = np.ones((len(signs), len(members)))
-    for player in np.flatnonzero(members.any(axis=0)):
-        terms[:, members[:, player]] *= signs[:, player, None]
-    return terms
+    minus = (signs < 0.0).astype(np.float64) @ members.T.astype(np.float64)  # of whole numbers
+    return np.where(minus.astype(np.int64) & 1, -1.0, 1.0)
 
 
 def _solved(
@@ -74,14 +72,17 @@ def _solved(
     if len(members) == 0 or different < min(_SURPLUS * len(members), 2.0 ** (used.shape[1] - 1)):
         return None
     terms = _terms(members, signs)
-    basis, triangle = scipy.linalg.qr(terms[some], mode="economic", check_finite=False)
-    if np.abs(triangle.diagonal()).min() < _RANK * np.sqrt(len(some)):
+    equations, right = terms[some], worth[some]
+    upper, regular = cholesky(gram(equations))
+    if not regular or upper.diagonal().min() < _RANK * np.sqrt(len(some)):
         return None
-    coefficients = scipy.linalg.solve_triangular(triangle, basis.T @ worth[some], check_finite=False)
-    rounding = float(np.abs(worth - terms @ coefficients).max())
+    coefficients = np.zeros(len(members))
+    for _ in range(_REFINEMENTS):
+        coefficients += solved(upper, transposed_times(equations, right - times(equations, coefficients)))
+    rounding = float(np.abs(worth - times(terms, coefficients)).max())
     if rounding > _ROUNDING * np.abs(worth).max():
         return None
-    values = 2.0 * (coefficients / members.sum(axis=1)) @ members
+    values = 2.0 * transposed_times(members.astype(np.float64), coefficients / members.sum(axis=1))
     checks, largest, unseen = len(worth) - min(different, len(members)), float(np.abs(worth).max()), 0.0
     if checks < _CHECKS:
         # of games that know two answers, a vote, few pairs agree with anything

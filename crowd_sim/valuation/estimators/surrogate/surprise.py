@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from crowd_sim.linear_algebra import forward, product, transposed_times
 from crowd_sim.valuation.estimators.surrogate.gp import Equations
 from crowd_sim.valuation.estimators.surrogate.prior import sizes
 from crowd_sim.valuation.estimators.surrogate.residual import contrasts, number_of_pairs
@@ -19,7 +20,7 @@ Vector = NDArray[np.float64]
 
 
 def held_out(found: Equations, white: Vector, some: NDArray[np.int64]) -> tuple[Vector, Vector, Vector]:
-    """What each of ``some`` pairs is worth beyond what all others make of it, in units of the data.
+    """What each of ``some`` pairs, ascending, is worth beyond what all others make of it, in units of the data.
 
     Returns:
         The residuals float64[k]; their variances float64[k], per unit of the prior's; and float64[m, k], the columns whose
@@ -27,13 +28,13 @@ def held_out(found: Equations, white: Vector, some: NDArray[np.int64]) -> tuple[
     """
     own = np.zeros((len(white), len(some)))
     own[some, np.arange(len(some))] = 1.0
-    columns = found.whitened(own)
+    columns = forward(found.upper, own, np.searchsorted(some, np.arange(len(white)), side="right"))
     least = _LEAST_TOLD * (columns**2).sum(axis=0)
     columns = found.off_trend(columns)
-    precision = (columns**2).sum(axis=0)
+    precision = np.square(columns).sum(axis=0)
     variances = np.divide(1.0, precision, out=np.zeros_like(precision), where=precision > least)
     columns *= variances
-    return columns.T @ white, variances, columns
+    return transposed_times(columns, white), variances, columns
 
 
 def surprise(found: Equations, signs: Vector, white: Vector, some: NDArray[np.int64], scale: float) -> float:
@@ -46,7 +47,7 @@ def surprise(found: Equations, signs: Vector, white: Vector, some: NDArray[np.in
         found: of the fitted pairs.
         signs: float64[m, n], of the smaller member of each.
         white: float64[m], L⁻¹ y.
-        some: int64[k], the pairs to hold out, one after the other.
+        some: int64[k], ascending, the pairs to hold out, one after the other.
         scale: of the prior.
     """
     n = signs.shape[1]
@@ -56,6 +57,7 @@ def surprise(found: Equations, signs: Vector, white: Vector, some: NDArray[np.in
     unseen = np.array([1.0 - drawn[int(k)] / number_of_pairs(n, int(k)) for k in size[some]])
     inside, outside = (unseen * part for part in contrasts(size[some], n, drawn))
     adds = np.where(signs[some] > 0, inside[:, None], outside[:, None])
-    alone = (residuals**2 @ adds**2).sum(), scale * (variances @ adds**2).sum()
-    together = ((residuals @ adds) ** 2).sum(), scale * ((columns @ adds) ** 2).sum()
+    of_one = np.square(adds).sum(axis=1)
+    alone = (np.square(residuals) * of_one).sum(), scale * (variances * of_one).sum()
+    together = np.square(transposed_times(adds, residuals)).sum(), scale * np.square(product(columns, adds)).sum()
     return max([1.0, *(float(seen / expected) for seen, expected in (alone, together) if expected > 0.0)])
