@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from math import ceil
@@ -24,6 +25,9 @@ from crowd_sim.actors.placement import Need, check_capacity
 from crowd_sim.errors import ClusterError
 
 _PROBE_SECONDS = 10.0
+
+_LAST_PRINTS = 0.5
+"""Seconds until what code has just printed has come over, as Ray itself waits at the end of a process."""
 
 _GREETING_SECONDS = 20.0
 """For a process that imports Ray and asks the head who it is."""
@@ -54,6 +58,7 @@ def connected(address: str | None, need: Need) -> Iterator[None]:
         return
     # without this Ray warns, at every start, of a default that does not touch us
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_COLOR_PREFIX", "0")  # of what actors print: it may go to a file
     address = address or os.environ.get("RAY_ADDRESS")
     if address:
         _probe(address, need)
@@ -66,6 +71,7 @@ def connected(address: str | None, need: Need) -> Iterator[None]:
             yield
         finally:
             with _signals_held():
+                time.sleep(_LAST_PRINTS)
                 ray.shutdown()
 
 
@@ -118,7 +124,8 @@ def _check_session(address: str | None, need: Need) -> None:
 
 
 def _init(address: str | None, need: Need, temporary: str | None = None) -> None:
-    options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+    # what a user's code prints is shown, as it is without Ray
+    options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": True}
     try:
         if address:
             ray.init(address=address, **options)

@@ -58,7 +58,7 @@ class RoundManager:
         self._services = ExitStack()
         self._opened: OpenTask | None = None
         self._measures = RunMetrics(name)
-        self._stage = ("start", 0, 1, "")
+        self._stage = ("start", 0, 0, "the actors")
         self._checkpoints: dict[str, Checkpoint] = {}
         self._earlier = earlier
         self._host = RayHost(actors_of(config), self._measures)
@@ -100,9 +100,9 @@ class RoundManager:
         self._checkpoints[checkpoint.stage] = checkpoint
 
     def _report(self, stage: str, done: int, total: int, note: str = "", /) -> None:
-        self._stage = (stage, done, total, note)
+        (before, played, _, _), self._stage = self._stage, (stage, done, total, note)
         self._measures.lives()
-        if stage == "rounds":
+        if stage == "rounds" and done > (played if before == stage else 0):
             self._measures.played(1, self._config.runs * self._config.crowd.n_workers)
 
 

@@ -279,6 +279,7 @@ def _finish(
 ) -> None:
     """Play what is left, and measure the model before the first round and after every one."""
     rules = log.rules
+    progress("rounds", log.state.round, rules.rounds)  # the start is over
     while True:
         for note in learner.notes(log.state, rules.rounds, log.notes):
             log.notes.append(note)

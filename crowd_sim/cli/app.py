@@ -8,11 +8,13 @@ from __future__ import annotations
 import io
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+from rich.console import Console
 from typer.exceptions import TyperException
 
 from crowd_sim.characters import visible
@@ -114,10 +116,6 @@ def run(
     Example: `crowd-sim run quickstart crowd.n_workers=100 runs=50 --out runs/hundred`, and after an interruption the same,
     or `crowd-sim run --resume runs/hundred`
     """
-    from crowd_sim.cli.run import outcome_table, workers_view
-    from crowd_sim.cli.run import run as run_config
-    from crowd_sim.config.io import load_config
-
     if resume is not None:
         if out is not None:
             raise InputError("--out", str(out), "must be left out where --resume names the folder")
@@ -130,14 +128,19 @@ def run(
             "shows what is allowed"
         )
         raise InputError("Missing argument 'CONFIGURATION'", None, allowed)
-    config = load_config(configuration, overrides or [], handed_over=resume is not None, trust=trust)
+    console = plain_console(quiet=quiet)
+    with _loading(console, silent=dry_run):
+        from crowd_sim.cli.run import outcome_table, workers_view
+        from crowd_sim.cli.run import run as run_config
+        from crowd_sim.config.io import load_config
+
+        config = load_config(configuration, overrides or [], handed_over=resume is not None, trust=trust)
     if dry_run:
         from crowd_sim.commands.rehearsal import of_run
 
         _say_each(of_run(config, configuration.stem, out, ray_address))
         return
-    console, trackers = plain_console(quiet=quiet), _trackers(tracker)
-    finished = run_config(config, configuration.stem, out, ray_address, console, accept_changes, trackers)
+    finished = run_config(config, configuration.stem, out, ray_address, console, accept_changes, _trackers(tracker))
     if quiet:
         return
     console.print(workers_view(finished.outcome))
@@ -174,25 +177,26 @@ def sweep(
 
     Example: `crowd-sim sweep paper_sweep crowd.source=synthetic sweep.crowd.n_workers=[25,75] runs=20`
     """
-    from crowd_sim.cli.sweep import sweep as run_sweep
-    from crowd_sim.config.io import check_content, load_content
-    from crowd_sim.sweeps.partition import WHOLE, Shard
-    from crowd_sim.sweeps.plan import Sweep
+    console = plain_console(quiet=quiet)
+    with _loading(console, silent=dry_run):
+        from crowd_sim.cli.sweep import sweep as run_sweep
+        from crowd_sim.config.io import check_content, load_content
+        from crowd_sim.sweeps.partition import WHOLE, Shard
+        from crowd_sim.sweeps.plan import Sweep
 
-    share = Shard.parse(shard) if shard else WHOLE
-    content = load_content(configuration, overrides or [])
-    plan = Sweep.load(configuration, overrides or [])
-    check_content(configuration, content, overrides or [], trust=trust)
+        share = Shard.parse(shard) if shard else WHOLE
+        content = load_content(configuration, overrides or [])
+        plan = Sweep.load(configuration, overrides or [])
+        check_content(configuration, content, overrides or [], trust=trust)
     if dry_run:
         from crowd_sim.commands.rehearsal import of_sweep
 
         _say_each(of_sweep(plan, configuration.stem, out, ray_address))
         return
-    name, console = configuration.stem, plain_console(quiet=quiet)
     asked = tables.split(",") if tables else []
     swept = run_sweep(
         plan,
-        name,
+        configuration.stem,
         out,
         ray_address,
         console,
@@ -221,14 +225,15 @@ def search(
     Example: `crowd-sim search quickstart search.metric=final_distance "search.tournament.step={low: 0.05, high: 1}"`,
     then `crowd-sim run runs/NAME/best.yaml`
     """
-    from crowd_sim.cli.search import best_table, conclusion
-    from crowd_sim.cli.search import search as run_search
-    from crowd_sim.config.io import check_content, load_content
-    from crowd_sim.searches.plan import Search
-
-    plan = Search.load(configuration, overrides or [])
-    check_content(configuration, load_content(configuration, overrides or []), overrides or [], trust=trust)
     console = plain_console(quiet=quiet)
+    with _loading(console):
+        from crowd_sim.cli.search import best_table, conclusion
+        from crowd_sim.cli.search import search as run_search
+        from crowd_sim.config.io import check_content, load_content
+        from crowd_sim.searches.plan import Search
+
+        plan = Search.load(configuration, overrides or [])
+        check_content(configuration, load_content(configuration, overrides or []), overrides or [], trust=trust)
     found = run_search(plan, configuration.stem, out, ray_address, console, _trackers(tracker))
     if quiet:
         return
@@ -317,17 +322,18 @@ def value(
 
     Example: `crowd-sim value runs/hundred --budget 100000` or `crowd-sim value crowd.csv --target anna --score l1`
     """
-    from crowd_sim.cli.value import value as value_question
-    from crowd_sim.cli.value import values_table
-    from crowd_sim.commands.value import check_folder, check_own, of_people, of_run, write
-    from crowd_sim.crowd.sources.vectors import load_vectors
-
-    if source.is_dir():
-        check_own(target, score, seed)
-        question = of_run(source, run, trust)
-    else:
-        question = of_people(load_vectors(source), target, score, seed, str(source))
     console = plain_console()
+    with _loading(console):
+        from crowd_sim.cli.value import value as value_question
+        from crowd_sim.cli.value import values_table
+        from crowd_sim.commands.value import check_folder, check_own, of_people, of_run, write
+        from crowd_sim.crowd.sources.vectors import load_vectors
+
+        if source.is_dir():
+            check_own(target, score, seed)
+            question = of_run(source, run, trust)
+        else:
+            question = of_people(load_vectors(source), target, score, seed, str(source))
     folder = out or Path("runs") / f"values-{question.name}"
     check_folder(folder, question)
     result = value_question(question, method, budget, target_error, ray_address, console)
@@ -355,13 +361,14 @@ def equilibrium(
 
     Example: `crowd-sim equilibrium quickstart payment.rule=shapley --cost 0.3`
     """
-    from crowd_sim.cli.equilibrium import conclusion, effort_table
-    from crowd_sim.cli.equilibrium import equilibrium as settle
-    from crowd_sim.commands.equilibrium import FIGURE, TABLE, write
-    from crowd_sim.config.io import load_config
-
-    config = load_config(configuration, overrides or [], trust=trust)
     console = plain_console()
+    with _loading(console):
+        from crowd_sim.cli.equilibrium import conclusion, effort_table
+        from crowd_sim.cli.equilibrium import equilibrium as settle
+        from crowd_sim.commands.equilibrium import FIGURE, TABLE, write
+        from crowd_sim.config.io import load_config
+
+        config = load_config(configuration, overrides or [], trust=trust)
     settled = settle(config, cost, noise, levels, errors, console)
     assert config.payment is not None  # noqa: S101 - else it is refused
     console.print(effort_table(settled, config.payment.rule))
@@ -384,6 +391,34 @@ def report(folder: Annotated[Path, typer.Argument(help="A run's or a sweep's fol
         _say(str(path))
 
 
+@app.command()
+def compare(
+    folders: Annotated[
+        list[Path], typer.Argument(help="Folders of runs, or of sweeps: each is held against the first.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The page to write. [default: runs/compare-FIRST-SECOND.html]")
+    ] = None,
+) -> None:
+    """Hold finished runs, or sweeps, against the first of them: configurations, measures, workers; as a table and a page.
+
+    Example: `crowd-sim compare runs/rank runs/calibrated --out compared.html`
+    """
+    console = plain_console()
+    with _loading(console):
+        from crowd_sim.cli.compare import comparison_table
+        from crowd_sim.report.compare_page import write_comparison
+        from crowd_sim.report.comparison import compare as compare_folders
+
+        found = compare_folders(folders)
+        names = "-".join(path.resolve().name for path in folders[:2])
+        page = write_comparison(found, out or Path("runs") / f"compare-{names}.html")
+    for field, values in found.differing:
+        _say(f"{field}: {' | '.join(values)}")
+    console.print(comparison_table(found))
+    _say(str(page))
+
+
 @app.command("list")
 def list_folders(
     folder: Annotated[Path, typer.Argument(help="Where the folders of runs and sweeps are.")] = Path("runs"),
@@ -398,14 +433,41 @@ def list_folders(
 
 
 @app.command()
-def status(folder: Annotated[Path, typer.Argument(help="A run's or a sweep's folder.")]) -> None:
+def status(
+    folder: Annotated[Path, typer.Argument(help="A run's or a sweep's folder.")],
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Go on saying so until nobody is at work there.")
+    ] = False,
+) -> None:
     """Say how far a run or a sweep is, whether it is running, finished or dead.
 
-    Example: `crowd-sim status runs/hundred`
+    Example: `crowd-sim status runs/hundred`, or `crowd-sim status --watch runs/hundred`
     """
     from crowd_sim.cli.status import status_lines
+    from crowd_sim.cli.status import watch as watch_status
 
+    if watch:
+        watch_status(folder, plain_console())
+        return
     _say_each(status_lines(folder))
+
+
+@app.command()
+def watch(
+    folder: Annotated[Path, typer.Argument(help="A run's or a sweep's folder.")],
+    port: Annotated[
+        int, typer.Option(help="The port on 127.0.0.1; 0 takes any that is free.", min=0, max=65535)
+    ] = 8600,
+) -> None:
+    """Serve a folder's report to this machine's browsers; while a command is at work there, what there is so far, kept fresh.
+
+    Example: `crowd-sim watch runs/hundred`, then open http://127.0.0.1:8600/
+    """
+    from crowd_sim.cli.signals import stoppable
+    from crowd_sim.cli.watch import watch as serve
+
+    with stoppable(), suppress(KeyboardInterrupt):  # which is how it ends
+        serve(folder, port, _say)
 
 
 @app.command()
@@ -440,9 +502,12 @@ def movielens(
 
     Example: `crowd-sim data movielens data`, then `crowd-sim run CONFIG crowd.source=movielens crowd.path=data`
     """
+    from crowd_sim.commands.progress import shown
     from crowd_sim.crowd.sources.download import fetch_movielens
 
-    _say(str(fetch_movielens(folder)))
+    with shown(plain_console()) as progress:
+        place = fetch_movielens(folder, progress)
+    _say(str(place))
 
 
 @data.command()
@@ -458,11 +523,13 @@ def goemotions(
 
     Example: `crowd-sim data goemotions --out data/neighbourhoods.parquet --emotion joy --emotion fear`
     """
-    from crowd_sim.cli.goemotions import fetch_comments, make_neighbourhoods
-    from crowd_sim.models.phi import load_phi
+    with _loading(plain_console(), "comments and classifier, then their scores"):
+        from crowd_sim.cli.goemotions import fetch_comments, make_neighbourhoods
+        from crowd_sim.models.phi import load_phi
 
-    phi = load_phi("classifier", classifier, device)
-    _say(make_neighbourhoods(fetch_comments(), phi, emotion or [], out))
+        phi = load_phi("classifier", classifier, device)
+        made = make_neighbourhoods(fetch_comments(), phi, emotion or [], out)
+    _say(made)
 
 
 @data.command()
@@ -484,13 +551,15 @@ def scores(
 
     Example: `crowd-sim data scores --texts generated.txt --out scored.parquet --labels labels.json`
     """
-    from crowd_sim.cli.goemotions import fetch_comments, score_texts
-    from crowd_sim.crowd.sources.feedback import read_target_texts
-    from crowd_sim.models.phi import load_phi
+    with _loading(plain_console(), "texts and classifier, then their scores"):
+        from crowd_sim.cli.goemotions import fetch_comments, score_texts
+        from crowd_sim.crowd.sources.feedback import read_target_texts
+        from crowd_sim.models.phi import load_phi
 
-    given = None if texts is None else read_target_texts(texts, "--texts")
-    phi = load_phi("classifier", classifier, device)
-    _say(score_texts(fetch_comments() if given is None else given, phi, out, labels))
+        given = None if texts is None else read_target_texts(texts, "--texts")
+        phi = load_phi("classifier", classifier, device)
+        made = score_texts(fetch_comments() if given is None else given, phi, out, labels)
+    _say(made)
 
 
 @data.command()
@@ -509,10 +578,13 @@ def distill(
 
     Example: `crowd-sim data distill --texts scored.parquet --labels labels.json --judged neighbourhoods.parquet --out phi`
     """
-    from crowd_sim.cli.distill import distill_into, quality_table
-
-    description = distill_into(out, texts, labels, judged, encoder, seed, device)
-    plain_console().print(quality_table(description))
+    console = plain_console()
+    with _loading(console):
+        from crowd_sim.cli.distill import distill_into, quality_table
+        from crowd_sim.commands.progress import shown
+    with shown(console) as progress:
+        description = distill_into(out, texts, labels, judged, encoder, seed, device, progress)
+    console.print(quality_table(description))
     _say(f"{out}: distilled.json and head.safetensors")
 
 
@@ -561,6 +633,16 @@ def _status_of(arguments: Sequence[str] | None) -> int:
     if status == _INTERRUPTED:  # Typer makes it of Ctrl-C itself
         _fail("interrupted; what is done is kept: the same command goes on where it stopped", _INTERRUPTED)
     return int(status or 0)
+
+
+@contextmanager
+def _loading(console: Console, what: str = "modules and input", *, silent: bool = False) -> Iterator[None]:
+    """A first line, or a bar, while a command's modules are imported and its input is read: on a busy machine, seconds."""
+    from crowd_sim.commands.progress import shown
+
+    with shown(plain_console(quiet=True) if silent else console) as progress:
+        progress("load", 0, 0, what)
+        yield
 
 
 def _conclude(swept: Swept, *, quiet: bool = False) -> None:

@@ -15,10 +15,18 @@ from crowd_sim.errors import InputError
 from crowd_sim.files import write_bytes, write_json
 from crowd_sim.models.distill import distill, measure, read_scored_texts
 from crowd_sim.models.distilled import DESCRIPTION, WEIGHTS
+from crowd_sim.progress import Progress, quiet
 
 
 def distill_into(
-    out: Path, texts: Path, labels: Path | None, judged: Path | None, encoder: str, seed: int, device: str = "cpu"
+    out: Path,
+    texts: Path,
+    labels: Path | None,
+    judged: Path | None,
+    encoder: str,
+    seed: int,
+    device: str = "cpu",
+    progress: Progress = quiet,
 ) -> dict[str, Any]:
     """Writes distilled.json and head.safetensors, those of an earlier call replaced; the description.
 
@@ -30,11 +38,13 @@ def distill_into(
         encoder: as `crowd_sim.models.embedding.load_embedding` takes it.
         seed: of the fit's draws.
         device: where the encoder is computed.
+        progress: told how far it is.
 
     Raises:
         InputError: what is wrong with any of it.
     """
     _check_folder(out)
+    progress("start", 0, 0, "texts and encoder")
     given = read_scored_texts(texts)
     neighbourhoods = read_neighbourhoods(judged, "--judged") if judged else ()
     names = read_labels(labels) if labels else tuple(map(str, range(given.scores.shape[1])))
@@ -43,7 +53,7 @@ def distill_into(
     widths = {len(scores) for scores in to_judge.values()}
     if widths - {len(names)}:
         raise InputError("--judged", judged, f"as many scores as labels are needed, {len(names)}, not {widths.pop()}")
-    made = distill(given, names, encoder, seed, tuple(to_judge), device)
+    made = distill(given, names, encoder, seed, tuple(to_judge), device, progress)
     description, weights = made.files()
     if to_judge:
         quality = measure(made.phi(tuple(to_judge)), np.array(list(to_judge.values())))

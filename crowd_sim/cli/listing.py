@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from crowd_sim.characters import visible
+from crowd_sim.cli.status import how_far
 from crowd_sim.errors import InputError
 from crowd_sim.files import read_config
 from crowd_sim.store.run_log import read_status
@@ -48,8 +49,4 @@ def _told(folder: Path, config: dict[str, Any]) -> tuple[str, str, str]:
         state = "running" if running else "finished" if done + failed == points else "incomplete"
         return "sweep", state, f"{done:,} of {points:,} points" + (f", {failed:,} failed" if failed else "")
     status = read_status(folder)
-    return (
-        "search" if "search" in config else "run",
-        status.state,
-        f"{status.stage}: {status.done:,} of {status.total:,}",
-    )
+    return "search" if "search" in config else "run", status.state, how_far(status)

@@ -1,13 +1,20 @@
-"""`crowd-sim status`: how far a run or a sweep is, in a few lines."""
+"""`crowd-sim status`: how far a run or a sweep is, in a few lines, once or until it is over."""
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 from shlex import quote
 
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from crowd_sim.characters import visible
 from crowd_sim.config.code import names_code
 from crowd_sim.errors import InputError
 from crowd_sim.files import read_config
@@ -16,6 +23,39 @@ from crowd_sim.store.run_log import Status, read_status
 from crowd_sim.sweeps.folder import count_points
 from crowd_sim.sweeps.log import SweepStatus, read_sweep_statuses
 from crowd_sim.sweeps.plan import size_of
+
+_SECONDS_BETWEEN_LOOKS = 1.0
+
+
+def watch(folder: Path, console: Console) -> None:
+    """Show `status_lines` until nobody is at work in the folder: in place on a terminal, elsewhere when they change.
+
+    Raises:
+        InputError: see `status_lines`.
+    """
+    lines = [visible(line) for line in status_lines(folder)]  # a folder that is refused is, before anything is drawn
+    with Live(console=console, auto_refresh=False) if console.is_terminal else nullcontext() as live:
+        said: list[str] = []
+        while True:
+            if live is not None:
+                live.update(Text("\n".join(lines)), refresh=True)
+            elif (new := [_AGO.sub("", line) for line in lines[:2]]) != said:
+                said = new
+                console.print("\n".join(lines), highlight=False, soft_wrap=True)
+            if not is_at_work(folder):
+                return
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+            lines = [visible(line) for line in status_lines(folder)]
+
+
+_AGO = re.compile(r", [\d:, a-z]* ago$")
+
+
+def is_at_work(folder: Path) -> bool:
+    """Whether a command is at work in the folder of a run or a sweep."""
+    if commands := read_sweep_statuses(folder):
+        return any(command.state == "running" for command in commands)
+    return (folder / "status.json").exists() and read_status(folder).state == "running"
 
 
 def status_lines(folder: Path) -> Iterator[str]:
@@ -48,9 +88,7 @@ def _of_run(folder: Path) -> Iterator[str]:
         return
     status = read_status(folder)
     yield f"{folder}: {_STATES[status.state].format(pid=status.pid, host=status.host)}"
-    yield ", ".join(
-        filter(None, (f"{status.stage}: {status.done:,} of {status.total:,}", status.note, _ago(status.updated)))
-    )
+    yield ", ".join(filter(None, (how_far(status), status.note, _ago(status.updated))))
     if status.rounds_per_second:
         yield f"{status.rounds_per_second:,.3g} rounds/s, {status.workers_per_second:,.3g} workers/s"
     if status.resumed_from is not None:
@@ -66,6 +104,11 @@ def _of_run(folder: Path) -> Iterator[str]:
         yield "the same command goes on from there"
     elif status.state in ("dead", "interrupted", "failed"):
         yield f"`crowd-sim run --resume {quote(str(folder))}{_trust(folder)}` goes on from {_start(status)}"
+
+
+def how_far(status: Status) -> str:
+    """The stage, and how much of it is done."""
+    return f"{status.stage}: {status.done:,} of {status.total:,}" if status.total else status.stage
 
 
 def _of_sweep(folder: Path, n_points: int) -> Iterator[str]:

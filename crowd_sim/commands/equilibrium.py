@@ -99,6 +99,7 @@ def equilibrium(
     if not 2 <= n_levels <= 1000:
         raise InputError("--levels", n_levels, "must be in [2, 1000]")
     config = _without_what_nobody_asks(config)
+    progress("start", 0, 0, "the crowd")
     task = load_task(config)
     assert isinstance(task, VectorTask)  # noqa: S101 - its kind says so
     with task.open([config], InProcess()) as opened:

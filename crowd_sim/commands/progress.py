@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 from typing import TextIO
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
 from crowd_sim.progress import Progress
@@ -28,16 +28,17 @@ def in_place(stream: TextIO) -> Iterator[Progress]:
     def move(stage: str, done: int, total: int, note: str = "", /) -> None:
         nonlocal last
         now = time.monotonic()
-        if stage == last[0] and done < total and now - last[1] < _SECONDS_BETWEEN_DRAWINGS:
+        if stage == last[0] and (done < total or not total) and now - last[1] < _SECONDS_BETWEEN_DRAWINGS:
             return
         if last[0] not in ("", stage):
             stream.write("\n")
         last = (stage, now)
         took = now - started.setdefault(stage, now)
         left = f", about {timedelta(seconds=round(took * (total - done) / done))} left" if 0 < done < total else ""
-        share = done / total if total else 1.0
+        share = done / total if total else 0.0
         bar = "█" * round(_WIDTH * share) + "·" * (_WIDTH - round(_WIDTH * share))
-        stream.write(f"\r{stage}: {share:4.0%} {bar} {done:,} of {total:,}, {took:.1f} s{left} {note}".ljust(100))
+        count = f"{share:4.0%} {bar} {done:,} of {total:,}, " if total else ""
+        stream.write(f"\r{stage}: {count}{took:.1f} s{left} {note}".ljust(100))
         stream.flush()
 
     yield move
@@ -47,40 +48,68 @@ def in_place(stream: TextIO) -> Iterator[Progress]:
 
 @contextmanager
 def shown(console: Console) -> Iterator[Progress]:
-    """A callable (stage, done, total, note) that shows each stage as it goes on."""
-    if console.is_terminal:
-        columns = (
-            TextColumn("{task.description:>8}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}", markup=False),
-        )
-        with Bars(*columns, console=console) as bars:
-            tasks = {}
+    """A callable (stage, done, total, note) that shows each stage as it goes on; a stage ends as the next one begins.
 
-            def move(stage: str, done: int, total: int, note: str = "", /) -> None:
-                if stage not in tasks:
-                    tasks[stage] = bars.add_task(stage, total=total, note=note)
-                bars.update(tasks[stage], completed=done, total=total, note=note)
+    Of a stage whose total is 0 nobody knows how much there is to do.
+    """
+    with _bars(console) if console.is_terminal else nullcontext(_Lines(console)) as progress:
+        yield progress
 
-            yield move
-            for task in bars.tasks:  # a stage that was over before anyone asked is over all the same
-                bars.update(task.id, completed=task.total)
-    else:
-        last, said = time.monotonic(), ("", 0, 0)
-        started: dict[str, tuple[float, int]] = {}
 
-        def line(stage: str, done: int, total: int, note: str = "", /) -> None:
-            nonlocal last, said
-            news = (stage, done, total) != said
-            now = time.monotonic()
-            since, before = started.setdefault(stage, (now, done))
-            if news and (done == total or now - last >= _SECONDS_BETWEEN_LINES):
-                last, said = now, (stage, done, total)
-                left = (total - done) * (now - since) / (done - before) if done > before else 0.0
-                more = f"about {timedelta(seconds=round(left))} left" if round(left) else ""
-                console.print(", ".join(filter(None, (f"{stage}: {done:,} of {total:,}", note, more))), highlight=False)
+@contextmanager
+def _bars(console: Console) -> Iterator[Progress]:
+    columns = (
+        TextColumn("{task.description:>8}", markup=False),
+        BarColumn(),
+        TextColumn("{task.fields[count]}", markup=False),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}", markup=False),
+    )
+    with Bars(*columns, console=console) as bars:
+        tasks: dict[str, TaskID] = {}
+        last = ""
 
-        yield line
+        def end(stage: str) -> None:
+            # a stage that was over before anyone asked is over all the same
+            total = bars.tasks[tasks[stage]].total
+            count = f"{int(total):,}/{int(total):,}" if total else ""
+            bars.update(tasks[stage], completed=total or 1, total=total or 1, count=count)
+
+        def move(stage: str, done: int, total: int, note: str = "", /) -> None:
+            nonlocal last
+            if last not in ("", stage):
+                end(last)
+            last = stage
+            count = f"{done:,}/{total:,}" if total else ""
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total or None, note=note, count=count)
+            bars.update(tasks[stage], completed=done, total=total or None, note=note, count=count)
+
+        yield move
+        if last:
+            end(last)
+
+
+class _Lines:
+    """A line as a stage begins, as it ends, and every few seconds in between."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._last, self._said = time.monotonic(), ("", 0, 0, "")
+        self._started: dict[str, tuple[float, int]] = {}
+
+    def __call__(self, stage: str, done: int, total: int, note: str = "", /) -> None:
+        now = time.monotonic()
+        said, since = self._said, now - self._last
+        ends = 0 < done == total and (stage, done, total) != said[:3]
+        waited = since >= _SECONDS_BETWEEN_LINES or not total  # the steps of a start are few
+        goes_on = waited and done < max(total, 1) and said != (stage, done, total, note)
+        if stage in self._started and not ends and not goes_on:
+            return
+        began, before = self._started.setdefault(stage, (now, done))
+        self._last, self._said = now, (stage, done, total, note)
+        left = (total - done) * (now - began) / (done - before) if done > before else 0.0
+        more = f"about {timedelta(seconds=round(left))} left" if round(left) else ""
+        count = f"{done:,} of {total:,}" if total else ""
+        self._console.print(f"{stage}: " + ", ".join(filter(None, (count, note, more))), highlight=False)

@@ -88,6 +88,7 @@ def run(
     """
     if given is not None:
         check_coordinates(given, "crowd")
+    progress("start", 0, 0, "the crowd")
     task = load_task(config) if given is None else VectorTask(given)
     if isinstance(task, VectorTask):
         check_participants(config, task.population)
@@ -131,13 +132,16 @@ def run(
             outcome = session.outcome(record)
             session.close()
             check_not_removed(folder)
+            progress("report", 0, 2, "tables")
             write_run(folder, outcome, fingerprint)
             seconds = time.perf_counter() - start
             # apart from the summary, which is equal for equal runs
             write_timing(folder, {"seconds": seconds, "ray_address": ray_address})
+        progress("report", 1, 2, "figures and page")
         from crowd_sim.report import write_report  # drawing has no part in how soon the first round starts
 
         write_report(folder)
+        progress("report", 2, 2)
         if not was_there:
             _told(watch, outcome, (folder / "report.html", folder / "config.yaml"))
     return Finished(folder, outcome, seconds, was_there)
@@ -210,6 +214,7 @@ class _InProcess:
 
     def _open(self) -> OpenTask:
         if self._opened is None:
+            self._progress("start", 0, 0, "the learner")
             self._opened = self._stack.enter_context(self._task.open([self._config], self._host))
         return self._opened
 
@@ -238,6 +243,7 @@ class _OnRay:
         self._stack.close()
 
     def _start(self, record: RunLog | None) -> Supervisor:
+        self._progress("start", 0, 0, "Ray")
         from crowd_sim.actors.cluster import connected
         from crowd_sim.actors.placement import actors_of, required_by_run, reserved
         from crowd_sim.actors.round_manager import Supervisor
@@ -245,6 +251,7 @@ class _OnRay:
         required = required_by_run(actors_of(self._config), with_crowd=self._config.task.kind == "vector")
         self._stack.enter_context(connected(self._address, required))
         group = self._stack.enter_context(reserved(required))
+        self._progress("start", 0, 0, "the actors")
         supervisor = Supervisor(self._config, self._task, self._progress, self._name, group, record)
         self._supervisor = self._stack.enter_context(closing(supervisor))
         return supervisor

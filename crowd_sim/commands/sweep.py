@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -89,6 +90,7 @@ def sweep(
             raise InputError("--tables", table, f"must be of {', '.join(TABLES)}")
     if shard.of > plan.n_points:
         raise InputError("--shard", f"{shard.number}/{shard.of}", f"the sweep has {plan.n_points:,} points only")
+    progress("start", 0, 0, "the crowds")
     fingerprint = fingerprint_of_sweep(plan)
     folder = out or Path("runs") / f"{name}-{fingerprint[:8]}"
     files = SweepFolder(folder, plan, tables)
@@ -98,7 +100,7 @@ def sweep(
         with Watch(trackers) as watch:
             watch.start(folder, {**plan.first.recorded(folder), "sweep": _nested(plan)})
             _run_rest(plan, files, shard, retry_failed, ray_address, watch.over(progress), say)
-            swept = _finish(files, made_before)
+            swept = _finish(files, made_before, progress)
             if trackers and swept.done and not swept.left:
                 watch.finish(_means(folder), (folder / "points.parquet", folder / "report.html"))
     return swept
@@ -133,6 +135,7 @@ def _run_rest(
         start = time.perf_counter()
         cut = batches(plan, plan.first.actors.sweep.max_runs, shard, settled.copy())
         share = int(mine.sum())
+        progress("start", 0, 0, "the points" if ray_address == IN_PROCESS else "Ray")
         with SweepRecord(files.folder, shard, share, share - todo) as record:
             _run(plan, cut, files, standing, ray_address, progress, record)
         write_sealed(files.folder / "timing.json", {"seconds": time.perf_counter() - start, "points": todo})
@@ -175,6 +178,8 @@ def _run(
     """Run batches and write them."""
     place = Workplace(InProcess(), files.folder, standing.weights, files.tables)
     with batch_runner(plan.first, place, ray_address, with_workers=files.with_workers) as run:
+        status = record.progress([], Counter())
+        progress("points", status.points - status.left, status.points)
         for results, losses in run(plan, cut):
             files.write(results, standing)
             status = record.progress(results, losses)
@@ -182,7 +187,7 @@ def _run(
             progress("points", status.points - status.left, status.points, note)
 
 
-def _finish(files: SweepFolder, made_before: str) -> Swept:
+def _finish(files: SweepFolder, made_before: str, progress: Progress = quiet) -> Swept:
     """Make the tables, figures and the report where no point is left; `made_before`: what `files.made` said at the start.
 
     Shards may end together: they look one after the other, so that the last one sees all points, and of several that do the
@@ -194,12 +199,15 @@ def _finish(files: SweepFolder, made_before: str) -> Swept:
         first = None
         if done + failed == len(standing.done):
             if not files.tables_version(made_before):
+                progress("report", 0, 2, "tables")
                 files.compact(standing)
                 if done:
+                    progress("report", 1, 2, "figures and page")
                     from crowd_sim.report import write_report
 
                     write_report(files.folder)
                 files.note_made()
+                progress("report", 2, 2)
             first = files.first_failure() if failed else None
     return Swept(files.folder, len(standing.done), done, failed, first)
 

@@ -192,6 +192,8 @@ def value(
         host: Host = InProcess()
         if ray_address != IN_PROCESS:
             from crowd_sim.actors.cluster import connected
+
+            progress("start", 0, 0, "Ray")
             from crowd_sim.actors.host import RayHost
             from crowd_sim.actors.placement import required_by_evaluators
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from crowd_sim.errors import InputError
 from crowd_sim.models.model_hub import require
+from crowd_sim.progress import Progress, quiet
 
 BATCH_SIZE = 32
 
@@ -33,7 +34,9 @@ class Batcher:
     max_length: int
     device: str
 
-    def __call__(self, texts: Sequence[str], forward: Forward, n_dimensions: int) -> NDArray[np.float64]:
+    def __call__(
+        self, texts: Sequence[str], forward: Forward, n_dimensions: int, progress: Progress = quiet
+    ) -> NDArray[np.float64]:
         """``forward`` of every text: float64[m, d], in the order of ``texts``.
 
         Texts are ordered by their number of tokens (of equals the earlier first), cut into batches of 32 and padded on the
@@ -44,6 +47,7 @@ class Batcher:
             texts: [m]; a text may be empty.
             forward: what is computed.
             n_dimensions: d.
+            progress: told how many texts are done.
         """
         import torch
 
@@ -61,11 +65,13 @@ class Batcher:
                 return np.asarray(forward(ids, mask).double().cpu().numpy())
 
         n_threads = torch.get_num_threads()
-        out = np.empty((len(texts), n_dimensions))
+        out, done = np.empty((len(texts), n_dimensions)), 0
         try:
             with ThreadPoolExecutor(n_threads if self.device == "cpu" else 1) as pool:
                 for rows, values in zip(batches, pool.map(compute, batches), strict=True):
                     out[rows] = values
+                    done += len(rows)
+                    progress("texts", done, len(texts))
         finally:
             torch.set_num_threads(n_threads)  # threads that start later take the last number set by anyone
         return out

@@ -18,6 +18,7 @@ from crowd_sim.models.distilled import FORMAT, Distilled, layers, n_features, te
 from crowd_sim.models.embedding import Embedding, load_embedding
 from crowd_sim.models.mlp_head import N_EPOCHS, N_HEADS, N_HIDDEN, fit_heads
 from crowd_sim.models.model_hub import lasting_name
+from crowd_sim.progress import Progress, quiet
 
 _VERSIONS = ("crowd-sim", "numpy", "torch", "transformers")
 
@@ -100,7 +101,13 @@ def read_scored_texts(path: Path) -> ScoredTexts:
 
 
 def distill(
-    given: ScoredTexts, labels: Sequence[str], encoder: str, seed: int, judged: Sequence[str] = (), device: str = "cpu"
+    given: ScoredTexts,
+    labels: Sequence[str],
+    encoder: str,
+    seed: int,
+    judged: Sequence[str] = (),
+    device: str = "cpu",
+    progress: Progress = quiet,
 ) -> Distillation:
     """Fits heads on an encoder's states to texts with scores.
 
@@ -111,6 +118,7 @@ def distill(
         seed: of the fit's draws.
         judged: texts that the Φ is to judge: not fitted to, wherever case and spaces are all that differs.
         device: where the encoder is computed; the heads are fitted on the CPU.
+        progress: told how many texts are encoded, and how many heads fitted.
 
     Raises:
         InputError: not as many labels as scores, too few texts, or what the encoder's loader refuses.
@@ -125,7 +133,8 @@ def distill(
     keys = [text_key(text) for text in given.texts]
     rows = np.array([row for row, key in enumerate(keys) if key not in left_out], dtype=np.int64)
     fitted = [keys[row] for row in rows]
-    heads = fit_heads(_features(loaded, [given.texts[row] for row in rows]), given.scores[rows], fitted, seed)
+    features = _features(loaded, [given.texts[row] for row in rows], progress)
+    heads = fit_heads(features, given.scores[rows], fitted, seed, progress)
     quality = measure(heads.held_out, given.scores[rows])
     tensors = {key: tensor.to(device) for key, tensor in heads.tensors.items()}
     phi = Distilled(f"distilled:{encoder}", loaded.folders, tuple(labels), loaded, tensors, frozenset(fitted))
@@ -155,5 +164,5 @@ def measure(guessed: NDArray[np.float64], given: NDArray[np.float64]) -> Quality
     return Quality(len(given), float(r2), float(cosine.mean()), float(same.mean()))
 
 
-def _features(encoder: Embedding, texts: Sequence[str]) -> NDArray[np.float64]:
-    return encoder.batcher(texts, lambda ids, mask: layers(encoder.model, ids, mask), n_features(encoder))
+def _features(encoder: Embedding, texts: Sequence[str], progress: Progress) -> NDArray[np.float64]:
+    return encoder.batcher(texts, lambda ids, mask: layers(encoder.model, ids, mask), n_features(encoder), progress)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from crowd_sim.errors import InputError
 from crowd_sim.models.distilled import logits
+from crowd_sim.progress import Progress, quiet
 from crowd_sim.random import Purpose, generator
 
 N_HEADS = 5
@@ -40,7 +41,13 @@ class Heads:
     held_out: NDArray[np.float64]
 
 
-def fit_heads(features: NDArray[np.float64], scores: NDArray[np.float64], keys: Sequence[int], seed: int) -> Heads:
+def fit_heads(
+    features: NDArray[np.float64],
+    scores: NDArray[np.float64],
+    keys: Sequence[int],
+    seed: int,
+    progress: Progress = quiet,
+) -> Heads:
     """Five heads: features, standardised, to 512 rectified units to a sigmoid per label, by binary cross-entropy.
 
     AdamW for 15 epochs in batches of 64, its rate on a half cosine from 1e-3 to 0, half of features and units dropped out.
@@ -51,6 +58,7 @@ def fit_heads(features: NDArray[np.float64], scores: NDArray[np.float64], keys: 
         scores: what to guess, probabilities float64[m, n_labels].
         keys: [m]; texts of one key are left out together.
         seed: of the draws.
+        progress: told how many heads are fitted.
 
     Raises:
         InputError: fewer texts, all different, than heads.
@@ -73,7 +81,10 @@ def fit_heads(features: NDArray[np.float64], scores: NDArray[np.float64], keys: 
     n_threads = torch.get_num_threads()
     try:
         with ThreadPoolExecutor(n_threads) as pool:
-            fitted = list(pool.map(fit_one, range(N_HEADS)))
+            fitted = []
+            for one in pool.map(fit_one, range(N_HEADS)):
+                fitted.append(one)
+                progress("heads", len(fitted), N_HEADS)
     finally:
         torch.set_num_threads(n_threads)
     held_out = np.empty(scores.shape)

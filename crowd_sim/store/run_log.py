@@ -69,7 +69,7 @@ class RunLog:
         self._checkpoints = Checkpoints(folder, fingerprint)
         self._workers_per_round = workers_per_round
         now = time.time()
-        self._status = Status("running", "start", 0, 1, now, now, os.getpid(), socket.gethostname())
+        self._status = Status("running", "start", 0, 0, now, now, os.getpid(), socket.gethostname())
         self._written = 0.0
         self._round, self._first = 0, (now, 0)
 

@@ -53,7 +53,9 @@ def served(monkeypatch):
 
 
 def test_it_unpacks_what_is_wanted_and_asks_only_once(served, tmp_path):
-    place = fetch_movielens(tmp_path / "data")
+    told = []
+    place = fetch_movielens(tmp_path / "data", lambda *stage: told.append(stage))
+    assert told[-1][0] == "download"
     assert place == tmp_path / "data" / "ml-latest-small"
     assert {path.name: path.read_bytes() for path in place.iterdir()} == {
         name: data for name, data in FILES.items() if name != "tags.csv"

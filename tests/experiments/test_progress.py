@@ -1,13 +1,16 @@
 import io
 import json
 
+import pytest
 from rich.console import Console
 
+from crowd_sim.cli import status
 from crowd_sim.cli.status import status_lines
 from crowd_sim.commands import progress
 from crowd_sim.commands.progress import shown
 from crowd_sim.store.checkpoint import Checkpoint
 from crowd_sim.store.run_log import RunLog
+from tests.bad_input.command import call, check_line
 
 
 def test_plain_lines_elsewhere_than_on_a_terminal_and_each_once(monkeypatch):
@@ -27,6 +30,52 @@ def test_a_bar_with_the_time_left_on_a_terminal():
     text = out.file.getvalue()
     assert "rounds" in text
     assert "10/10" in text
+
+
+def test_a_stage_begins_with_a_line_and_ends_as_the_next_one_begins(monkeypatch):
+    out = Console(file=io.StringIO())
+    with shown(out) as report:
+        report("start", 0, 0, "the crowd")
+        report("start", 0, 0, "Ray")
+        report("rounds", 0, 10)
+        report("rounds", 3, 10)
+        report("games", 1, 4)
+    assert out.file.getvalue().splitlines() == ["start: the crowd", "start: Ray", "rounds: 0 of 10", "games: 1 of 4"]
+
+
+def test_a_bar_ends_as_the_next_one_begins_and_not_where_the_work_failed(monkeypatch):
+    made = []
+
+    class Kept(progress.Bars):
+        def __init__(self, *columns, **options):
+            super().__init__(*columns, **options)
+            made.append(self)
+
+    monkeypatch.setattr(progress, "Bars", Kept)
+
+    terminal = Console(file=io.StringIO(), force_terminal=True, width=100)
+    with pytest.raises(ZeroDivisionError), shown(terminal) as report:
+        _ = [report("start", 0, 0, "Ray"), report("rounds", 3, 10), report("games", 1, 4), 1 / 0]
+    assert [task.finished for task in made[0].tasks] == [True, True, False]
+
+
+def test_status_is_watched_until_nobody_is_at_work(tmp_path, monkeypatch, capsys):
+    (tmp_path / "config.yaml").touch()
+    states = iter([True, True, False])
+    monkeypatch.setattr(status, "is_at_work", lambda _: next(states))
+    with RunLog(tmp_path, "print", 10) as record:
+        looks = iter([("rounds", 1, 2), ("rounds", 1, 2)])
+
+        def sleep(_):
+            record.progress(*next(looks))
+            record._write()
+
+        monkeypatch.setattr(status.time, "sleep", sleep)
+        assert call(["status", "--watch", str(tmp_path)]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert [line.split(",")[0] for line in told if line.startswith(("start", "rounds"))] == ["start", "rounds: 1 of 2"]
+    assert call(["status", "--watch", str(tmp_path / "nowhere")]) == 2
+    check_line(capsys.readouterr().err, ("nowhere", "must be a folder in which a run has been started"))
 
 
 def test_status_tells_what_progress_had_to_say(tmp_path):

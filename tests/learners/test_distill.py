@@ -8,6 +8,7 @@ from crowd_sim.crowd.sources.neighbourhoods import Neighbourhood, neighbourhoods
 from crowd_sim.errors import InputError
 from crowd_sim.models.distilled import refuse_fitted, text_key
 from crowd_sim.models.phi import load_phi
+from crowd_sim.progress import quiet
 from tests.bad_input.command import call, check_line
 
 torch = pytest.importorskip("torch", reason="the extra llm is not installed")
@@ -41,7 +42,7 @@ def given(tmp_path_factory):
     return folder
 
 
-def run(given, out, *, judged=True, seed=0, encoder=None):
+def run(given, out, *, judged=True, seed=0, encoder=None, progress=quiet):
     return distill_into(
         out,
         given / "scored.parquet",
@@ -49,13 +50,16 @@ def run(given, out, *, judged=True, seed=0, encoder=None):
         given / "judged.parquet" if judged else None,
         encoder or str(given / "encoder"),
         seed,
+        progress=progress,
     )
 
 
 @pytest.fixture(scope="module")
 def made(given, tmp_path_factory):
-    out = tmp_path_factory.mktemp("made") / "phi"
-    return out, run(given, out)
+    out, told = tmp_path_factory.mktemp("made") / "phi", []
+    description = run(given, out, progress=lambda stage, done, total, note="": told.append((stage, done == total)))
+    assert {stage for stage, ends in told if ends} == {"start", "texts", "heads"}
+    return out, description
 
 
 def test_it_learns_and_says_how_well(made):

@@ -6,10 +6,12 @@ import hashlib
 import logging
 import tempfile
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from crowd_sim.crowd.sources.places import MOVIELENS_FOLDER
 from crowd_sim.errors import InputError
+from crowd_sim.progress import Progress, quiet
 
 URL = "https://files.grouplens.org/datasets/movielens/ml-latest-small.zip"
 # of the edition of 2018-09-26 (978,202 bytes); TensorFlow Datasets lists the same (url_checksums/movielens.txt)
@@ -21,7 +23,7 @@ FILE_SHA256 = {
 _KEPT = (*FILE_SHA256, "README.txt")
 
 
-def fetch_movielens(folder: Path) -> Path:
+def fetch_movielens(folder: Path, progress: Progress = quiet) -> Path:
     """Puts ratings.csv, movies.csv and README.txt (the licence) into ``folder/ml-latest-small``.
 
     Returns at once if they are there and their SHA-256 are right. Otherwise the zip is downloaded, checked by its
@@ -29,6 +31,7 @@ def fetch_movielens(folder: Path) -> Path:
 
     Args:
         folder: where to put ml-latest-small; made if need be.
+        progress: told how many kB there are.
 
     Returns:
         ``folder/ml-latest-small``.
@@ -46,7 +49,7 @@ def fetch_movielens(folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{MOVIELENS_FOLDER}-", dir=folder) as temporary:
             unpacked = Path(temporary) / MOVIELENS_FOLDER
-            with zipfile.ZipFile(_download(Path(temporary))) as archive:
+            with zipfile.ZipFile(_download(Path(temporary), progress)) as archive:
                 archive.extractall(temporary, [f"{MOVIELENS_FOLDER}/{name}" for name in _KEPT])
             unpacked.rename(place)
     except OSError as error:
@@ -55,12 +58,32 @@ def fetch_movielens(folder: Path) -> Path:
     return place
 
 
-def _download(folder: Path) -> Path:
+@dataclass
+class _Bar:
+    """What pooch takes for a progress bar."""
+
+    progress: Progress
+    total: int = 0
+    done: int = 0
+
+    def update(self, n: int) -> None:
+        self.done = min(self.done + n, self.total)
+        self.progress("download", self.done // 1000, self.total // 1000, "kB")
+
+    def reset(self) -> None:
+        self.done = 0
+
+    def close(self) -> None:
+        pass
+
+
+def _download(folder: Path, progress: Progress) -> Path:
     import pooch  # slow to import, rarely needed
 
     pooch.get_logger().setLevel(logging.WARNING)
+    downloader, name = pooch.HTTPDownloader(progressbar=_Bar(progress)), f"{MOVIELENS_FOLDER}.zip"
     try:
-        return Path(pooch.retrieve(URL, f"sha256:{ZIP_SHA256}", fname=f"{MOVIELENS_FOLDER}.zip", path=folder))
+        return Path(pooch.retrieve(URL, f"sha256:{ZIP_SHA256}", fname=name, path=folder, downloader=downloader))
     except (OSError, ValueError) as error:
         # requests' errors are OSErrors; pooch reports a wrong checksum as a ValueError
         what = "could not be downloaded" if isinstance(error, OSError) else "has another checksum than expected"
