@@ -30,6 +30,7 @@ from crowd_sim.report.labels import (
 from crowd_sim.report.layout import comparable, levels
 from crowd_sim.report.llm_page import llm_page
 from crowd_sim.report.page import changed, facts_of_this_run, figures, record, settings, versions, worth_rows_of
+from crowd_sim.report.paired import RUN
 from crowd_sim.report.payload import payload_of_run, payload_of_sweep, script_json
 from crowd_sim.report.search_page import search_page
 from crowd_sim.report.style import write_atomically
@@ -56,6 +57,9 @@ _SETTINGS = tuple(field for field in FIELD_WORDS if field != "runs" and not fiel
 MANIFEST = "report.sha256"
 """SHA-256 of the page and the figures, as `sha256sum --check` reads them."""
 
+_MOST_RUNS = 200_000
+"""Of a sweep whose settings are compared run by run."""
+
 _MOST_ROWS, _MOST_VALUES = 200, 40
 """Of what a page without scripts shows; with them, its table has all points."""
 
@@ -75,12 +79,37 @@ def write_report(folder: Path) -> Path:
     Raises:
         InputError: if ``folder`` is neither a run's nor a sweep's, or one of its files is missing or broken.
     """
-    page = {"search": False} | _PAGES[kind_of(folder)](folder) | _frame(folder)
-    scripts = [_shipped(name) for name in ("vendor/d3.min.js", "vendor/plot.min.js", "report.js")]
-    page |= {
+    kind = kind_of(folder)
+    page = {"search": False, "live": None} | _PAGES[kind](folder) | frame(folder)
+    scripts = {"sweep": ["sweep"], "search": []}.get(kind, ["run"])
+    path = write_atomically(folder / "report.html", rendered("report.html", page, scripts).encode())
+    shown = digests_of(folder, [path, *(folder / "figures").glob("*.png")])
+    lines = "".join(f"{digest}  {name}\n" for name, digest in shown.items())
+    write_atomically(folder / MANIFEST, lines.encode())
+    return path
+
+
+def rendered(template: str, page: dict[str, Any], scripts: Sequence[str] = (), connect: bool = False) -> str:
+    """A page of this design.
+
+    Args:
+        template: its name.
+        page: what the template asks for; `data` becomes JSON for the scripts.
+        scripts: those of js/ that it needs besides the tools and the page's own.
+        connect: whether it may ask its own server.
+    """
+    names = (
+        "vendor/d3.min.js",
+        "vendor/plot.min.js",
+        "js/tools.js",
+        *(f"js/{name}.js" for name in scripts),
+        "js/page.js",
+    )
+    texts = [_shipped(name) for name in names]
+    page = page | {
         "css": _shipped("report.css"),
-        "scripts": scripts,
-        "policy": _policy(scripts),
+        "scripts": texts,
+        "policy": _policy(texts) + ("; connect-src 'self'" if connect else ""),
         "data": script_json(page["data"]),
     }
     environment = jinja2.Environment(
@@ -90,14 +119,10 @@ def write_report(folder: Path) -> Path:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    path = write_atomically(folder / "report.html", environment.get_template("report.html").render(page).encode())
-    shown = digests_of(folder, [path, *(folder / "figures").glob("*.png")])
-    lines = "".join(f"{digest}  {name}\n" for name, digest in shown.items())
-    write_atomically(folder / MANIFEST, lines.encode())
-    return path
+    return environment.get_template(template).render(page)
 
 
-def _frame(folder: Path) -> dict[str, Any]:
+def frame(folder: Path) -> dict[str, Any]:
     """What stands around every page's tables."""
     _, config = read_config(folder)
     command = next((name for name in ("sweep", "search") if name in config), "run")
@@ -149,7 +174,14 @@ def _run_page(folder: Path) -> dict[str, Any]:
 
 
 def _sweep_page(folder: Path) -> dict[str, Any]:
-    points = read_points(folder)
+    runs = read_table(folder, "runs.parquet", RUN) if (folder / "runs.parquet").exists() else None
+    if runs is not None and len(runs) > _MOST_RUNS:
+        runs = None
+    return sweep_page(folder, read_points(folder), runs) | {"figures": figures(draw_sweep(folder), CAPTIONS)}
+
+
+def sweep_page(folder: Path, points: pd.DataFrame, runs: pd.DataFrame | None = None) -> dict[str, Any]:
+    """What the template says of these points of a sweep, and of their runs, without figures."""
     text, config = read_config(folder)
     fields = swept_fields(points)
     points = points.sort_values(fields, key=_rank, kind="stable") if fields else points
@@ -160,7 +192,7 @@ def _sweep_page(folder: Path) -> dict[str, Any]:
     return {
         "title": f"A sweep of {len(points):,} points",
         "worth": None,
-        "data": payload_of_sweep(points, metrics),
+        "data": payload_of_sweep(points, metrics, runs),
         "summary": [*_best(points, fields, metrics), *([f"Each point was run {each} times."] if several else [])],
         "settings": [*swept, *[entry for entry in settings(config, _SETTINGS) if entry[0] not in dict(swept)]],
         "n_runs": None,
@@ -174,7 +206,7 @@ def _sweep_page(folder: Path) -> dict[str, Any]:
             else f"The first {_MOST_ROWS:,} of {len(points):,} points",
         },
         "llm": None,
-        "figures": figures(draw_sweep(folder), CAPTIONS),
+        "figures": [],
         "record": record({}, config, {}),
         "versions": versions({}, config),
         "config": text,

@@ -76,11 +76,16 @@ def _json(path: Path) -> dict[str, Any]:
 def changed(config: dict[str, Any]) -> list[tuple[str, str, str]]:
     """The fields of a configuration that differ from the defaults: name, value, default."""
     defaults = dict(_leaves(RunConfig().model_dump(mode="json")))
-    found = [(name, value, defaults.get(name)) for name, value in _leaves(config) if not name.startswith(_NOT_FIELDS)]
-    return [(name, _plain(value), _plain(default)) for name, value, default in found if value != default]
+    found = [(name, value, defaults.get(name)) for name, value in leaves(config).items()]
+    return [(name, setting(value), setting(default)) for name, value, default in found if value != default]
 
 
-_NOT_FIELDS = ("format", "versions", "fingerprint", "lineage", "weights", "working_folder", "actors.")
+def leaves(config: dict[str, Any]) -> dict[str, Any]:
+    """What a configuration says of results, by dotted field."""
+    return {name: value for name, value in _leaves(config) if not name.startswith(_NOT_FIELDS)}
+
+
+_NOT_FIELDS = ("format", "digest", "versions", "fingerprint", "lineage", "weights", "working_folder", "actors.")
 
 
 def _leaves(node: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -91,7 +96,8 @@ def _leaves(node: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
             yield f"{prefix}{key}", value
 
 
-def _plain(value: Any) -> str:
+def setting(value: Any) -> str:
+    """A configuration's value as it is written in a table."""
     return (
         "–"
         if value is None

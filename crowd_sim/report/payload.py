@@ -7,11 +7,14 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from crowd_sim.characters import visible
 from crowd_sim.report.labels import METRIC_HEADS, field_words, metric_words, value_words
-from crowd_sim.report.layout import comparable, levels
+from crowd_sim.report.layout import comparable, levels, varies
+from crowd_sim.report.paired import Difference, between_levels
 from crowd_sim.report.tables import is_numeric, swept_fields
 from crowd_sim.report.worth import worth
 
@@ -27,21 +30,27 @@ def payload_of_run(rounds: pd.DataFrame, workers: pd.DataFrame, within: float | 
     """Workers of every run, and distances by round."""
     found = worth(workers)
     distances = rounds.pivot_table(index="round", columns="run", values="distance")
+    return {"kind": "run", "workers": _table(found), "whole": len(found), **_of_rounds(distances, within)}
+
+
+def payload_of_distances(distances: NDArray[np.float64], within: float | None) -> dict[str, Any]:
+    """Distances by round alone, float64[rounds + 1, runs]."""
+    return {"kind": "rounds", **_of_rounds(pd.DataFrame(distances), within)}
+
+
+def _of_rounds(distances: pd.DataFrame, within: float | None) -> dict[str, Any]:
     return {
-        "kind": "run",
-        "workers": _table(found),
-        "whole": len(found),
         "rounds": [int(number) for number in distances.index],
-        "mean": _numbers(distances.mean(axis=1)),
-        "error": _numbers(distances.sem(axis=1)),
+        "mean": numbers(distances.mean(axis=1)),
+        "error": numbers(distances.sem(axis=1)),
         "runs": [int(run) for run in distances.columns[:_MOST_LINES]],
-        "lines": [_numbers(distances[run]) for run in distances.columns[:_MOST_LINES]],
+        "lines": [numbers(distances[run]) for run in distances.columns[:_MOST_LINES]],
         "within": within,
     }
 
 
-def payload_of_sweep(points: pd.DataFrame, metrics: Sequence[str]) -> dict[str, Any]:
-    """Every point: its fields, and each metric's mean and standard error."""
+def payload_of_sweep(points: pd.DataFrame, metrics: Sequence[str], runs: pd.DataFrame | None = None) -> dict[str, Any]:
+    """Every point: its fields, and each metric's mean and standard error; of `runs`, paired differences of settings."""
     fields, shown = swept_fields(points), points.head(MOST_ROWS)
     return {
         "kind": "sweep",
@@ -61,12 +70,34 @@ def payload_of_sweep(points: pd.DataFrame, metrics: Sequence[str]) -> dict[str, 
                 "words": metric_words(metric),
                 "head": METRIC_HEADS.get(metric, metric),
                 "less": metric in ("final_distance", "rounds_to_converge"),
-                "mean": _numbers(shown[f"{metric}_mean"]),
-                "se": _numbers(shown[f"{metric}_se"], 3) if f"{metric}_se" in shown else [],
+                "mean": numbers(shown[f"{metric}_mean"]),
+                "se": numbers(shown[f"{metric}_se"], 3) if f"{metric}_se" in shown else [],
             }
             for metric in metrics
         ],
+        "paired": [] if runs is None else _paired(runs, fields, metrics),
     }
+
+
+def _paired(runs: pd.DataFrame, fields: Sequence[str], metrics: Sequence[str]) -> list[dict[str, Any]]:
+    """Each field's settings against each other, all else and the draws being equal."""
+    known = [metric for metric in metrics if metric in runs.columns]
+    table = runs.assign(**comparable(runs[list(fields)]))
+    return [
+        {
+            "field": field,
+            "first": visible(value_words(first)),
+            "second": visible(value_words(second)),
+            **{name: _numbers_of(one) for name, one in found.items() if one.n},
+        }
+        for field in fields
+        if varies(table, field)
+        for first, second, found in between_levels(table, fields, field, known)
+    ]
+
+
+def _numbers_of(found: Difference) -> list[float | int | None]:
+    return [*(number(value, 4) for value in (found.mean, found.low, found.high)), found.n]
 
 
 def script_json(payload: dict[str, Any]) -> str:
@@ -87,7 +118,7 @@ def _table(found: pd.DataFrame) -> dict[str, Any]:
         elif shown[name].dtype == bool:
             columns[name] = [int(value) for value in shown[name]]
         else:
-            columns[name] = _numbers(shown[name])
+            columns[name] = numbers(shown[name])
     return columns
 
 
@@ -95,17 +126,19 @@ def _coded(column: pd.Series, found: Sequence[Any]) -> dict[str, Any]:
     """A column of few values as their words and, for each row, which."""
     place = {value: i for i, value in enumerate(found)}
     words = [visible(value_words(value)) for value in found]
-    numbers = [None if isinstance(value, str) else _number(value) for value in found]
+    numbers = [None if isinstance(value, str) else number(value) for value in found]
     return {"levels": words, "numbers": numbers, "codes": [place.get(value, -1) for value in column]}
 
 
-def _numbers(column: pd.Series, digits: int = _DIGITS) -> list[float | int | None]:
-    return [_number(value, digits) for value in column]
+def numbers(column: pd.Series, digits: int = _DIGITS) -> list[float | int | None]:
+    """A column in so many digits, None for what is no number."""
+    return [number(value, digits) for value in column]
 
 
-def _number(value: Any, digits: int = _DIGITS) -> float | int | None:
-    number = float(value)
-    if not math.isfinite(number):
+def number(value: Any, digits: int = _DIGITS) -> float | int | None:
+    """A number in so many digits, None for what is none."""
+    exact = float(value)
+    if not math.isfinite(exact):
         return None
-    short = float(f"{number:.{digits}g}")
+    short = float(f"{exact:.{digits}g}")
     return int(short) if short.is_integer() and abs(short) < 1e15 else short

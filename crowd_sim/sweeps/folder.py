@@ -329,6 +329,19 @@ def count_points(folder: Path) -> tuple[int, int]:
     return len(done), len(np.setdiff1d(tried, done))
 
 
+def points_so_far(folder: Path) -> pd.DataFrame:
+    """The finished points of the sweep in a folder, as `points.parquet` will have them; changes nothing there."""
+    found = []
+    for path in sorted((folder / "parts" / "points").glob("*.parquet")):
+        with suppress(OSError):  # set aside in the meantime
+            if (table := _part(path)) is not None:
+                found.append(table.to_pandas())
+    if not found:
+        return pd.DataFrame()
+    table = pd.concat(found, ignore_index=True).drop_duplicates("point").sort_values("point", ignore_index=True)
+    return table.drop(columns="point")
+
+
 def _numbers(parts: Path) -> NDArray[np.int64]:
     """The points that parts have rows of, int64[m], once each, in order."""
     found = [np.empty(0, dtype=np.int64)]

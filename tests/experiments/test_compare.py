@@ -1,0 +1,102 @@
+"""`crowd-sim compare`: what differs, measures side by side with paired differences, workers of the same crowd."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+import yaml
+
+from crowd_sim.commands.run import run
+from crowd_sim.commands.sweep import sweep
+from crowd_sim.config import RunConfig
+from crowd_sim.report.compare_page import metric_row
+from crowd_sim.report.comparison import compare
+from crowd_sim.sweeps.plan import Sweep
+from tests.bad_input.command import CONFIGURATION, SWEEP, call, check_line
+
+RUN = yaml.safe_load(CONFIGURATION)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Runs, and sweeps, that differ in their score, in their seed, in their crowd."""
+    root = tmp_path_factory.mktemp("compared")
+    for name, changes in (
+        ("dot", {}),
+        ("l2", {"tournament": {**RUN["tournament"], "score": "l2"}}),
+        ("seed", {"seed": 1}),
+        ("crowd", {"crowd": {**RUN["crowd"], "seed": 5}}),
+    ):
+        run(RunConfig.model_validate(RUN | changes), root / name)
+    for name, changes in (("both", {}), ("large", {"sweep": {"crowd": {"n_workers": [6, 8]}}})):
+        sweep(Sweep.parse(yaml.safe_load(SWEEP) | changes), root / name, name)
+    return root
+
+
+def data_of(page):
+    return json.loads(re.search(r'id="data">(.*?)</script>', page.read_text(encoding="utf-8"), re.DOTALL)[1])
+
+
+def test_runs_of_one_seed_are_paired_and_the_page_says_what_differs(made, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    out = tmp_path / "new" / "c.html"
+    assert call(["compare", str(made / "dot"), str(made / "l2"), "--out", str(out)]) == 0
+    told = capsys.readouterr().out
+    assert "tournament.score: dot | l2" in told
+    assert [line for line in told.splitlines() if ": " in line and "|" in line] == ["tournament.score: dot | l2"]
+    assert "2 pairs" in told
+    found = compare([made / "dot", made / "l2"])
+    first, second = (folder.runs["final_distance"].to_numpy() for folder in found.folders)
+    difference = found.difference("final_distance", 1, found.pairs(1))
+    assert difference.mean == pytest.approx((second - first).mean())
+    page = out.read_text(encoding="utf-8")
+    assert "<code>tournament.score</code>" in page
+    assert "src=" not in re.sub(r"<script>.*?</script>", "", page, flags=re.DOTALL)
+    workers = data_of(out)["others"][0]["workers"]
+    assert workers["value_a"] == workers["value_b"]  # what they are worth does not depend on how they are scored
+    assert workers["r"] == 1
+
+
+def test_other_seeds_are_not_paired_and_other_crowds_workers_not_held_against_each_other(made):
+    found = compare([made / "dot", made / "seed", made / "crowd"])
+    assert [len(found.pairs(i)) for i in (1, 2)] == [0, 2]
+    assert found.workers(2) is None
+    assert [
+        interval.endswith(end)
+        for (_, interval), end in zip(
+            metric_row(found, "final_distance")["differences"], ("unpaired", "2 pairs"), strict=True
+        )
+    ] == [True, True]
+
+
+def test_points_of_sweeps_are_matched_by_their_settings(made, tmp_path):
+    found = compare([made / "both", made / "large"])
+    assert found.keys == ["crowd.n_workers", "tournament.score"]  # the second sweeps no score: its one counts
+    differences = found.pairs(1)
+    assert set(differences["crowd.n_workers"]) == {"6"}
+    assert set(differences["tournament.score"]) == {"dot"}
+    np.testing.assert_array_equal(differences["final_distance"], 0.0)
+    assert [name for name, _ in found.differing] == ["sweep.crowd.n_workers", "sweep.tournament.score"]
+    assert call(["compare", str(made / "both"), str(made / "large"), "--out", str(tmp_path / "c.html")]) == 0
+    levels = [(row["field"], row["level"]) for row in data_of(tmp_path / "c.html")["others"][0]["points"]]
+    assert levels == [("crowd.n_workers", "6"), ("tournament.score", "dot")]
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        (("dot",), ("folders = ", "must be at least two")),
+        (("dot", "nowhere"), ("nowhere", "no such folder")),
+        (("dot", "both"), ("both", "must be of a run, as", "it is a sweep's")),
+        (("dot", "dot"), ("dot", "must be named once")),
+    ],
+)
+def test_what_cannot_be_compared_is_refused_in_a_line(made, names, says, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert call(["compare", *(str(made / name) for name in names)]) == 2
+    check_line(capsys.readouterr().err, says)
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "file").touch()
+    assert call(["compare", str(made / "dot"), str(made / "l2"), "--out", "file/c.html"]) == 2
+    check_line(capsys.readouterr().err, ("--out = ", "must be a file that can be written"))
