@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from crowd_sim.report import write_report
+from crowd_sim.report.compare_page import write_comparison
+from crowd_sim.report.comparison import compare
 from tests.experiments.test_report import points_table, write_run, write_sweep
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -35,7 +37,7 @@ addEventListener("load", async () => {
     search.value = ""; search.dispatchEvent(new Event("input"));
     host.querySelector("button.name")?.click();
     out.chosen = document.querySelectorAll("tr.chosen").length;
-    const svg = document.querySelector("#charts svg"), box = svg.querySelector("circle").getBoundingClientRect();
+    const dot = document.querySelector("#charts svg circle"), svg = dot.closest("svg"), box = dot.getBoundingClientRect();
     const at = { clientX: box.x + box.width / 2, clientY: box.y + box.height / 2, bubbles: true, pointerType: "mouse" };
     svg.dispatchEvent(new PointerEvent("pointermove", at));
     await new Promise((resolve) => setTimeout(resolve, 300));
@@ -72,4 +74,14 @@ def test_pages_answer(tmp_path):
     assert "error" not in sweep, sweep
     assert (sweep["rows"], sweep["filtered"], sweep["fits"]) == ("1 to 16 of 16", "1 to 8 of 8", True)
     assert "points" in sweep["tip"]
-    assert run["axe"] == sweep["axe"] == []
+    folders = [tmp_path / "run", write_run(tmp_path / "another")]
+    compared = probed(write_comparison(compare(folders), tmp_path / "compared.html"), tmp_path)
+    assert "error" not in compared, compared
+    assert (compared["rows"], compared["sorted"], compared["chosen"], compared["fits"]) == (
+        "1 to 12 of 12",
+        "ascending",
+        1,
+        True,
+    )
+    assert "another" in compared["tip"]
+    assert run["axe"] == sweep["axe"] == compared["axe"] == []

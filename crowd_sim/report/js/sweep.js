@@ -79,15 +79,16 @@ DRAWN.sweep = () => {
       });
     });
   }
-  if (varying.length) chart(id("charts"), "All settings at once", "A line is a point of the sweep, from setting to setting to the measure; dark: good, and drawn last.", (width) => {
-    const axes = [...varying.map((field) => ({ words: field.words, at: (row) => rank.get(field.name).get(row[field.name]) / (field.levels.length - 1), ticks: ticksOf(field) })),
+  if (varying.length) chart(id("charts"), "All settings at once", "A line is a point of the sweep, from setting to setting to the measure; dark: good, and drawn last. Of more than 3,000 points, as many evenly from best to worst.", (width) => {
+    const axes = [...varying.map((field) => ({ words: field.words, at: (row) => (rank.get(field.name).get(row[field.name]) ?? 0) / (field.levels.length - 1), ticks: ticksOf(field) })),
       { words: metric.words, at: null, ticks: [] }];
     const own = here().filter((row) => known(row[metric.name])), [low, high] = d3.extent(own, (row) => row[metric.name]);
     const share = (row) => (high > low ? (row[metric.name] - low) / (high - low) : 0.5);
     axes.at(-1).at = share;
     axes.at(-1).ticks = own.length ? [[0, low], ...(high > low ? [[1, high]] : [])].map(([at, value]) => ({ at, words: shown(Number(value.toPrecision(3))) })) : [];
     const good = (row) => (metric.less ? 1 - share(row) : share(row));
-    const bins = d3.groups(own, (row) => Math.min(11, Math.floor(good(row) * 12))).sort((a, b) => a[0] - b[0]);
+    const step = Math.ceil(own.length / 3000), drawn = d3.sort(own, (a, b) => good(b) - good(a)).filter((_, i) => i % step === 0);
+    const bins = d3.groups(drawn, (row) => Math.min(11, Math.floor(good(row) * 12))).sort((a, b) => a[0] - b[0]);
     const across = axes.map((_, i) => i), colour = d3.scaleSequential(d3.interpolateViridis).domain([12, -2]);
     const lines = (index, scales) => { // one path for all points of a colour: thousands of them take a browser seconds
       const group = document.createElementNS("http://www.w3.org/2000/svg", "g");
@@ -95,7 +96,7 @@ DRAWN.sweep = () => {
         const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
         const place = (row) => axes.map((axis, i) => `${scales.x(i).toFixed(1)},${scales.y(axis.at(row)).toFixed(1)}`).join("L");
         path.setAttribute("d", rows.map((row) => "M" + place(row)).join(""));
-        for (const [name, value] of Object.entries({ fill: "none", stroke: colour(bin), "stroke-opacity": own.length > 500 ? 0.25 : 0.7, "stroke-width": 1.2 })) path.setAttribute(name, value);
+        for (const [name, value] of Object.entries({ fill: "none", stroke: colour(bin), "stroke-opacity": drawn.length > 500 ? 0.25 : 0.7, "stroke-width": 1.2 })) path.setAttribute(name, value);
         group.append(path);
       }
       return group;
