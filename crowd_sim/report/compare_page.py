@@ -145,7 +145,7 @@ def _runs(comparison: Comparison, first: Compared, second: Compared) -> dict[str
     """Both sides of every pair, a mean over the points that it stands for."""
     by = [*comparison.keys, *RUN]
     ours, theirs = (folder.runs.groupby(by, sort=False)[comparison.metrics].mean() for folder in (first, second))
-    both = ours.join(theirs, how="inner", lsuffix=".a", rsuffix=".b").head(MOST_ROWS).reset_index()
+    both = ours.add_suffix(".a").join(theirs.add_suffix(".b"), how="inner").head(MOST_ROWS).reset_index()
     return {
         "run": [int(run) for run in both["run"]],
         **{end: {name: numbers(both[f"{name}.{end}"]) for name in comparison.metrics} for end in ("a", "b")},

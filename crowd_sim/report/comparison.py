@@ -101,7 +101,7 @@ class Comparison:
             return None
         by = [*self.keys, "run", "worker"] if first.config.get("seed") == second.config.get("seed") else ["worker"]
         both = [_worth(folder.workers, by) for folder in (first, second) if folder.workers is not None]
-        found = both[0].join(both[1], how="inner", lsuffix="_a", rsuffix="_b")
+        found = both[0].add_suffix("_a").join(both[1].add_suffix("_b"), how="inner")
         return None if found.empty else found.groupby(level="worker", sort=False).mean().reset_index()
 
 

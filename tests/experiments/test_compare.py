@@ -20,11 +20,11 @@ RUN = yaml.safe_load(CONFIGURATION)
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """Runs, and sweeps, that differ in their score, in their seed, in their crowd."""
+    """Runs, and sweeps, that differ in their step, in their seed, in their crowd."""
     root = tmp_path_factory.mktemp("compared")
     for name, changes in (
         ("dot", {}),
-        ("l2", {"tournament": {**RUN["tournament"], "score": "l2"}}),
+        ("fast", {"tournament": {**RUN["tournament"], "step": 0.5}}),
         ("seed", {"seed": 1}),
         ("crowd", {"crowd": {**RUN["crowd"], "seed": 5}}),
     ):
@@ -41,20 +41,20 @@ def data_of(page):
 def test_runs_of_one_seed_are_paired_and_the_page_says_what_differs(made, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     out = tmp_path / "new" / "c.html"
-    assert call(["compare", str(made / "dot"), str(made / "l2"), "--out", str(out)]) == 0
+    assert call(["compare", str(made / "dot"), str(made / "fast"), "--out", str(out)]) == 0
     told = capsys.readouterr().out
-    assert "tournament.score: dot | l2" in told
-    assert [line for line in told.splitlines() if ": " in line and "|" in line] == ["tournament.score: dot | l2"]
+    assert "tournament.step: 0.1 | 0.5" in told
+    assert [line for line in told.splitlines() if ": " in line and "|" in line] == ["tournament.step: 0.1 | 0.5"]
     assert "2 pairs" in told
-    found = compare([made / "dot", made / "l2"])
+    found = compare([made / "dot", made / "fast"])
     first, second = (folder.runs["final_distance"].to_numpy() for folder in found.folders)
     difference = found.difference("final_distance", 1, found.pairs(1))
     assert difference.mean == pytest.approx((second - first).mean())
     page = out.read_text(encoding="utf-8")
-    assert "<code>tournament.score</code>" in page
+    assert "<code>tournament.step</code>" in page
     assert "src=" not in re.sub(r"<script>.*?</script>", "", page, flags=re.DOTALL)
     workers = data_of(out)["others"][0]["workers"]
-    assert workers["value_a"] == workers["value_b"]  # what they are worth does not depend on how they are scored
+    assert workers["value_a"] == workers["value_b"]  # what they are worth does not depend on how the model moves
     assert workers["r"] == 1
 
 
@@ -98,5 +98,5 @@ def test_what_cannot_be_compared_is_refused_in_a_line(made, names, says, capsys,
     check_line(capsys.readouterr().err, says)
     assert not list(tmp_path.iterdir())
     (tmp_path / "file").touch()
-    assert call(["compare", str(made / "dot"), str(made / "l2"), "--out", "file/c.html"]) == 2
+    assert call(["compare", str(made / "dot"), str(made / "fast"), "--out", "file/c.html"]) == 2
     check_line(capsys.readouterr().err, ("--out = ", "must be a file that can be written"))
