@@ -100,11 +100,7 @@ def run(
     with ExitStack() as stack:
         watch = stack.enter_context(Watch(trackers))
         progress = watch.over(progress)
-        session: _Session
-        if ray_address == IN_PROCESS:
-            session = _InProcess(config, task, progress)
-        else:
-            session = _OnRay(config, task, progress, folder.name if folder else "run", ray_address)
+        session = _session(config, task, progress, folder, ray_address)
         stack.callback(session.close)
         if folder is None:
             return _without_folder(session, config, watch)
@@ -137,14 +133,18 @@ def run(
             seconds = time.perf_counter() - start
             # apart from the summary, which is equal for equal runs
             write_timing(folder, {"seconds": seconds, "ray_address": ray_address})
-        progress("report", 1, 2, "figures and page")
-        from crowd_sim.report import write_report  # drawing has no part in how soon the first round starts
-
-        write_report(folder)
-        progress("report", 2, 2)
+        _draw(folder, progress)
         if not was_there:
             _told(watch, outcome, (folder / "report.html", folder / "config.yaml"))
     return Finished(folder, outcome, seconds, was_there)
+
+
+def _draw(folder: Path, progress: Progress) -> None:
+    from crowd_sim.report import write_report  # drawing has no part in how soon the first round starts
+
+    progress("report", 1, 2, "figures and page")
+    write_report(folder)
+    progress("report", 2, 2)
 
 
 def _without_folder(session: _Session, config: RunConfig, watch: Watch) -> Finished:
@@ -181,6 +181,14 @@ class _Session(Protocol):
 
     def close(self) -> None:
         """Stop what was started."""
+
+
+def _session(
+    config: RunConfig, task: Task, progress: Progress, folder: Path | None, ray_address: str | None
+) -> _Session:
+    if ray_address == IN_PROCESS:
+        return _InProcess(config, task, progress)
+    return _OnRay(config, task, progress, folder.name if folder else "run", ray_address)
 
 
 class _InProcess:
