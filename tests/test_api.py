@@ -273,7 +273,7 @@ def test_a_sweep_is_the_commands(tmp_path, monkeypatch):
     names = ("points.parquet", "runs.parquet", "workers_sample.parquet")
     assert tables(tmp_path / "own", names) == tables(tmp_path / "theirs", names)
 
-    monkeypatch.setattr("crowd_sim.commands.sweep.run_batch", None)  # nothing is computed again
+    monkeypatch.setattr("crowd_sim.commands.batches.run_batch", None)  # nothing is computed again
     for config in ("sweep.yaml", tmp_path / "sweep.yaml"):
         again = crowd_sim.sweep(config, "theirs")
         pd.testing.assert_frame_equal(again.points, swept.points)

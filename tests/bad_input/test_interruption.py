@@ -47,13 +47,13 @@ def test_a_truncated_part_is_set_aside_and_done_again(sweep):
 
 def test_a_finished_sweep_is_not_computed_again(sweep, monkeypatch):
     whole = sweep("a:b")
-    monkeypatch.setattr("crowd_sim.commands.sweep.run_batch", None)
+    monkeypatch.setattr("crowd_sim.commands.batches.run_batch", None)
     assert sweep("a:b") == whole
 
 
 def test_an_interrupted_sweep_goes_on_where_it_stopped(sweep, monkeypatch, capsys):
     whole = sweep("whole")
-    from crowd_sim.commands import sweep as sweeping
+    from crowd_sim.commands import batches as sweeping
 
     batches, run_batch = [], sweeping.run_batch
 

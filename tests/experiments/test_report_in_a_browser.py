@@ -79,7 +79,7 @@ def test_pages_answer(tmp_path):
     assert "error" not in compared, compared
     assert (compared["rows"], compared["sorted"], compared["chosen"], compared["fits"]) == (
         "1 to 12 of 12",
-        "ascending",
+        "descending",
         1,
         True,
     )

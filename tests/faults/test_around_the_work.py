@@ -13,7 +13,7 @@ import pytest
 
 from crowd_sim.actors import cluster
 from crowd_sim.cli.output import Output
-from crowd_sim.commands import sweep as commands
+from crowd_sim.commands import batches as commands
 from crowd_sim.errors import ClusterError, RemovedError
 from crowd_sim.files import append_lines
 from crowd_sim.store.checkpointer import Checkpointer
