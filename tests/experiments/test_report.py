@@ -146,8 +146,9 @@ def nothing_from_elsewhere(text: str) -> bool:
     )
     kinds = [attributes for tag, attributes in tags if tag == "script"]
     return (
-        len(scripts) == 3
-        and kinds == [{"type": "application/json", "id": "data"}, {}, {}, {}]
+        len(scripts) == 5
+        and kinds == [{"type": "application/json", "id": "data"}, *({} for _ in scripts)]
+        and "connect-src" not in policy
         and policy.startswith("default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; script-src 'sha256-")
         and all(f"'sha256-{digest}'" in policy for digest in allowed)
         and "link" not in {tag for tag, _ in tags}
@@ -297,7 +298,7 @@ def test_fields_without_a_place_are_averaged_and_named() -> None:
     assert len(table) == 2
     np.testing.assert_allclose(table["mean"], points.groupby("crowd.n_workers")["pearson_accurate_mean"].mean())
     np.testing.assert_allclose(table["se"], 0.02 / np.sqrt(2))
-    assert "averaged over: selection of people" in texts(correlation_by_n(points))
+    assert "averaged over: selection of workers" in texts(correlation_by_n(points))
 
 
 def test_undefined_correlations_are_said_in_their_panel() -> None:

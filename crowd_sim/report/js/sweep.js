@@ -79,7 +79,7 @@ DRAWN.sweep = () => {
       });
     });
   }
-  if (varying.length) chart(id("charts"), "All settings at once", "A line is a point of the sweep, from setting to setting to the measure; dark: good, and drawn last. Of more than 3,000 points, as many evenly from best to worst.", (width) => {
+  if (varying.length) chart(id("charts"), "All settings at once", "A line is a point of the sweep, from setting to setting to the measure; the stronger, the better. Of more than 3,000 points, as many evenly from best to worst.", (width) => {
     const axes = [...varying.map((field) => ({ words: field.words, at: (row) => (rank.get(field.name).get(row[field.name]) ?? 0) / (field.levels.length - 1), ticks: ticksOf(field) })),
       { words: metric.words, at: null, ticks: [] }];
     const own = here().filter((row) => known(row[metric.name])), [low, high] = d3.extent(own, (row) => row[metric.name]);
@@ -89,14 +89,14 @@ DRAWN.sweep = () => {
     const good = (row) => (metric.less ? 1 - share(row) : share(row));
     const step = Math.ceil(own.length / 3000), drawn = d3.sort(own, (a, b) => good(b) - good(a)).filter((_, i) => i % step === 0);
     const bins = d3.groups(drawn, (row) => Math.min(11, Math.floor(good(row) * 12))).sort((a, b) => a[0] - b[0]);
-    const across = axes.map((_, i) => i), colour = d3.scaleSequential(d3.interpolateViridis).domain([12, -2]);
+    const across = axes.map((_, i) => i), strength = (bin) => (drawn.length > 500 ? 0.6 : 1) * (0.1 + 0.9 * (bin / 11) ** 2);
     const lines = (index, scales) => { // one path for all points of a colour: thousands of them take a browser seconds
       const group = document.createElementNS("http://www.w3.org/2000/svg", "g");
       for (const [bin, rows] of bins) {
         const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
         const place = (row) => axes.map((axis, i) => `${scales.x(i).toFixed(1)},${scales.y(axis.at(row)).toFixed(1)}`).join("L");
         path.setAttribute("d", rows.map((row) => "M" + place(row)).join(""));
-        for (const [name, value] of Object.entries({ fill: "none", stroke: colour(bin), "stroke-opacity": drawn.length > 500 ? 0.25 : 0.7, "stroke-width": 1.2 })) path.setAttribute(name, value);
+        for (const [name, value] of Object.entries({ fill: "none", stroke: BLUE, "stroke-opacity": strength(bin), "stroke-width": 1.2 })) path.setAttribute(name, value);
         group.append(path);
       }
       return group;
