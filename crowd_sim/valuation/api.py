@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -23,7 +22,7 @@ from crowd_sim.valuation.requirements import automatic, automatic_where_noisy
 from crowd_sim.valuation.result import ShapleyResult
 from crowd_sim.valuation.staged import progressive
 from crowd_sim.valuation.stopping import Rule
-from crowd_sim.valuation.validation import finite, integer
+from crowd_sim.valuation.validation import checked_missing, finite, integer
 
 _LARGEST_KEY = 2**64 - 1
 _ANEW = {"kernel_shap"}  # methods for which an earlier result's evaluations do not count
@@ -145,7 +144,7 @@ def shapley_many(
         seed=integer("seed", seed, 0, _LARGEST_KEY),
         run=integer("run", run, 0, _LARGEST_KEY),
         noisy=common_noise(games),
-        missing=_checked_missing(missing),
+        missing=checked_missing(missing),
     )
     if request.noisy and method not in _TOLERANT:
         raise InputError("method", method, f"takes no game with noise; {', '.join(_TOLERANT)} do")
@@ -156,14 +155,6 @@ def shapley_many(
     if stop is None and previous is None:
         return estimator(request)
     return progressive(estimator, request, stop, previous, _BESIDES.get(method, 0), method in _ANEW)
-
-
-def _checked_missing(missing: str | float) -> str | float:
-    if isinstance(missing, str) and missing in ("raise", "skip"):
-        return missing
-    if isinstance(missing, bool) or not isinstance(missing, int | float) or not math.isfinite(missing):
-        raise InputError("missing", missing, "must be raise, skip or a finite number")
-    return float(missing)
 
 
 def _closed_form(request: Request) -> list[ShapleyResult]:

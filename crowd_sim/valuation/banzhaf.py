@@ -13,9 +13,10 @@ from crowd_sim.random import Purpose, generator
 from crowd_sim.valuation.complements import with_complements
 from crowd_sim.valuation.estimators.exact import MAX_PLAYERS, all_coalitions
 from crowd_sim.valuation.games import Game, players_of
+from crowd_sim.valuation.noise import common_noise, with_draws
 from crowd_sim.valuation.request import Evaluate, Request, chunk_rows
 from crowd_sim.valuation.result import ShapleyResult
-from crowd_sim.valuation.validation import integer
+from crowd_sim.valuation.validation import checked_missing, integer
 
 _LARGEST_KEY = 2**64 - 1
 _MOST_REGRESSED = 1000  # players, whose normal equations are a matrix of that size
@@ -25,7 +26,12 @@ _STREAMS = 1  # in the place of the round: apart from the surrogate's own
 
 
 def banzhaf(
-    game: Game, budget: int = 10_000, seed: int = 0, run: int = 0, evaluate: Evaluate | None = None
+    game: Game,
+    budget: int = 10_000,
+    seed: int = 0,
+    run: int = 0,
+    evaluate: Evaluate | None = None,
+    missing: str | float = "raise",
 ) -> ShapleyResult:
     """The Banzhaf values of a game: exact where the budget covers all coalitions of up to 20 players, else sampled.
 
@@ -37,15 +43,21 @@ def banzhaf(
     whose error no longer holds what an additive game explains (Liu, Witter, Korn et al., "Kernel Banzhaf", 2024, arXiv
     2410.08336), below that by the mean.
 
+    A game with noise is never enumerated: every coalition that is drawn is another draw of the game, and the standard errors
+    hold its noise.
+
     Args:
         game: with ``n_players`` and ``__call__(coalitions: bool[m, n]) -> float[m]``.
         budget: number of utility evaluations; an odd one out is left.
         seed: in [0, 2^64); with ``run`` the key of every draw.
         run: in [0, 2^64).
         evaluate: what evaluates the coalitions, as in `shapley`. Absent: the game is called in this process.
+        missing: what a utility that is NaN counts as: ``"raise"`` refuses it; a number is taken in its place; ``"skip"``
+            leaves out its pair, and all are drawn then.
 
     Raises:
-        InputError: fewer than one player, a budget of less than two pairs, or utilities of the wrong shape or not finite.
+        InputError: fewer than one player, a budget of less than two pairs, utilities of the wrong shape or not finite, or
+            fewer than two pairs without a missing one.
     """
     n = players_of(game)
     request = Request(
@@ -55,11 +67,16 @@ def banzhaf(
         budget=integer("budget", budget, 1),
         seed=integer("seed", seed, 0, _LARGEST_KEY),
         run=integer("run", run, 0, _LARGEST_KEY),
+        noisy=common_noise([game]),
+        missing=checked_missing(missing),
     )
-    if n <= MAX_PLAYERS and 2**n <= budget:
+    drawn = request.noisy or request.skips
+    if n <= MAX_PLAYERS and 2**n <= budget and not drawn:
         return _enumerated(request)
     if budget < 4:
-        raise InputError("budget", budget, f"must be at least {min(4, 2**n)} for Banzhaf values of {n} players")
+        raise InputError(
+            "budget", budget, f"must be at least {4 if drawn else min(4, 2**n)} for Banzhaf values of {n} players"
+        )
     return _sampled(request)
 
 
@@ -78,18 +95,24 @@ def _sampled(request: Request) -> ShapleyResult:
     n, n_pairs = request.n_players, request.budget // 2
     signs, odd = np.empty((n_pairs, n)), np.empty(n_pairs)
     done = 0
-    for chunk, utilities in request.utilities(_uniform_pairs(n, n_pairs, request.seed, request.run)):
+    chunks = _uniform_pairs(n, n_pairs, request.seed, request.run)
+    for chunk, utilities in request.utilities(_numbered(chunks) if request.noisy else chunks):
         part = slice(done, done + len(chunk) // 2)
-        signs[part] = np.where(chunk[::2], 1.0, -1.0)
+        signs[part] = np.where(chunk[::2, :n], 1.0, -1.0)
         odd[part] = 0.5 * (utilities[0, ::2] - utilities[0, 1::2])
         done = part.stop
+    known = np.isfinite(odd)
+    signs, odd, n_evaluations = signs[known], odd[known], 2 * n_pairs
+    if len(odd) < 2:
+        raise InputError("missing", "skip", f"needs two pairs that have both utilities; {len(odd)} of {n_pairs} do")
+    n_pairs = len(odd)
     estimate = _least_squares if 2 * n <= n_pairs and n <= _MOST_REGRESSED else _means
     coefficients, stderr = estimate(signs, odd)
     if n_pairs <= n or not odd.any():
         stderr = np.full(n, np.nan)
     # what is left of a game that is explained to the last digit is rounding
     error = np.sqrt((2.0 * stderr) ** 2 + (_ROUNDING * np.abs(odd).max()) ** 2)
-    return ShapleyResult(2.0 * coefficients, error, 2 * n_pairs, "maximum_sample_reuse")
+    return ShapleyResult(2.0 * coefficients, error, n_evaluations, "maximum_sample_reuse")
 
 
 def _uniform_pairs(n: int, n_pairs: int, seed: int, run: int) -> Iterator[NDArray[np.bool_]]:
@@ -100,6 +123,14 @@ def _uniform_pairs(n: int, n_pairs: int, seed: int, run: int) -> Iterator[NDArra
         bits = generator(seed, run, Purpose.SURROGATE, _STREAMS, chunk=c).integers(0, 2, (step, n), dtype=np.uint8)
         first = bits[: n_pairs - start].astype(np.bool_)
         yield with_complements(first)
+
+
+def _numbered(chunks: Iterator[NDArray[np.bool_]]) -> Iterator[NDArray[np.bool_]]:
+    """The chunks with the numbers of their draws, one a coalition."""
+    done = 0
+    for chunk in chunks:
+        yield with_draws(chunk, np.arange(done, done + len(chunk)))
+        done += len(chunk)
 
 
 def _means(signs: NDArray[np.float64], odd: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

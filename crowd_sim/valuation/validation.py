@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import Any
 
@@ -46,3 +47,16 @@ def integer(field: str, value: Any, low: int, high: int | None = None) -> int:
     if isinstance(value, bool) or number < low or (high is not None and number > high):
         raise InputError(field, value, allowed)
     return number
+
+
+def checked_missing(missing: str | float) -> str | float:
+    """What a utility that is NaN counts as: ``"raise"``, ``"skip"`` or a finite number.
+
+    Raises:
+        InputError: anything else.
+    """
+    if isinstance(missing, str) and missing in ("raise", "skip"):
+        return missing
+    if isinstance(missing, bool) or not isinstance(missing, int | float) or not math.isfinite(missing):
+        raise InputError("missing", missing, "must be raise, skip or a finite number")
+    return float(missing)

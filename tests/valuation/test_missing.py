@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from crowd_sim.errors import InputError
-from crowd_sim.valuation import CachedGame, TargetError, shapley
+from crowd_sim.valuation import CachedGame, TargetError, banzhaf, leave_one_out, shapley
 from tests.oracles.games import Oracle, additive, sum_of_unanimity
 
 GAME = sum_of_unanimity(10, 20, seed=0)
@@ -82,3 +82,28 @@ def test_the_ends_are_needed():
             InputError, match=r"^game = nan: utilities of the empty and the grand coalition must not be"
         ):
             shapley(game, method, 300, missing="skip")
+
+
+def test_other_values_skip_them_or_say_why_they_cannot():
+    whole = additive([3.0, -1.0, 0.5, 2.0, 0.0, 1.0], 2.0)
+
+    def of_some(coalitions):
+        utilities = np.asarray(whole(coalitions), dtype=float)
+        utilities[coalitions[:, 0] & coalitions[:, 1] & ~coalitions[:, 2]] = np.nan
+        return utilities
+
+    game = Oracle("with gaps", 6, of_some, whole.values)
+    found = banzhaf(game, 64, missing="skip")
+    np.testing.assert_allclose(found.values, whole.values, atol=1e-9)
+    assert (found.stderr > 0.0).all()
+    none = Oracle("none", 6, lambda c: np.where(c.all(axis=1), 1.0, np.nan), whole.values)
+    assert leave_one_out(none, missing=0.25).values[0] == 0.75
+    for call, line in (
+        (lambda: banzhaf(game, 64), "game = nan: utilities must be finite"),
+        (lambda: banzhaf(game, 64, missing="leave"), "missing = 'leave': must be raise, skip or a finite number"),
+        (lambda: banzhaf(none, 64, missing="skip"), "missing = 'skip': needs two pairs"),
+        (lambda: leave_one_out(game, missing="skip"), "missing = 'skip': must be raise or a number"),
+        (lambda: leave_one_out(game, repeats=1), "repeats = 1: must be an integer of at least 2"),
+    ):
+        with pytest.raises(InputError, match=f"^{line}"):
+            call()

@@ -5,7 +5,16 @@ import pytest
 
 from crowd_sim.errors import InputError
 from crowd_sim.random import generator
-from crowd_sim.valuation import AveragingGame, CachedGame, MaxEvaluations, TargetError, shapley, shapley_many
+from crowd_sim.valuation import (
+    AveragingGame,
+    CachedGame,
+    MaxEvaluations,
+    TargetError,
+    banzhaf,
+    leave_one_out,
+    shapley,
+    shapley_many,
+)
 from crowd_sim.valuation.noise import split_draws, with_draws
 from crowd_sim.valuation.request import in_process
 from tests.oracles.games import additive, glove, sum_of_unanimity, unanimity, weighted_majority
@@ -146,6 +155,21 @@ def test_only_exact_values_have_no_error():
         result = shapley(seldom, method, 200)
         assert (result.stderr > 0).all()
     assert not shapley(GAME).stderr.any()
+
+
+@pytest.mark.parametrize("make", [Fresh, Keyed])
+def test_banzhaf_and_leave_one_out_cover_the_noiseless_truth(make):
+    """Also where all coalitions are within the budget."""
+    truths = banzhaf(GAME).values, leave_one_out(GAME).values
+    inside = []
+    for seed in range(30):
+        game = Fresh(GAME, 0.5, seed) if make is Fresh else Keyed(GAME, 0.5)
+        results = banzhaf(game, 400, seed=seed), leave_one_out(game, repeats=4 + seed)
+        inside += [(r.lower <= truth) & (truth <= r.upper) for r, truth in zip(results, truths, strict=True)]
+        assert all((r.stderr > 0.0).all() for r in results)
+        assert [r.n_evaluations for r in results] == [400, (4 + seed) * 9]
+    assert 0.9 < np.mean(inside[::2]) < 0.99
+    assert 0.9 < np.mean(inside[1::2]) <= 1.0
 
 
 def test_draws_travel_behind_the_coalition():

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import scipy
 from numpy.typing import NDArray
 
 from crowd_sim.linear_algebra import back, orthonormal, times, transposed_times
@@ -18,7 +17,7 @@ from crowd_sim.valuation.estimators.surrogate.relevance import MOST_APART, learn
 from crowd_sim.valuation.estimators.surrogate.residual import number_of_pairs
 from crowd_sim.valuation.estimators.surrogate.sparse import exact_values
 from crowd_sim.valuation.estimators.surrogate.surprise import surprise
-from crowd_sim.valuation.result import NORMAL_95
+from crowd_sim.valuation.result import widening
 
 _ROUNDING = 1e-12  # relative
 _ALL_LINEAR = 0.03  # what level 1 leaves, relative: below it, a prior of level 1 tells nothing
@@ -137,7 +136,7 @@ def _fit(
     learned = 3 + len(prior.variances) + (n if n <= MOST_APART else 1)
     freedom = max(1.0, m - columns.shape[1] - 0.5 * learned)
     scale = float(np.square(residual).sum()) / freedom
-    wider = _WIDER * _student(freedom)
+    wider = _WIDER * float(widening(freedom))
     scale *= surprise(found, signs, white, np.sort(order[:_HELD_OUT]), scale) * wider * wider
     return Model(contrasts + mean, scale * variance, linear, slopes + more, pulls, prior)
 
@@ -151,11 +150,3 @@ def predictions(models: Sequence[Model], pairs: NDArray[np.bool_], fresh: NDArra
         if model.prior is not None:
             out[g] += times(model.prior.between(signs, at), model.pulls)
     return out
-
-
-def _student(freedom: float) -> float:
-    """How much wider than a normal 95 % interval one with an estimated variance has to be.
-
-    Rounded to single precision, where the C libraries of all processors agree.
-    """
-    return float(np.float32(scipy.special.stdtrit(freedom, 0.975))) / NORMAL_95
