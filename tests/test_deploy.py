@@ -18,6 +18,7 @@ from crowd_sim.config.shipped import shipped as shipped_configurations
 from crowd_sim.sweeps.plan import Sweep
 
 ROOT = Path(__file__).parents[1]
+SLURM = sorted((ROOT / "experiments" / "configs").glob("*.slurm"))
 CLUSTERS = ("cluster.yaml", "cluster-onprem.yaml")
 
 
@@ -59,7 +60,7 @@ def test_every_file_that_is_mounted_is_one_that_is_made_or_there(name):
         assert (ROOT / path).exists()
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "experiments" / "deploy").glob("*.slurm")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", SLURM, ids=lambda path: path.name)
 def test_slurm_scripts_are_bash(path):
     subprocess.run(["bash", "-n", path], check=True)
 
@@ -85,7 +86,7 @@ def commands(text):
 
 def shipped():
     yield "rayjob.yaml", read("experiments/deploy/rayjob.yaml")["spec"]["entrypoint"]
-    for path in sorted((ROOT / "experiments" / "deploy").glob("*.slurm")):
+    for path in SLURM:
         yield path.name, path.read_text(encoding="utf-8")
     script = (ROOT / "experiments" / "paper" / "reproduce.sh").read_text(encoding="utf-8")
     yield "reproduce.sh", script.replace('"${given[@]}"', "task.phi.kind=embedding")
@@ -118,7 +119,7 @@ def test_the_commands_that_are_shipped_are_understood(name, words, tmp_path, mon
     (Sweep if words[0] == "sweep" else RunConfig).parse(content)
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "experiments" / "deploy").glob("*.slurm")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", SLURM, ids=lambda path: path.name)
 def test_slurm_signals_what_runs_the_command(path):
     """Without B: Slurm signals what srun has started, with it the batch shell, and so what that execs, alone."""
     script = path.read_text(encoding="utf-8")

@@ -1,10 +1,14 @@
 """The README and the pages of docs/: their Python runs, links lead somewhere, tables say where they come from."""
 
 import importlib.util
+import os
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from crowd_sim.config.reference import reference
@@ -52,6 +56,32 @@ def test_the_commands_of_a_page_do_as_they_are_written(page, tmp_path, monkeypat
         program, *arguments = shlex.split(line)
         assert program == "crowd-sim"
         assert call(arguments) == 0, line
+
+
+SBATCH = """#!/usr/bin/env bash
+# what Slurm does with `sbatch --wait --array=1-N SCRIPT ARGUMENTS`, one job after the other
+set -euo pipefail
+[ "$1" = --wait ]
+last=${2#--array=1-}
+shift 2
+for i in $(seq "$last"); do SLURM_ARRAY_TASK_ID=$i SLURM_ARRAY_TASK_COUNT=$last bash "$@"; done
+"""
+
+
+def test_the_commands_of_the_page_for_slurm_lead_to_a_report(tmp_path, monkeypatch):
+    text = (ROOT / "docs" / "slurm.md").read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    Path("bin").mkdir()
+    Path("bin/sbatch").write_text(SBATCH)
+    Path("bin/sbatch").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:{Path(sys.executable).parent}:{os.environ['PATH']}")
+    (sweep,) = re.findall(r"^```yaml\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    Path("sweep.yaml").write_text(sweep)
+    _, *blocks = re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    for block in blocks:
+        subprocess.run(["bash", "-euo", "pipefail", "-c", block], check=True)
+    assert Path("runs/first/report.html").exists()
+    assert len(pd.read_parquet("runs/first/points.parquet")) == 4
 
 
 def test_the_readme_is_short_and_begins_with_two_commands():

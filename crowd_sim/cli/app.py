@@ -264,12 +264,15 @@ def configs(
 
 @app.command()
 def init(
-    name: Annotated[str, typer.Argument(help="A configuration that ships (`crowd-sim configs`).")],
+    name: Annotated[str, typer.Argument(help="A configuration or job script that ships (`crowd-sim configs`).")],
     path: Annotated[
-        Path | None, typer.Argument(help="The file to write, a new one. [default: NAME.yaml]", show_default=False)
+        Path | None,
+        typer.Argument(
+            help="The file to write, a new one. [default: NAME.yaml, or the script's name]", show_default=False
+        ),
     ] = None,
 ) -> None:
-    """Write a copy of a configuration that ships, to edit.
+    """Write a copy of a configuration or job script that ships, to edit.
 
     Example: `crowd-sim init quickstart mine.yaml`, then `crowd-sim run mine.yaml`
     """

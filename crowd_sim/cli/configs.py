@@ -8,12 +8,12 @@ from rich import box
 from rich.table import Table
 
 from crowd_sim.config.io import load_content
-from crowd_sim.config.shipped import shipped, shipped_file
+from crowd_sim.config.shipped import job_scripts, shipped, shipped_file
 from crowd_sim.errors import InputError
 
 
 def configs_table() -> Table:
-    """A row for each shipped configuration: name, run or sweep, task, and the first line of its comment."""
+    """A row for each shipped configuration and job script: name, run or sweep, task, and the first line of its comment."""
     table = Table(box=box.SIMPLE, pad_edge=False)
     for name in ("name", "kind", "task"):
         table.add_column(name, no_wrap=True)
@@ -23,23 +23,26 @@ def configs_table() -> Table:
         kind = "sweep" if "sweep" in content else "run"
         task = content.get("task", {}).get("kind", "vector")
         table.add_row(name, kind, task, first_comment(path))
+    for name, path in job_scripts().items():
+        table.add_row(name, "job script", "", first_comment(path))
     return table
 
 
 def first_comment(path: Path) -> str:
-    """The comment in a file's first line; empty where there is none."""
-    first, _, _ = path.read_text(encoding="utf-8").partition("\n")
+    """The comment in a file's first line, or below the line that names its shell; empty where there is none."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    first = next((line for line in lines if not line.startswith("#!")), "")
     return first.removeprefix("#").strip() if first.startswith("#") else ""
 
 
 def write_copy(name: str, path: Path | None) -> Path:
-    """Copy the shipped configuration `name` to `path`, or to NAME.yaml in the folder one works in; the copy's path.
+    """Copy what ships as `name` to `path`, or to a file of its own name in the folder one works in; the copy's path.
 
     Raises:
         InputError: no such configuration, or a file that exists already or cannot be written.
     """
-    text = shipped_file(name).read_bytes()
-    copy = path or Path(f"{name}.yaml")
+    source = shipped_file(name)
+    text, copy = source.read_bytes(), path or Path(source.name)
     try:
         with copy.open("xb") as file:
             file.write(text)

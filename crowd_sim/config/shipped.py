@@ -14,13 +14,19 @@ def shipped() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
+def job_scripts() -> dict[str, Path]:
+    """Scripts for batch schedulers that ship beside them, by their file names."""
+    folder = Path(str(files("crowd_sim") / "configs"))
+    return {path.name: path for path in sorted(folder.glob("*.slurm"))}
+
+
 def shipped_file(name: str) -> Path:
-    """The file of the shipped configuration of this name.
+    """The file of the shipped configuration or job script of this name.
 
     Raises:
         InputError: none has that name.
     """
-    known = shipped()
+    known = shipped() | job_scripts()
     if name not in known:
         raise InputError("configuration", name, f"must be a shipped configuration: {', '.join(known)}")
     return known[name]
