@@ -28,6 +28,7 @@ from crowd_sim.config import RunConfig
 from crowd_sim.config.code import check_code
 from crowd_sim.config.io import check_content, load_config, load_content
 from crowd_sim.errors import InputError
+from crowd_sim.files import arrow_table
 from crowd_sim.outcome import Outcome
 from crowd_sim.progress import Progress, quiet
 from crowd_sim.valuation import Rule, ShapleyResult, shapley
@@ -292,8 +293,13 @@ def sweep(
             keep(people, folder)
         run_sweep(plan, folder, "", ray_address, report, retry_failed=retry_failed, trackers=watchers)
         paths = [folder / f"{name}.parquet" for name in ("points", "runs", "failures")]
-        points, runs, failures = (pd.read_parquet(path) if path.exists() else pd.DataFrame() for path in paths)
+        points, runs, failures = (_frame(path) if path.exists() else pd.DataFrame() for path in paths)
     return SweepResult(points, runs, failures, wanted)
+
+
+def _frame(path: Path) -> pd.DataFrame:
+    with path.open("rb") as file:
+        return arrow_table(file).to_pandas()
 
 
 @dataclass(frozen=True, eq=False)

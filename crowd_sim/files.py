@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -24,6 +24,7 @@ from crowd_sim.integrity import FORMAT, DamagedError, check_yaml, sealed, sealed
 
 if TYPE_CHECKING:  # importing it costs half a second, and a run's tables are its last work
     import pandas as pd
+    import pyarrow as pa
 
 _LEFT_EARLY = re.compile(r"\..+\.[0-9]+\.part|(run|status-[0-9]+-of-[0-9]+)\.lock|crowd\.parquet")
 _FACTS = b"crowd_sim"
@@ -165,14 +166,23 @@ def write_table(path: Path, table: pd.DataFrame, facts: Mapping[str, Any] | None
     replace_file(path, write)
 
 
+def arrow_table(file: IO[bytes]) -> pa.Table:
+    """The table of a Parquet file, read by this thread alone; raises what Arrow raises of a damaged one.
+
+    A thread of Arrow's that lets go of `file` while the interpreter ends aborts the process.
+    """
+    import pyarrow.parquet as pq
+
+    return pq.ParquetFile(file, page_checksum_verification=True).read(use_threads=False)
+
+
 def read_table(path: Path) -> pd.DataFrame | None:
     """A table written by `write_table`, or None where it is damaged."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     try:
         with path.open("rb") as file:
-            return pq.read_table(file, page_checksum_verification=True).to_pandas()
+            return arrow_table(file).to_pandas()
     except (OSError, pa.ArrowException):
         return None
 

@@ -80,3 +80,17 @@ def test_every_configuration_in_the_house_is_valid(path):
         assert Sweep.parse(content).points
     else:
         RunConfig.parse(content)
+
+
+def test_tables_are_read_by_the_thread_that_asks():
+    """A thread of Arrow's that lets go of a file while the interpreter ends aborts the process, once in some commands."""
+    threaded = re.compile(
+        r"\b(pd|pandas)\.read_parquet\(|\bread_table\([^)]*page_checksum|pq\.read_table\(|iter_batches\("
+    )
+    found = [
+        f"{path.relative_to(ROOT)}: {line.strip()}"
+        for path in sorted((ROOT / "crowd_sim").rglob("*.py"))
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if threaded.search(line) and "use_threads=False" not in line and not line.strip().startswith(("`", "#"))
+    ]
+    assert found == []

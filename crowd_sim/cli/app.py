@@ -267,9 +267,7 @@ def init(
     name: Annotated[str, typer.Argument(help="A configuration or job script that ships (`crowd-sim configs`).")],
     path: Annotated[
         Path | None,
-        typer.Argument(
-            help="The file to write, a new one. [default: NAME.yaml, or the script's name]", show_default=False
-        ),
+        typer.Argument(help="The file to write, a new one. [default: of the same name]", show_default=False),
     ] = None,
 ) -> None:
     """Write a copy of a configuration or job script that ships, to edit.

@@ -19,6 +19,9 @@ def schema() -> dict[str, Any]:
     fields = {
         **found.pop("properties"),
         "sweep": {"type": "object", "description": "lists of values, nested as the fields are"},
-        "search": {"type": "object", "description": "metric, trials, ranges and lists of choices, nested as the fields are"},
+        "search": {
+            "type": "object",
+            "description": "metric, trials, ranges and lists of choices, nested as the fields are",
+        },
     }
     return {"$schema": _DIALECT, "$id": "crowd-sim.schema.json", **found, "title": "crowd-sim", "properties": fields}

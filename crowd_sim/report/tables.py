@@ -10,6 +10,7 @@ import pandas as pd
 from omegaconf import OmegaConf
 
 from crowd_sim.errors import InputError
+from crowd_sim.files import arrow_table
 from crowd_sim.integrity import check_file, check_yaml, read_json
 
 METRICS = (
@@ -74,7 +75,7 @@ def read_table(folder: Path, name: str, columns: Sequence[str] = ()) -> pd.DataF
     check_file(folder, name)
     try:
         with path.open("rb") as file:  # given a name, pandas would take one like a:b for an address
-            table = pd.read_parquet(file)
+            table = arrow_table(file).to_pandas()
     except Exception as error:  # of a file that is damaged Arrow and pandas raise almost anything
         raise InputError(str(path), None, f"must be a readable Parquet file ({error})") from error
     for column in columns:

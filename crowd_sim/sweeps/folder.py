@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from crowd_sim.errors import StorageError
-from crowd_sim.files import check_not_removed, replace_file, write_bytes, write_sealed, write_table
+from crowd_sim.files import arrow_table, check_not_removed, replace_file, write_bytes, write_sealed, write_table
 from crowd_sim.integrity import FILES, digests_of
 from crowd_sim.store.lock import lock
 from crowd_sim.sweeps.batch import CACHE, UNFINISHED, BatchResult, joined, other_weights, unfinished
@@ -214,7 +214,7 @@ class SweepFolder:
     def first_failure(self) -> dict[str, Any]:
         """The first row of failures.parquet."""
         with pq.ParquetFile(self.folder / "failures.parquet") as file:
-            return next(file.iter_batches(batch_size=1)).to_pylist()[0]
+            return next(file.iter_batches(batch_size=1, use_threads=False)).to_pylist()[0]
 
     def _write_rows(self, kind: Kind, name: str, wanted: NDArray[np.bool_]) -> None:
         path = self.folder / name
@@ -355,7 +355,7 @@ def _numbers(parts: Path) -> NDArray[np.int64]:
 def _part(path: Path) -> pa.Table | None:
     """A part's table; None where it is damaged."""
     content = path.read_bytes()
-    return pq.read_table(io.BytesIO(content)) if path.stem.rpartition("-")[2] == _digest(content) else None
+    return arrow_table(io.BytesIO(content)) if path.stem.rpartition("-")[2] == _digest(content) else None
 
 
 def is_part_whole(path: Path) -> bool:

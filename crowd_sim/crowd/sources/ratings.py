@@ -140,7 +140,7 @@ def _from_parquet(path: Path, layout: Layout) -> Population:
     def read(file: pyarrow.parquet.ParquetFile, index: list[str]) -> Population:
         there = [name for name in file.schema_arrow.names if name not in index or name == layout.id_column]
         worker, item, rating = _columns(str(path), there, layout)
-        columns = file.read([worker, item, rating]).to_pydict()
+        columns = file.read([worker, item, rating], use_threads=False).to_pydict()
         if not columns[worker]:
             raise InputError(str(path), None, "at least one row is needed, there is none")
         workers, items = (

@@ -180,7 +180,7 @@ def _from_parquet(path: Path, keys: tuple[str, ...], others: bool) -> Iterator[R
     def read(file: pyarrow.parquet.ParquetFile, index: list[str]) -> list[dict[str, Any]]:
         columns = [name for name in file.schema_arrow.names if name in keys or name not in index]
         _check_keys(str(path), columns, keys, others, "column")
-        return file.read(list(keys)).to_pylist()
+        return file.read(list(keys), use_threads=False).to_pylist()
 
     return (Record(f"{path}:{number}", row) for number, row in enumerate(read_parquet(path, read)))
 

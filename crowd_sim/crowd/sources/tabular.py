@@ -113,7 +113,7 @@ def _from_parquet(path: Path) -> Iterator[Record]:
     def read(file: pyarrow.parquet.ParquetFile, index: list[str]) -> list[dict[str, Any]]:
         columns = [name for name in file.schema_arrow.names if name not in index]
         _check_names(str(path), columns)
-        return file.read(columns).to_pylist()
+        return file.read(columns, use_threads=False).to_pylist()
 
     return (Record(f"{path}:{number}", row) for number, row in enumerate(read_parquet(path, read)))
 

@@ -93,7 +93,7 @@ def _hint(name: str, value: str) -> str:
 
 def _from_parquet(path: Path, layout: Layout) -> Population:
     def read(file: pyarrow.parquet.ParquetFile, index: list[str]) -> Population:
-        table = file.read()
+        table = file.read(use_threads=False)
         kept = [i for i, name in enumerate(table.column_names) if name not in index or name == layout.ids]
         names = tuple(table.column_names[i] for i in kept)
         features = _features(str(path), names, layout)
