@@ -28,6 +28,7 @@ from crowd_sim.store.given_crowd import check_kept, keep
 from crowd_sim.store.run_folder import open_run, run_fingerprint, write_run, write_timing
 from crowd_sim.store.run_log import RunLog
 from crowd_sim.tasks.base import OpenTask, Task
+from crowd_sim.tasks.choose.task import ChoiceTask
 from crowd_sim.tasks.imitate.task import ImitateTask
 from crowd_sim.tasks.load import load_task
 from crowd_sim.tasks.vector import VectorTask
@@ -94,7 +95,7 @@ def run(
         check_participants(config, task.population)
     fingerprint = run_fingerprint(config, task)
     folder = out or (Path("runs") / f"{name}-{fingerprint[:8]}" if name else None)
-    if isinstance(task, ImitateTask) and folder is not None:
+    if isinstance(task, ImitateTask | ChoiceTask) and folder is not None:
         # a process of a cluster works in another folder
         task = replace(task, utilities=(folder / "utilities").absolute())
     with ExitStack() as stack:

@@ -60,6 +60,7 @@ class Support:
 
 _OF_PAIRS = ("task.objective", "task.beta", "task.label_smoothing", "task.sft_weight")
 _DEFENCES_OF_POINTS = tuple(f"tournament.{name}" for name in DEFENCES if name not in EXPLOITING)
+_RETRAINING = ("none", "exact", "permutation", "kernel_shap", "surrogate")
 
 SUPPORT = {
     "vector": Support(
@@ -79,7 +80,7 @@ SUPPORT = {
         sources=TEXT_SOURCES,
         user_sources=False,
         searches=("best", "merge", "halving"),
-        methods=("none", "exact", "permutation", "kernel_shap", "surrogate"),
+        methods=_RETRAINING,
         bad=tuple(TEXT_BEHAVIOURS),
         unused=(
             "crowd.behaviour",
@@ -98,7 +99,7 @@ SUPPORT = {
         sources=("records",),
         user_sources=False,
         searches=("best", "merge", "halving"),
-        methods=("none",),
+        methods=_RETRAINING,
         bad=tuple(LABEL_BEHAVIOURS),
         unused=(
             "crowd.behaviour",
@@ -110,6 +111,8 @@ SUPPORT = {
             *("task.phi", "task.generation", "task.single_sizes", "task.equal_tokens", "task.merged_model"),
             *(_OF_PAIRS if kind == "classify" else ("task.question",)),
         ),
+        retrains=True,
+        most_exact=8,
     )
     for kind in ("classify", "prefer")
 }

@@ -287,4 +287,4 @@ def _likelihoods(
 def _passing(base: Base, units: Sequence[tuple[Tokens, ...]], row_tokens: int) -> NDArray[np.float64]:
     """The same under the adapter in use."""
     found = passing(base, [tokens for unit in units for tokens in unit], row_tokens)
-    return found.reshape(len(units), -1)
+    return found.reshape(len(units), -1) if units else found.reshape(0, 1)  # of a coalition of nobody

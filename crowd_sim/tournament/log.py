@@ -108,8 +108,8 @@ class TournamentLog:
 
     @property
     def progress(self) -> int:
-        """Grows with everything that is noted."""
-        return self.state.round + len(self.notes)
+        """Grows with everything that is noted, and when the log is complete."""
+        return self.state.round + len(self.notes) + self.is_complete
 
     def history(self) -> History:
         """All of it, when the last round is over."""

@@ -10,8 +10,8 @@ trains as many tokens as two passes over everyone's labels, 360 passes in all, a
 - filtered: a model tuned for six passes on the expert's records reads all labels; whom it contradicts is left out.
 
 Prints accuracy by arm, with 95 % intervals over the seeds, differences seed by seed, and how well workers are told apart.
-Every run is a folder under --out: given again, the command goes on where it was stopped; `--seeds` that are finished are read.
-Several processes may make different seeds at once.
+Every arm of a seed is a folder under --out: given again, the command goes on where it was stopped, and reads what is finished.
+Several processes may make different seeds, or arms, at once.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import argparse
 import json
 import platform
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from shutil import which
@@ -34,7 +34,6 @@ from crowd_sim import run
 from crowd_sim.crowd.sources.goemotions import find_neighbourhoods
 from crowd_sim.crowd.sources.neighbourhoods import read_neighbourhoods
 from crowd_sim.files import write_text
-from crowd_sim.outcome import Outcome
 from crowd_sim.random import Purpose, generator
 from experiments.crowds.refusing import in_one_line
 
@@ -44,15 +43,19 @@ N_WORKERS, EACH, TRUSTED, REPORTED, MOST_WORDS = 12, 15, 4, 60, 13
 TOKENS, SCREENING = 1170, 312
 """Trained by an arm: of two passes over everyone's labels; and those of the model that screens, of the same account."""
 
+ALONE = {"rounds": 1, "n_groups": 1, "incumbent": False}
+
 ARMS: dict[str, dict[str, Any]] = {
+    "expert": {"tournament": ALONE, "task": {"tokens_per_round": TOKENS}},
+    "unfiltered": {"tournament": ALONE, "task": {"tokens_per_round": TOKENS}},
     "filtered": {
-        "tournament": {"rounds": 1, "n_groups": 1},
+        "tournament": ALONE,
         "task": {"tokens_per_round": TOKENS - SCREENING},
         "screens": {"action": "exclude"},
     },
     "tournament": {
         "tournament": {"rounds": 2, "n_groups": 4, "grouping": "random", "reward": "rank"},
-        "task": {"tokens_per_round": TOKENS // 2, "baselines": ["expert", "single"]},
+        "task": {"tokens_per_round": TOKENS // 2},
     },
     "value-weighted": {
         "tournament": {
@@ -68,30 +71,20 @@ ARMS: dict[str, dict[str, Any]] = {
 }
 """Configurations by name, besides what all have."""
 
-REPORTED_AS = {
-    "base": ("tournament", "before"),
-    "expert": ("tournament", "expert"),
-    "unfiltered": ("tournament", "single"),
-    "tournament": ("tournament", "after"),
-    "value-weighted": ("value-weighted", "after"),
-    "filtered": ("filtered", "after"),
-}
-"""Rows of the table: the run, and which of its models."""
+CROWD_ARMS = ("tournament", "value-weighted", "filtered")
 
 
 def content(arm: str, seed: int, data: Path, model: str = "smollm2-135m") -> dict[str, Any]:
     """An arm's configuration on the files of `deal`."""
     own = ARMS[arm]
+    crowd: dict[str, Any] = {"path": str(data / "crowd.jsonl"), "n_workers": N_WORKERS}
+    crowd["bad"] = {"behaviour": "collude", "share": 5 / N_WORKERS}
+    if arm == "expert":
+        crowd = {"path": str(data / "expert.jsonl"), "n_workers": 1}
     return {
         "seed": seed,
-        "crowd": {
-            "source": "records",
-            "path": str(data / "crowd.jsonl"),
-            "target": str(data / "report.jsonl"),
-            "n_workers": N_WORKERS,
-            "bad": {"behaviour": "collude", "share": 5 / N_WORKERS},
-        },
-        "tournament": {"mistake_probability": 0.0, "incumbent": arm != "filtered"} | own["tournament"],
+        "crowd": {"source": "records", "target": str(data / "report.jsonl")} | crowd,
+        "tournament": {"mistake_probability": 0.0} | own["tournament"],
         "valuation": {"method": "none"},
         "task": {
             "kind": "classify",
@@ -131,32 +124,30 @@ def deal(source: Path, seed: int, out: Path) -> None:
         write_text(out / f"{name}.jsonl", "".join(json.dumps(row) + "\n" for row in own))
 
 
-def rows_of(seed: int, out: Path, model: str = "smollm2-135m") -> Iterator[dict[str, Any]]:
-    """A row per arm: what it reached, what it took, and how well it tells workers apart; runs what is missing."""
-    folder = out / f"seed-{seed}"
-    outcomes: dict[str, Outcome] = {}
-    tables: dict[str, Mapping[str, Any]] = {}
-    for arm in ARMS:
-        outcomes[arm] = run(content(arm, seed, folder / "data", model), folder / arm)
-        tables[arm] = json.loads((folder / arm / "summary.json").read_text())
-        print(f"seed {seed}: {arm}", flush=True)
-    for arm, (name, model_of) in REPORTED_AS.items():
-        workers = pd.read_parquet(folder / name / "workers.parquet")
-        metrics = tables[name]["metrics"]
-        row = {
-            "seed": seed,
-            "arm": arm,
-            "accuracy": 100 * tables[name]["choices"][f"accuracy_{model_of}"]["mean"],
-            "tokens": 0.0 if arm == "base" else tables[name]["choices"]["tokens"]["mean"],
-            "auc": np.nan,
-            "lost": np.nan,
-        }
-        if model_of == "after":
-            row["auc"] = metrics["auc_expert" if arm == "filtered" else "detection_points"]["mean"]
+def rows_of(seed: int, out: Path, arms: Sequence[str], model: str = "smollm2-135m") -> Iterator[dict[str, Any]]:
+    """A row per arm, and one of the model before: accuracy, cost, and how well workers are told apart; runs what is missing."""
+    for arm in arms:
+        folder = out / f"seed-{seed}"
+        run(content(arm, seed, folder / "data", model), folder / arm)
+        summary = json.loads((folder / arm / "summary.json").read_text())
+        choices, metrics = summary["choices"], summary["metrics"]
+        row = {"seed": seed, "arm": arm, "tokens": choices["tokens"]["mean"], "auc": np.nan, "lost": np.nan}
+        row["accuracy"] = 100 * choices["accuracy_after"]["mean"]
         if arm == "filtered":
-            row["tokens"] += SCREENING
+            workers = pd.read_parquet(folder / arm / "workers.parquet")
+            row |= {"tokens": row["tokens"] + SCREENING, "auc": metrics["auc_expert"]["mean"]}
             row["lost"] = float((workers["flagged"] & ~workers["bad"]).sum())
+        elif arm in CROWD_ARMS:
+            row["auc"] = metrics["detection_points"]["mean"]
+        print(f"seed {seed}, {arm}: {row['accuracy']:.1f} %", flush=True)
         yield row
+        if arm == arms[0]:
+            yield row | {
+                "arm": "base",
+                "accuracy": 100 * choices["accuracy_before"]["mean"],
+                "tokens": 0.0,
+                "auc": np.nan,
+            }
 
 
 def table(found: pd.DataFrame) -> Iterator[str]:
@@ -165,7 +156,7 @@ def table(found: pd.DataFrame) -> Iterator[str]:
     yield "| arm | accuracy, % | by seed | trained tokens | AUC | good workers lost |"
     yield "| --- | --: | --- | --: | --: | --: |"
     wide = found.pivot_table(index="seed", columns="arm", values="accuracy")
-    for arm in REPORTED_AS:
+    for arm in [arm for arm in ("base", *ARMS) if arm in wide]:
         own = found[found["arm"] == arm]
         by_seed = ", ".join(f"{value:.1f}" for value in wide[arm])
         auc = "" if own["auc"].isna().all() else f"{own['auc'].mean():.3f}"
@@ -174,13 +165,15 @@ def table(found: pd.DataFrame) -> Iterator[str]:
     yield ""
     yield "| difference, points | mean | by seed | wanted |"
     yield "| --- | --: | --- | --- |"
-    crowd = wide[["filtered", "value-weighted", "tournament"]]
-    best = crowd.mean().idxmax()
+    means = {arm: found.loc[found["arm"] == arm, "accuracy"].to_numpy().mean() for arm in CROWD_ARMS if arm in wide}
+    best = max(means, key=lambda arm: means[arm], default="filtered")
     for name, one, other, wanted in (
         ("best crowd arm and expert", best, "expert", "≥ 5 in the mean, none below 0"),
         ("best crowd arm and unfiltered", best, "unfiltered", "≥ 30"),
         ("value-weighted and tournament", "value-weighted", "tournament", "≥ 6"),
     ):
+        if one not in wide or other not in wide:
+            continue
         gaps = wide[one] - wide[other]
         shown = name.replace("best crowd arm", f"best crowd arm ({best})")
         yield f"| {shown} | {interval(gaps)} | {', '.join(f'{gap:+.1f}' for gap in gaps)} | {wanted} |"
@@ -215,16 +208,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--data", type=Path, help="as crowd.path of goemotions; absent: the environment's CROWD_SIM_DATA"
     )
+    parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=ARMS, metavar="ARM")
     parser.add_argument("--model", default="smollm2-135m")
     given = parser.parse_args(arguments)
     source = find_neighbourhoods(given.data)
     found: list[dict[str, Any]] = []
     for seed in given.seeds:
         deal(source, seed, given.out / f"seed-{seed}" / "data")
-        found += rows_of(seed, given.out, given.model)
-    name = "labelling.md" if len(given.seeds) > 1 else f"labelling-{given.seeds[0]}.md"
-    lines = ["\n".join(table(pd.DataFrame(found))), "", provenance()]
-    write_text(given.out / name, "\n".join(lines) + "\n")
+        found += rows_of(seed, given.out, given.arms, given.model)
+    lines = [*table(pd.DataFrame(found)), "", provenance()]
+    if given.arms == list(ARMS):
+        write_text(given.out / "labelling.md", "\n".join(lines) + "\n")
     print("\n".join(lines))
 
 

@@ -21,10 +21,12 @@ from crowd_sim.participants import roles
 from crowd_sim.store.run_folder import write_run
 from crowd_sim.tasks.adapters.learner import mixed
 from crowd_sim.tasks.choose.crowd import load_choices
+from crowd_sim.tasks.choose.game import ChoiceGame
 from crowd_sim.tasks.choose.learner import accuracy, calibration_error
 from crowd_sim.tasks.load import load_task, task_key
 from tests.bad_input.command import IN_PROCESS
 from tests.learners.tiny_llm import TEMPLATE
+from tests.on_ray import run_on_ray
 
 WEATHER = ("rain", "hail", "snow", "sun", "heat", "glow")
 
@@ -92,7 +94,8 @@ def configuration(parts, tmp_path, kind, rows=None, target=None, trusted=None, s
             "crowd": crowd | changes.get("crowd", {}),
             "tournament": {"rounds": 2, "n_groups": 2, "mistake_probability": 0.0, "incumbent": False}
             | changes.get("tournament", {}),
-            "valuation": {"method": "none"},
+            "valuation": changes.get("valuation", {"method": "none"}),
+            "actors": changes.get("actors", {}),
             "task": task | changes.get("task", {}),
         }
         | ({} if screens is None else {"screens": screens})
@@ -283,6 +286,40 @@ def test_bad_workers_mislabel_what_is_trained_on_and_nothing_that_judges(parts, 
     for own, was, wrong in zip(found.texts.examples, honest.texts.examples, is_bad, strict=True):
         assert {a.response == b.response for a, b in zip(own, was, strict=True)} == {not wrong}
     assert task_key(setup) != task_key(configuration(parts, tmp_path, "classify"))
+
+
+VALUED = {
+    "crowd": {"n_workers": 3, "selection": "first"},
+    "tournament": {"rounds": 1},
+    "valuation": {"method": "exact"},
+    "actors": {pool: {"number": 2, "cpus": 0.1} for pool in ("trainers", "evaluators")},
+}
+
+
+@pytest.mark.parametrize("kind", ["classify", "prefer"])
+def test_values_are_those_of_retraining_and_kept(parts, tmp_path, kind):
+    setup = configuration(parts, tmp_path, kind, **VALUED)
+    finished = run(setup, tmp_path / "valued")
+    game = ChoiceGame(setup, load_choices(setup), 0)
+    nobody, everyone = game(np.array([[False] * 3, [True] * 3]))
+    assert nobody == pytest.approx(np.log(0.5)) or kind == "classify"
+    assert finished.outcome.values.sum() == pytest.approx(everyone - nobody)
+    assert (
+        pd.read_parquet(tmp_path / "valued" / "workers.parquet")["shapley"].tolist()
+        == finished.outcome.values[0].tolist()
+    )
+    assert any((tmp_path / "valued" / "utilities").iterdir())
+    assert run(setup, tmp_path / "valued").was_there
+
+
+def test_a_valued_run_on_ray_is_the_same_bits(parts, tmp_path, local_ray):
+    setup = configuration(parts, tmp_path, "classify", trusted=expert(), screens={"action": "report"}, **VALUED)
+    (own,) = simulate([setup], load_task(setup), InProcess())
+    other = run_on_ray(setup, load_task(setup))
+    assert own.values.tobytes() == other.values.tobytes()
+    assert own.history.points.tobytes() == other.history.points.tobytes()
+    assert own.details.probabilities.tobytes() == other.details.probabilities.tobytes()
+    assert own.screened.scores["expert"].tobytes() == other.screened.scores["expert"].tobytes()
 
 
 def test_accuracy_halves_ties_and_calibration_is_that_of_the_likeliest():

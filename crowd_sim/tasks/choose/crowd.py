@@ -72,6 +72,8 @@ def load_choices(config: RunConfig) -> ChoiceCrowd:
     together = _components([*rows, *trusted, *expert])
     n_items = len(rows) + len(trusted)
     experts = set(together[n_items:])
+    # where the crowd is the expert itself, it has nobody else's records to be kept apart from
+    kept_apart = set() if config.task.expert == crowd.path else experts
     judged = together[len(rows) : n_items] if trusted else together[: len(rows)]
     halves = 1 if expert else 2
     where = _dealt([c for c in judged if c not in experts], 1.0 if trusted else crowd.held_out * halves, halves)
@@ -83,7 +85,7 @@ def load_choices(config: RunConfig) -> ChoiceCrowd:
             parts[where[component]].append(_item(row, labels, config))
     of_worker: dict[str, list[Example]] = {}
     for row, component in zip(rows, together[: len(rows)], strict=True):
-        if component not in where and component not in experts:
+        if component not in where and component not in kept_apart:
             of_worker.setdefault(row.worker, []).append(_example(row, labels, config))
     for name, part in zip(("selection", "report"), parts, strict=True):
         if len(part) < LEAST_ITEMS:

@@ -78,12 +78,12 @@ class ChoiceLearner(AdapterLearner):
         own = {n["run"]: n for n in notes if n["kind"] == "choices" and n["round"] == state.round}
         told = [np.array(own[run]["probabilities"]) for run in range(self.config.runs)]
         wrong = [1 - accuracy(probabilities, self.choices.report) for probabilities in told]
-        scores = [float(self._right(log(probabilities), self.choices.report).mean()) for probabilities in told]
+        scores = [float(right_of(log(probabilities), self.choices.report).mean()) for probabilities in told]
         return np.array(wrong), np.array(scores)
 
     def _judged(self, adapters: Sequence[Adapter], keys: Sequence[Key]) -> list[tuple[float, float, int]]:
         found = self._likelihoods(adapters, keys[0].run, self.choices.selection) if keys else []
-        return [(*mean_and_se(self._right(likelihoods, self.choices.selection)), 0) for likelihoods in found]
+        return [(*mean_and_se(right_of(likelihoods, self.choices.selection)), 0) for likelihoods in found]
 
     def _likelihoods(self, adapters: Sequence[Adapter], run: int, items: tuple[Item, ...]) -> list[NDArray[np.float64]]:
         """Log-likelihoods of choices among each other: float64[m, c] of each adapter."""
@@ -91,10 +91,6 @@ class ChoiceLearner(AdapterLearner):
             return []
         reference = self._start(run) if self.config.task.kind == "prefer" else None
         return choices_of(self.trainers, adapters, items, reference)
-
-    @staticmethod
-    def _right(likelihoods: NDArray[np.float64], items: Sequence[Item]) -> NDArray[np.float64]:
-        return likelihoods[np.arange(len(items)), [item.right for item in items]]
 
 
 def choices_of(
@@ -105,11 +101,16 @@ def choices_of(
     found = trainers.choose(jobs)
     if reference is not None:
         found = [own - found[-1] for own in found[:-1]]
-    return [_log_softmax(own) for own in found]
+    return [log_softmax(own) for own in found]
 
 
-def _log_softmax(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Of each row."""
+def right_of(likelihoods: NDArray[np.float64], items: Sequence[Item]) -> NDArray[np.float64]:
+    """Those of the right choices: float64[m, c] → float64[m]."""
+    return likelihoods[np.arange(len(items)), [item.right for item in items]]
+
+
+def log_softmax(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of each row of float64[m, c]."""
     below: NDArray[np.float64] = x - x.max(axis=1, keepdims=True)
     shares: NDArray[np.float64] = below - log(exp(below).sum(axis=1, keepdims=True))
     return shares

@@ -6,27 +6,29 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 from crowd_sim.config import RunConfig
 from crowd_sim.crowd.screens import Screened
 from crowd_sim.crowd.texts import Example
-from crowd_sim.errors import InputError
+from crowd_sim.files import fingerprint_of
 from crowd_sim.host import Host
 from crowd_sim.models.lora import shared_learner, weights_of
 from crowd_sim.participants import Participants
 from crowd_sim.tasks.adapters.screened_crowd import ScreenedCrowd, screened_of
-from crowd_sim.tasks.adapters.settings import everyone, learner_spec
+from crowd_sim.tasks.adapters.settings import everyone, learner_spec, training_of
 from crowd_sim.tasks.adapters.trainers import TextTrainers
 from crowd_sim.tasks.base import Batch, OpenTask
 from crowd_sim.tasks.choose.crowd import ChoiceCrowd
+from crowd_sim.tasks.choose.game import ChoiceGame
 from crowd_sim.tasks.choose.learner import ChoiceLearner
 from crowd_sim.tasks.choose.records import ChoiceDetails, details_of
 from crowd_sim.tasks.choose.screening import screen
 from crowd_sim.tournament.learner import Learner
 from crowd_sim.tournament.log import History
 from crowd_sim.tournament.state import Memory
-from crowd_sim.valuation import Game
+from crowd_sim.valuation import CachedGame, Game
 
 T = TypeVar("T")
 
@@ -37,9 +39,11 @@ class ChoiceTask:
 
     Attributes:
         crowd: the workers that take part, and the items.
+        utilities: a folder in which the utilities of coalitions are kept, by content; None: nowhere.
     """
 
     crowd: ChoiceCrowd
+    utilities: Path | None = None
 
     @property
     def ids(self) -> Sequence[str]:
@@ -66,7 +70,8 @@ class ChoiceTask:
             trainers = TextTrainers(hosted)
             for crowd in (trusted, replace(texts, examples=rivals), texts):
                 info = trainers.facts(crowd, (), choices, 0)
-            opened = _OpenChoiceTask(self.crowd, trainers, info.weights)
+            told = (replace(spec, model="", device="auto", dtype="auto"), info.device, info.dtype, info.weights)
+            opened = _OpenChoiceTask(self, trainers, info.weights, repr(told))
             for config in configs:  # before tournaments go on side by side
                 opened.screened_crowd(config)
             yield opened
@@ -74,17 +79,23 @@ class ChoiceTask:
     def at_rest(self, config: RunConfig, summary: Mapping[str, Any]) -> OpenTask:
         """The model is looked at, not loaded."""
         del summary
-        return _OpenChoiceTask(self.crowd, None, weights_of(learner_spec(config)))
+        return _OpenChoiceTask(self, None, weights_of(learner_spec(config)))
 
 
 @dataclass(frozen=True, eq=False)
 class _OpenChoiceTask:
     """See `crowd_sim.tasks.base.OpenTask`."""
 
-    crowd: ChoiceCrowd
+    task: ChoiceTask
     trainers: TextTrainers | None
     weights: str
+    content: str = ""
     screens: dict[str, ScreenedCrowd] = field(default_factory=dict)
+
+    @property
+    def crowd(self) -> ChoiceCrowd:
+        """The workers that take part, and the items."""
+        return self.task.crowd
 
     def together(self, works: Sequence[Callable[[], T]]) -> list[T]:
         """Side by side, their candidates on one model."""
@@ -104,13 +115,15 @@ class _OpenChoiceTask:
         return everyone(self.crowd.texts.n_workers, configs)
 
     def game(self, participants: Participants, run: int, config: RunConfig, evidence: Memory) -> Game:
-        """There is none yet: `valuation.method` is none.
-
-        Raises:
-            InputError: always.
-        """
-        del participants, run, evidence
-        raise InputError("valuation.method", config.valuation.method, f"must be none with task.kind={config.task.kind}")
+        """Retraining."""
+        del participants, evidence
+        found = self.screened_crowd(config)
+        crowd = self.crowd if found is None else replace(self.crowd, texts=found.crowd)
+        game = ChoiceGame(config, crowd, run)
+        if self.task.utilities is None:
+            return game
+        told = {"learner": self.content, "how": repr(training_of(config)), "seed": config.seed, "run": run}
+        return CachedGame(game, self.task.utilities, fingerprint_of(told, crowd.identity()))
 
     def screened(self, config: RunConfig, history: History) -> Screened:
         """From the learner's note."""

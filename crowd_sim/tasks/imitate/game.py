@@ -8,12 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowd_sim.config import RunConfig
-from crowd_sim.crowd.texts import Example, TextCrowd
-from crowd_sim.errors import InputError
-from crowd_sim.models.lora import OutputJob, TuneJob, passes_here, shared_learner
-from crowd_sim.models.tuning import Key
+from crowd_sim.crowd.texts import TextCrowd
+from crowd_sim.models.lora import OutputJob, passes_here, shared_learner
 from crowd_sim.random import Purpose
-from crowd_sim.tasks.adapters.settings import learner_spec, sampling_of, training_of
+from crowd_sim.tasks.adapters.retraining import key_of, refuse_diverged, tuned_on
+from crowd_sim.tasks.adapters.settings import learner_spec, sampling_of
 from crowd_sim.tasks.imitate.output_scoring import OutputScorer
 
 
@@ -48,27 +47,16 @@ class RetrainingGame:
             InputError: tuning on a coalition's examples diverged.
         """
         learner = shared_learner(learner_spec(self.config))
-        training, sampling = training_of(self.config), sampling_of(self.config)
-        start = learner.initial(self.config.seed, self.run)
-        key = Key(self.config.seed, self.run, 0, 0)
-        examples = [self._examples(coalition) for coalition in coalitions]
-        tuned = learner.tune([TuneJob(start, own, key, training) for own in examples])
+        sampling, key = sampling_of(self.config), key_of(self.config, self.run)
+        adapters = tuned_on(learner, self.config, self.crowd, self.run, coalitions)
         prompts, purpose = self.scorer.selection_prompts, Purpose.COALITION_OUTPUTS
-        jobs = [OutputJob(t.adapter, prompts, key, purpose, sampling) for t in tuned]
+        jobs = [OutputJob(adapter, prompts, key, purpose, sampling) for adapter in adapters]
         # each by itself: a coalition's utility must not depend on which others an evaluator was given with it
         judged = [outputs for job in jobs for outputs in learner.judge([job])]
         utilities = np.array([self.scorer.scores(outputs.vectors).mean() for outputs in judged])
-        for coalition in coalitions[~np.isfinite(utilities)]:
-            members = ", ".join(self.crowd.ids[worker] for worker in np.flatnonzero(coalition))
-            allowed = (
-                f"must be lower: tuning on the examples of {members} together diverged, so that they have no value"
-            )
-            raise InputError("task.learning_rate", training.learning_rate, allowed)
+        refuse_diverged(self.config, self.crowd, coalitions, utilities)
         return utilities
 
     def heartbeat(self) -> int:
         """Passes of this process's models so far."""
         return passes_here()
-
-    def _examples(self, coalition: NDArray[np.bool_]) -> tuple[Example, ...]:
-        return tuple(e for worker in np.flatnonzero(coalition) for e in self.crowd.examples[worker])

@@ -1,0 +1,58 @@
+"""What labels or preferences are worth by retraining: the game in which a coalition tunes a model that chooses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crowd_sim.config import RunConfig
+from crowd_sim.models.lora import ChoiceJob, passes_here, shared_learner
+from crowd_sim.tasks.adapters.retraining import refuse_diverged, tuned_on
+from crowd_sim.tasks.adapters.settings import learner_spec
+from crowd_sim.tasks.choose.crowd import ChoiceCrowd
+from crowd_sim.tasks.choose.learner import log_softmax, right_of
+
+
+@dataclass(frozen=True, eq=False)
+class ChoiceGame:
+    """v(S): mean log-likelihood of the selection's right choices after tuning on the examples of S; v(∅): before.
+
+    Of pairs it is held against the run's start, as scores are: v(∅) is log ½. Wherever it is called, the learner of that
+    process is used or loaded.
+
+    Attributes:
+        config: of the learner, its candidates and the random streams.
+        crowd: of the players, and the items.
+        run: the replicate.
+    """
+
+    config: RunConfig
+    crowd: ChoiceCrowd
+    run: int
+
+    @property
+    def n_players(self) -> int:
+        """Number of workers."""
+        return self.crowd.texts.n_workers
+
+    def __call__(self, coalitions: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Utilities float64[m] of coalitions bool[m, n].
+
+        Raises:
+            InputError: tuning on a coalition's examples diverged.
+        """
+        learner, items = shared_learner(learner_spec(self.config)), self.crowd.selection
+        adapters = tuned_on(learner, self.config, self.crowd.texts, self.run, coalitions)
+        found = learner.choose([ChoiceJob(adapter, items) for adapter in adapters])
+        if self.config.task.kind == "prefer":
+            (start,) = learner.choose([ChoiceJob(learner.initial(self.config.seed, self.run), items)])
+            found = [own - start for own in found]
+        utilities = np.array([float(right_of(log_softmax(own), items).mean()) for own in found])
+        refuse_diverged(self.config, self.crowd.texts, coalitions, utilities)
+        return utilities
+
+    def heartbeat(self) -> int:
+        """Passes of this process's models so far."""
+        return passes_here()
