@@ -18,6 +18,7 @@ SMALL = ["runs=1", "tournament.rounds=3", "crowd.n_workers=8", "valuation.budget
 STRATEGY = """
 import numpy as np
 def f(points, n_groups, draws, rounds):
+    print("groups of strat")
     return np.tile(np.arange(points.shape[1]) % n_groups, (len(points), 1))
 """
 
@@ -100,7 +101,7 @@ def shipped_files():
 
 def test_the_wheel_has_one_package_and_every_file_of_it(wheels):
     wanted = set(shipped_files())
-    page = {f"crowd_sim/report/{name}" for name in ("report.html", "report.css", "report.js")}
+    page = {f"crowd_sim/report/{name}" for name in ("report.html", "report.css", "js/tools.js", "js/compare.js")}
     vendored = {f"crowd_sim/report/vendor/{name}" for name in ("d3.min.js", "plot.min.js")}
     assert {"crowd_sim/actors/round_manager.py", "crowd_sim/py.typed", *page, *vendored} <= wanted
     assert {f"crowd_sim/configs/{name}.yaml" for name in shipped()} <= wanted
@@ -132,7 +133,8 @@ def test_a_run_on_ray_from_a_folder_with_packages_of_our_names(installed, trap, 
     where = "import crowd_sim; print(crowd_sim.__file__)"
     assert Path(checked(installed / "python", "-P", "-c", where, cwd=trap).strip()).is_relative_to(installed.parent)
     run = [installed / "crowd-sim", "run", "quickstart", *SMALL, "tournament.grouping=experiments.strat:f"]
-    checked(*run, cwd=trap, **path)
+    said = checked(*run, cwd=trap, **path)
+    assert any(line.startswith("(RoundManager pid=") and "groups of strat" in line for line in said.splitlines())
     (on_ray,) = (trap / "runs").iterdir()
     assert on_ray.name.startswith("quickstart-")
     checked(*run, "--out", "alone", "--ray-address", "none", cwd=trap, **path)
