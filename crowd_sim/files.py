@@ -246,8 +246,10 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     """Have `write` fill a temporary file and put it in the place of `path`, on disk for good when this returns.
 
     Raises:
-        StorageError: it cannot be written; what was there before still is.
+        StorageError: it cannot be written, or something is there that is no file (a device, say); that is still there then.
     """
+    if path.exists() and not path.is_file():
+        raise StorageError(path, "it is no regular file")
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

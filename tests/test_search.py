@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 
 import crowd_sim
+from crowd_sim.cli.status import status_lines
 from crowd_sim.commands.search import search
 from crowd_sim.errors import InputError
-from crowd_sim.searches.journal import JOURNAL
+from crowd_sim.searches.journal import JOURNAL, Journal
 from crowd_sim.searches.plan import Search
 from crowd_sim.searches.space import Choices, Range
 from tests.bad_input.command import IN_PROCESS, call, check_line
@@ -179,6 +180,7 @@ def test_the_metric_of_whoever_wants_more_is_made_more():
         ([METRIC, "search.tournament.step={low: 0, high: 1, log: true}"], ("search.tournament.step", "low above 0")),
         ([METRIC, "search.tournament.step={low: 0, high: x}"], ("search.tournament.step.high = 'x'", "finite number")),
         ([METRIC, "search.tournament.step={low: 0, high: 1, by: 2}"], ("search.tournament.step.by", "is unknown")),
+        ([METRIC, "search.tournament.step={low: 0.1, high: 0.2, step: 1e-300}"], ("step = 1e-300", "a millionth")),
         ([METRIC, "search.tournament.step={low: 0.1, high: 7}"], ("search.tournament.step = 7",)),
         ([METRIC, "search.tournament.pace=[1,2]"], ("search.tournament.pace", "tournament.pace")),
         ([METRIC, "search.tournament.score=[l2,l2]"], ("search.tournament.score", "twice")),
@@ -233,3 +235,19 @@ def test_a_journal_that_was_changed_is_refused(finished, tmp_path):
     (tmp_path / JOURNAL).write_bytes(content.replace(b'"complete"', b'"pruned"', 1))
     with pytest.raises(InputError, match="is damaged"):
         search(Search.parse(CONTENT), tmp_path, "")
+
+
+@pytest.mark.parametrize("damage", ["reversed", "an over line alone", "an empty mapping", "an unsealed line"])
+def test_a_journal_whose_lines_do_not_follow_is_refused(finished, tmp_path, damage):
+    lines = (finished.folder / JOURNAL).read_bytes().splitlines(keepends=True)
+    over = next(line for line in lines if b'"over"' in line)
+    unsealed = b'{"event": "over", "trial": 77, "state": "complete"}\n'
+    found = {"reversed": lines[::-1], "an over line alone": [over], "an empty mapping": [*lines, b"{}\n"]}
+    (tmp_path / JOURNAL).write_bytes(b"".join(found.get(damage, [*lines, unsealed])))
+    with pytest.raises(InputError, match=rf"{JOURNAL}:\d+.*damaged"):
+        Journal(tmp_path)
+
+
+def test_of_a_search_that_died_as_it_began_the_same_command_goes_on(finished, tmp_path):
+    (tmp_path / "config.yaml").write_bytes((finished.folder / "config.yaml").read_bytes())
+    assert list(status_lines(tmp_path))[-1] == "the same command goes on"

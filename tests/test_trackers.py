@@ -75,9 +75,28 @@ def test_a_tracker_that_fails_is_a_line_and_the_others_go_on(call, capsys):
     assert good.calls[-1] == ("close", "finished")
 
 
+class Unsayable(Exception):
+    def __str__(self):
+        raise RuntimeError
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [(SystemExit(3), "SystemExit: 3"), (Unsayable(), "Unsayable"), (ValueError("\x1b[31m"), "\\x1b[31m")],
+)
+def test_whatever_a_tracker_raises_the_work_goes_on(error, said, capsys):
+    bad = Notebook(fails_in="log")
+    bad.log = lambda *_: (_ for _ in ()).throw(error)
+    crowd_sim.run(SMALL, trackers=[bad])
+    line = capsys.readouterr().err
+    assert said in line
+    assert line.rstrip("\n").isprintable()
+
+
 def test_trackers_hear_of_what_fails():
     def stop(stage, done, total, note="", /):
-        raise KeyboardInterrupt
+        if stage == "rounds":
+            raise KeyboardInterrupt
 
     told = Notebook()
     with pytest.raises(KeyboardInterrupt):
@@ -184,5 +203,7 @@ def test_a_tracker_of_ones_own_is_named_as_strategies_are(tmp_path, monkeypatch)
 def test_what_is_no_tracker_is_refused():
     with pytest.raises(InputError, match="start is missing"):
         crowd_sim.run(SMALL, trackers=[object()])
+    with pytest.raises(InputError, match="cannot be used"):
+        crowd_sim.run(SMALL, trackers=[type("Bad", (Notebook,), {"log": property(lambda self: 1 / 0)})()])
     with pytest.raises(InputError, match="must be a list"):
         crowd_sim.run(SMALL, trackers="tensorboard")

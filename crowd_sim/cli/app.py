@@ -385,9 +385,10 @@ def report(folder: Annotated[Path, typer.Argument(help="A run's or a sweep's fol
 
     Example: `crowd-sim report runs/hundred`
     """
-    from crowd_sim.report import write_report
+    with _loading(plain_console()):
+        from crowd_sim.report import write_report
 
-    page = write_report(folder)
+        page = write_report(folder)
     for path in [*sorted((folder / "figures").glob("*.png")), page]:
         _say(str(path))
 
@@ -412,7 +413,7 @@ def compare(
         from crowd_sim.report.comparison import compare as compare_folders
 
         found = compare_folders(folders)
-        names = "-".join(path.resolve().name for path in folders[:2])
+        names = "-".join(visible(path.resolve().name) for path in folders[:2])
         page = write_comparison(found, out or Path("runs") / f"compare-{names}.html")
     for field, values in found.differing:
         _say(f"{field}: {' | '.join(values)}")

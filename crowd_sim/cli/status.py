@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 from shlex import quote
+from typing import Any
 
 from rich.console import Console
 from rich.live import Live
@@ -69,22 +70,29 @@ def status_lines(folder: Path) -> Iterator[str]:
             (folder / name).open().close()
         except FileNotFoundError:
             pass
+        except NotADirectoryError:
+            raise InputError("folder", str(folder), "must be the folder of a run, a sweep or a search") from None
         except PermissionError as error:
             raise InputError("folder", str(folder), f"must be a folder that you can read ({error.strerror})") from None
-    lists = None
+    content: Mapping[str, Any] = {}
     try:
-        lists = read_config(folder).get("sweep")
+        content = read_config(folder)
     except DamagedError:
         raise
     except InputError:  # nothing was ever started there, or a text run of an earlier version
         pass
-    return _of_run(folder) if lists is None else _of_sweep(folder, size_of(lists))
+    if "sweep" in content:
+        return _of_sweep(folder, size_of(content["sweep"]))
+    again = (
+        "the same command" if "search" in content else f"`crowd-sim run --resume {quote(str(folder))}{_trust(folder)}`"
+    )
+    return _of_run(folder, again)
 
 
-def _of_run(folder: Path) -> Iterator[str]:
+def _of_run(folder: Path, again: str) -> Iterator[str]:
     if (folder / "config.yaml").exists() and not (folder / "status.json").exists():
         yield f"{folder}: begun, and nothing is known of it: the disk was full, or its process ended as it began"
-        yield f"`crowd-sim run --resume {quote(str(folder))}{_trust(folder)}` goes on"
+        yield f"{again} goes on"
         return
     status = read_status(folder)
     yield f"{folder}: {_STATES[status.state].format(pid=status.pid, host=status.host)}"
@@ -99,11 +107,8 @@ def _of_run(folder: Path) -> Iterator[str]:
         yield "failed and replaced: " + _counts(status.failures)
     if status.error:
         yield status.error
-    is_search = status.stage in ("trials", "held-out runs")
-    if status.state in ("dead", "interrupted", "failed") and is_search:
-        yield "the same command goes on from there"
-    elif status.state in ("dead", "interrupted", "failed"):
-        yield f"`crowd-sim run --resume {quote(str(folder))}{_trust(folder)}` goes on from {_start(status)}"
+    if status.state in ("dead", "interrupted", "failed"):
+        yield f"{again} goes on from {_start(status) if again.startswith('`') else 'there'}"
 
 
 def how_far(status: Status) -> str:

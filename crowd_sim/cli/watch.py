@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Any
 
 from crowd_sim.characters import visible
 from crowd_sim.cli.status import is_at_work, status_lines
@@ -41,6 +42,13 @@ def watch(folder: Path, port: int, say: Callable[[str], object]) -> None:
         server.serve_forever(poll_interval=0.2)
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Nothing is said of a browser that goes away in the middle of an answer."""
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
+            super().handle_error(request, client_address)
+
+
 def server_of(folder: Path, port: int) -> ThreadingHTTPServer:
     """A server of the folder's page and status, and of nothing else: no path that is asked for is looked up.
 
@@ -63,7 +71,7 @@ def server_of(folder: Path, port: int) -> ThreadingHTTPServer:
             # a page of another site whose name leads here asks with that name
             if self.headers.get("Host") not in {f"{name}:{own}" for name in (HOST, "localhost")}:
                 return 403, _plain("only for this machine's browsers")
-            answer = _ANSWERS.get(urlsplit(self.path).path)
+            answer = _ANSWERS.get(self.path.partition("?")[0])
             if answer is None:
                 return 404, _plain("only / and /status are here")
             try:
@@ -81,7 +89,7 @@ def server_of(folder: Path, port: int) -> ThreadingHTTPServer:
                 self.wfile.write(content)
 
     try:
-        return ThreadingHTTPServer((HOST, port), Handler)
+        return _Server((HOST, port), Handler)
     except OSError as error:
         allowed = f"must be a port that is free ({error.strerror}); 0 takes any"
         raise InputError("--port", port, allowed) from None

@@ -143,8 +143,8 @@ def read_config(folder: Path) -> tuple[str, dict[str, Any]]:
         content = OmegaConf.to_container(OmegaConf.create(text), resolve=False)
     except Exception as error:  # the YAML and the OmegaConf errors have no common parent
         raise InputError(str(folder / "config.yaml"), None, f"must be YAML ({error})") from error
-    if not isinstance(content, dict):
-        raise InputError(str(folder / "config.yaml"), None, "must be a YAML mapping")
+    if not isinstance(content, dict) or not content:
+        raise InputError(str(folder / "config.yaml"), None, "must be a YAML mapping that says something")
     return text, _renamed({str(key): value for key, value in content.items()})
 
 

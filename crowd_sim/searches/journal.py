@@ -41,8 +41,11 @@ class Journal:
         self.trials: dict[int, Trial] = {}
         self.weights: dict[str, str] = {}
         self._held_out: dict[tuple[str, int], list[float]] = {}
-        for line in self._read():
-            self._take(line)
+        for number, line in enumerate(self._read(), 1):
+            try:
+                self._take(line)
+            except (KeyError, TypeError, ValueError):  # a line of another journal, or one whose like before it is gone
+                raise DamagedError(f"{self._path}:{number}", "it does not follow from the lines before") from None
 
     def choose(self, numbers: Sequence[int], values: Sequence[Mapping[str, Any]]) -> None:
         """Note the values of trials that begin."""
@@ -109,7 +112,10 @@ class Journal:
         found = []
         for number, line in enumerate(whole.splitlines(), 1):
             try:
-                found.append(unsealed(json.loads(line), f"{self._path}:{number}"))
+                content = json.loads(line)
+                if not isinstance(content, dict) or "digest" not in content:
+                    raise DamagedError(f"{self._path}:{number}")
+                found.append(unsealed(content, f"{self._path}:{number}"))
             except (ValueError, RecursionError) as error:
                 if isinstance(error, DamagedError):
                     raise

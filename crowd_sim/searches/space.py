@@ -9,6 +9,7 @@ from typing import Any
 
 from crowd_sim.errors import InputError
 
+_MOST_STEPS = 1_000_000
 _KEYS = ("low", "high", "log", "step")
 _FORM = "must be a list of choices, or a range {low: …, high: …} with log: true or step: … where wanted"
 
@@ -125,8 +126,8 @@ def _range(node: Mapping[Any, Any], path: str, is_allowed: Callable[[Any], bool]
         raise InputError(path, dict(node), "must have low below high")
     if log and (step is not None or low <= 0):
         raise InputError(path, dict(node), "with log: true must have a low above 0 and no step")
-    if step is not None and not 0 < step <= high - low:
-        raise InputError(f"{path}.step", step, "must be above 0, and at most high − low")
+    if step is not None and not (high - low) / _MOST_STEPS <= step <= high - low:
+        raise InputError(f"{path}.step", step, "must be above 0, at most high − low and at least a millionth of that")
     if step is not None:  # the last one is the last that is reached
         high = low + step * math.floor((high - low) / step + 1e-9)
     whole = all(isinstance(value, int | None) for value in (low, high, step))

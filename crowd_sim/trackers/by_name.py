@@ -36,7 +36,10 @@ def tracker_of(given: Any) -> Named:
         InputError: no such tracker, or its package is not installed.
     """
     if not isinstance(given, str):
-        missing = [name for name in ("start", "log", "finish", "close") if not callable(getattr(given, name, None))]
+        try:
+            missing = [name for name in ("start", "log", "finish", "close") if not callable(getattr(given, name, None))]
+        except Exception as error:  # a property of a user's may raise anything
+            raise InputError("--tracker", type(given).__name__, f"cannot be used: {type(error).__name__}") from None
         if missing:
             allowed = f"must be {_names()}, or an object that has start, log, finish and close; {missing[0]} is missing"
             raise InputError("--tracker", type(given).__name__, allowed)
@@ -55,8 +58,8 @@ def tracker_of(given: Any) -> Named:
         raise InputError("--tracker", given, str(error)) from None
     try:
         made = make()
-    except Exception as error:  # a user's code may raise anything
-        raise InputError("--tracker", given, f"cannot be made: {type(error).__name__}: {error}") from None
+    except (Exception, SystemExit) as error:  # a user's code may raise anything
+        raise InputError("--tracker", given, f"cannot be made: {type(error).__name__}") from error
     return Named(given, tracker_of(made).tracker)
 
 

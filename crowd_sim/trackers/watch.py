@@ -10,11 +10,21 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from crowd_sim.characters import visible
 from crowd_sim.progress import Progress
 from crowd_sim.store.lock import ending
 from crowd_sim.trackers.by_name import Named
 
 _SECONDS_BETWEEN = 1.0
+
+
+def told(error: BaseException) -> str:
+    """What is wrong, in at most 200 characters of a line; of an error that cannot say it, its kind."""
+    try:
+        said = f"{type(error).__name__}: {error}"
+    except Exception:  # what it says is user-defined code, too
+        said = type(error).__name__
+    return visible(" ".join(said.split())[:200])
 
 
 def _warn(line: str) -> None:
@@ -73,7 +83,7 @@ class Watch:
         for named in list(self._started):
             try:
                 getattr(named.tracker, call)(*arguments)
-            except Exception as error:  # whatever it is, the work goes on
+            except (Exception, SystemExit) as error:  # whatever it is, the work goes on
                 self._started = [other for other in self._started if other is not named]
-                what = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+                what = told(error)
                 self._warn(f"crowd-sim: tracker {named.name} failed in {call} ({what}); the work goes on without it")

@@ -200,6 +200,11 @@ OTHER = {
     "task.single_sizes": [2],
     "task.equal_tokens": True,
     "task.merged_model": True,
+    "task.tokens_per_round": 50,
+    "task.question": "{text}?",
+    "task.expert": "trusted.jsonl",
+    "task.expert_epochs": 2,
+    "task.baselines": ["single"],
 }
 """A value that is not the default, of every field that some task has no use for."""
 

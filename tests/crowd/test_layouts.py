@@ -47,8 +47,8 @@ LAYOUTS = {
     "tab.csv": lambda path: path.write_text(text("\t")),
     "tab.tsv": lambda path: path.write_text(text("\t", ",")),
     "quoted.csv": lambda path: path.write_text('x,y,worker\n"0,5",2,anna\n"-1,25",3,bob\n"1000,5",4,007\n'),
-    "packed.csv.gz": lambda path: path.write_bytes(gzip.compress(text(";", ",").encode())),
-    "packed.tsv.gz": lambda path: path.write_bytes(gzip.compress(text("\t").encode())),
+    "packed.csv.gz": lambda path: path.write_bytes(gzip.compress(text(";", ",").encode(), mtime=0)),
+    "packed.tsv.gz": lambda path: path.write_bytes(gzip.compress(text("\t").encode(), mtime=0)),
     "marked.csv": lambda path: path.write_bytes(b"\xef\xbb\xbf" + text().replace("\n", "\r\n").encode()),
     "table.parquet": TABLE.to_parquet,
     "records.json": lambda path: TABLE.to_json(path, orient="records"),
@@ -138,7 +138,7 @@ REFUSED = [
         ".npy",
     ),
     ("a.csv.gz", b"\x1f\x8b torn", "", "compressed by gzip"),
-    ("a.csv.gz", gzip.compress(text().encode())[:-9], "", "compressed by gzip"),
+    ("a.csv.gz", gzip.compress(text().encode(), mtime=0)[:-9], "", "compressed by gzip"),
     ("a.xlsx", b"", None, "a file that ends in .csv, .tsv, .parquet, .npy, .json"),
 ]
 

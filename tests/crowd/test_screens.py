@@ -151,6 +151,17 @@ def test_examples_as_far_as_everyones_but_all_on_one_side_are_far_from_the_targe
     assert flagged == [31]
 
 
+def test_distance_to_the_target_of_odd_crowds():
+    def scores(*means):
+        offsets = [np.full((1, 2), mean) for mean in means]
+        return TEXT_SCREENS["target_distance"].scores(text_evidence([[("p", "r")]] * len(means), offsets))
+
+    assert scores(0, 0, 0, 0, 1).tolist() == [0, 0, 0, 0, 1e9]
+    assert scores(1, 1, -1, -1, np.nan).tolist() == pytest.approx([1, 1, 1, 1, 1e9])
+    for size in (1e-200, 1e200):
+        assert scores(size, size, -size, -size).tolist() == pytest.approx([1, 1, 1, 1])
+
+
 def test_rules_are_relative_to_the_crowd():
     assert above(0.5)(np.array([0.0, 0.0, 0.6])).tolist() == [False, False, True]
     assert above(0.5)(np.array([0.5, 0.5, 0.6, 0.9])).tolist() == [False, False, False, True]

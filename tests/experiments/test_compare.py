@@ -1,7 +1,10 @@
 """`crowd-sim compare`: what differs, measures side by side with paired differences, workers of the same crowd."""
 
 import json
+import os
 import re
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -98,5 +101,15 @@ def test_what_cannot_be_compared_is_refused_in_a_line(made, names, says, capsys,
     check_line(capsys.readouterr().err, says)
     assert not list(tmp_path.iterdir())
     (tmp_path / "file").touch()
-    assert call(["compare", str(made / "dot"), str(made / "fast"), "--out", "file/c.html"]) == 2
-    check_line(capsys.readouterr().err, ("--out = ", "must be a file that can be written"))
+    os.mkfifo(tmp_path / "pipe")
+    for out in ("file/c.html", "pipe"):
+        assert call(["compare", str(made / "dot"), str(made / "fast"), "--out", out]) == 2
+        check_line(capsys.readouterr().err, ("--out = ", "must be a file that can be written"))
+    assert Path("pipe").is_fifo()  # and not a file in its place, as a device would be
+
+
+def test_a_folder_whose_configuration_says_nothing_is_refused(made, tmp_path, capsys):
+    shutil.copytree(made / "fast", tmp_path / "fast")
+    (tmp_path / "fast" / "config.yaml").write_text("")
+    assert call(["compare", str(made / "dot"), str(tmp_path / "fast")]) == 2
+    check_line(capsys.readouterr().err, ("config.yaml", "must be a YAML mapping"))

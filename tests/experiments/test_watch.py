@@ -4,6 +4,7 @@ import http.client
 import json
 import shutil
 import socket
+import struct
 import threading
 from contextlib import contextmanager
 
@@ -79,7 +80,20 @@ def test_nothing_else_is_served_and_to_nobody_else(folders):
         assert ask("/", Host=f"localhost:{port}")[0] == 200
         assert ask("/", "HEAD")[:2] == (200, "")
         assert ask("/", "POST")[0] == 501
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as odd:  # what no library sends
+            odd.sendall(f"GET http://[ HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode())
+            assert b" 404 " in odd.recv(100)
         assert server_address(port) == "127.0.0.1"
+
+
+def test_nothing_is_said_of_a_browser_that_goes_away(folders, capsys):
+    with served(folders / "run") as (port, ask):
+        gone = socket.create_connection(("127.0.0.1", port), timeout=5)
+        gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        gone.sendall(b"GET / HTTP/1.1\r\n")
+        gone.close()  # with a reset
+        assert ask("/")[0] == 200
+    assert capsys.readouterr().err == ""
 
 
 def server_address(port):
@@ -95,6 +109,9 @@ def test_what_cannot_be_watched_is_refused_in_a_line(folders, capsys):
         check_line(capsys.readouterr().err, (f"--port = {port}", "must be a port that is free", "0 takes any"))
     assert call(["watch", str(folders / "nowhere")]) == 2
     check_line(capsys.readouterr().err, ("nowhere", "must be a folder in which a run has been started"))
+    for command in ("watch", "status"):
+        assert call([command, str(folders / "run" / "config.yaml")]) == 2
+        check_line(capsys.readouterr().err, ("config.yaml", "must be the folder of a run, a sweep or a search"))
     with served(folders / "gone") as (_, ask):
         code, said, _ = ask("/")
         assert (code, len(said.splitlines())) == (503, 1)
