@@ -3,9 +3,6 @@
 import gzip
 import json
 import os
-import re
-import shlex
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -24,7 +21,6 @@ from crowd_sim.errors import InputError
 from crowd_sim.files import fingerprint_of
 from crowd_sim.participants import load_population
 from crowd_sim.tasks.load import load_task
-from tests.bad_input.command import IN_PROCESS, call
 
 X = [[0.5, 2.0], [-1.25, 3.0], [1000.5, 4.0]]
 NAMES = ["anna", "bob", "007"]
@@ -368,19 +364,3 @@ def test_no_message_is_longer_than_300_characters(length):
     ):
         assert len(str(error)) <= 300
     assert str(InputError("p" * length, None, "must be a file")).endswith("must be a file")
-
-
-def test_the_page_about_data_is_right(tmp_path, monkeypatch):
-    """Its table and its commands, as they are written."""
-    page = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
-    (table,) = re.findall(r"^```text\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
-    commands = re.findall(r"^crowd-sim (.*)$", page, re.MULTILINE)
-    assert len(commands) == 2
-    monkeypatch.chdir(tmp_path)
-    Path("crowd.csv").write_text(table)
-    Path("ratings.csv").write_text(RATINGS + "d,i,2\n")
-    for command in commands:
-        assert call([*shlex.split(command), "runs=2", *IN_PROCESS]) == 0
-    workers = pd.read_parquet("runs/mine/workers.parquet")
-    assert set(workers["worker"]) <= {"anna", "bob", "carla", "dan"}
-    assert Path("runs/mine/report.html").exists()
