@@ -188,5 +188,7 @@ def _caption(outcome: Outcome) -> str:
 
 
 def _target_words(config: RunConfig) -> str:
+    if config.crowd.target is None:
+        return "the crowd's own texts"
     target = str(config.crowd.target)
-    return Path(target).name if config.crowd.source == "feedback" else target
+    return target if config.crowd.source == "goemotions" else Path(target).name
