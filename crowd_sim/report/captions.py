@@ -37,7 +37,7 @@ CAPTIONS = {
         "Does fairness cost quality?",
         "Each mark is one point of the sweep (a mean over its runs). Farther left: the model ended nearer to the "
         "target; higher: points agree better with accurate Shapley values. The best settings stand in the upper left. "
-        "Colour: grouping; shape: score.",
+        "Colour: grouping; shape: score. Of up to eight, labels say the other settings.",
         "column",
     ),
     "points_by_combination": Caption(

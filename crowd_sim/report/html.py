@@ -126,9 +126,11 @@ def frame(folder: Path) -> dict[str, Any]:
     """What stands around every page's tables."""
     _, config = read_config(folder)
     command = next((name for name in ("sweep", "search") if name in config), "run")
+    name = folder.resolve().name  # not where it was: the page is the same wherever it was made
     return {
         "here": facts_of_this_run(folder),
-        "again": f"crowd-sim {command} {quote(folder.name)}/config.yaml --out again",
+        "name": name,
+        "again": f"crowd-sim {command} {quote(name)}/config.yaml --out again",
         "fingerprint": config.get("fingerprint"),
         "changed": changed(config),
         "bibtex": BIBTEX,
@@ -192,7 +194,7 @@ def sweep_page(folder: Path, points: pd.DataFrame, runs: pd.DataFrame | None = N
     return {
         "title": f"A sweep of {len(points):,} points",
         "worth": None,
-        "data": payload_of_sweep(points, metrics, runs),
+        "data": payload_of_sweep(points, metrics, runs, each if isinstance(each, int) else None),
         "summary": [*_best(points, fields, metrics), *([f"Each point was run {each} times."] if several else [])],
         "settings": [*swept, *[entry for entry in settings(config, _SETTINGS) if entry[0] not in dict(swept)]],
         "n_runs": None,

@@ -113,9 +113,11 @@ def worth_rows_of(workers: pd.DataFrame) -> dict[str, Any]:
     n_runs = int(found["run"].nunique())
     valued = "value" in table.columns
     means = "Means over the runs a worker took part in. " if n_runs > 1 else ""
+    games = "the runs' games" if n_runs > 1 else "the game"
     gap = (
         "Rank gap: rank by value − rank by points; above 0, a worker is placed higher by points than by value. "
-        "The interval is that of the value, not of the points."
+        f"The interval, of the value, says how far the estimate of {games} may be off, not what other runs would give; exact: "
+        "nothing was sampled."
         if valued
         else "Nobody was valued (valuation.method is none)."
     )
@@ -137,8 +139,9 @@ def worth_numbers(row: dict[Any, Any]) -> list[str]:
     numbers = [three_digits(row["points"])]
     if "value" in row:
         low, high = interval(row["value"], row["error"])
+        exact = "each game exact" if row.get("runs", 1) > 1 else "exact"
         within = (
-            "unknown" if math.isnan(low) else "exact" if low == high else f"{three_digits(low)} to {three_digits(high)}"
+            "unknown" if math.isnan(low) else exact if low == high else f"{three_digits(low)} to {three_digits(high)}"
         )
         numbers += [three_digits(row["value"]), within, signed(row["gap"])]
     return numbers

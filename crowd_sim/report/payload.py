@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 from crowd_sim.characters import visible
 from crowd_sim.report.labels import METRIC_HEADS, field_words, metric_words, value_words
@@ -49,9 +50,20 @@ def _of_rounds(distances: pd.DataFrame, within: float | None) -> dict[str, Any]:
     }
 
 
-def payload_of_sweep(points: pd.DataFrame, metrics: Sequence[str], runs: pd.DataFrame | None = None) -> dict[str, Any]:
-    """Every point: its fields, and each metric's mean and standard error; of `runs`, paired differences of settings."""
+def payload_of_sweep(
+    points: pd.DataFrame, metrics: Sequence[str], runs: pd.DataFrame | None = None, each: int | None = None
+) -> dict[str, Any]:
+    """Every point: its fields, and each metric's mean, standard error and runs; of `runs`, paired differences of settings.
+
+    Args:
+        points: the table ``points.parquet``.
+        metrics: those to show.
+        runs: the table ``runs.parquet``, which knows how many runs of a point have a value.
+        each: runs of a point, which count where there is no table of them.
+    """
     fields, shown = swept_fields(points), points.head(MOST_ROWS)
+    counts = {metric: _runs_of(shown, metric, runs, each) for metric in metrics}
+    found = sorted({int(n) for column in counts.values() for n in column.dropna().unique() if n > 1})
     return {
         "kind": "sweep",
         "whole": len(points),
@@ -72,11 +84,30 @@ def payload_of_sweep(points: pd.DataFrame, metrics: Sequence[str], runs: pd.Data
                 "less": metric in ("final_distance", "rounds_to_converge"),
                 "mean": numbers(shown[f"{metric}_mean"]),
                 "se": numbers(shown[f"{metric}_se"], 3) if f"{metric}_se" in shown else [],
+                "n": _once(numbers(counts[metric])),
             }
             for metric in metrics
         ],
+        "t": {n: number(stdtrit(n - 1, 0.975)) for n in found},
         "paired": [] if runs is None else _paired(runs, fields, metrics),
     }
+
+
+def _runs_of(points: pd.DataFrame, metric: str, runs: pd.DataFrame | None, each: int | None) -> pd.Series:
+    """Over how many runs each point's mean is; NaN where that is not known."""
+    fields = swept_fields(points)
+    if runs is not None and metric in runs.columns and fields and set(fields) <= set(runs.columns):
+        table = comparable(runs[fields]).assign(known=runs[metric].notna())
+        counts = table.groupby(fields, sort=False, dropna=False)["known"].sum()
+        return comparable(points[fields]).merge(counts.reset_index(), on=fields, how="left")["known"].astype(float)
+    one = points["runs"] if "runs" in points.columns else pd.Series(np.nan if each is None else each, points.index)
+    share = points["converged"] if metric == "rounds_to_converge" and "converged" in points.columns else 1.0
+    return (one * share).astype(float).round()
+
+
+def _once(column: list[float | int | None]) -> list[float | int | None] | float | int | None:
+    """A column whose entries are all the same, as that one."""
+    return column[0] if len(set(column)) == 1 else column
 
 
 def _paired(runs: pd.DataFrame, fields: Sequence[str], metrics: Sequence[str]) -> list[dict[str, Any]]:

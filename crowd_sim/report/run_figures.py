@@ -47,6 +47,7 @@ def distance_per_round(rounds: pd.DataFrame, within: float = 5.0) -> Figure:
     axes.plot(numbers, mean.to_numpy(), color=_BLUE, marker=dots, label=label, clip_on=False)
     if known["distance"].max() > within > 0:  # a model that starts this near has nothing to reach
         axes.axhline(within, color=INK, linestyle=(0, (4, 3)), linewidth=0.9, label=f"converged: within {within:g}")
+    axes.margins(y=0.15)  # a band that ends near the frame looks cut off
     axes.set_ylim(bottom=0)
     axes.set_xlim(numbers.min(), max(numbers.max(), numbers.min() + 1))
     handles, labels = axes.get_legend_handles_labels()

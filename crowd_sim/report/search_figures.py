@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from pandas.api.types import is_integer_dtype
 
 from crowd_sim.report.labels import METRIC_HEADS, field_words, value_words
 from crowd_sim.report.style import (
@@ -49,7 +50,7 @@ def search_history(trials: pd.DataFrame, metric: str, direction: str, own: float
     axes.step(done["trial"], best(done["value"].to_numpy()), where="post", color=PALETTE[1], label="best so far")
     if own is not None:
         axes.axhline(own, color=MUTED, linestyle=(0, (4, 3)), linewidth=0.9, label="the configuration's own")
-    axes.legend(loc="best")
+    figure.legend(loc="outside upper center", ncols=2)
     return figure
 
 
@@ -58,7 +59,7 @@ def search_importance(importance: Mapping[str, float]) -> Figure:
     """A bar per field: its share of the metric's variance, the most important on top."""
     figure = new_figure(COLUMN_WIDTH, max(1.4, 0.6 + 0.28 * len(importance)))
     axes = figure.subplots()
-    axes.set_xlabel("Share of the metric's variance (fANOVA)")
+    figure.supxlabel("Share of the metric's variance (fANOVA)")
     if not importance:
         say(axes, "not known: too few trials")
         return figure
@@ -89,6 +90,8 @@ def search_by_field(trials: pd.DataFrame, fields: Sequence[str], metric: str, lo
         axes.set_xlabel(drawable(field_words(field)))
         if is_numeric(trials[field]):
             _dots(axes, trials, field)
+            if is_integer_dtype(trials[field]):
+                axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
             if field in logs:
                 axes.set_xscale("log")
         else:

@@ -125,7 +125,8 @@ def _sentences(summary: Mapping[str, Any]) -> Iterator[str]:
         between = (
             ""
             if held["low"] is None
-            else f" (95 %: {three_digits(held['low'])} to {three_digits(held['high'])}, {held['runs']} paired runs)"
+            else f" (95 %: {three_digits(held['low'])} to {three_digits(held['high'])}, "
+            f"Student's t over {held['runs']} paired runs)"
         )
         yield (
             f"On {len(held['seeds'])} held-out seeds the best has {three_digits(held['best'])}, the own "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import chain
+from textwrap import wrap
 from typing import Any, Literal
 
 import numpy as np
@@ -10,10 +11,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from crowd_sim.report.facets import Axis, facets
-from crowd_sim.report.labels import field_words, value_words, with_note
+from crowd_sim.report.labels import field_words, plain, value_words, with_note
 from crowd_sim.report.layout import GROUPING, SCORE, Layout, averaged, comparable, levels, plan, varies, where
 from crowd_sim.report.run_figures import draw_cloud, leave_room, pool
 from crowd_sim.report.style import (
@@ -36,6 +38,11 @@ _ESTIMATES: tuple[tuple[str, _Dash, str], ...] = (
     ("pearson_accurate", "-", "accurate values"),
     ("pearson_kernel_shap", (0, (3, 2)), "Kernel SHAP"),
 )
+_ASIDE = 0.015
+"""Of an axis' length, by which marks at one place are moved apart."""
+
+_MOST_LABELS, _LONGEST = 8, 24
+"""Dots of which each has a label, and its characters."""
 
 
 @styled
@@ -71,7 +78,8 @@ def correlation_by_n(points: pd.DataFrame) -> Figure:
 def correlation_against_distance(points: pd.DataFrame) -> Figure:
     """Pearson correlation with accurate values against the final distance, one dot per point of the sweep.
 
-    Colour: grouping; marker: score. Points without both numbers are left out and counted in the panel.
+    Colour: grouping; marker: score. Up to eight points are labelled with their other settings. Points without both numbers
+    are left out and counted in the panel.
 
     Args:
         points: the table ``points.parquet``.
@@ -97,6 +105,11 @@ def correlation_against_distance(points: pd.DataFrame) -> Figure:
             part = where(where(drawn, grouping, group), score, name)
             style: dict[str, Any] = {"marker": marker(index), "color": colour}
             axes.scatter(part["distance"], part["correlation"], s=16, alpha=0.75, linewidths=0, **style)
+    others = [field for field in swept_fields(points) if varies(points, field) and field not in names]
+    if others and len(drawn) <= _MOST_LABELS:
+        _label(axes, drawn, points.loc[drawn.index, others])
+        said = f"labels: {', '.join(map(field_words, others))}"
+        axes.set_xlabel("\n".join([axes.get_xlabel(), *wrap(drawable(said), 48)]))
     if len(drawn) < len(frame):
         note = f"{len(frame) - len(drawn)} of {len(frame)} points undefined"
         axes.text(0.98, 0.02, note, transform=axes.transAxes, ha="right", color=MUTED)
@@ -122,6 +135,23 @@ def correlation_against_distance(points: pd.DataFrame) -> Figure:
     return figure
 
 
+def _label(axes: Axes, drawn: pd.DataFrame, settings: pd.DataFrame) -> None:
+    """Write beside each dot its settings; dots at one place share a label."""
+    middle = (drawn["distance"].min() + drawn["distance"].max()) / 2
+    words = settings.apply(lambda row: ", ".join(value_words(value) for value in row), axis=1)
+    for (x, y), own in words.groupby([drawn["distance"], drawn["correlation"]], sort=False):
+        right = x > middle
+        axes.annotate(
+            "\n".join(drawable(plain(word, _LONGEST)) for word in own),
+            (x, y),
+            xytext=(-5 if right else 5, 0),
+            textcoords="offset points",
+            ha="right" if right else "left",
+            va="center",
+            color=MUTED,
+        )
+
+
 @styled
 def points_by_combination(sample: pd.DataFrame) -> Figure:
     """Points against accurate Shapley values, one panel per grouping and score.
@@ -144,6 +174,9 @@ def points_by_combination(sample: pd.DataFrame) -> Figure:
                 continue
             draw_cloud(grid[row, column], pool(here, [*fields, "run"], standardise=True), brief=True)
     leave_room(grid[0, 0], 0.15)
+    grid[0, 0].xaxis.set_major_locator(
+        MaxNLocator(nbins=5, integer=True)
+    )  # as many whatever the width: room is kept for them
     figure.supxlabel("Accurate Shapley value (standardised within run)")
     figure.supylabel("Points (standardised within run)")
     return figure
@@ -151,7 +184,7 @@ def points_by_combination(sample: pd.DataFrame) -> Figure:
 
 def _draw_lines(axes: Axes, tables: dict[str, pd.DataFrame], lines: list[Any], field: str | None, axis: Axis) -> None:
     notes = []
-    for metric, dash, name in _ESTIMATES:
+    for estimate, (metric, dash, name) in enumerate(_ESTIMATES):
         if tables[metric].empty:
             notes.append(name)
             continue
@@ -161,7 +194,8 @@ def _draw_lines(axes: Axes, tables: dict[str, pd.DataFrame], lines: list[Any], f
                 part = part.sort_values(
                     axis.field, key=lambda column: pd.Series(axis.positions(column, 0.0)).to_numpy()
                 )
-            x = axis.positions(part[axis.field], 0.012 * (index - (len(lines) - 1) / 2)) if axis.field else [0.0]
+            place = index * len(_ESTIMATES) + estimate - (len(lines) * len(_ESTIMATES) - 1) / 2
+            x = axis.positions(part[axis.field], _ASIDE * place) if axis.field else [_ASIDE * place]
             dots: dict[str, Any] = {"marker": marker(index), "markerfacecolor": colour if dash == "-" else "white"}
             bars: dict[str, Any] = {"elinewidth": 0.8, "capsize": 0}
             joined = dash if axis.numeric else "none"  # between categories there is nothing to join

@@ -455,6 +455,32 @@ def test_a_page_says_where_and_when_and_what_is_not_default(tmp_path: Path) -> N
     assert "tournament.grouping" not in rows  # as it is by default
 
 
+def test_the_same_again_is_said_from_where_it_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = write_report(write_run(tmp_path / "run")).read_bytes()
+    said = (
+        'from the folder that holds <bdi>run</bdi>: <code id="again">crowd-sim run run/config.yaml --out again</code>'
+    )
+    assert said in first.decode()
+    monkeypatch.chdir(tmp_path / "run")
+    assert write_report(Path()).read_bytes() == first
+
+
+def test_intervals_of_points_are_student_s_over_the_runs_that_have_a_value(tmp_path: Path) -> None:
+    points = points_table(**{"tournament.n_groups": [2, 3, 4]})
+    runs = pd.DataFrame({"tournament.n_groups": [2, 2, 3, 3, 3, 4], "run": [0, 1, 0, 1, 2, 0], "seed": 0})
+    runs["pearson_accurate"], runs["final_distance"] = [0.1, 0.2, 0.3, np.nan, 0.4, 0.5], 1.0
+    folder = write_sweep(tmp_path / "sweep", points)
+    runs.to_parquet(folder / "runs.parquet")
+    text = write_report(folder).read_text(encoding="utf-8")
+    data = data_of(text)
+    counts = {metric["name"]: metric["n"] for metric in data["metrics"]}
+    assert counts["pearson_accurate"] == [2, 2, 1]
+    assert counts["final_distance"] == [2, 3, 1]
+    assert counts["pearson_kernel_shap"] == 4  # as configured, where no table of runs knows better
+    assert data["t"] == {"2": 12.706, "3": 4.3027, "4": 3.1824}  # none of one run
+    assert "Student's t over runs" in text
+
+
 def test_a_page_of_twenty_thousand_points_is_small(tmp_path: Path) -> None:
     fields = {"crowd.n_workers": [25, 50, 75, 100], "tournament.n_groups": [2, 3, 4, 5], "seed": list(range(1250))}
     points = points_table(**fields)

@@ -35,10 +35,10 @@ DRAWN.compare = () => {
   const rowsOf = (found) => found.worker.map((worker, i) => {
     const row = { worker };
     for (const key of ["points_a", "points_b", "value_a", "value_b"]) if (found[key]) row[key] = found[key][i];
+    for (const key of ["points", "value"]) row[`${key}_difference`] = known(row[`${key}_a`]) && known(row[`${key}_b`]) ? row[`${key}_b`] - row[`${key}_a`] : null;
     row.x = row[`${found.of}_a`]; row.y = row[`${found.of}_b`];
-    row.difference = known(row.x) && known(row.y) ? row.y - row.x : null;
     return row;
-  });
+  }).sort((a, b) => Math.abs(b.points_difference) - Math.abs(a.points_difference)); // which is the order wherever values do not differ
   if (id("workers")) {
     const of = data.others.find((o) => o.workers).workers.of, words = of === "value" ? "Shapley value" : "Points";
     chart(id("charts"), `${words} of the same workers`, "A dot is a worker of both. Choose a dot to find it in the table.", (width) => {
@@ -47,13 +47,13 @@ DRAWN.compare = () => {
       plot.addEventListener("click", () => { if (plot.value) table.pick(plot.value); });
       return plot;
     });
+    const differs = data.others.some((o) => o.workers?.value_a && o.workers.value_b?.some((value, i) => value !== o.workers.value_a[i]));
     table = new Table(id("workers"), {
-      label: "Workers of both", file: "workers_compared.csv", sorted: ["difference", -1],
+      label: "Workers of both", file: "workers_compared.csv", sorted: [differs ? "value_difference" : "points_difference", -1],
       columns: [
         { key: "worker", head: "Worker", text: true },
         ...["points", "value"].filter((name) => data.others.some((o) => o.workers?.[`${name}_a`] && o.workers[`${name}_b`])).flatMap((name) => [
-          { key: `${name}_a`, head: `${name === "points" ? "Points" : "Value"}, first` }, { key: `${name}_b`, head: `${name === "points" ? "Points" : "Value"}, other` }]),
-        { key: "difference", head: of === "value" ? "Value, difference" : "Points, difference", order: (row) => (known(row.difference) ? Math.abs(row.difference) : null) },
+          { key: `${name}_a`, head: "" }, { key: `${name}_b`, head: "" }, { key: `${name}_difference`, head: "", order: (row) => (known(row[`${name}_difference`]) ? Math.abs(row[`${name}_difference`]) : null) }]),
       ],
       choose: (worker) => { chosen = worker; charts.forEach((again) => again()); },
     });
@@ -62,6 +62,10 @@ DRAWN.compare = () => {
   function workers() {
     if (!table) return;
     const found = here().workers;
+    table.columns.slice(1).forEach(({ key }, i) => {
+      const end = key.endsWith("_a") ? first : key.endsWith("_b") ? rest[other] : `${rest[other]} − ${first}`;
+      table.heads[i + 1].firstChild.replaceChildren(`${key.startsWith("points") ? "Points" : "Value"}, `, make("bdi", {}, end));
+    });
     table.show(found ? rowsOf(found) : []);
     const said = found ? `${spaced(found.whole)} workers of both; r = ${shown(found.r)}.` : `${rest[other]} has no worker in common with ${first}.`;
     id("agreement").textContent = said + (found && found.whole > found.worker.length ? ` The first ${spaced(found.worker.length)} are here.` : "");

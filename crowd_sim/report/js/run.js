@@ -13,7 +13,7 @@ DRAWN.run = () => {
     }));
   };
   const of = (run) => (run === "all" ? means() : rows.filter((row) => String(row.run) === run));
-  const range = (row) => (!known(row.error) ? "unknown" : row.error === 0 ? "exact"
+  const range = (row) => (!known(row.error) ? "unknown" : row.error === 0 ? (row.runs > 1 ? "each game exact" : "exact")
     : `${shown(row.value - 1.96 * row.error)} to ${shown(row.value + 1.96 * row.error)}`);
   const head = [
     { key: "worker", head: "Worker", text: true },

@@ -5,7 +5,7 @@ DRAWN.sweep = () => {
   const rows = d3.range(n).map((i) => {
     const row = { point: i };
     for (const field of data.fields) row[field.name] = field.levels[field.codes[i]] ?? "–";
-    for (const metric of data.metrics) { row[metric.name] = metric.mean[i]; row[`${metric.name}_se`] = metric.se[i]; }
+    for (const metric of data.metrics) { row[metric.name] = metric.mean[i]; row[`${metric.name}_se`] = metric.se[i]; row[`${metric.name}_n`] = Array.isArray(metric.n) ? metric.n[i] : metric.n; }
     return row;
   });
   const rank = new Map(data.fields.map((field) => [field.name, new Map(field.levels.map((level, i) => [level, i]))]));
@@ -14,6 +14,10 @@ DRAWN.sweep = () => {
   const wanted = data.metrics.find((m) => m.name === "pearson_accurate" && m.mean.some(known)) ?? data.metrics.find((m) => m.mean.some(known)) ?? data.metrics[0];
   let metric = wanted, [across, down] = [varying[0], varying[1]];
   const both = (row, name) => (known(row[name]) ? shown(row[name]) + (known(row[`${name}_se`]) ? ` ± ${shown(Number(row[`${name}_se`].toPrecision(2)))}` : "") : "–");
+  const interval = (row, name) => {
+    const mean = row[name], half = data.t[row[`${name}_n`]] * row[`${name}_se`]; // by Student's t; of one run there is none
+    return known(row[`${name}_se`]) && known(half) ? ` (95 %: ${shown(mean - half)} to ${shown(mean + half)})` : "";
+  };
   const here = () => rows.filter((row) => [...filters].every(([field, level]) => row[field] === level));
   const table = new Table(id("points"), {
     label: "Points of the sweep", file: "points.csv", sorted: [metric.name, metric.less ? 1 : -1],
@@ -38,8 +42,7 @@ DRAWN.sweep = () => {
     const top = here().filter((row) => known(row[metric.name])).sort((a, b) => way * (a[metric.name] - b[metric.name])).slice(0, 5);
     const words = (row) => varying.map((field) => `${field.words} ${row[field.name]}`).join(", ") || "the one point";
     id("best").replaceChildren(make("h3", {}, `Best by: ${metric.words}`), make("ol", {}, ...top.map((row) =>
-      make("li", {}, make("b", {}, both(row, metric.name)), known(row[`${metric.name}_se`])
-        ? ` (95 %: ${shown(row[metric.name] - 1.96 * row[`${metric.name}_se`])} to ${shown(row[metric.name] + 1.96 * row[`${metric.name}_se`])})` : "", ` ${words(row)}`))));
+      make("li", {}, make("b", {}, both(row, metric.name)), interval(row, metric.name), ` ${words(row)}`))));
   }
   if (varying.length) chart(id("charts"), "Main effects", "Mean of the measure over all points that have a setting; bars: one standard error over these points.", (width) => {
     const effects = varying.flatMap((field) => [...d3.group(here().filter((row) => known(row[metric.name])), (row) => row[field.name])]
@@ -79,7 +82,7 @@ DRAWN.sweep = () => {
       });
     });
   }
-  if (varying.length) chart(id("charts"), "All settings at once", "A line is a point of the sweep, from setting to setting to the measure; the stronger, the better. Of more than 3,000 points, as many evenly from best to worst.", (width) => {
+  if (varying.length) chart(id("charts"), "All settings at once", "A line is a point of the sweep, from setting to setting to the measure; the stronger, the better." + (n > 3000 ? " Of more than 3,000 points, as many evenly from best to worst." : ""), (width) => {
     const axes = [...varying.map((field) => ({ words: field.words, at: (row) => (rank.get(field.name).get(row[field.name]) ?? 0) / (field.levels.length - 1), ticks: ticksOf(field) })),
       { words: metric.words, at: null, ticks: [] }];
     const own = here().filter((row) => known(row[metric.name])), [low, high] = d3.extent(own, (row) => row[metric.name]);
