@@ -29,7 +29,7 @@ _PROBE_SECONDS = 10.0
 _LAST_PRINTS = 0.5
 """Seconds until what code has just printed has come over, as Ray itself waits at the end of a process."""
 
-_GREETING_SECONDS = 20.0
+_GREETING_SECONDS = 60.0
 """For a process that imports Ray and asks the head who it is."""
 
 _ADMISSION = "set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN_PATH to a file with the cluster's token"
