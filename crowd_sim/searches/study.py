@@ -44,7 +44,7 @@ def check_installed() -> None:
     try:
         import optuna  # noqa: F401
     except ImportError:
-        raise InputError("crowd-sim search", None, "needs Optuna: pip install 'crowd-sim[search]'") from None
+        raise InputError("search", None, "needs Optuna: pip install 'crowd-sim[search]'") from None
 
 
 @contextmanager
