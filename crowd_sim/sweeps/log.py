@@ -113,7 +113,7 @@ class SweepRecord:
             *(("point resumed", {"point": n, "round": at}) for result in results for n, at in result.resumed),
             *(("point failed", {"point": failure.point, "error": failure.error}) for failure in failures),
         )
-        if time.monotonic() - self._written >= _SECONDS_BETWEEN_WRITES:
+        if (results or lost) and time.monotonic() - self._written >= _SECONDS_BETWEEN_WRITES:
             self._write()
             self._written = time.monotonic()
         return self._status
