@@ -17,6 +17,7 @@ from tests.bad_input.command import call
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+SCRIPTS = [path for end in ("sh", "slurm", "yaml", "py") for path in sorted((ROOT / "experiments").rglob(f"*.{end}"))]
 
 
 def without_code(text):
@@ -113,10 +114,11 @@ def test_links_lead_somewhere(page):
             assert fragment in map(anchor, headings), target
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
-def test_commands_of_modules_are_of_modules_that_are_there(page):
-    for module in set(re.findall(r"python -m ((?:experiments|crowd_sim)[\w.]*\w)", page.read_text(encoding="utf-8"))):
-        assert importlib.util.find_spec(module), module
+def test_commands_of_modules_are_of_modules_that_are_there():
+    for page in PAGES + SCRIPTS:
+        text = page.read_text(encoding="utf-8")
+        for module in set(re.findall(r"python -m ((?:experiments|crowd_sim)[\w.]*\w)", text)):
+            assert importlib.util.find_spec(module), (page.name, module)
 
 
 def test_every_marked_table_says_what_prints_it():

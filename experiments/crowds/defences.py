@@ -46,6 +46,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "trimmed_mean": {"aggregation": "trimmed_mean"},
     "geometric_median": {"aggregation": "geometric_median"},
     "geometric_median, bounds": BOUNDS | {"aggregation": "geometric_median"},
+    "plain, ^4": {"weight_power": 4},
+    "geometric_median, ^4": {"aggregation": "geometric_median", "weight_power": 4},
     "centered_clipping": {"aggregation": "centered_clipping"},
     "multi_krum": {"aggregation": "multi_krum"},
     "steered": STEERED,
@@ -170,7 +172,7 @@ def _attack_bars(
                 bar(f"{share:.0%} {name}", found[name], 3.1 if share == 0.3 else 3.5)
         if share in (0.5, 0.8):
             bar(f"{share:.0%}, worst ({worst})", found[worst], (0.9 if share == 0.5 else 1.05) * plain)
-    if setting == "geometric_median" and share == 0.2:
+    if setting == "geometric_median, ^4" and share == 0.2:
         bar("20 %, mean over attacks", float(np.mean(list(found.values()))), 4.0)
     if setting == "bounds" and share == 0.3 and "away" in found:
         bar("30 % away", found["away"], 5.7)

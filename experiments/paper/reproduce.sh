@@ -21,6 +21,6 @@ if [ -n "$phi" ]; then
   crowd-sim sweep llm_sweep "${given[@]}" --out "$out/llm"
   crowd-sim sweep llm_sweep_halving "${given[@]}" --out "$out/llm-halving"
   python -m experiments.paper.llm_table "$out/llm" "$out/llm-halving" | tee "$out/llm.md"
-  python -m experiments.paper.bad_worker "${given[@]}" --out "$out/bad" | tee "$out/bad.md"
+  crowd-sim sweep llm_bad_worker "${given[@]}" --out "$out/bad"
 fi
 echo "$out: tables; figures and reports in the sweeps' folders"
