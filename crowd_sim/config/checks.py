@@ -18,7 +18,7 @@ from crowd_sim.config.crowd import CrowdConfig
 from crowd_sim.config.payment import LABEL_RULES, PaymentConfig
 from crowd_sim.config.screens import ScreensConfig
 from crowd_sim.config.task import OF_CHOICES, TEXT_SOURCES, TaskConfig
-from crowd_sim.config.tournament import DEFENCES, EXPLOITING, CalibrationConfig, TournamentConfig
+from crowd_sim.config.tournament import DEFENCES, EXPLOITING, MERGING, CalibrationConfig, TournamentConfig
 from crowd_sim.config.valuation import ValuationConfig
 from crowd_sim.crowd.aggregation.multi_krum import LARGEST_GROUP, too_large
 from crowd_sim.crowd.bad import bounds_of
@@ -66,7 +66,7 @@ SUPPORT = {
     "vector": Support(
         sources=tuple(NAMES["source"]),
         user_sources=True,
-        searches=("best", "merge"),
+        searches=("best", *MERGING),
         methods=tuple(NAMES["method"]),
         bad=tuple(NAMES["bad.behaviour"]),
         unused=(
@@ -79,7 +79,7 @@ SUPPORT = {
     "imitate": Support(
         sources=TEXT_SOURCES,
         user_sources=False,
-        searches=("best", "merge", "halving"),
+        searches=("best", *MERGING, "halving"),
         methods=_RETRAINING,
         bad=tuple(TEXT_BEHAVIOURS),
         unused=(
@@ -98,7 +98,7 @@ SUPPORT = {
     kind: Support(
         sources=("records",),
         user_sources=False,
-        searches=("best", "merge", "halving"),
+        searches=("best", *MERGING, "halving"),
         methods=_RETRAINING,
         bad=tuple(LABEL_BEHAVIOURS),
         unused=(
@@ -295,10 +295,10 @@ def _check_search(crowd: CrowdConfig, tournament: TournamentConfig, kind: str, s
         if tournament.drop_used and name != "rank":
             allowed = "must be rank, or tournament.drop_used false: other mechanisms compare workers over all rounds"
             raise InputError(f"tournament.{field}", name, allowed)
-        if tournament.search == "merge" and name == "calibrated":
+        if tournament.search in MERGING and name == "calibrated":
             allowed = (
-                "must be rank or marginal with tournament.search=merge: a merged model is nobody's candidate, and "
-                "calibrated learns from those"
+                f"must be rank or marginal with tournament.search={tournament.search}: a merged model is nobody's candidate, "
+                "and calibrated learns from those"
             )
             raise InputError(f"tournament.{field}", name, allowed)
         if field == "observe" and name == tournament.reward:

@@ -30,6 +30,9 @@ DEFENCES = (
 EXPLOITING = ("exploit_every", "weight_power")
 """Those of them that texts know, too."""
 
+MERGING = ("merge", "soup", "greedy_soup")
+"""Searches whose winner may be nobody's candidate."""
+
 
 def _pair(value: Any) -> Any:
     # YAML has sequences, not tuples: strict mode would refuse every list
@@ -95,11 +98,12 @@ class TournamentConfig(Strict):
         "rounds and steer nothing. Their columns are `points_<name>` in workers.parquet and `pearson_<name>`, "
         "`spearman_<name>` among the metrics",
     )
-    search: Literal["best", "merge", "halving"] = Field(
+    search: Literal["best", "merge", "soup", "greedy_soup", "halving"] = Field(
         "best",
         description="`best` candidate of a round; `merge`: all that beat the model, merged by how far they beat it "
-        "(a round with a mistake takes the mistaken candidate, unmerged); `halving`: the worse half of the candidates leaves "
-        "after each part of the training, which the others then get",
+        "(a round with a mistake takes the mistaken candidate, unmerged); `soup`: the mean of all, where it beats the model; "
+        "`greedy_soup`: the mean of those with which, in order of their scores, it scores higher than without; `halving`: the "
+        "worse half of the candidates leaves after each part of the training, which the others then get",
     )
     incumbent: bool = Field(True, description="whether a round keeps the old model where nothing beats it")
     drop_used: bool = Field(

@@ -1,9 +1,9 @@
-"""How a round looks for a better model: the best candidate, all that are better merged, or successive halving."""
+"""How a round looks for a better model: the best candidate, a merged one, or successive halving."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf, nextafter
 
 import numpy as np
@@ -149,8 +149,97 @@ def merge_better(learner: Learner, asked: RoundRequest, explored: Explored, sele
     return Settled(winners, merged, merged_scores, weights, found.generated)
 
 
+def mean_of_all(learner: Learner, asked: RoundRequest, explored: Explored, selection: Selection) -> Settled:
+    """The mean of all candidates, the uniform soup of Wortsman et al. (2022, arXiv 2203.05482), where it beats the model.
+
+    Groups of nobody have no candidate. A round with a mistake takes the mistaken candidate, as with `merge_better`.
+    """
+    return _settled(learner, asked, explored, selection, _there(asked, explored) & ~selection.mistake[:, None])
+
+
+def mean_of_helpful(learner: Learner, asked: RoundRequest, explored: Explored, selection: Selection) -> Settled:
+    """The greedy soup of the same source, where it beats the model.
+
+    Candidates come in order of their scores; one stays in the mean if the mean scores higher with it than without.
+    """
+    there = _there(asked, explored) & ~selection.mistake[:, None]
+    every, order = np.arange(len(there)), np.argsort(selection.ranks, axis=1)
+    kept = there & (selection.ranks == 0)
+    highest = np.where(kept, explored.standing, -inf).max(axis=1)
+    generated = np.zeros(len(there), dtype=np.int64)
+    for place in range(1, asked.n_groups):
+        tried, next_one = kept.copy(), order[:, place]
+        tried[every, next_one] = there[every, next_one]
+        more = np.asarray(tried.sum(axis=1) > kept.sum(axis=1))
+        if more.any():
+            scores, tokens = _score_of_mean(learner, asked, explored, tried & more[:, None], place + 1)
+            better = more & (scores > highest)
+            kept, highest = np.where(better[:, None], tried, kept), np.where(better, scores, highest)
+            generated += tokens
+    alone = kept.sum(axis=1) == 1  # which selection has scored
+    found = _settled(learner, asked, explored, selection, kept & ~alone[:, None], highest)
+    winners = np.where(alone, np.where(selection.accepted, selection.winner, -1), found.winners)
+    return replace(found, winners=winners, generated=found.generated + generated)
+
+
+def _settled(
+    learner: Learner,
+    asked: RoundRequest,
+    explored: Explored,
+    selection: Selection,
+    kept: NDArray[np.bool_],
+    scores: NDArray[np.float64] | None = None,
+) -> Settled:
+    """The mean of the candidates that are kept, bool[B, K], and of runs without any the winner of a mistaken ranking.
+
+    `scores`: of the means, where they are known.
+    """
+    merges = np.asarray(kept.any(axis=1))
+    mistaken = np.where(selection.mistake, selection.winner, -1)
+    if not merges.any():
+        return replace(take_winner(learner, asked, explored, selection), winners=mistaken)
+    merged = learner.combine(explored.candidates, _shares(kept))
+    generated = np.zeros(len(kept), dtype=np.int64)
+    if scores is None:
+        scores, generated = _scores_of(learner, asked, merged, merges, 1)
+    scores = np.where(merges, scores, np.nan)
+    winners = np.where(scores > selection.model_scores, asked.n_groups, mistaken)
+    weights = np.where(merges[:, None], np.nan_to_num(_shares(kept)), np.nan)
+    return Settled(winners, merged, scores, weights, generated)
+
+
+def _there(asked: RoundRequest, explored: Explored) -> NDArray[np.bool_]:
+    """bool[B, K]: the candidates of groups whose members weigh something, but those whose tuning diverged."""
+    found = np.zeros(explored.standing.shape, dtype=bool)
+    runs, workers = np.nonzero(asked.weights > 0)
+    found[runs, asked.groups.of_everyone()[runs, workers]] = True
+    return found & np.isfinite(explored.standing)
+
+
+def _shares(kept: NDArray[np.bool_]) -> NDArray[np.float64]:
+    counts = kept.sum(axis=1, keepdims=True)
+    return np.where(kept, 1 / np.maximum(counts, 1), np.nan)
+
+
+def _score_of_mean(
+    learner: Learner, asked: RoundRequest, explored: Explored, kept: NDArray[np.bool_], number: int
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    merged = learner.combine(explored.candidates, _shares(kept))
+    return _scores_of(learner, asked, merged, np.asarray(kept.any(axis=1)), number)
+
+
+def _scores_of(
+    learner: Learner, asked: RoundRequest, merged: Candidates, alive: NDArray[np.bool_], number: int
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """float64[B] of merged candidates, NaN where there is none, and the tokens that this took."""
+    found = learner.score(asked, merged, [asked.n_groups + number], alive[:, None], incumbents=False)
+    return found.candidates[:, 0], found.generated
+
+
 SEARCHES = {
     "best": Search(tune_all, take_winner),
     "merge": Search(tune_all, merge_better),
+    "soup": Search(tune_all, mean_of_all),
+    "greedy_soup": Search(tune_all, mean_of_helpful),
     "halving": Search(halve, take_winner),
 }

@@ -20,7 +20,7 @@ class Selection:
         model_scores: float64[B], the score of the model the round started from.
         candidate_scores: float64[B, K].
         ranks: int64[B, K], 0 for the candidate ranked first, after mistakes.
-        accepted: bool[B], whether the best candidate beat the model; where not, the round changes nothing.
+        accepted: bool[B], whether the best candidate, or a merged one, beat the model; where not, the round changes nothing.
         mistake: bool[B], whether the first of the ranking changed places with another.
         winner: int64[B], the candidate that becomes the model, −1 where not accepted, K where it is a merged one.
     """
@@ -51,7 +51,7 @@ class Selection:
             lowest = np.where(np.isfinite(both), both, np.inf).min(axis=1)
             lowest = np.where(np.isfinite(lowest), lowest, np.nan)[:, None]
             candidates = np.where(np.isfinite(candidates), candidates, lowest)
-        return Selection(incumbents, candidates, self.ranks, self.accepted, self.mistake, winner)
+        return Selection(incumbents, candidates, self.ranks, winner >= 0, self.mistake, winner)
 
 
 def select(

@@ -73,6 +73,17 @@ def test_a_merged_model_is_better_than_the_best_candidate(parts, kind):
         assert not np.array_equal(best.distances, history.distances)
 
 
+@pytest.mark.parametrize("search", ["soup", "greedy_soup"])
+def test_a_soup_of_points_is_nobodys_candidate_and_never_worse_than_the_model(search):
+    setup = config("vector", None, 20, search=search, rounds=12, step=0.3)
+    history = outcome(setup).history
+    merged = history.winners == setup.tournament.n_groups
+    assert merged.any()
+    assert (np.diff(history.model_scores, axis=0) >= 0).all()
+    if search == "greedy_soup":
+        assert (history.model_scores[1:][merged] > history.best_scores[merged]).all()
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_winners_leave_and_earn_no_more(parts, kind):
     setup = config(kind, parts, drop_used=True, rounds={"vector": 3, "imitate": 2}[kind])

@@ -49,7 +49,7 @@ ROWS = {"classify": labels, "prefer": pairs}
 
 FULL = {
     "crowd": {"bad": {"behaviour": "flip", "share": 0.2}},
-    "tournament": {"reward": "marginal", "exploit_every": 2, "weight_power": 30},
+    "tournament": {"reward": "marginal", "exploit_every": 2, "weight_power": 30, "search": "greedy_soup"},
     "task": {
         "tokens_per_round": 70,
         "question": "{text}: {labels}?",

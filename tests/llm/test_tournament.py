@@ -178,6 +178,30 @@ def allowed(setup, rounds: int) -> bool:
 NAN = float("nan")
 
 
+@pytest.mark.parametrize(
+    ("search", "results", "weights", "winner", "judged"),
+    [
+        ("soup", [1.0, 0.5, 3.0], (1 / 3,) * 3, 3, 5),
+        ("soup", [1.0, 3.5, 3.0], (1 / 3,) * 3, -1, 5),
+        ("soup", [NAN, 1.0, 1.5], (0, 0.5, 0.5), 3, 5),
+        ("greedy_soup", [1.0, -0.5, 3.0], (0.5, 0.5, 0), 3, 6),
+        ("greedy_soup", [2.5, -3.0, -2.8], (0.5, 0, 0.5), 3, 6),  # of three, none of which beats the model
+        ("greedy_soup", [1.0, 0.5, 3.0], None, 1, 6),
+        ("greedy_soup", [NAN, 3.0, 2.5], None, -1, 5),
+    ],
+)
+def test_soups_are_means_that_beat_the_model(search, results, weights, winner, judged):
+    record, after, learners, _, state = one_round(config(search=search), results)
+    assert record.merge_weights == (weights if weights is None else pytest.approx(weights))
+    mean = results[winner] if weights is None else sum(w * r for w, r in zip(weights, results, strict=True) if w)
+    assert (record.winner, record.accepted) == (winner, winner >= 0)
+    assert after == (2.0 if winner < 0 else pytest.approx(mean, abs=1e-6))
+    assert record.merged_score == (None if weights is None else pytest.approx(-abs(mean), abs=1e-6))
+    assert len(learners.judged) == judged
+    assert record.tokens_generated == judged * 3 * 7
+    assert (state.points > 1).any() == (winner >= 0)
+
+
 @pytest.mark.parametrize("selection", ["best", "merge"])
 def test_a_candidate_that_diverged_is_out_of_the_selection_and_the_merge(selection):
     setup = config(search=selection)
@@ -194,7 +218,7 @@ def test_a_candidate_that_diverged_is_out_of_the_selection_and_the_merge(selecti
 
 
 @pytest.mark.parametrize("incumbent", [True, False])
-@pytest.mark.parametrize("selection", ["best", "merge", "halving"])
+@pytest.mark.parametrize("selection", ["best", "merge", "soup", "greedy_soup", "halving"])
 def test_where_all_diverged_the_old_model_stays(selection, incumbent):
     setup = config(search=selection, incumbent=incumbent)
     record, after, _, before, state = one_round(setup, [NAN] * 6)
@@ -216,8 +240,9 @@ def test_scores_reward_a_candidate_that_diverged_as_the_lowest_of_its_round(rewa
     assert state.points.tobytes() == lowest.points.tobytes()
 
 
-def test_a_round_with_a_mistake_takes_the_mistaken_candidate_unmerged():
-    setup = config(mistake_probability=1.0, search="merge")
+@pytest.mark.parametrize("search", ["merge", "soup", "greedy_soup"])
+def test_a_round_with_a_mistake_takes_the_mistaken_candidate_unmerged(search):
+    setup = config(mistake_probability=1.0, search=search)
     record, after, learners, _, state = one_round(setup, [1.0, -0.5, 3.0])
     assert record.mistake
     assert (record.merge_weights, record.merged_score) == (None, None)
