@@ -59,7 +59,7 @@ def test_a_configuration_may_be_a_name_or_dictionaries_and_is_changed_by_fields(
         ({"n_workers": 3}, r"^n_workers = 3: unknown key; perhaps crowd\.n_workers; allowed here: seed, "),
         ({"ray_adress": "none"}, r"^ray_adress = 'none': is no argument and no field .*; perhaps ray_address$"),
         ({"tournament__score__x": 3}, r"^tournament\.score"),
-        ({"runs": object()}, r"^runs.*: (must be a number|should be a valid integer)"),
+        ({"runs": object()}, r"^runs.*: (must be a number|must be a valid integer)"),
         ({"tournament__score": "no_such_module:f"}, r"^tournament\.score = 'no_such_module:f': cannot be loaded"),
         ({"out": 5}, r"^out = 5: must be the path of a folder, or None$"),
         ({"progress": 5}, r"^progress = 5: must be True, or a callable"),

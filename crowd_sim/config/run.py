@@ -16,7 +16,7 @@ from crowd_sim.config.crowd import CrowdConfig
 from crowd_sim.config.payment import PaymentConfig
 from crowd_sim.config.places import KEY, put, relative_paths, seen_from
 from crowd_sim.config.screens import ScreensConfig
-from crowd_sim.config.strict import Strict
+from crowd_sim.config.strict import Strict, allowed_by
 from crowd_sim.config.task import OF_CHOICES, TaskConfig
 from crowd_sim.config.tournament import DEFENCES, TournamentConfig
 from crowd_sim.config.valuation import ValuationConfig
@@ -134,12 +134,12 @@ def _first_line(error: ValidationError) -> InputError:
         first = next((other for other in others if other["type"] == "extra_forbidden"), first)
     location, value = tuple(part for part in first["loc"] if part not in (ONE, SEVERAL)), first["input"]
     field = ".".join(str(part) for part in location) or "configuration"
-    message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    message = allowed_by(first["msg"])
     if first["type"] == "extra_forbidden":
         near = _nearest(field)
         message = f"unknown key; {near and f'perhaps {near}; '}allowed here: {', '.join(_fields_of(location[:-1]))}"
     elif first["type"] == "model_type":
-        message = f"should be a group of fields: {', '.join(_fields_of(location))}"
+        message = f"must be a group of fields: {', '.join(_fields_of(location))}"
     elif first["type"] == "missing":  # what pydantic shows then is all that stands beside it
         return InputError(field, None, "must be given")
     # an InputError shows no value where it is None

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict
+
+_SUBJECT = re.compile(r"^(Value error, |\w+ (?=should ))(should )?")
+
+
+def allowed_by(message: str) -> str:
+    """Pydantic's message as the rest of a sentence that begins with the field, as all refusals are."""
+    return _SUBJECT.sub(lambda found: "must " if found[2] else "", message, count=1)
 
 
 def listed(value: Any) -> Any:

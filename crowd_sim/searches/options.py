@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError
 
-from crowd_sim.config.strict import Strict
+from crowd_sim.config.strict import Strict, allowed_by
 from crowd_sim.errors import InputError
 
 
@@ -53,5 +53,4 @@ class SearchOptions(Strict):
             field = f"search.{first['loc'][0]}"
             if first["type"] == "missing":
                 raise InputError(field, None, "must be given, for example search.metric=final_distance") from None
-            message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
-            raise InputError(field, first["input"], message[:1].lower() + message[1:]) from None
+            raise InputError(field, first["input"], allowed_by(first["msg"])) from None

@@ -18,10 +18,10 @@ TOP = "allowed here: seed, runs, crowd, tournament, valuation, actors"
 OWN = "or user-defined as package.module:Name"
 LISTS = "must list values, for example sweep.crowd.n_workers=[25,75]"
 FIELD_VALUE = "must be field=value, for example crowd.n_workers=1000"
-INTEGER = "should be a valid integer"
-NUMBER = "should be a valid number"
-TEXT = "should be a valid string"
-AT_LEAST_1 = "should be greater than or equal to 1"
+INTEGER = "must be a valid integer"
+NUMBER = "must be a valid number"
+TEXT = "must be a valid string"
+AT_LEAST_1 = "must be greater than or equal to 1"
 
 
 @pytest.fixture
@@ -83,8 +83,8 @@ def refused(tmp_path, monkeypatch, capsys) -> Callable[..., None]:
         ("tournament.step=true", ("tournament.step = True", NUMBER)),
         ("tournament.step='0.1'", ("tournament.step = '0.1'", NUMBER)),
         ("tournament.score=[l1]", ("tournament.score = ['l1']", TEXT)),
-        ("crowd=3", ("crowd = 3", "should be a group of fields: source, path, target")),
-        ("crowd=null", ("crowd: is null", "should be a group of fields: source, path, target")),
+        ("crowd=3", ("crowd = 3", "must be a group of fields: source, path, target")),
+        ("crowd=null", ("crowd: is null", "must be a group of fields: source, path, target")),
         ("crowd=[1]", ("override = 'crowd=[1]'", "a list cannot take the place of a group of fields")),
         # out of range
         ("crowd.n_workers=0", ("crowd.n_workers = 0", AT_LEAST_1)),
@@ -96,16 +96,16 @@ def refused(tmp_path, monkeypatch, capsys) -> Callable[..., None]:
         ("tournament.rounds=-3", ("tournament.rounds = -3", AT_LEAST_1)),
         (f"tournament.rounds={10**30}", (f"tournament.rounds = {10**30}", "less than or equal to 1000000")),
         ("runs=0", ("runs = 0", AT_LEAST_1)),
-        ("seed=-1", ("seed = -1", "should be greater than or equal to 0")),
-        (f"seed={2**63}", (f"seed = {2**63}", f"should be less than {2**63}")),
-        (f"crowd.seed={10**60}", (f"crowd.seed = {10**60}", f"should be less than {2**63}")),
+        ("seed=-1", ("seed = -1", "must be greater than or equal to 0")),
+        (f"seed={2**63}", (f"seed = {2**63}", f"must be less than {2**63}")),
+        (f"crowd.seed={10**60}", (f"crowd.seed = {10**60}", f"must be less than {2**63}")),
         ("seed=" + "9" * 5000, ("override = 'seed=999", "cannot be applied")),
         ("crowd.chunk_size=0", ("crowd.chunk_size = 0", AT_LEAST_1)),
         (f"crowd.chunk_size={2**70}", (f"crowd.chunk_size = {2**70}", "less than or equal to 100000000")),
-        ("tournament.step=0", ("tournament.step = 0", "should be greater than 0")),
-        ("tournament.step=1.5", ("tournament.step = 1.5", "should be less than or equal to 1")),
-        ("tournament.step=.nan", ("tournament.step = nan", "should be a finite number")),
-        ("tournament.step=.inf", ("tournament.step = inf", "should be a finite number")),
+        ("tournament.step=0", ("tournament.step = 0", "must be greater than 0")),
+        ("tournament.step=1.5", ("tournament.step = 1.5", "must be less than or equal to 1")),
+        ("tournament.step=.nan", ("tournament.step = nan", "must be a finite number")),
+        ("tournament.step=.inf", ("tournament.step = inf", "must be a finite number")),
         ("tournament.mistake_probability=-0.1", ("tournament.mistake_probability = -0.1", "or equal to 0")),
         ("tournament.mistake_probability=1.1", ("tournament.mistake_probability = 1.1", "or equal to 1")),
         ("tournament.convergence_distance=-1", ("tournament.convergence_distance = -1", "or equal to 0")),
@@ -116,21 +116,21 @@ def refused(tmp_path, monkeypatch, capsys) -> Callable[..., None]:
         ("tournament.initial_range=[0,x]", ("tournament.initial_range.1 = 'x'", NUMBER)),
         ("tournament.initial_range=[0,1e200]", ("tournament.initial_range = [0, 1e+200]", "within ±1e+50")),
         ("actors.crowd.number=0", ("actors.crowd.number = 0", AT_LEAST_1)),
-        ("actors.trainers.cpus=-0.5", ("actors.trainers.cpus = -0.5", "should be greater than or equal to 0")),
-        ("actors.evaluators.gpus=.nan", ("actors.evaluators.gpus = nan", "should be a finite number")),
+        ("actors.trainers.cpus=-0.5", ("actors.trainers.cpus = -0.5", "must be greater than or equal to 0")),
+        ("actors.evaluators.gpus=.nan", ("actors.evaluators.gpus = nan", "must be a finite number")),
         ("actors.trainers.gpus=1.5", ("actors.trainers.gpus = 1.5", "must be a whole number where it is more than 1")),
         ("actors.sweep.gpus=2.5", ("actors.sweep.gpus = 2.5", "must be a whole number where it is more than 1")),
         ("actors.crowd.resources={TPU: 1.5}", ("actors.crowd.resources = {'TPU': 1.5}", "TPU must be a whole number")),
         ("actors.crowd.cpus=0.00001", ("actors.crowd.cpus = 1e-05", "must be 0 or at least 0.0001")),
         ("actors.evaluators.gpus=0.00001", ("evaluators.gpus = 1e-05", "must be 0 or at least 0.0001")),
         ("actors.sweep.resources={x: 0.00001}", ("sweep.resources.x = 1e-05", "must be 0 or at least 0.0001")),
-        ("actors.sweep.cpus=0", ("actors.sweep.cpus = 0", "should be greater than 0")),
+        ("actors.sweep.cpus=0", ("actors.sweep.cpus = 0", "must be greater than 0")),
         ("actors.sweep.max_runs=0", ("actors.sweep.max_runs = 0", AT_LEAST_1)),
         ("valuation.budget=0", ("valuation.budget = 0", AT_LEAST_1)),
         (f"valuation.budget={10**30}", (f"valuation.budget = {10**30}", "or equal to 1000000000000")),
         ("valuation.kernel_shap_budget=-1", ("valuation.kernel_shap_budget = -1", "or equal to 0")),
         # names that do not exist
-        ("crowd.selection=best", ("crowd.selection = 'best'", "should be 'first' or 'random'")),
+        ("crowd.selection=best", ("crowd.selection = 'best'", "must be 'first' or 'random'")),
         ("crowd.source=nope", ("crowd.source = 'nope'", "must be one of synthetic, movielens, vectors", OWN)),
         ("tournament.grouping=nope", ("grouping = 'nope'", "one of random, epsilon_greedy, interleaved", OWN)),
         ("tournament.score=nope", ("tournament.score = 'nope'", "must be one of l2, l1, dot, squared_l2", OWN)),
@@ -256,7 +256,7 @@ def test_a_source_that_returns_something_else_is_refused(refused):
         (b"seed: 0\r\nruns: x\r\n", ("runs = 'x'", INTEGER)),
         (b"\xef\xbb\xbfruns: x\n", ("runs = 'x'", INTEGER)),
         (b"crowd.n_workers: 3\n", ("crowd.n_workers = 3", "unknown key", TOP)),
-        (b"crowd: [1]\n", ("crowd = [1]", "should be a group of fields")),
+        (b"crowd: [1]\n", ("crowd = [1]", "must be a group of fields")),
         (b"crowd: {path: ${nope}x}\n", ("x.yaml:1", "is not YAML")),
         (b"crowd: {path: '${nope}x'}\n", ("crowd.path", "cannot be resolved", "'nope' not found")),
     ],
@@ -378,8 +378,8 @@ def test_vectors_in_parquet_are_refused(refused):
         (["sweep.sweep.runs=[1]"], ("sweep.sweep = {'runs': 1}", "unknown key", TOP)),
         (["sweep.crowd.n_workers=[4,x]"], ("sweep.crowd.n_workers = 'x'", INTEGER)),
         (["sweep.crowd.n_workers=[4,0]"], ("sweep.crowd.n_workers = 0", AT_LEAST_1)),
-        (["sweep.seed=[1,-1]"], ("sweep.seed = -1", "should be greater than or equal to 0")),
-        (["sweep.tournament.step=[0.1,.nan]"], ("sweep.tournament.step = nan", "should be a finite number")),
+        (["sweep.seed=[1,-1]"], ("sweep.seed = -1", "must be greater than or equal to 0")),
+        (["sweep.tournament.step=[0.1,.nan]"], ("sweep.tournament.step = nan", "must be a finite number")),
         (["sweep.seed.x=[1]"], ("sweep.seed.x = 1", "cannot be swept", "seed is not a group of fields")),
         (["sweep.actors.crowd.number=[1,2]"], ("sweep.actors.crowd.number", "cannot be swept")),
         (["sweep.tournament.n_groups=[2,5]"], ("sweep.tournament.n_groups = 5", "at most crowd.n_workers, 4")),

@@ -250,10 +250,10 @@ def test_standard_errors_are_known_where_nothing_is_left_of_old_scores():
             r"tournament\.calibration = \{'window': 50\}: needs the mechanism calibrated",
         ),
         ({"bounds": [5, 0]}, r"tournament\.bounds = .*: must be \[low, high\] with low ≤ high"),
-        ({"weight_power": -1}, r"tournament\.weight_power = -1: should be greater than or equal to 0"),
-        ({"measure_every": 0}, r"tournament\.measure_every = 0: should be greater than or equal to 1"),
-        ({"assumed_bad": 0.5}, r"tournament\.assumed_bad = 0\.5: should be less than 0\.5"),
-        ({"aggregation": "krum"}, r"tournament\.aggregation = 'krum': should be 'mean', 'median'"),
+        ({"weight_power": -1}, r"tournament\.weight_power = -1: must be greater than or equal to 0"),
+        ({"measure_every": 0}, r"tournament\.measure_every = 0: must be greater than or equal to 1"),
+        ({"assumed_bad": 0.5}, r"tournament\.assumed_bad = 0\.5: must be less than 0\.5"),
+        ({"aggregation": "krum"}, r"tournament\.aggregation = 'krum': must be 'mean', 'median'"),
     ],
 )
 def test_refused_in_one_line(tournament, says):
