@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from shlex import quote
 
 _STEERING = frozenset({"Cc", "Cs", "Zl", "Zp"})
 """Unicode's categories of control characters, halves of characters and line ends."""
@@ -16,6 +17,24 @@ def visible(name: str) -> str:
     if name.isascii() and name.isprintable():
         return name
     return "".join(escaped(c) if unicodedata.category(c) in _STEERING or c in _TURNING else c for c in name)
+
+
+def shell_word(path: object) -> str:
+    """A path as a command in bash takes it: in quotes where it must be, with the escapes of `visible` where it has some."""
+    word = str(path)
+    if word.startswith("-"):  # it would be taken for an option
+        word = f"./{word}"
+    return quote(word) if visible(word) == word else "$'" + "".join(map(_in_bash, word)) + "'"
+
+
+def _in_bash(character: str) -> str:
+    if character in "'\\":
+        return f"\\{character}"
+    if visible(character) == character:
+        return character
+    if "\udc80" <= character <= "\udcff":  # a byte that is no text
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return f"\\U{ord(character):08x}"
 
 
 def escaped(character: str) -> str:

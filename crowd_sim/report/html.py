@@ -7,13 +7,13 @@ import hashlib
 from collections.abc import Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
-from shlex import quote
 from typing import Any
 
 import jinja2
 import numpy as np
 import pandas as pd
 
+from crowd_sim.characters import shell_word, visible
 from crowd_sim.integrity import digests_of
 from crowd_sim.report.captions import CAPTIONS, captions_of_run
 from crowd_sim.report.figures import draw_run, draw_sweep
@@ -129,8 +129,8 @@ def frame(folder: Path) -> dict[str, Any]:
     name = folder.resolve().name  # not where it was: the page is the same wherever it was made
     return {
         "here": facts_of_this_run(folder),
-        "name": name,
-        "again": f"crowd-sim {command} {quote(name)}/config.yaml --out again",
+        "name": visible(name),
+        "again": f"crowd-sim {command} {shell_word(f'{name}/config.yaml')} --out again",
         "fingerprint": config.get("fingerprint"),
         "changed": changed(config),
         "bibtex": BIBTEX,

@@ -1,6 +1,9 @@
 """Names of workers are data wherever they are shown: no markup, mathematics, escape, HTML or formula in them is one."""
 
 import io
+import os
+import shutil
+import subprocess
 import warnings
 from pathlib import Path
 
@@ -10,9 +13,11 @@ import pytest
 from matplotlib.font_manager import findfont, get_font
 
 import crowd_sim
-from crowd_sim.characters import csv_cell, visible
+from crowd_sim.characters import csv_cell, shell_word, visible
 from crowd_sim.cli.output import plain_console
+from crowd_sim.cli.status import status_lines
 from crowd_sim.report import style
+from crowd_sim.report.html import frame
 from crowd_sim.report.llm_figures import workers_in_a_row
 from crowd_sim.report.style import drawable, png
 from crowd_sim.report.sweep_figures import correlation_by_n
@@ -140,3 +145,36 @@ def test_a_spreadsheet_takes_no_name_for_a_formula(value, cell):
 def test_what_turns_a_line_is_seen():
     assert visible("a\u202eb") == r"a\u202eb"
     assert visible("क्‍ष") == "क्‍ष"  # a joiner belongs to the script
+
+
+HOSTILE = [
+    "a b",
+    "it's",
+    "$(id)",
+    "-x",
+    "--out",
+    "\x1b[31mred",
+    "\x85\u202efdp.exe",
+    "a\\b\n'c",
+    os.fsdecode(b"\xff\x1b"),
+    "名前",
+]
+
+
+def test_a_command_that_is_printed_takes_a_path_as_it_is_and_shows_no_escape():
+    words = [shell_word(name) for name in HOSTILE]
+    assert all(visible(word) == word for word in words)
+    said = subprocess.run(["bash", "-c", f"printf '%s\\0' {' '.join(words)}"], capture_output=True, check=True).stdout
+    found = [name.removeprefix("./") for name in os.fsdecode(said).split("\0")[:-1]]
+    assert found == HOSTILE
+
+
+def test_status_and_report_say_how_to_go_on_in_such_a_folder(folder, tmp_path):
+    name = "\x1b[31m it's"
+    shutil.copytree(folder / "run", tmp_path / name)
+    (tmp_path / name / "status.json").unlink()
+    *_, last = status_lines(tmp_path / name)
+    assert f"{shell_word(tmp_path / name)}` goes on" in last
+    told = frame(tmp_path / name)
+    assert told["again"] == r"crowd-sim run $'\U0000001b[31m it\'s/config.yaml' --out again"
+    assert visible(told["name"]) == told["name"]
