@@ -16,9 +16,9 @@ from crowd_sim.cli.status import how_far
 from crowd_sim.errors import InputError
 from crowd_sim.files import read_config
 from crowd_sim.store.run_log import read_status
-from crowd_sim.sweeps.folder import count_points
+from crowd_sim.sweeps.lists import size_of
 from crowd_sim.sweeps.log import read_sweep_statuses
-from crowd_sim.sweeps.plan import size_of
+from crowd_sim.sweeps.parts import count_points
 
 
 def folders_table(root: Path) -> Table:

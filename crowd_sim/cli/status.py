@@ -8,22 +8,20 @@ from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
-from shlex import quote
 from typing import Any
 
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from crowd_sim.characters import visible
-from crowd_sim.config.code import names_code
+from crowd_sim.characters import shell_word, visible
 from crowd_sim.errors import InputError
 from crowd_sim.files import read_config
 from crowd_sim.integrity import DamagedError
 from crowd_sim.store.run_log import Status, read_status
-from crowd_sim.sweeps.folder import count_points
+from crowd_sim.sweeps.lists import size_of
 from crowd_sim.sweeps.log import SweepStatus, read_sweep_statuses
-from crowd_sim.sweeps.plan import size_of
+from crowd_sim.sweeps.parts import count_points
 
 _SECONDS_BETWEEN_LOOKS = 1.0
 
@@ -83,16 +81,13 @@ def status_lines(folder: Path) -> Iterator[str]:
         pass
     if "sweep" in content:
         return _of_sweep(folder, size_of(content["sweep"]))
-    again = (
-        "the same command" if "search" in content else f"`crowd-sim run --resume {quote(str(folder))}{_trust(folder)}`"
-    )
-    return _of_run(folder, again)
+    return _of_run(folder, is_search="search" in content)
 
 
-def _of_run(folder: Path, again: str) -> Iterator[str]:
+def _of_run(folder: Path, *, is_search: bool) -> Iterator[str]:
     if (folder / "config.yaml").exists() and not (folder / "status.json").exists():
         yield f"{folder}: begun, and nothing is known of it: the disk was full, or its process ended as it began"
-        yield f"{again} goes on"
+        yield f"{_again(folder, is_search)} goes on"
         return
     status = read_status(folder)
     yield f"{folder}: {_STATES[status.state].format(pid=status.pid, host=status.host)}"
@@ -108,7 +103,11 @@ def _of_run(folder: Path, again: str) -> Iterator[str]:
     if status.error:
         yield status.error
     if status.state in ("dead", "interrupted", "failed"):
-        yield f"{again} goes on from {_start(status) if again.startswith('`') else 'there'}"
+        yield f"{_again(folder, is_search)} goes on from {'there' if is_search else _start(status)}"
+
+
+def _again(folder: Path, is_search: bool) -> str:
+    return "the same command" if is_search else f"`crowd-sim run --resume {shell_word(folder)}{_trust(folder)}`"
 
 
 def how_far(status: Status) -> str:
@@ -161,6 +160,8 @@ def _start(status: Status) -> str:
 
 def _trust(folder: Path) -> str:
     """What a command needs besides to go on with a folder that names code of its user."""
+    from crowd_sim.config.code import names_code  # only here: it knows all strategies
+
     try:
         return " --trust" if names_code(read_config(folder)) else ""
     except InputError:

@@ -17,7 +17,7 @@ from crowd_sim.report.page import settings, versions
 from crowd_sim.report.payload import payload_of_distances
 from crowd_sim.report.tables import convergence_distance, read_config
 from crowd_sim.store.checkpoint import Checkpoints
-from crowd_sim.sweeps.folder import points_so_far
+from crowd_sim.sweeps.parts import points_so_far
 
 
 def version_of(folder: Path) -> str:

@@ -12,10 +12,12 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from crowd_sim.config import CheckpointConfig
 from crowd_sim.files import write_bytes
+
+if TYPE_CHECKING:  # whoever only asks how far a run is needs no configuration
+    from crowd_sim.config import CheckpointConfig
 
 _KEPT = 2
 _KIND, _FORMAT = b"crowd-sim checkpoint ", b"3"

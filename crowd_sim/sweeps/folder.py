@@ -8,13 +8,11 @@ found, equal parts are one file, and different ones never overwrite each other, 
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -26,10 +24,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from crowd_sim.errors import StorageError
-from crowd_sim.files import arrow_table, check_not_removed, replace_file, write_bytes, write_sealed, write_table
+from crowd_sim.files import check_not_removed, replace_file, write_bytes, write_sealed, write_table
 from crowd_sim.integrity import FILES, digests_of
 from crowd_sim.store.lock import lock
 from crowd_sim.sweeps.batch import CACHE, UNFINISHED, BatchResult, joined, other_weights, unfinished
+from crowd_sim.sweeps.parts import digest_of, part_of
 from crowd_sim.sweeps.plan import Sweep, as_cell
 from crowd_sim.tables import metrics_in_order
 
@@ -173,7 +172,7 @@ class SweepFolder:
         path = self.folder / _TURN
         try:
             word = f"{self._all_parts()} {uuid.uuid4().hex}"
-            path.write_text(f"{word} {_digest(word.encode())}", encoding="utf-8")  # in place: a lock is on it
+            path.write_text(f"{word} {digest_of(word.encode())}", encoding="utf-8")  # in place: a lock is on it
         except OSError as error:
             raise StorageError(path, error.strerror or str(error)) from error
 
@@ -242,7 +241,7 @@ class SweepFolder:
             here[:start] = here[start + n_points :] = False
             if not here.any():
                 continue
-            read = (_part(path) for path, first, last in spans if first < start + n_points and last >= start)
+            read = (part_of(path) for path, first, last in spans if first < start + n_points and last >= start)
             parts = [part.filter(pa.array(here[part["point"].to_numpy()])) for part in read if part is not None]
             table = pa.concat_tables([_filled(part, names) for part in parts if len(part)])
             numbers = table["point"].to_numpy()
@@ -290,12 +289,12 @@ class SweepFolder:
         pq.write_table(table, buffer)
         content = buffer.getvalue()
         first = table["point"][0].as_py()
-        write_bytes(self.folder / "parts" / kind / f"{first:09d}-{_digest(content)}.parquet", content)
+        write_bytes(self.folder / "parts" / kind / f"{first:09d}-{digest_of(content)}.parquet", content)
 
     def _all_parts(self) -> str:
         """A digest of which parts there are: the same tables are made of the same ones."""
         paths = (self.folder / "parts").glob("*/*.parquet")
-        return _digest("\n".join(sorted(f"{path.parent.name}/{path.name}" for path in paths)).encode())
+        return digest_of("\n".join(sorted(f"{path.parent.name}/{path.name}" for path in paths)).encode())
 
     def _parts(self, kind: Kind) -> Iterator[pa.Table]:
         for _, table in self._parts_by_path(kind):
@@ -303,7 +302,7 @@ class SweepFolder:
 
     def _parts_by_path(self, kind: Kind) -> Iterator[tuple[Path, pa.Table]]:
         for path in sorted((self.folder / "parts" / kind).glob("*.parquet")):
-            table = _part(path)
+            table = part_of(path)
             if table is not None:
                 yield path, table
             else:
@@ -318,55 +317,6 @@ _WORKERS = ("run", "worker", "row", "points", "shapley", "shapley_stderr", "kern
 def _place(column: str) -> tuple[int, str]:
     """Where a column of the workers' sample stands: those of all sweeps first, then others by name."""
     return (_WORKERS.index(column) if column in _WORKERS else len(_WORKERS), column)
-
-
-def count_points(folder: Path) -> tuple[int, int]:
-    """How many points of the sweep in a folder have a result, and how many were tried in vain; changes nothing there.
-
-    A part that is damaged counts as not there, as it will when the sweep goes on.
-    """
-    done, tried = (_numbers(folder / "parts" / kind) for kind in ("points", "failures"))
-    return len(done), len(np.setdiff1d(tried, done))
-
-
-def points_so_far(folder: Path) -> pd.DataFrame:
-    """The finished points of the sweep in a folder, as `points.parquet` will have them; changes nothing there."""
-    found = []
-    for path in sorted((folder / "parts" / "points").glob("*.parquet")):
-        with suppress(OSError):  # set aside in the meantime
-            if (table := _part(path)) is not None:
-                found.append(table.to_pandas())
-    if not found:
-        return pd.DataFrame()
-    table = pd.concat(found, ignore_index=True).drop_duplicates("point").sort_values("point", ignore_index=True)
-    return table.drop(columns="point")
-
-
-def _numbers(parts: Path) -> NDArray[np.int64]:
-    """The points that parts have rows of, int64[m], once each, in order."""
-    found = [np.empty(0, dtype=np.int64)]
-    for path in parts.glob("*.parquet"):
-        with suppress(OSError):  # set aside in the meantime
-            if (table := _part(path)) is not None:
-                found.append(table["point"].to_numpy())
-    return np.unique(np.concatenate(found))
-
-
-def _part(path: Path) -> pa.Table | None:
-    """A part's table; None where it is damaged."""
-    content = path.read_bytes()
-    return arrow_table(io.BytesIO(content)) if path.stem.rpartition("-")[2] == _digest(content) else None
-
-
-def is_part_whole(path: Path) -> bool:
-    """Whether a part is what was written."""
-    return path.stem.rpartition("-")[2] == _digest(path.read_bytes())
-
-
-def is_turn_whole(path: Path) -> bool:
-    """Whether what stands in a lock, if anything, is what `SweepFolder.note_made` has written."""
-    word, _, digest = path.read_bytes().rpartition(b" ")
-    return (not word and not digest) or digest == _digest(word).encode()
 
 
 def _lengths(parts: Sequence[pa.Table]) -> tuple[NDArray[np.int64], list[int]]:
@@ -396,7 +346,3 @@ def _typed(values: Sequence[Any]) -> pa.Array:
         return pa.array(cells)
     except pa.ArrowException:  # true beside 1, say
         return pa.array([str(cell) for cell in cells])
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()[:16]

@@ -11,14 +11,16 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from crowd_sim.errors import StorageError
 from crowd_sim.files import append_lines, write_sealed
 from crowd_sim.integrity import read_json
 from crowd_sim.store.lock import ending, is_locked
-from crowd_sim.sweeps.batch import BatchResult
-from crowd_sim.sweeps.partition import Shard
+
+if TYPE_CHECKING:  # whoever only asks how far a sweep is needs no engine
+    from crowd_sim.sweeps.batch import BatchResult
+    from crowd_sim.sweeps.partition import Shard
 
 _SECONDS_BETWEEN_WRITES = 1.0
 

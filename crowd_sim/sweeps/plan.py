@@ -22,11 +22,10 @@ from numpy.typing import NDArray
 from crowd_sim.config import RunConfig
 from crowd_sim.config.io import find_paths, load_content
 from crowd_sim.errors import InputError
+from crowd_sim.sweeps.lists import MUST_LIST, lists_in
 
 _MOST_POINTS = 100_000_000
 """More are taken for a slip: a byte for each says whether it is done, and their table would not fit on most disks."""
-
-_MUST_LIST = "must list values, for example sweep.crowd.n_workers=[25,75]"
 
 _FREE = frozenset(
     {
@@ -130,10 +129,10 @@ class Sweep:
                 allow.
         """
         if "sweep" not in content:
-            allowed = f"{_MUST_LIST}; a configuration without it is for `crowd-sim run`"
+            allowed = f"{MUST_LIST}; a configuration without it is for `crowd-sim run`"
             raise InputError("sweep", None, allowed)
         base = {key: value for key, value in content.items() if key != "sweep"}
-        fields = dict(_lists(content["sweep"], "sweep"))
+        fields = dict(lists_in(content["sweep"], "sweep"))
         for field in fields:
             if field.split(".")[0] == "actors":
                 raise InputError(f"sweep.{field}", None, "cannot be swept: actors do not change results")
@@ -206,15 +205,6 @@ class _Points(Sequence[Point]):
         return Point(number, swept, self.plan.config(swept))
 
 
-def size_of(lists: Any) -> int:
-    """How many points there are of the lists of a sweep's file, its key `sweep`.
-
-    Raises:
-        InputError: what stands there is no such thing.
-    """
-    return math.prod(len(values) for _, values in _lists(lists, "sweep"))
-
-
 def as_cell(value: Any) -> Any:
     """A swept value as a table holds it: one that is a list or a mapping itself as text."""
     return str(value) if isinstance(value, list | dict) else value
@@ -233,25 +223,6 @@ def _to_check(fields: Mapping[str, list[Any]]) -> Iterator[dict[str, Any]]:
     for field in fields:
         if field in _FREE:
             yield from (firsts | {field: value} for value in fields[field][1:])
-
-
-def _lists(node: Any, path: str) -> Iterator[tuple[str, list[Any]]]:
-    if isinstance(node, Mapping) and node:
-        for key, value in node.items():
-            yield from _lists(value, f"{path}.{key}")
-    elif isinstance(node, list) and node:
-        if _has_equals(node):
-            raise InputError(path, node, "must not list a value twice")
-        yield path.removeprefix("sweep."), node
-    else:
-        raise InputError(path, node, _MUST_LIST)
-
-
-def _has_equals(values: list[Any]) -> bool:
-    try:
-        return len(set(values)) < len(values)
-    except TypeError:  # lists of lists: short ones
-        return any(value == other for i, value in enumerate(values) for other in values[:i])
 
 
 def _checked(base: Mapping[str, Any], swept: Mapping[str, Any]) -> RunConfig:

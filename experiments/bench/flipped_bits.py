@@ -26,8 +26,8 @@ from crowd_sim.report.html import MANIFEST
 from crowd_sim.report.tables import read_summary, read_table
 from crowd_sim.store.checkpoint import Checkpoints
 from crowd_sim.store.run_log import read_status
-from crowd_sim.sweeps.folder import count_points
 from crowd_sim.sweeps.log import read_sweep_statuses
+from crowd_sim.sweeps.parts import count_points
 
 REFUSED = "refused"
 
