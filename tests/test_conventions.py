@@ -1,6 +1,8 @@
 """What every command line is expected to have."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -39,10 +41,23 @@ def test_a_shell_completes(capsys, monkeypatch):
     assert os.environ["COMP_CWORD"] == "1"
 
 
-@pytest.mark.parametrize(("command", "place"), [("run", "crowd synthetic"), ("sweep", "4 points")])
+SEARCHED = ("search.metric=final_distance", "search.tournament.step=[0.1,0.2]")
+
+
+@pytest.mark.parametrize(
+    ("command", "place"),
+    [
+        (("run", "c.yaml"), "crowd synthetic"),
+        (("sweep", "s.yaml"), "4 points"),
+        (("search", "c.yaml", *SEARCHED), "30 trials of tournament.step (minimize final_distance), 3 held-out seeds"),
+    ],
+    ids=["run", "sweep", "search"],
+)
 @pytest.mark.parametrize("where", [IN_PROCESS, ()], ids=["in process", "Ray"])
 def test_a_dry_run_says_what_would_be_and_does_nothing(command, place, where, capsys):
-    assert call([command, f"{command[0]}.yaml".replace("r.yaml", "c.yaml"), "--dry-run", *where]) == 0
+    if command[0] == "search":
+        pytest.importorskip("optuna")
+    assert call([*command, "--dry-run", *where]) == 0
     out = capsys.readouterr().out
     lines = [line.partition(":")[0] for line in out.splitlines()]
     assert lines == ["would run", "on", "into", "how long"]
@@ -76,3 +91,8 @@ def test_quiet_says_nothing_and_list_tells_of_it(capsys, monkeypatch):
     ]
     assert told[0].strip().startswith("Who was worth what")
     assert sorted(rows) == [["runs/r", "run", "finished"], ["runs/s", "sweep", "finished"]]
+
+
+def test_whoever_asks_how_far_a_run_is_waits_for_no_engine():
+    code = "import sys, crowd_sim.cli.status, crowd_sim.cli.listing; print({'numba', 'pandas', 'pydantic'} & {*sys.modules})"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout == b"set()\n"

@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from crowd_sim.errors import InputError
 from crowd_sim.searches.journal import JOURNAL, Journal
 from crowd_sim.searches.plan import Search
 from crowd_sim.searches.space import Choices, Range
+from crowd_sim.trackers import Named
 from tests.bad_input.command import IN_PROCESS, call, check_line
 
 pytest.importorskip("optuna")
@@ -126,6 +128,20 @@ def test_with_more_trials_a_search_goes_on_as_if_it_had_had_them_from_the_start(
     assert of(tmp_path / "grown") == of(finished.folder)
 
 
+def test_a_finished_search_given_again_is_read_and_trackers_hear_nothing(finished, monkeypatch):
+    monkeypatch.setattr("crowd_sim.report.write_report", lambda folder: pytest.fail("drawn again"))
+    before, told = of(finished.folder), []
+    tracker = SimpleNamespace(
+        **{name: lambda *what, name=name: told.append(name) for name in ("start", "log", "finish", "close")}
+    )
+    again = search(Search.parse(CONTENT), finished.folder, "", trackers=[Named("told", tracker)])
+    assert again.was_there
+    assert not finished.was_there
+    assert again.best.number == finished.best.number
+    assert of(finished.folder) == before
+    assert told == []
+
+
 @pytest.mark.usefixtures("undrawn")
 def test_a_setting_that_is_not_allowed_costs_its_trial_alone():
     crowd = {"crowd": {"n_workers": {"low": 4, "high": 12}}, "tournament": {"n_groups": [2, 10]}}
@@ -215,6 +231,9 @@ def test_the_command_says_what_the_best_is_worth_and_a_run_refuses_its_file(tmp_
     said = capsys.readouterr().out
     assert "(own)" in said
     assert "held-out seeds" in said or "no trial is better" in said
+    assert "had finished before" not in said
+    assert call(["search", "quickstart", *SMALL, *options, "--out", "found", *IN_PROCESS]) == 0
+    assert "found had finished before: its trials were read, nothing was done again" in capsys.readouterr().out
     assert call(["list", "."]) == 0
     assert "search" in capsys.readouterr().out
     assert call(["run", "found/config.yaml", *IN_PROCESS]) == 2

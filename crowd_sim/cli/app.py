@@ -219,6 +219,7 @@ def search(
     tracker: Trackers = None,
     trust: Trust = False,
     quiet: Quiet = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Look for the fields that make a metric best; the same command goes on where an interrupted one stopped.
 
@@ -226,7 +227,7 @@ def search(
     then `crowd-sim run runs/NAME/best.yaml`
     """
     console = plain_console(quiet=quiet)
-    with _loading(console):
+    with _loading(console, silent=dry_run):
         from crowd_sim.cli.search import best_table, conclusion
         from crowd_sim.cli.search import search as run_search
         from crowd_sim.config.io import check_content, load_content
@@ -234,11 +235,18 @@ def search(
 
         plan = Search.load(configuration, overrides or [])
         check_content(configuration, load_content(configuration, overrides or []), overrides or [], trust=trust)
+    if dry_run:
+        from crowd_sim.commands.rehearsal import of_search
+
+        _say_each(of_search(plan, configuration.stem, out, ray_address))
+        return
     found = run_search(plan, configuration.stem, out, ray_address, console, _trackers(tracker))
     if quiet:
         return
     console.print(best_table(found))
     _say(conclusion(found))
+    if found.was_there:
+        _say(f"{found.folder} had finished before: its trials were read, nothing was done again")
     _say(f"{found.folder}: best.yaml, trials.parquet, report.html and figures")
 
 

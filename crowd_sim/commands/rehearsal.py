@@ -9,14 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from crowd_sim.commands import IN_PROCESS
+from crowd_sim.commands.search import fingerprint_of_search
 from crowd_sim.commands.sweep import fingerprint_of_sweep
 from crowd_sim.config import RunConfig
 from crowd_sim.config.tournament import DEFENCES, TournamentConfig
 from crowd_sim.engine import simulate
 from crowd_sim.host import InProcess
 from crowd_sim.participants import check_participants
+from crowd_sim.searches.plan import Search
+from crowd_sim.searches.study import check_installed
 from crowd_sim.store.run_folder import run_fingerprint
-from crowd_sim.sweeps.folder import count_points
+from crowd_sim.sweeps.parts import count_points
 from crowd_sim.sweeps.plan import Sweep
 from crowd_sim.tasks.base import Task
 from crowd_sim.tasks.load import load_task
@@ -61,6 +64,25 @@ def of_sweep(plan: Sweep, name: str, out: Path | None, ray_address: str | None) 
     yield f"how long: {_seconds(first, load_task(first), left)}" + (
         f", all {left:,} points like the first" if left else ""
     )
+
+
+def of_search(plan: Search, name: str, out: Path | None, ray_address: str | None) -> Iterator[str]:
+    """What `crowd-sim search` would do, a line each.
+
+    Raises:
+        InputError: people that cannot be used, or Optuna is not installed.
+    """
+    check_installed()
+    folder = out or Path("runs") / f"{name}-{fingerprint_of_search(plan)[:8]}"
+    own, options = plan.own, plan.options
+    yield (
+        f"would run: {options.trials:,} trials of {', '.join(plan.space)} ({options.direction} {options.metric}), "
+        f"{options.held_out} held-out seeds; the own setting: {_work(own)}"
+    )
+    yield f"on: {_crowd(own)}; {_place(own, ray_address, swept=True)}"
+    yield f"into: {folder} ({_state(folder)})"
+    n_points = options.trials + 2 * options.held_out
+    yield f"how long: {_seconds(own, load_task(own), n_points)}, all trials like the own setting and none pruned"
 
 
 def _work(config: RunConfig) -> str:

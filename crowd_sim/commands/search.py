@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from crowd_sim.config import RunConfig
 from crowd_sim.errors import InputError
 from crowd_sim.files import fingerprint_of, open_folder, write_config, write_sealed, write_table, write_text
 from crowd_sim.host import InProcess
-from crowd_sim.integrity import FILES, digests_of, sealed_yaml
+from crowd_sim.integrity import FILES, digests_of, read_json, sealed_yaml
 from crowd_sim.metrics import mean_and_error
 from crowd_sim.participants import check_participants
 from crowd_sim.progress import Progress, quiet
@@ -58,6 +59,7 @@ class Searched:
         best: the best of those that were completed; None where all failed.
         importance: share of the metric's variance by field, the most important first; empty where it is not known.
         held_out: the best setting and the own on held-out seeds; None where none were asked for, or the best is the own.
+        was_there: whether it had finished before, and was read.
     """
 
     folder: Path
@@ -66,6 +68,7 @@ class Searched:
     best: Trial | None
     importance: dict[str, float]
     held_out: HeldOut | None
+    was_there: bool = False
 
     def count(self, state: str) -> int:
         """How many trials have ended so."""
@@ -104,13 +107,12 @@ def search(
         StorageError: results cannot be written.
     """
     check_installed()
-    fingerprint = _fingerprint(plan)
+    fingerprint = fingerprint_of_search(plan)
     folder = out or Path("runs") / f"{name}-{fingerprint[:8]}"
     with exclusive(folder / RUN, partial(open_folder, folder, fingerprint)):
         write_config(folder, plan.recorded(folder), fingerprint)
         with RunLog(folder, fingerprint, 0) as record, Watch(trackers) as watch, ExitStack() as stack:
             start = time.perf_counter()
-            watch.start(folder, plan.recorded(folder))
             progress = watch.over(progress)
 
             def both(stage: str, done: int, total: int, note: str = "", /) -> None:
@@ -118,6 +120,8 @@ def search(
                 record.progress(stage, done, total, note)
 
             work = _Work(plan, Journal(folder), folder, stack, ray_address, both, watch)
+            if not work.is_over():
+                watch.start(folder, plan.recorded(folder))
             there = sum(number < plan.options.trials for number in work.journal.trials)
             if 0 < there < plan.options.trials:
                 say(f"{there:,} of {plan.options.trials:,} trials are there; {plan.options.trials - there:,} to go")
@@ -125,10 +129,17 @@ def search(
             best = best_of(trials, plan.options.direction or "")
             held_out = work.held_out(best) if best is not None else None
             found = Searched(folder, plan, tuple(trials), best, importances(plan, trials), held_out)
-            _write(found, fingerprint, time.perf_counter() - start, anew=work.has_worked)
+            if best is None:
+                (folder / "summary.json").unlink(missing_ok=True)
+                write_table(folder / "trials.parquet", trials_table(plan, trials))
+                first = next(trial for trial in trials if trial.state == "failed")
+                raise InputError("search", None, f"all {len(trials)} trials failed; the first: {first.error}")
+            summary = _summary(found, fingerprint)
+            if not work.has_worked and _says(folder, summary):
+                return replace(found, was_there=True)
+            _write(found, summary, time.perf_counter() - start, anew=work.has_worked)
             gain = {} if held_out is None else {"held_out_gain": float(held_out.gains.mean())}
-            told = {} if best is None else {f"best_{plan.options.metric}": best.value}
-            watch.finish({**told, **gain}, (folder / "report.html", folder / BEST))
+            watch.finish({f"best_{plan.options.metric}": best.value, **gain}, (folder / "report.html", folder / BEST))
     return found
 
 
@@ -162,14 +173,32 @@ class _Work:
         self._tell(before)
         return before
 
+    def is_over(self) -> bool:
+        """Whether nothing is left to try."""
+        known = [self.journal.trials.get(number) for number in range(self.plan.options.trials)]
+        trials = [trial for trial in known if trial is not None]
+        best = best_of(trials, self.plan.options.direction or "")
+        return len(trials) == len(known) and (best is None or not self._left(self._on_held_out(best)))
+
+    def _on_held_out(self, best: Trial) -> list[tuple[str, int]]:
+        """Settings and held-out seeds that are wanted; none where there is nothing to compare."""
+        if best.values == self.plan.own_values:
+            return []
+        seeds = [(self.plan.own.seed + 1 + i) % 2**63 for i in range(self.plan.options.held_out)]
+        return [(name, seed) for name in ("own", f"trial {best.number}") for seed in seeds]
+
+    def _left(self, wanted: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
+        return [key for key in wanted if self.journal.held_out(*key) is None]
+
     def held_out(self, best: Trial) -> HeldOut | None:
         """The best and the own setting on held-out seeds."""
-        plan, seeds = self.plan, [(self.plan.own.seed + 1 + i) % 2**63 for i in range(self.plan.options.held_out)]
-        if not seeds or best.values == plan.own_values:
+        plan, wanted = self.plan, self._on_held_out(best)
+        if not wanted:
             return None
+        seeds = list(dict.fromkeys(seed for _, seed in wanted))
         settings: dict[str, Mapping[str, Any]] = {"own": {}, f"trial {best.number}": best.values}
-        wanted = [(name, seed) for name in settings for seed in seeds]
-        left = [key for key in wanted if self.journal.held_out(*key) is None]
+        left = self._left(wanted)
+        self.has_worked |= bool(left)
         configs = {_ON_HELD_OUT + i: plan.config(settings[name], seed=seed) for i, (name, seed) in enumerate(left)}
         for number, result in self._run(configs):
             if result.failures:
@@ -271,7 +300,7 @@ def _check(config: RunConfig) -> None:
         check_participants(config, task.population)
 
 
-def _fingerprint(plan: Search) -> str:
+def fingerprint_of_search(plan: Search) -> str:
     """Of the search and of the people it meets, who are checked here, before anything starts."""
     identities = []
     for config in plan.crowds():
@@ -282,27 +311,12 @@ def _fingerprint(plan: Search) -> str:
     return fingerprint_of({**plan.determinants(), "people": list(dict.fromkeys(identities))})
 
 
-def _write(found: Searched, fingerprint: str, seconds: float, *, anew: bool) -> None:
-    """Write what a search has come to; the summary, with the tables' digests, comes last.
-
-    Raises:
-        InputError: no trial was completed.
-    """
-    folder, plan, best = found.folder, found.plan, found.best
-    (folder / "summary.json").unlink(missing_ok=True)  # the tables' digests are not these any more
-    write_table(folder / "trials.parquet", trials_table(plan, found.trials))
-    tables = [folder / "trials.parquet"]
-    if best is None:
-        first = next(trial for trial in found.trials if trial.state == "failed")
-        raise InputError("search", None, f"all {len(found.trials)} trials failed; the first: {first.error}")
-    if found.held_out is not None:
-        write_table(folder / "held_out.parquet", found.held_out.table())
-        tables.append(folder / "held_out.parquet")
-    content = found.best_config.recorded(folder)
-    write_text(folder / BEST, sealed_yaml(OmegaConf.to_yaml(OmegaConf.create(content))))
-    tables.append(folder / BEST)
+def _summary(found: Searched, fingerprint: str) -> dict[str, Any]:
+    """What a search has come to."""
+    plan, best = found.plan, found.best
+    assert best is not None  # noqa: S101 - else there is nothing to sum up
     own = next((trial for trial in found.trials if trial.values == plan.own_values), None)
-    summary = {
+    return {
         "fingerprint": fingerprint,
         "metric": plan.options.metric,
         "direction": plan.options.direction,
@@ -312,6 +326,33 @@ def _write(found: Searched, fingerprint: str, seconds: float, *, anew: bool) -> 
         "importance": found.importance,
         "held_out": None if found.held_out is None else found.held_out.summary(),
     }
+
+
+def _says(folder: Path, summary: Mapping[str, Any]) -> bool:
+    """Whether a folder has this summary, and all that belongs to it as it was written."""
+    from crowd_sim.commands.verify import verify  # only here: it knows every kind of folder
+
+    try:
+        there = read_json(folder / "summary.json")
+    except (OSError, InputError):
+        return False
+    there.pop(FILES, None)
+    whole = not any(checked.state in ("damaged", "missing") for checked in verify(folder))
+    return there == json.loads(json.dumps(summary)) and whole and (folder / "report.html").exists()
+
+
+def _write(found: Searched, summary: Mapping[str, Any], seconds: float, *, anew: bool) -> None:
+    """Write tables, figures and report; the summary, with the tables' digests, comes last."""
+    folder, plan = found.folder, found.plan
+    (folder / "summary.json").unlink(missing_ok=True)  # the tables' digests are not these any more
+    write_table(folder / "trials.parquet", trials_table(plan, found.trials))
+    tables = [folder / "trials.parquet"]
+    if found.held_out is not None:
+        write_table(folder / "held_out.parquet", found.held_out.table())
+        tables.append(folder / "held_out.parquet")
+    content = found.best_config.recorded(folder)
+    write_text(folder / BEST, sealed_yaml(OmegaConf.to_yaml(OmegaConf.create(content))))
+    tables.append(folder / BEST)
     shutil.rmtree(folder / CACHE, ignore_errors=True)
     shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
     if anew or not (folder / "timing.json").exists():
