@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +27,7 @@ from crowd_sim.store.checkpoint import Checkpoint
 from crowd_sim.store.checkpointer import Checkpointer
 from crowd_sim.store.run_log import RunLog
 from crowd_sim.tasks.base import OpenTask, Task
+from crowd_sim.tournament.log import TournamentLog
 
 _LAST_WORDS = 15.0
 """Seconds for a manager to hand over its last checkpoint, on a busy machine."""
@@ -61,6 +63,7 @@ class RoundManager:
         self._stage = ("start", 0, 0, "the actors")
         self._checkpoints: dict[str, Checkpoint] = {}
         self._earlier = earlier
+        self._log: tuple[TournamentLog, int] | None = None
         self._host = RayHost(actors_of(config), self._measures)
 
     def prepare(self) -> str:
@@ -80,7 +83,7 @@ class RoundManager:
     def run(self) -> Outcome:
         """Simulate and value the configuration's runs, from the latest checkpoint on."""
         config, measures = self._config, self._measures
-        checkpointer = Checkpointer(self._earlier, config.actors.checkpoints, self._keep, measures.tell)
+        checkpointer = Checkpointer(self._earlier, config.actors.checkpoints, self._keep, measures.tell, self._show)
         self.prepare()
         assert self._opened is not None  # noqa: S101 - it is prepared
         with self._services:
@@ -94,6 +97,13 @@ class RoundManager:
         return Update(
             self._stage, self._measures.take_events(), self._measures.failures, checkpoints, self._measures.signs
         )
+
+    def distances(self, first: int) -> list[float]:
+        """The mean over the runs after every round from this one on; 0 is before the first."""
+        return [] if self._log is None else self._log[0].mean_distances(first, self._log[1])
+
+    def _show(self, log: TournamentLog) -> None:
+        self._log = log, log.state.round  # the row of a round that goes on is not there yet
 
     def _keep(self, checkpoint: Checkpoint) -> None:
         # the folder is where the driver is; an older one that it has not fetched is of no more use
@@ -117,6 +127,7 @@ class Supervisor:
         name: str = "",
         group: PlacementGroup | None = None,
         record: RunLog | None = None,
+        show: Callable[[Callable[[int], Sequence[float]]], object] = lambda _: None,
     ) -> None:
         """Start a manager.
 
@@ -127,10 +138,11 @@ class Supervisor:
             name: of the run, in Ray's metrics.
             group: the reserved places that all actors live in.
             record: keeps log, status and checkpoints; a manager that dies, and a run begun anew, go on with them.
+            show: told what gives the distances from a round on, whenever there may be more.
         """
         self._places = inside(group)
         self._config, self._task, self._progress, self._record = config, task, progress, record
-        self._name = name
+        self._name, self._show = name, show
         self._measures = RunMetrics(name)  # of the manager's own deaths
         self._signs: int | None = None
         self._pool = Pool("round manager", self._make, 1, config.actors.failures, self._measures, self._look)
@@ -180,6 +192,7 @@ class Supervisor:
             self._signs = news.signs
             self._pool.is_alive(0)
         self._progress(*news.stage)
+        self._show(self._distances)
         if not self._record:
             return
         self._record.progress(*news.stage)
@@ -188,6 +201,12 @@ class Supervisor:
         for checkpoint in news.checkpoints:
             self._record.save(checkpoint)
             self._pool.has_progressed(0)
+
+    def _distances(self, first: int) -> list[float]:
+        try:
+            return ray.get(self._pool.actors[0].distances.remote(first), timeout=POLL)
+        except RayError:
+            return []
 
     def _tell(self, events: list[Event]) -> None:
         for event in events if self._record else ():

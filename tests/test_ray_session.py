@@ -64,13 +64,29 @@ def test_a_sweep_is_refused_in_a_session_over_ray_client(session, monkeypatch):
         pass
 
 
+TRACKER = """
+class Steps:
+    def start(self, *_): self.told = []
+    def log(self, step, values): self.told += [step] * ("distance" in values)
+    def finish(self, *_): open("told.txt", "a").write(str(self.told))
+    def close(self, state): pass
+"""
+
+
 @pytest.mark.parametrize(("command", "text"), [("run", CONFIGURATION), ("sweep", SWEEP)])
 def test_commands_use_the_session(session, command, text, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "c.yaml").write_text(text)
-    small = [f"actors.{kind}.cpus=0.25" for kind in ("crowd", "trainers", "evaluators")]
+    (tmp_path / "own_steps.py").write_text(TRACKER)
+    small = [
+        "--tracker",
+        "own_steps:Steps",
+        *(f"actors.{kind}.cpus=0.25" for kind in ("crowd", "trainers", "evaluators")),
+    ]
     for out, address in (("ray", ()), ("alone", ("--ray-address", "none"))):
         assert call([command, "c.yaml", *small, "--out", out, *address]) == 0
+    # of a run every round's distance once, in order, whether told by the way or in the end
+    assert (tmp_path / "told.txt").read_text() == 2 * ("[0, 1, 2, 3]" if command == "run" else "[]")
     table = "workers.parquet" if command == "run" else "points.parquet"
     assert (tmp_path / "ray" / table).read_bytes() == (tmp_path / "alone" / table).read_bytes()
 

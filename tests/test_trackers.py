@@ -63,6 +63,22 @@ def test_a_tracker_is_told_of_the_configuration_the_rounds_and_the_outcome_and_c
     assert not [call for call in again.calls if call[0] != "close"]  # nothing was done again
 
 
+def test_distances_are_told_while_the_rounds_go_on_each_once_and_in_order(tmp_path, monkeypatch):
+    monkeypatch.setattr("crowd_sim.trackers.watch._SECONDS_BETWEEN", 0.0)
+    told, known = Notebook(), []
+
+    def look(stage, done, total, note="", /):
+        if stage == "rounds":
+            known.append(sum("distance" in call[2] for call in told.calls if call[0] == "log"))
+
+    outcome = crowd_sim.run(SMALL, tmp_path / "told", trackers=[told], progress=look)
+    assert known[-1] >= 3
+    distances = [call for call in told.calls if call[0] == "log" and "distance" in call[2]]
+    assert [step for _, step, _ in distances] == [0, 1, 2, 3]
+    means = outcome.history.distances.mean(axis=1).tolist()
+    assert [values["distance"] for _, _, values in distances] == pytest.approx(means)
+
+
 @pytest.mark.parametrize("call", ["start", "log", "finish", "close"])
 def test_a_tracker_that_fails_is_a_line_and_the_others_go_on(call, capsys):
     bad, good = Notebook(fails_in=call), Notebook()

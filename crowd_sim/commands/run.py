@@ -32,6 +32,7 @@ from crowd_sim.tasks.choose.task import ChoiceTask
 from crowd_sim.tasks.imitate.task import ImitateTask
 from crowd_sim.tasks.load import load_task
 from crowd_sim.tasks.vector import VectorTask
+from crowd_sim.tournament.log import TournamentLog
 from crowd_sim.trackers import Named, Watch
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def run(
     with ExitStack() as stack:
         watch = stack.enter_context(Watch(trackers))
         progress = watch.over(progress)
-        session = _session(config, task, progress, folder, ray_address)
+        session = _session(config, task, progress, folder, ray_address, watch)
         stack.callback(session.close)
         if folder is None:
             return _without_folder(session, config, watch)
@@ -157,9 +158,8 @@ def _without_folder(session: _Session, config: RunConfig, watch: Watch) -> Finis
 
 
 def _told(watch: Watch, outcome: Outcome, files: Sequence[Path]) -> None:
-    """Tell trackers of the distance after every round, the mean over the runs, and of the metrics."""
-    for number, distances in enumerate(outcome.history.distances):
-        watch.log(number, {"distance": float(distances.mean())})
+    """Tell trackers of the distances that they have not heard of, means over the runs, and of the metrics."""
+    watch.distances(lambda first: [float(row.mean()) for row in outcome.history.distances[first:]], over=True)
     watch.finish({name: mean_and_error(sample)[0] for name, sample in outcome.metrics.items()}, files)
 
 
@@ -185,18 +185,18 @@ class _Session(Protocol):
 
 
 def _session(
-    config: RunConfig, task: Task, progress: Progress, folder: Path | None, ray_address: str | None
+    config: RunConfig, task: Task, progress: Progress, folder: Path | None, ray_address: str | None, watch: Watch
 ) -> _Session:
     if ray_address == IN_PROCESS:
-        return _InProcess(config, task, progress)
-    return _OnRay(config, task, progress, folder.name if folder else "run", ray_address)
+        return _InProcess(config, task, progress, watch)
+    return _OnRay(config, task, progress, folder.name if folder else "run", ray_address, watch)
 
 
 class _InProcess:
     """In the process that asks."""
 
-    def __init__(self, config: RunConfig, task: Task, progress: Progress) -> None:
-        self._config, self._task, self._progress = config, task, progress
+    def __init__(self, config: RunConfig, task: Task, progress: Progress, watch: Watch) -> None:
+        self._config, self._task, self._progress, self._watch = config, task, progress, watch
         self._stack, self._host = ExitStack(), InProcess()
         self._opened: OpenTask | None = None
 
@@ -209,7 +209,12 @@ class _InProcess:
         opened, ids = self._open(), self._task.ids
         if record is None:
             return simulate_opened([self._config], opened, ids, self._host, self._progress)[0]
-        checkpointer = Checkpointer(record.checkpoints(), self._config.actors.checkpoints, record.save, record.event)
+
+        def show(log: TournamentLog) -> None:
+            self._watch.distances(lambda first: log.mean_distances(first, log.state.round))
+
+        schedule = self._config.actors.checkpoints
+        checkpointer = Checkpointer(record.checkpoints(), schedule, record.save, record.event, show)
 
         def both(stage: str, done: int, total: int, note: str = "", /) -> None:
             self._progress(stage, done, total, note)
@@ -231,8 +236,10 @@ class _InProcess:
 class _OnRay:
     """On the actors of a cluster."""
 
-    def __init__(self, config: RunConfig, task: Task, progress: Progress, name: str, address: str | None) -> None:
-        self._config, self._task, self._progress = config, task, progress
+    def __init__(
+        self, config: RunConfig, task: Task, progress: Progress, name: str, address: str | None, watch: Watch
+    ) -> None:
+        self._config, self._task, self._progress, self._watch = config, task, progress, watch
         self._name, self._address = name, address
         self._stack = ExitStack()
         self._supervisor: Supervisor | None = None
@@ -261,6 +268,8 @@ class _OnRay:
         self._stack.enter_context(connected(self._address, required))
         group = self._stack.enter_context(reserved(required))
         self._progress("start", 0, 0, "the actors")
-        supervisor = Supervisor(self._config, self._task, self._progress, self._name, group, record)
+        supervisor = Supervisor(
+            self._config, self._task, self._progress, self._name, group, record, self._watch.distances
+        )
         self._supervisor = self._stack.enter_context(closing(supervisor))
         return supervisor

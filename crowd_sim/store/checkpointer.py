@@ -24,9 +24,18 @@ class Checkpointer:
         config: CheckpointConfig,
         keep: Callable[[Checkpoint], None],
         tell: Callable[..., Any],
+        show: Callable[[TournamentLog], object] = lambda _: None,
     ) -> None:
-        """`earlier`: the latest first; `keep`: where new ones go; `tell`: what to call with events for the log."""
-        self._earlier, self._keep, self._tell = earlier, keep, tell
+        """See the class.
+
+        Args:
+            earlier: the latest first.
+            config: when they are due.
+            keep: where new ones go.
+            tell: what to call with events for the log.
+            show: told after every round, whether or not one is due.
+        """
+        self._earlier, self._keep, self._tell, self._show = earlier, keep, tell, show
         self._cadence = CheckpointSchedule(config)
         self._kept = self._start = 0
         self._has_played = False
@@ -49,6 +58,7 @@ class Checkpointer:
         if not self._has_played and log.state.round > self._start:  # how long a start, or going on, has taken
             self._has_played = True
             self._tell("first round", round=log.state.round)
+        self._show(log)
         if log.progress > self._kept and self._cadence.is_due(log.state.round, log.rules.rounds):
             self._write(log)
 

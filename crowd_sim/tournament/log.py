@@ -106,6 +106,10 @@ class TournamentLog:
         self._rows["model_scores"][self.state.round] = scores
         self.is_complete = self.state.round == self.rules.rounds
 
+    def mean_distances(self, first: int, last: int) -> list[float]:
+        """The mean over the runs after these rounds, both ends included; 0 is before the first one."""
+        return [float(row.mean()) for row in self._rows["distances"][first : last + 1]]
+
     @property
     def progress(self) -> int:
         """Grows with everything that is noted, and when the log is complete."""

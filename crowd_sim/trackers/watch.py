@@ -38,7 +38,8 @@ class Watch:
         self._trackers = list(trackers)
         self._warn = warn
         self._started: list[Named] = []
-        self._told = float("-inf")
+        self._told = self._shown = float("-inf")
+        self._rounds = 0
 
     def __enter__(self) -> Self:
         return self
@@ -59,6 +60,18 @@ class Watch:
         known = {name: float(value) for name, value in values.items() if math.isfinite(value)}
         if known:
             self._each("log", step, known)
+
+    def distances(self, since: Callable[[int], Sequence[float]], *, over: bool = False) -> None:
+        """More rounds are over: their distances, once a second and at the end, each once and in order.
+
+        `since` gives those from a round on; 0 is before the first one.
+        """
+        now = time.monotonic()
+        if self._started and (over or now - self._shown >= _SECONDS_BETWEEN):
+            self._shown = now
+            for distance in since(self._rounds):
+                self.log(self._rounds, {"distance": distance})
+                self._rounds += 1
 
     def finish(self, metrics: Mapping[str, float], files: Sequence[Path]) -> None:
         """What came out in the end; files that are not there are left out."""
