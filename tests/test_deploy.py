@@ -6,10 +6,12 @@ import shlex
 import subprocess
 from pathlib import Path
 
+import click
 import pytest
 import typer
 import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
+from ray.scripts.scripts import cli as ray_commands
 
 from crowd_sim.cli.app import app
 from crowd_sim.config import RunConfig
@@ -117,6 +119,28 @@ def test_the_commands_that_are_shipped_are_understood(name, words, tmp_path, mon
         path.write_text("sweep: {seed: [1, 2]}\n" if words[0] == "sweep" else "seed: 1\n")
     content = load_content(path, list(given["overrides"] or []))
     (Sweep if words[0] == "sweep" else RunConfig).parse(content)
+
+
+def test_the_other_commands_of_the_page_about_clusters_are_understood():
+    """By Ray's own command line; what they name is there, or made by a command before."""
+    text = (ROOT / "docs" / "clusters.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```sh\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+    lines = "\n".join([*blocks, *re.findall(r"`(ray [^`]+)`", text)]).replace("\\\n", " ").splitlines()
+    words = [shlex.split(line, comments=True) for line in lines if line]
+    assert {found[0] for found in words} == {"export", "ray", "crowd-sim", "rm", "RAY_AUTH_MODE=token"}
+    subprocess.run(["bash", "-n"], input="\n".join(blocks), text=True, check=True)
+    given = [found[found.index("ray") + 1 :] for found in words if found[:1] != ["crowd-sim"] and "ray" in found]
+    read_files, jobs = set(), 0
+    for arguments in given:
+        group, rest, context = ray_commands, arguments, click.Context(ray_commands)
+        while isinstance(group, click.Group):
+            name, group, rest = group.resolve_command(context, rest)
+        found = group.make_context(name, list(rest)).params
+        read_files |= {path for path in (found.get("cluster_config_file"), found.get("script")) if path}
+        jobs += found.get("entrypoint", ("",))[0] == "crowd-sim"
+    assert len(given) >= 10
+    assert read_files == {"cluster.yaml", "experiments/run.py"}
+    assert jobs == 2
 
 
 @pytest.mark.parametrize("path", SLURM, ids=lambda path: path.name)
