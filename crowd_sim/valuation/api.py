@@ -26,7 +26,8 @@ from crowd_sim.valuation.validation import checked_missing, finite, integer
 
 _LARGEST_KEY = 2**64 - 1
 _ANEW = {"kernel_shap"}  # methods for which an earlier result's evaluations do not count
-_TOLERANT = ("auto", "paired_regression", "permutation")  # of noise and of missing utilities
+_TOLERANT = ("auto", "paired_regression", "permutation")  # of missing utilities
+_NOISY = (*_TOLERANT, "surrogate")
 _BESIDES = {"kernel_shap": 2}  # evaluations that a method's budget does not count: both ends
 
 
@@ -94,8 +95,8 @@ def shapley_many(
             the budget covers all 2^n coalitions, stratified regression for an averaging game with the score l2 or l1,
             the surrogate for any other game of up to 500 players, chains for larger ones, and where the budget is too
             small for those permutation sampling; for a noisy game (see
-            `Game`) paired regression where the budget suffices, else permutation sampling, and no other method
-            takes one. The result's ``method`` says which.
+            `Game`) the surrogate, above 500 players paired regression, where the budget suffices, else permutation
+            sampling, and no other method takes one. The result's ``method`` says which.
         budget: number of utility evaluations for each game. Exact and closed form are not bound by it; Kernel SHAP
             evaluates the empty and the grand coalition besides.
         seed: in [0, 2^64); with ``run`` the key of every draw.
@@ -146,8 +147,8 @@ def shapley_many(
         noisy=common_noise(games),
         missing=checked_missing(missing),
     )
-    if request.noisy and method not in _TOLERANT:
-        raise InputError("method", method, f"takes no game with noise; {', '.join(_TOLERANT)} do")
+    if request.noisy and method not in _NOISY:
+        raise InputError("method", method, f"takes no game with noise; {', '.join(_NOISY)} do")
     if request.skips and method not in _TOLERANT:
         raise InputError(
             "missing", "skip", f"needs one of the methods {', '.join(_TOLERANT)}; {method} can leave nothing out"
@@ -177,7 +178,7 @@ def _closed_form_of(game: Game) -> ShapleyResult | None:
 
 def _auto(request: Request) -> list[ShapleyResult]:
     if request.noisy or request.skips:
-        name = automatic_where_noisy(request.n_players, request.budget)
+        name = automatic_where_noisy(request.n_players, request.budget, skips=request.skips)
         return METHODS[name](request)
     results = [_closed_form_of(game) for game in request.games]
     chosen: dict[str, list[int]] = {}

@@ -20,7 +20,7 @@ from crowd_sim.valuation.estimators.surrogate.estimator import minimum_budget as
 from crowd_sim.valuation.games import AveragingGame
 
 _FEWEST_OF_SURROGATE = 5
-_PAYS = 8  # evaluations a player from which paired regression is the better with noise (`python -m experiments.bench.noise`)
+_PAYS = 8  # evaluations a player from which permutation sampling is the worse with noise (`python -m experiments.bench.noise`)
 
 
 def has_closed_form(score: str) -> bool:
@@ -52,10 +52,13 @@ def automatic(n_players: int, budget: int, stratifies: bool) -> str:
     return "surrogate" if fits else "permutation"
 
 
-def automatic_where_noisy(n_players: int, budget: int) -> str:
+def automatic_where_noisy(n_players: int, budget: int, *, skips: bool) -> str:
     """The name of the method that ``auto`` takes for a game with noise, or one whose missing utilities are skipped."""
-    fits = n_players <= MOST_OF_PAIRED and budget >= max(least_of_paired(n_players), _PAYS * n_players)
-    return "paired_regression" if fits else "permutation"
+    if budget < max(least_of_paired(n_players), _PAYS * n_players):
+        return "permutation"
+    if not skips and _FEWEST_OF_SURROGATE <= n_players <= MOST_OF_SURROGATE:
+        return "surrogate"
+    return "paired_regression" if n_players <= MOST_OF_PAIRED else "permutation"
 
 
 def check_budget(method: str, budget: int, n_players: int, score: str | None) -> None:

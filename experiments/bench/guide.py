@@ -45,7 +45,7 @@ def _noisy(seed: int) -> _Made:
 _PANELS: dict[str, tuple[Callable[[int], _Made], tuple[str, ...]]] = {
     "averaging game, score l2": (_averaging, ("stratified", "surrogate", "permutation", "kernel_shap")),
     "sum of unanimity games": (_unanimity, ("surrogate", "paired_regression", "permutation", "kernel_shap")),
-    "the same with noise": (_noisy, ("paired_regression", "permutation")),
+    "the same with noise": (_noisy, ("surrogate", "paired_regression", "permutation")),
 }
 
 

@@ -1,9 +1,10 @@
 """Valuing games that answer differently each time.
 
-    python -m experiments.bench.noise [--games 200]
+    python -m experiments.bench.noise [--games 200] [--kind "unanimity, n = 16"]
 
 prints, as Markdown, for games of several kinds, normal noise of a standard deviation, and budgets, how many of the nominal 95 %
-intervals cover the noiseless values, by paired regression and by permutation sampling, and the root mean square errors.
+intervals cover the noiseless values, by the surrogate (which `auto` takes), paired regression and permutation sampling, and
+the root mean square errors.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from crowd_sim.valuation import Game, shapley
 from experiments.bench.unanimity import KINDS, random_game
 
-_METHODS = "paired_regression", "permutation"
+_METHODS = "surrogate", "paired_regression", "permutation"
 _FACTORS = 8, 20, 100
 _NOISES = 0.1, 1.0
 
@@ -79,11 +80,15 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--games", type=int, default=200, help="games of each kind")
-    n_games = parser.parse_args().games
-    out = sys.stdout.write
-    out("| Game | Noise | Evaluations | covered: regression | permutation | error: regression | permutation |\n")
-    out("| --- | --- | --- | --- | --- | --- | --- |\n")
-    for name, make in _GAMES.items():
+    parser.add_argument("--kind", choices=list(_GAMES), nargs="+", default=list(_GAMES), help="only these kinds")
+    arguments = parser.parse_args()
+    n_games, out = arguments.games, sys.stdout.write
+    heads = " | ".join(
+        f"{what}{' | '.join(('surrogate', 'regression', 'permutation'))}" for what in ("covered: ", "error: ")
+    )
+    out(f"| Game | Noise | Evaluations | {heads} |\n| {' | '.join(['---'] * (3 + 2 * len(_METHODS)))} |\n")
+    for name in arguments.kind:
+        make = _GAMES[name]
         for deviation in _NOISES:
             for factor in _FACTORS:
                 covered, errors = [], []

@@ -16,7 +16,7 @@ from crowd_sim.valuation.estimators.surrogate.design import allocation, draw_pai
 from crowd_sim.valuation.estimators.surrogate.estimator import MAX_PLAYERS, minimum_budget, surrogate
 from crowd_sim.valuation.estimators.surrogate.gp import equations, trend
 from crowd_sim.valuation.estimators.surrogate.model import fit
-from crowd_sim.valuation.estimators.surrogate.prior import Prior, sizes, value_weights
+from crowd_sim.valuation.estimators.surrogate.prior import Prior, Repeats, sizes, value_weights
 from crowd_sim.valuation.estimators.surrogate.relevance import loss
 from crowd_sim.valuation.estimators.surrogate.residual import contrasts, fresh_pairs, number_of_pairs, rest_allocation
 from crowd_sim.valuation.estimators.surrogate.surprise import held_out
@@ -235,6 +235,10 @@ def test_the_gradient_is_that_of_the_loss():
     steps = 1e-6 * np.eye(11)
     by_difference = [(loss(at + step, *given)[0] - loss(at - step, *given)[0]) / 2e-6 for step in steps]
     np.testing.assert_allclose(loss(at, *given)[1], by_difference, atol=1e-7)
+    noisy, at = (*given, Repeats(rng.integers(1, 4, size=20) * 1.0, 7.0, 9)), np.append(at, 0.4)
+    steps = 1e-6 * np.eye(12)
+    by_difference = [(loss(at + step, *noisy)[0] - loss(at - step, *noisy)[0]) / 2e-6 for step in steps]
+    np.testing.assert_allclose(loss(at, *noisy)[1], by_difference, atol=1e-7)
 
 
 def cosine(points, target):

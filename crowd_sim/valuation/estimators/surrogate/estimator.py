@@ -7,6 +7,7 @@ and Musco, "Regression-adjusted Monte Carlo estimators for Shapley values and pr
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,19 +15,29 @@ from numpy.typing import NDArray
 
 from crowd_sim.errors import InputError
 from crowd_sim.linear_algebra import transposed_times
+from crowd_sim.random import Purpose, generator
 from crowd_sim.valuation.complements import with_complements
 from crowd_sim.valuation.estimators.exact import MAX_PLAYERS as MOST_ENUMERATED
 from crowd_sim.valuation.estimators.exact import exact
+from crowd_sim.valuation.estimators.paired_regression import minimum_budget as least_of_paired
+from crowd_sim.valuation.estimators.paired_regression import paired_regression
 from crowd_sim.valuation.estimators.surrogate.averages import averages
 from crowd_sim.valuation.estimators.surrogate.design import allocation, draw_pairs
 from crowd_sim.valuation.estimators.surrogate.model import Model, fit, predictions
+from crowd_sim.valuation.estimators.surrogate.prior import Repeats
 from crowd_sim.valuation.estimators.surrogate.residual import contrasts, fresh_pairs, number_of_pairs, rest_allocation
 from crowd_sim.valuation.games import AveragingGame
+from crowd_sim.valuation.noise import with_draws
 from crowd_sim.valuation.request import Request, chunked
 from crowd_sim.valuation.result import ShapleyResult
 
 MAX_PAIRS = 4000  # in the fit, whose cost grows with the cube
+FEWEST_PLAYERS = 5  # with noise
 MAX_PLAYERS = 500  # two pairs a player, and more to choose from
+
+_REPEATED, _MOST_REPEATED = 0.125, 256  # of the pairs of a game with noise: share, and the most
+_PRIOR_ENDS = 2.0  # degrees of freedom
+_STREAMS = 32  # bits for the draws of a size
 
 
 def minimum_budget(n: int) -> int:
@@ -46,15 +57,22 @@ def surrogate(request: Request) -> list[ShapleyResult]:
     whose drawn pairs are those of an additive game, but for a function of the size, gets the values of that game with
     standard errors of 0. Where the budget covers all coalitions the values are exact.
 
+    Of a game with noise some pairs are evaluated again, which tells how much there is, and all of them where they are all there
+    are or 4,000; v(∅) and v(N), which every value depends on, but only by 1 / n, are repeated budget / 2n times. The noise's
+    variance is learnt with the relevances, level 1 has no prior, and the standard errors are of what is answered in the mean.
+    Below five players there is nothing for it to learn from: paired regression values those.
+
     Raises:
         InputError: more than 500 players, or a budget below two pairs a player.
     """
     n = request.n_players
     if n > MAX_PLAYERS:
         raise InputError("method", "surrogate", f"takes at most {MAX_PLAYERS} players; this game has {n}")
-    smallest = minimum_budget(n)
+    smallest = least_of_paired(n) if request.noisy else minimum_budget(n)
     if request.budget < smallest:
         raise InputError("budget", request.budget, f"must be at least {smallest} for surrogate with {n} players")
+    if request.noisy:
+        return _of_noise(request)
     if n <= MOST_ENUMERATED and 2**n <= request.budget:
         return exact(request)
     wanted = (request.budget - 2) // 2
@@ -80,6 +98,55 @@ def surrogate(request: Request) -> list[ShapleyResult]:
         values = values + (2.0 * halves[g, 0] - values.sum()) / n
         results.append(ShapleyResult(units[g] * values, units[g] * np.sqrt(variance), cost, "surrogate"))
     return results
+
+
+def _of_noise(request: Request) -> list[ShapleyResult]:
+    n = request.n_players
+    if n < FEWEST_PLAYERS:
+        return paired_regression(request)
+    n_ends = max(2, request.budget // (2 * n))
+    wanted = request.budget // 2 - n_ends
+    repeated = min(math.ceil(_REPEATED * wanted), _MOST_REPEATED)
+    pairs = draw_pairs(n, min(wanted - repeated, MAX_PAIRS), request.seed, request.run)
+    copies = np.full(len(pairs), wanted // len(pairs))
+    again = generator(request.seed, request.run, Purpose.SURROGATE, chunk=n).permutation(len(pairs))
+    copies[again[: wanted % len(pairs)]] += 1
+    which = np.repeat(np.arange(len(pairs)), copies)
+    first = np.concatenate([np.ones((n_ends, n), dtype=np.bool_), pairs[which]])
+    draws = np.concatenate([np.arange(n_ends), _draws(pairs)[which] + _copy_of(which) * MAX_PAIRS])
+    rows = with_draws(with_complements(first), np.repeat(draws, 2))
+    utilities = np.concatenate([u for _, u in request.utilities(request.admitted(lambda: chunked(rows)))], axis=1)
+    halves = _halves(utilities)
+    units = _units(halves)
+    halves /= units[:, None]
+    ends, answers = halves[:, :n_ends], halves[:, n_ends:]
+    begins = np.cumsum(copies) - copies
+    means = np.add.reduceat(answers, begins, axis=1) / copies
+    squares = np.square(answers - means[:, which]).sum(axis=1)
+    freedom = wanted - len(pairs)
+    repeats = [Repeats(copies.astype(np.float64), float(total), freedom) if total else None for total in squares]
+    known = [averages(game.vectors, game.target) if isinstance(game, AveragingGame) else None for game in request.games]
+    results = []
+    for g, model in enumerate(fit(pairs, means, known, request.seed, request.run, repeats)):
+        # as of two more answers with the noise of the others: of a few there may be none, or much, by chance
+        prior = _PRIOR_ENDS * squares[g] / freedom
+        of_end = (prior + np.square(ends[g] - ends[g].mean()).sum()) / (_PRIOR_ENDS + n_ends - 1.0)
+        of_total = 4.0 * of_end / n_ends
+        values = model.contrasts + (2.0 * ends[g].mean() - model.contrasts.sum()) / n
+        error = np.sqrt(model.variance + of_total / n**2)
+        results.append(ShapleyResult(units[g] * values, units[g] * error, 2 * (n_ends + wanted), "surrogate"))
+    return results
+
+
+def _draws(pairs: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """The numbers of the first draws int64[m] of ``pairs``: by size and place, so that a larger budget begins with the same."""
+    size = pairs.sum(axis=1)
+    return (size << _STREAMS) + np.arange(len(pairs)) - np.searchsorted(size, size)
+
+
+def _copy_of(which: NDArray[np.int64]) -> NDArray[np.int64]:
+    """0, 1, … for each run of the same number in ``which`` int64[k], ascending."""
+    return np.arange(len(which)) - np.searchsorted(which, which)
 
 
 def _halves(utilities: NDArray[np.float64]) -> NDArray[np.float64]:

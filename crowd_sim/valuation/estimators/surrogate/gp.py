@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowd_sim.linear_algebra import back, cholesky, forward, orthonormal, product, times, transposed_times
-from crowd_sim.valuation.estimators.surrogate.prior import Prior
+from crowd_sim.valuation.estimators.surrogate.prior import Prior, Repeats
 
 
 def trend(signs: NDArray[np.float64], *, linear: bool) -> NDArray[np.float64]:
@@ -59,9 +59,11 @@ class Equations:
         return columns - product(self.basis.T, product(self.basis, columns))
 
 
-def equations(prior: Prior, signs: NDArray[np.float64], columns: NDArray[np.float64]) -> Equations | None:
+def equations(
+    prior: Prior, signs: NDArray[np.float64], columns: NDArray[np.float64], repeats: Repeats | None = None
+) -> Equations | None:
     """Factorise for the pairs ``signs`` [m, n] with trend ``columns`` [m, p]; ``None`` where rounding makes it singular."""
-    upper, regular = cholesky(prior.within(signs))
+    upper, regular = cholesky(prior.within(signs, repeats))
     found = orthonormal(forward(upper, columns)) if regular else None
     return found and Equations(prior, upper, *found)
 

@@ -12,7 +12,7 @@ from crowd_sim.linear_algebra import back, orthonormal, times, transposed_times
 from crowd_sim.random import Purpose, generator
 from crowd_sim.valuation.estimators.surrogate.averages import Averages
 from crowd_sim.valuation.estimators.surrogate.gp import equations, trend, values
-from crowd_sim.valuation.estimators.surrogate.prior import Prior, sizes, value_weights
+from crowd_sim.valuation.estimators.surrogate.prior import Prior, Repeats, sizes, value_weights
 from crowd_sim.valuation.estimators.surrogate.relevance import MOST_APART, learnt
 from crowd_sim.valuation.estimators.surrogate.residual import number_of_pairs
 from crowd_sim.valuation.estimators.surrogate.sparse import exact_values
@@ -24,7 +24,7 @@ _ALL_LINEAR = 0.03  # what level 1 leaves, relative: below it, a prior of level 
 _ALL_TERMS = 1e-5  # of noise; with more a game is not one of few terms
 _FAR_MORE = 30.0  # relative, of root mean squares
 _HELD_OUT = 512  # pairs at most
-_WIDER = 1.1  # than the posterior's deviation: it takes relevances as known (`python -m experiments.bench.real_games`)
+_WIDER = 0.1  # by so much: the posterior takes relevances as known (`python -m experiments.bench.real_games`)
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,16 +49,24 @@ class Model:
 
 
 def fit(
-    pairs: NDArray[np.bool_], halves: NDArray[np.float64], known: Sequence[Averages | None], seed: int, run: int
+    pairs: NDArray[np.bool_],
+    halves: NDArray[np.float64],
+    known: Sequence[Averages | None],
+    seed: int,
+    run: int,
+    repeats: Sequence[Repeats | None] | None = None,
 ) -> list[Model]:
     """Models of G games on the same ``pairs`` bool[m, n], worth ``halves`` float64[G, m]: (v(S) − v(N∖S)) / 2.
 
-    ``known`` is of averaging games. Each model is worked out by itself, so that its bits do not depend on the other games.
+    ``known`` is of averaging games, ``repeats`` of games with noise, ``None`` where copies agree. Each model is worked out by
+    itself, so that its bits do not depend on the other games.
     """
     signs = np.where(pairs, 1.0, -1.0)
     columns = trend(signs, linear=True)
     order = generator(seed, run, Purpose.SURROGATE).permutation(len(pairs))
     size, n = sizes(signs), pairs.shape[1]
+    if repeats is not None:
+        return [_fit(signs, columns, *of_game, order=order) for of_game in zip(halves, known, repeats, strict=True)]
     whole = np.isin(size, [k for k in range(1, n // 2 + 1) if (size == k).sum() == number_of_pairs(n, k)])
     return [_fitted(signs, columns, worth, order, of_game, whole) for worth, of_game in zip(halves, known, strict=True)]
 
@@ -78,11 +86,11 @@ def _fitted(
     """
     kept = ~whole
     if kept.sum() < 2 * signs.shape[1] or not whole.any():
-        return _fit(signs, columns, worth, order, known)
+        return _fit(signs, columns, worth, known, order=order)
     if (worth[whole] ** 2).mean() <= _FAR_MORE * _FAR_MORE * (worth[kept] ** 2).mean():
-        return _fit(signs, columns, worth, order, known)
+        return _fit(signs, columns, worth, known, order=order)
     among = (np.cumsum(kept) - 1)[order[kept[order]]]
-    model = _fit(signs[kept], columns[kept], worth[kept], among, known)
+    model = _fit(signs[kept], columns[kept], worth[kept], known, order=among)
     pulls = np.zeros(len(signs))
     pulls[kept] = model.pulls
     model = replace(model, pulls=pulls)
@@ -96,8 +104,10 @@ def _fit(
     signs: NDArray[np.float64],
     columns: NDArray[np.float64],
     worth: NDArray[np.float64],
-    order: NDArray[np.int64],
     known: Averages | None,
+    repeats: Repeats | None = None,
+    *,
+    order: NDArray[np.int64],
 ) -> Model:
     m, n = signs.shape
     size = sizes(signs)
@@ -113,30 +123,39 @@ def _fit(
         contrasts = 2.0 * (
             slopes[:n] - slopes[:n].mean()
         )  # what level 1 makes of the values, φ_i = 2 c_i, less the mean
-        if np.abs(rest).max() <= _ROUNDING * np.abs(worth).max():
+        if np.abs(rest).max() <= _ROUNDING * np.abs(worth).max() and repeats is None:
             return Model(contrasts, np.zeros(n), True, slopes, np.zeros(m), None)
-        linear = bool(np.square(rest).sum() <= _ALL_LINEAR * _ALL_LINEAR * np.square(worth).sum())
+        # noise leaves little to tell of how level 1 is spread: it is not shrunk
+        linear = repeats is not None or bool(
+            np.square(rest).sum() <= _ALL_LINEAR * _ALL_LINEAR * np.square(worth).sum()
+        )
     if not linear:
         columns = trend(signs, linear=False)[:, :told]
         rest, slopes, contrasts = worth, np.zeros(1), np.zeros(n)
-    unit = float(np.abs(rest).max())
-    prior = learnt(signs, columns, rest / unit, order, known, linear=not linear)
-    while (found := equations(prior, signs, columns)) is None:
+    prior = learnt(signs, columns, rest, order, known, linear=not linear, repeats=repeats)
+    while (found := equations(prior, signs, columns, repeats)) is None:
         prior = replace(prior, noise=10.0 * prior.noise)
     white = found.whitened(rest)
     mean, variance = values(found, signs, white)
     residual = found.off_trend(white[:, None])
     more, pulls = found.coefficients(white)
-    if prior.noise <= _ALL_TERMS and m >= 16:
+    if prior.noise <= _ALL_TERMS and m >= 16 and repeats is None:
         exact = exact_values(signs, worth, order, prior, pulls)
         if exact is not None:
             contrasts, error = exact
             return Model(contrasts, np.full(n, error * error), linear, slopes + more, pulls, prior)
     # Every relevance is another number that was fitted, if not freely
-    learned = 3 + len(prior.variances) + (n if n <= MOST_APART else 1)
+    learned = 3.0 + len(prior.variances) + (n if n <= MOST_APART else 1)
+    unsure = 1.0
+    if repeats is not None:  # what noise makes of the errors is known, whatever the relevances are
+        unsure -= float((prior.nugget / repeats.copies).sum() / np.square(found.upper).sum())
+        learned *= unsure
     freedom = max(1.0, m - columns.shape[1] - 0.5 * learned)
-    scale = float(np.square(residual).sum()) / freedom
-    wider = _WIDER * float(widening(freedom))
+    squares = float(np.square(residual).sum())
+    if repeats is not None:
+        freedom, squares = freedom + repeats.freedom, squares + repeats.squares / prior.nugget
+    scale = squares / freedom
+    wider = (1.0 + unsure * _WIDER) * float(widening(freedom))
     scale *= surprise(found, signs, white, np.sort(order[:_HELD_OUT]), scale) * wider * wider
     return Model(contrasts + mean, scale * variance, linear, slopes + more, pulls, prior)
 

@@ -31,6 +31,25 @@ Vector = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
+class Repeats:
+    """How often pairs of a game with noise were evaluated; what they are worth is then the mean of the answers.
+
+    Attributes:
+        copies: float64[m].
+        squares: the sum of squared deviations of the answers from their pair's mean.
+        freedom: how many of those are independent.
+    """
+
+    copies: Vector
+    squares: float
+    freedom: int
+
+    def only(self, some: NDArray[np.int64], unit: float = 1.0) -> Repeats:
+        """Of ``some`` pairs, in units of ``unit``; what all answers tell of the noise is kept."""
+        return Repeats(self.copies[some], self.squares / (unit * unit), self.freedom)
+
+
+@dataclass(frozen=True, eq=False)
 class Prior:
     """Covariances of d at pairs, each given by the signs [n] of one of its two coalitions.
 
@@ -41,6 +60,7 @@ class Prior:
         noise: the variance of the white noise, times the squared spread.
         known: of an averaging game.
         variances: of the coefficients of each kind of its features.
+        nugget: of a game that answers differently each time, the variance of an answer: no part of d, of size 0 else.
     """
 
     rates: Vector
@@ -49,6 +69,7 @@ class Prior:
     noise: float
     known: Averages | None = None
     variances: tuple[float, ...] = ()
+    nugget: float = 0.0
 
     def between(self, left: Vector, right: Vector) -> Vector:
         """Covariances float64[k, m] at different pairs, signs [k, n] and [m, n]."""
@@ -63,10 +84,12 @@ class Prior:
                 found += product(variance * ours, np.ascontiguousarray(others.T))
         return found
 
-    def within(self, signs: Vector) -> Vector:
-        """Covariances float64[m, m] at the pairs ``signs`` [m, n] with each other."""
+    def within(self, signs: Vector, repeats: Repeats | None = None) -> Vector:
+        """Covariances float64[m, m] at the pairs ``signs`` [m, n] with each other, of what was answered in the mean."""
         matrix = self.between(signs, signs)
         matrix[np.diag_indices(len(matrix))] += self.noise * np.square(self.spread[sizes(signs)])
+        if repeats is not None:
+            matrix[np.diag_indices(len(matrix))] += self.nugget / repeats.copies
         return matrix
 
     def with_values(self, signs: Vector) -> Vector:

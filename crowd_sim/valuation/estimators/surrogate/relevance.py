@@ -24,13 +24,14 @@ from crowd_sim.linear_algebra import (
 )
 from crowd_sim.valuation.estimators.surrogate.averages import Averages
 from crowd_sim.valuation.estimators.surrogate.descent import least
-from crowd_sim.valuation.estimators.surrogate.prior import Prior, hyperbolic, sizes
+from crowd_sim.valuation.estimators.surrogate.prior import Prior, Repeats, hyperbolic, sizes
 
 MOST_APART = 100  # players; of more, all have the same relevance
 
 _APART, _ALIKE = 3.0, 1e3  # penalties on squares of log relevances less their mean; the other all but forbids to differ
 _STEEP = 2.0  # on the square of the spread's power
 _FIRST_RATE, _FIRST_NOISE = 0.3, 1e-3
+_NUGGET = -1.0, -23.0, 9.0  # logarithms, relative to the variance: the first guess, the least and the most
 _LEAST_NOISE = 1e-10  # of the variance; without it the equations may be singular
 _FEW, _MANY, _ENOUGH = 256, 512, 400  # pairs to learn from, and the number of pairs from which many are taken
 _ALIKE_STEPS, _APART_STEPS, _MORE_STEPS = 15, 30, 15
@@ -46,6 +47,7 @@ def learnt(
     known: Averages | None,
     *,
     linear: bool,
+    repeats: Repeats | None = None,
 ) -> Prior:
     """The prior for ``worth`` float64[m] of the pairs ``signs`` [m, n] with trend ``columns`` [m, p].
 
@@ -54,16 +56,20 @@ def learnt(
     Args:
         signs: of one coalition of each pair.
         columns: what is fitted without a prior.
-        worth: of the pairs, of order 1.
+        worth: of the pairs.
         order: a permutation of the pairs.
         known: of an averaging game.
         linear: whether there is a linear part; there is not where the trend has it.
+        repeats: of a game with noise, whose variance is learnt too.
     """
-    n = signs.shape[1]
+    n, unit = signs.shape[1], float(np.abs(worth).max())
+    worth = worth / unit
     parts = _parts(signs, known, linear=linear)
     at = np.append(log(np.array([_FIRST_RATE] * n + [_FIRST_NOISE])), [0.0] * (1 + len(parts)))
     low = np.array([-9.0] * n + [float(log(_LEAST_NOISE)), -0.5] + [-12.0] * len(parts))
     high = np.array([1.0] * n + [3.0, 2.5] + [6.0] * len(parts))
+    if repeats is not None:
+        at, low, high = np.append(at, _NUGGET[0]), np.append(low, _NUGGET[1]), np.append(high, _NUGGET[2])
     stages = [(_FEW, _ALIKE, _ALIKE_STEPS)]
     if n <= MOST_APART:
         stages.append((_FEW, _APART, _APART_STEPS))
@@ -74,12 +80,22 @@ def learnt(
         chosen = [part[some] for part in parts]
         grams = np.array([product(part, np.ascontiguousarray(part.T)) for part in chosen])
         grams = grams.reshape(-1, len(some), len(some))
-        of_some = partial(loss, signs=signs[some], columns=columns[some], worth=worth[some], grams=grams, apart=apart)
+        of_some = partial(
+            loss,
+            signs=signs[some],
+            columns=columns[some],
+            worth=worth[some],
+            grams=grams,
+            apart=apart,
+            repeats=None if repeats is None else repeats.only(some, unit),
+        )
         at = least(of_some, at, low, high, steps)
         if apart == _ALIKE:
             at[:n] = at[:n].mean()
-    noise, power, *variances = at[n:]
-    variances = exp(np.array(variances)).tolist()
+    noise, power = at[n : n + 2]
+    nugget, variances = 0.0, exp(at[n + 2 :]).tolist()
+    if repeats is not None:
+        nugget = variances.pop()
     return Prior(
         rates=exp(at[:n]),
         spread=exp(-power * _log_sizes(n)),
@@ -87,6 +103,7 @@ def learnt(
         noise=float(exp(noise)) + _LEAST_NOISE * sum(variances),
         known=known,
         variances=tuple(variances[1:] if linear else variances),
+        nugget=nugget,
     )
 
 
@@ -97,25 +114,40 @@ def _parts(signs: Vector, known: Averages | None, *, linear: bool) -> list[Vecto
 
 
 def loss(
-    logs: Vector, signs: Vector, columns: Vector, worth: Vector, grams: Vector, apart: float
+    logs: Vector,
+    signs: Vector,
+    columns: Vector,
+    worth: Vector,
+    grams: Vector,
+    apart: float,
+    repeats: Repeats | None = None,
 ) -> tuple[float, Vector]:
     """Minus the restricted log likelihood, the prior's factor at its best, plus the penalties; and its gradient.
 
     Args:
-        logs: logarithms of n relevances and the noise, the power of the spread, logarithms of the variances of ``grams``.
+        logs: logarithms of n relevances and the noise, the power of the spread, logarithms of the variances of ``grams``,
+            and with ``repeats`` that of the nugget.
         signs: float64[m, n].
         columns: float64[m, p].
         worth: float64[m].
         grams: float64[k, m, m], of features that share a variance.
         apart: the penalty on what tells relevances apart.
+        repeats: how often pairs were evaluated; that copies differ is part of the likelihood.
     """
     (m, n), p = signs.shape, columns.shape[1]
-    rates, noise, power, variances = exp(logs[:n]), float(exp(logs[n])), float(logs[n + 1]), exp(logs[n + 2 :])
+    rates, noise, power = exp(logs[:n]), float(exp(logs[n])), float(logs[n + 1])
+    variances = exp(logs[n + 2 : n + 2 + len(grams)])
     half = product(signs * (0.5 * rates), np.ascontiguousarray(signs.T))
     log_sizes = _log_sizes(n)[sizes(signs)]
     spread = exp(-power * log_sizes)
     at_least = noise + _LEAST_NOISE * variances.sum()
     matrix, structured, even = _covariances(half, 0.5 * rates.sum(), spread, grams, variances, at_least)
+    nugget, more = 1.0, 0
+    differ_squared = 0.0
+    if repeats is not None:
+        nugget, more = float(exp(logs[-1:])[0]), repeats.freedom
+        matrix[np.diag_indices(m)] += nugget / repeats.copies
+        differ_squared = repeats.squares / nugget
     upper, regular = cholesky(matrix)
     if not regular:
         return 1e10, np.zeros_like(logs)
@@ -126,9 +158,10 @@ def loss(
         return 1e10, np.zeros_like(logs)
     of_trend = forward(inner, np.ascontiguousarray(solved.T))  # [p, m], whose squares the trend takes from the inverse
     pulls = times(inverse, worth) - transposed_times(of_trend, times(of_trend, worth))
-    scale = max(float((worth * pulls).sum()) / (m - p), 1e-300)
+    freedom = m - p + more
+    scale = max((float((worth * pulls).sum()) + differ_squared) / freedom, 1e-300)
     differ = logs[:n] - logs[:n].mean()
-    value = log(upper.diagonal()).sum() + log(inner.diagonal()).sum() + 0.5 * (m - p) * log(scale)
+    value = log(upper.diagonal()).sum() + log(inner.diagonal()).sum() + 0.5 * freedom * log(scale)
     value += 0.5 * apart * np.square(differ).sum() + 0.5 * _STEEP * power * power
     weights = less_gram(inverse, np.vstack([of_trend, pulls / np.sqrt(scale)]))
     by_row, diagonal, of_grams = _weighted(weights, structured, even, grams)
@@ -137,7 +170,10 @@ def loss(
     gradient[:n] = 0.5 * rates * ((signs * product(even, signs)).sum(axis=0) - by_row.sum()) + apart * differ
     gradient[n] = noise * of_noise.sum()
     gradient[n + 1] = -2.0 * ((by_row + at_least * of_noise) * log_sizes).sum() + _STEEP * power
-    gradient[n + 2 :] = variances * (of_grams + _LEAST_NOISE * of_noise.sum())
+    gradient[n + 2 : n + 2 + len(grams)] = variances * (of_grams + _LEAST_NOISE * of_noise.sum())
+    if repeats is not None:
+        value += 0.5 * more * float(logs[-1])
+        gradient[-1] = nugget * (diagonal / repeats.copies).sum() + 0.5 * (more - differ_squared / scale)
     return float(value), gradient
 
 
