@@ -38,7 +38,7 @@ def test_every_block_of_python_runs(page, tmp_path, monkeypatch):
             (tmp_path / block.splitlines()[0].removeprefix("# ")).write_text(block)
         exec(compile(block, f"{page}.md", "exec"), names)
     checked = {
-        "estimators": lambda: names["result"].method == "paired_regression" and names["banzhaf"].values.shape == (30,),
+        "estimators": lambda: names["result"].method == "surrogate" and names["banzhaf"].values.shape == (30,),
         "values": lambda: names["better"].n_evaluations >= names["first"].n_evaluations,
         "python": lambda: names["result"].method == "stratified",
     }
