@@ -130,9 +130,7 @@ def test_a_cluster_that_does_not_grow_is_waited_for_and_then_refused(cluster, tm
     assert last.startswith(f"crowd-sim: {lacking} (waited 2 s, actors.wait): lower actors")
 
 
-@pytest.mark.parametrize(
-    "other", [{"RAY_AUTH_TOKEN_PATH": "wrong"}, {"RAY_AUTH_TOKEN_PATH": "absent"}, {"RAY_AUTH_MODE": "disabled"}]
-)
+@pytest.mark.parametrize("other", [{"RAY_AUTH_TOKEN_PATH": "wrong"}, {"RAY_AUTH_MODE": "disabled"}])
 def test_a_token_that_the_cluster_does_not_take_is_told_of_in_one_line(cluster, tmp_path, other):
     address, _, environment = cluster
     (tmp_path / "wrong").write_text("fedcba9876543210" * 4)

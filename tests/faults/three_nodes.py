@@ -17,7 +17,7 @@ from crowd_sim.actors.host import RayHost
 from crowd_sim.actors.run_metrics import RunMetrics
 from crowd_sim.actors.trainer import RayTrainers
 from tests.faults.processes import gone
-from tests.runs import KINDS, TEXTS, config, digest, simulated, written
+from tests.runs import TEXTS, config, digest, simulated, written
 
 FEW = {"actors__trainers__number": 1, "actors__evaluators__number": 1}
 SOON_DEAD = {"health_check_period_ms": 500}
@@ -46,12 +46,12 @@ def noted(before, service=RayCrowd, method="group_sums"):
         setattr(service, method, usual)
 
 
-def main(folder, parts, texts):
+def main(folder, parts, *kinds):
     head = {"num_cpus": 1, "include_dashboard": False, "_system_config": SOON_DEAD}
     cluster = Cluster(initialize_head=True, head_node_args=head)
     others = {node.node_id: node for node in (cluster.add_node(num_cpus=1), cluster.add_node(num_cpus=1))}
     ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
-    for kind in [*KINDS, *texts]:  # a shard, or a trainer of texts, fills more than half of a node: each has one
+    for kind in kinds:  # a shard, or a trainer of texts, fills more than half of a node: each has one
         if kind in TEXTS:
             shards, service = config(kind, 3, Path(parts), actors__trainers__cpus=0.6), (RayTrainers, "gather")
         else:
@@ -88,4 +88,4 @@ def main(folder, parts, texts):
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), *sys.argv[2:3], sys.argv[3:])
+    main(Path(sys.argv[1]), *sys.argv[2:])

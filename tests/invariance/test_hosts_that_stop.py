@@ -36,7 +36,7 @@ def test_stopped_and_resumed_after_every_round_and_in_the_valuation(request, kin
 
 
 @ON_RAY
-@pytest.mark.parametrize(("kind", "stage"), [("vector", "round"), ("behaviour", "values"), ("best", "values")])
+@pytest.mark.parametrize(("kind", "stage"), [("vector", "round"), ("behaviour", "values")])
 def test_stopped_in_process_and_resumed_on_ray(request, kind, stage, expected, tmp_path):
     own = setup(request, kind, 2, actors__checkpoints__rounds=3, actors__trainers__number=1)
     late = min(6, own.tournament.rounds)
@@ -50,8 +50,10 @@ def test_stopped_in_process_and_resumed_on_ray(request, kind, stage, expected, t
 
 
 @ON_RAY
-@pytest.mark.parametrize("address", [IN_PROCESS, ()], ids=["in process", "on Ray"])
-def test_killed_with_9_in_the_valuation_and_resumed(request, address, expected, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize(("address", "other"), [(IN_PROCESS, ()), ((), IN_PROCESS)], ids=["in process", "on Ray"])
+def test_killed_with_9_in_the_valuation_and_resumed_elsewhere(
+    request, address, other, expected, tmp_path, monkeypatch, capsys
+):
     own = setup(request, "best", actors__checkpoints__seconds=0.0)
     monkeypatch.chdir(tmp_path)
     Path("c.yaml").write_text(yaml.safe_dump(own.model_dump(mode="json")))
@@ -73,7 +75,7 @@ def test_killed_with_9_in_the_valuation_and_resumed(request, address, expected, 
     assert 1 < status.evaluations < 16
     *_, last = status_lines(Path("out"))
     assert last == f"`crowd-sim run --resume out --trust` goes on from round 2 and {status.evaluations} evaluations"
-    assert call(["run", "--resume", "out", "--trust", *address]) == 0
+    assert call(["run", "--resume", "out", "--trust", *other]) == 0
     found, wanted = tables(Path("out")), expected("best")
     assert {name for name in found if found[name] != wanted[name]} == set()
     (told,) = [event for event in events(Path("out")) if event["event"] == "values resumed"]

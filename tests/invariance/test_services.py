@@ -26,7 +26,6 @@ from crowd_sim.valuation import AveragingGame, shapley
 from crowd_sim.valuation.coalition_lists import Lists
 from crowd_sim.valuing import GamePlan, GameSet, value_games
 from tests.faults.callbacks import VARIABLE
-from tests.on_ray import run_on_ray
 from tests.runs import config as config_of
 
 
@@ -37,7 +36,7 @@ def beginning(members):
     return members.vectors
 
 
-@pytest.fixture(params=["in process", "1 actor", "3 actors"])
+@pytest.fixture(params=["in process", "2 actors"])
 def host(request):
     if request.param == "in process":
         return InProcess()
@@ -172,9 +171,3 @@ def test_progress_of_values_tells_their_running_error():
     (outcome,) = simulate([config], load_task(config), InProcess(), lambda *news: told.append(news))
     assert [news for news in told if news[0] == "games"] == errors_so_far(outcome)
     assert (outcome.stderr > 0).all()
-
-
-def test_so_does_that_of_a_run_on_ray(local_ray):
-    config, told = config_of("valued"), []
-    outcome = run_on_ray(config, load_task(config), lambda *news: told.append(news))
-    assert told[-1] == errors_so_far(outcome)[-1]

@@ -3,7 +3,7 @@
 import os
 import time
 from collections import Counter
-from contextlib import ExitStack, closing
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -58,20 +58,19 @@ def expected(tmp_path_factory):
     return value(Slow(tmp_path_factory.mktemp("slow") / "journal"))
 
 
+NUMBER = 3
+
+
 @pytest.fixture(scope="module")
-def pools(tmp_path_factory):
-    """Pools of 1, 2 and 4 evaluators by their number, each with its journal."""
-    made = {}
-    with ExitStack() as stack:
-        for number in (1, 2, 4):
-            journal = tmp_path_factory.mktemp("pool") / "journal"
-            made[number] = stack.enter_context(evaluators(Slow(journal), number)), journal
-        yield made
+def pooled(tmp_path_factory):
+    """A pool of evaluators, and its journal."""
+    journal = tmp_path_factory.mktemp("pool") / "journal"
+    with evaluators(Slow(journal), NUMBER) as pool:
+        yield pool, journal
 
 
-@pytest.mark.parametrize("number", [1, 2, 4])
-def test_a_chunk_is_shared_by_the_pool(number, expected, pools):
-    pool, journal = pools[number]
+def test_a_chunk_is_shared_by_the_pool(expected, pooled):
+    pool, journal = pooled
     found = value(Slow(journal), pool)
     assert bits(found) == bits(expected)
     made = calls(journal)
@@ -80,12 +79,12 @@ def test_a_chunk_is_shared_by_the_pool(number, expected, pools):
     shares = Counter()
     for worker, size in made:
         shares[worker] += size
-    assert len(shares) == number
-    assert min(shares.values()) >= found.n_evaluations / (4 * number)
+    assert len(shares) == NUMBER
+    assert min(shares.values()) >= found.n_evaluations / (4 * NUMBER)
 
 
-def test_stopping_and_continuing_on_a_pool(pools, expected, tmp_path):
-    pool, journal = pools[4]
+def test_stopping_and_continuing_on_a_pool(pooled, expected, tmp_path):
+    pool, journal = pooled
     journal.unlink(missing_ok=True)
     game, rule = Slow(tmp_path / "alone"), TargetError(0.1) | MaxEvaluations(150)
     first = value(game, pool, stop=rule)
@@ -95,10 +94,10 @@ def test_stopping_and_continuing_on_a_pool(pools, expected, tmp_path):
     assert sum(size for _, size in calls(journal)) == further.n_evaluations
 
 
-def test_pieces_come_back_as_the_chunks_they_were(pools, tmp_path):
+def test_pieces_come_back_as_the_chunks_they_were(pooled, tmp_path):
     rng = np.random.default_rng(0)
     chunks = [rng.random((size, N)) < 0.5 for size in (0, 3, 0, 90, 1, 40, 0)]
-    found = list(pools[2][0].utilities([0], iter(chunks)))
+    found = list(pooled[0].utilities([0], iter(chunks)))
     game = Slow(tmp_path / "alone")
     assert [utilities.tobytes() for utilities in found] == [game(chunk)[None].tobytes() for chunk in chunks]
 
