@@ -47,7 +47,9 @@ def test_a_bug_in_a_users_strategy_is_reported_with_its_traceback(tmp_path, quic
     (tmp_path / "broken.py").write_text(
         "def groups(points, n_groups, draws, rounds):\n    raise ZeroDivisionError('my own bug')\n"
     )
-    done = crowd_sim("run", quickstart, *SMALL, "tournament.grouping=broken:groups", "--out", "here", cwd=tmp_path)
+    done = crowd_sim(
+        "run", quickstart, *SMALL, "tournament.grouping=broken:groups", "--ray-address", "none", cwd=tmp_path
+    )
     assert done.returncode == 1
     assert "ZeroDivisionError: my own bug" in done.stderr
     assert "broken.py" in done.stderr

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from crowd_sim.models.language_model import load_base
 from tests.learners.busy import busy_adapter
 from tests.learners.tiny_llm import make_tiny_llm
 
+ROOT = Path(__file__).parents[2]
 IDS = [[1, 40, 41, 2, 50, 51], [1, 60, 2, 9, 8, 7]]
 
 
@@ -124,20 +126,20 @@ def test_a_folder_without_an_adapter_is_refused(tmp_path):
         load_adapter(tmp_path)
 
 
-def test_equal_adapters_are_equal_files_in_every_process(folder, tmp_path):
-    code = (
-        "import sys; from pathlib import Path; import numpy as np\n"
-        "from crowd_sim.models.adapters import LoraSpec, save_adapter\n"
-        "names = [f'model.layers.0.{m}' for m in ('q_proj', 'k_proj', 'v_proj', 'o_proj', 'up_proj')]\n"
-        "adapter = {f'{n}.lora_{p}': np.ones((2, 2), np.float32) for n in names for p in 'AB'}\n"
-        "save_adapter(Path(sys.argv[1]), adapter, LoraSpec(rank=2), 'base')\n"
-    )
-    for seed in "12":
-        environment = os.environ | {"PYTHONHASHSEED": seed}
-        subprocess.run([sys.executable, "-c", code, str(tmp_path / seed)], check=True, env=environment, timeout=120)
-    names = sorted(path.name for path in (tmp_path / "1").iterdir())
+def save(folder):
+    names = [f"model.layers.0.{m}" for m in ("q_proj", "k_proj", "v_proj", "o_proj", "up_proj")]
+    adapter = {f"{n}.lora_{p}": np.ones((2, 2), np.float32) for n in names for p in "AB"}
+    save_adapter(folder, adapter, LoraSpec(rank=2), "base")
+
+
+def test_equal_adapters_are_equal_files_in_every_process(tmp_path):
+    code = f"from pathlib import Path; from {__name__} import save; save(Path({str(tmp_path / 'there')!r}))"
+    environment = os.environ | {"PYTHONHASHSEED": "1"}  # sets are in another order than here
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment, cwd=ROOT, timeout=120)
+    save(tmp_path / "here")
+    names = sorted(path.name for path in (tmp_path / "here").iterdir())
     assert names == ["adapter_config.json", "adapter_model.safetensors"]
     for name in names:
-        assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
-    targets = json.loads((tmp_path / "1" / "adapter_config.json").read_text())["target_modules"]
+        assert (tmp_path / "here" / name).read_bytes() == (tmp_path / "there" / name).read_bytes()
+    targets = json.loads((tmp_path / "here" / "adapter_config.json").read_text())["target_modules"]
     assert targets == ["k_proj", "o_proj", "q_proj", "up_proj", "v_proj"]
