@@ -42,8 +42,8 @@ def live_page(folder: Path, said: Sequence[str], version: str, every: float) -> 
         InputError: a folder that cannot be read.
     """
     _, config = read_config(folder)
-    live = {"said": said, "version": version, "every": every}
     page, scripts = _of_sweep(folder) if "sweep" in config else _of_run(folder, config)
+    live = {"said": said, "version": version, "every": every, "charts": bool(scripts)}
     return rendered(
         "report.html", page | frame(folder) | {"live": live, "search": False}, [*scripts, "watch"], connect=True
     )
@@ -59,7 +59,7 @@ def _of_sweep(folder: Path) -> tuple[dict[str, Any], list[str]]:
 
 def _of_run(folder: Path, config: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     last = Checkpoints(folder, str(config.get("fingerprint"))).last()
-    page = _nothing_yet(folder, config, "A run on its way")
+    page = _nothing_yet(folder, config, f"A {'search' if 'search' in config else 'run'} on its way")
     if last is None:
         return page, []
     try:
@@ -74,7 +74,7 @@ def _of_run(folder: Path, config: dict[str, Any]) -> tuple[dict[str, Any], list[
 def _nothing_yet(folder: Path, config: dict[str, Any], title: str) -> dict[str, Any]:
     return {
         "title": title,
-        "summary": ["The table of workers, the values and the figures come when it is over."],
+        "summary": ["Tables and figures come when it is over."],
         "worth": None,
         "data": {"kind": "none"},
         "settings": settings(config, ("crowd.n_workers", "tournament.n_groups", "tournament.rounds", "runs", "seed")),

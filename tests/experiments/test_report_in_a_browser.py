@@ -13,9 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from crowd_sim.commands.run import run as simulate
+from crowd_sim.config import RunConfig
 from crowd_sim.report import write_report
 from crowd_sim.report.compare_page import write_comparison
 from crowd_sim.report.comparison import compare
+from crowd_sim.report.live import live_page
+from tests.experiments.llm_folder import write_llm_run
 from tests.experiments.test_report import points_table, write_run, write_sweep
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -45,21 +49,22 @@ addEventListener("load", async () => {
     const list = [...document.querySelectorAll("select")].at(host.id === "points" ? 1 : 0);
     list.selectedIndex = 1; list.dispatchEvent(new Event("change")); out.filtered = said();
     out.fits = document.documentElement.scrollWidth <= innerWidth;
-    out.axe = window.axe ? (await axe.run(document)).violations.map((found) => found.id) : [];
   } catch (error) { out.error = String(error.stack); }
+  out.dark = matchMedia("(prefers-color-scheme: dark)").matches;
+  out.axe = window.axe ? (await axe.run(document)).violations.map((found) => found.id) : [];
   document.body.append(Object.assign(document.createElement("pre"), { id: "probe", textContent: JSON.stringify(out) }));
 });
 """
 
 
-def probed(page, tmp_path):
+def probed(page, tmp_path, *more):
     """What the probe found on a page, at the width of a telephone."""
     text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page.read_text(encoding="utf-8"))
     copy = tmp_path / "probed.html"
     copy.write_text(text.replace("</body>", f"<script>{AXE}</script><script>{PROBE}</script></body>"), encoding="utf-8")
     command = [CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=30000"]
     given = [f"--user-data-dir={tmp_path / 'profile'}", "--window-size=500,900", "--dump-dom", f"file://{copy}"]
-    done = subprocess.run([*command, *given], capture_output=True, text=True, timeout=300, check=True)
+    done = subprocess.run([*command, *more, *given], capture_output=True, text=True, timeout=300, check=True)
     return json.loads(html.unescape(re.search(r'<pre id="probe">(.*?)</pre>', done.stdout, re.DOTALL).group(1)))
 
 
@@ -85,3 +90,18 @@ def test_pages_answer(tmp_path):
     )
     assert "another" in compared["tip"]
     assert run["axe"] == sweep["axe"] == compared["axe"] == []
+
+
+@pytest.mark.skipif(CHROMIUM is None or not AXE, reason="needs Chromium and CROWD_SIM_AXE")
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_axe_finds_nothing_on_any_page(tmp_path, dark):
+    run, texts = write_run(tmp_path / "run"), write_llm_run(tmp_path / "texts")
+    simulate(RunConfig.parse({"tournament": {"rounds": 2}, "valuation": {"method": "none"}}), tmp_path / "live")
+    live = tmp_path / "live.html"
+    live.write_text(live_page(tmp_path / "live", ["running"], "", 2.0), encoding="utf-8")
+    pages = [*map(write_report, (run, texts, write_sweep(tmp_path / "sweep", points_table()))), live]
+    pages.append(write_comparison(compare([run, write_run(tmp_path / "another")]), tmp_path / "compared.html"))
+    given = ["--blink-settings=preferredColorScheme=0"] * dark
+    found = {page: probed(page, tmp_path, *given) for page in pages}
+    assert {page: told["axe"] for page, told in found.items()} == {page: [] for page in pages}
+    assert {told["dark"] for told in found.values()} == {dark}

@@ -70,13 +70,13 @@ DRAWN.sweep = () => {
     const heat = chart(host, "Two settings together", "Mean of the measure over all other settings.", (width) => {
       const cells = d3.flatRollup(here().filter((row) => known(row[metric.name])), (own) => d3.mean(own, (row) => row[metric.name]), (row) => row[across.name], (row) => row[down.name])
         .map(([x, y, mean]) => ({ x, y, mean }));
-      const few = cells.length <= 80;
+      const few = cells.length <= 80, [low, high] = d3.extent(cells, (d) => d.mean);
       return Plot.plot({
         width, marginLeft: Math.min(160, width * 0.3), x: { label: across.words, domain: across.levels.slice(0, 60) }, y: { label: down.words, domain: down.levels.slice(0, 60) },
         color: { scheme: "YlGnBu", legend: true, label: metric.words },
         marks: [
           Plot.cell(cells, { x: "x", y: "y", fill: "mean", inset: 0.5 }),
-          few ? Plot.text(cells, { x: "x", y: "y", text: (d) => shown(Number(d.mean.toPrecision(3))), fill: "black", stroke: "white", strokeWidth: 3 }) : null,
+          few ? Plot.text(cells, { x: "x", y: "y", text: (d) => shown(Number(d.mean.toPrecision(3))), fill: (d) => ((d.mean - low) / (high - low) > 0.65 ? "white" : "black") }) : null,
           Plot.tip(cells, Plot.pointer({ x: "x", y: "y", title: (d) => `${d.x}, ${d.y}\n${shown(d.mean)}` })),
         ],
       });
