@@ -1,6 +1,6 @@
 """Valuing games that answer differently each time.
 
-    python -m experiments.bench.noise [--games 200] [--kind "unanimity, n = 16"]
+    python -m experiments.bench.noise [--games 200] [--kind "unanimity, n = 16"] [--per-player 8 20 100]
 
 prints, as Markdown, for games of several kinds, normal noise of a standard deviation, and budgets, how many of the nominal 95 %
 intervals cover the noiseless values, by the surrogate (which `auto` takes), paired regression and permutation sampling, and
@@ -81,6 +81,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--games", type=int, default=200, help="games of each kind")
     parser.add_argument("--kind", choices=list(_GAMES), nargs="+", default=list(_GAMES), help="only these kinds")
+    parser.add_argument("--per-player", type=int, nargs="+", default=_FACTORS, help="evaluations a player")
     arguments = parser.parse_args()
     n_games, out = arguments.games, sys.stdout.write
     heads = " | ".join(
@@ -90,7 +91,7 @@ def main() -> None:
     for name in arguments.kind:
         make = _GAMES[name]
         for deviation in _NOISES:
-            for factor in _FACTORS:
+            for factor in arguments.per_player:
                 covered, errors = [], []
                 for method in _METHODS:
                     inside, squares = [], []

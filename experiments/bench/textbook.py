@@ -1,6 +1,6 @@
 """Textbook games: exact where theory says so, intervals that cover, stopping rules that keep their word.
 
-    python -m experiments.bench.textbook [--games 200] [--players 12] [--kind glove] [--stopping]
+    python -m experiments.bench.textbook [--games 200] [--players 12] [--kind glove] [--method auto] [--stopping]
 
 prints, as Markdown, for additive, quadratic, glove, airport, voting and majority games, how many of the results give no
 interval, how many are exact (to 1e-9 of the largest value), and what share of the other results' 95 % intervals cover the
@@ -141,6 +141,7 @@ def main() -> None:
     parser.add_argument("--games", type=int, default=200, help="games of each kind (default 200)")
     parser.add_argument("--players", type=int, default=12, help="players, at most 16 (default 12)")
     parser.add_argument("--kind", choices=sorted(KINDS), nargs="+", default=list(KINDS), help="only these kinds")
+    parser.add_argument("--method", choices=METHODS, nargs="+", default=list(METHODS), help="only by these methods")
     parser.add_argument("--stopping", action="store_true", help="the stopping rule in place of intervals")
     arguments = parser.parse_args()
     if arguments.games < 2 or not 3 <= arguments.players <= 16:
@@ -159,7 +160,7 @@ def main() -> None:
         print("| --- | --- | --- | --- | --- | --- | --- |")
         for kind in arguments.kind:
             known = list(games(kind, n, number))
-            for method in METHODS:
+            for method in arguments.method:
                 for per_player in BUDGETS:
                     results = [
                         shapley(game, method, per_player * n, seed=1, run=which)

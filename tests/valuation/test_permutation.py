@@ -8,6 +8,8 @@ from crowd_sim.valuation import shapley, shapley_many
 from crowd_sim.valuation.estimators.permutation import Plan, _prefixes, plan_of
 from crowd_sim.valuation.estimators.permutation_draws import draw
 from crowd_sim.valuation.shuffle import shuffle
+from experiments.bench.textbook import fared
+from experiments.bench.textbook import games as textbook_games
 from tests.oracles.games import airport, glove, sum_of_unanimity, weighted_majority
 
 
@@ -175,10 +177,22 @@ def plain_estimate(game, orders, n_exact):
         difference = apart.mean() * max(1 - apart.var(ddof=1) / n / apart.mean() ** 2, 0)
         inner = [[*each, a - difference] for a, each in zip(outer, inner, strict=True)]
     x += np.array([np.mean(each) for each in inner]) * share
-    squares = np.array([np.var(each) * len(each) for each in inner])
-    count = np.array([len(each) for each in inner])
-    variance = share**2 * (2 * squares.sum() / (count - 1).sum() + squares) / (count + 1) / count
-    return x + (v(range(n)) - v([]) - x.sum()) * variance / variance.sum(), variance, count + 1
+    drawn = [np.array(each[:-1] if n_exact == 1 else each) for each in inner]
+    off = [each - each.mean() for each in drawn]
+    m = np.mean([len(each) for each in off])
+    kurtosis = sum((each**4).sum() for each in off) / sum((each**2).sum() ** 2 / len(each) for each in off)
+    kurtosis *= (m + 1) / (m - 1)
+    own = np.array([len(each) - 1 for each in inner])
+    told = own * (2 / (kurtosis - 1) if kurtosis > 3 else 1)
+    spreads = np.array([np.var(each, ddof=1) for each in inner])
+    chance = (2 / told).mean()
+    apart = (spreads.var() / spreads.mean() ** 2 - chance) / (1 + chance)
+    most = 2 + own.mean() * np.clip(own.mean() / 2 - 1, 0, 1)
+    prior = min(2 + 2 / apart, most) if apart > 0 else most
+    of_all = (own * spreads).sum() / own.sum()
+    variance = share**2 * (prior * of_all + told * spreads) / (prior + told) / (own + 1)
+    shares = (2 * of_all + own * spreads) / (2 + own) / (own + 1)
+    return x + (v(range(n)) - v([]) - x.sum()) * shares / shares.sum(), variance, prior + told
 
 
 @pytest.mark.parametrize(("n", "budget", "n_exact"), [(8, 100, 1), (9, 150, 1), (8, 200, 2), (12, 1_000, 2)])
@@ -191,6 +205,14 @@ def test_against_the_plain_estimator(averaging_game, n, budget, n_exact):
     np.testing.assert_allclose(result.values, values, atol=1e-12)
     np.testing.assert_allclose(result.upper - result.values, stats.t.ppf(0.975, freedom) * np.sqrt(variance), rtol=1e-9)
     assert (result.method, result.n_evaluations) == ("permutation", plan.cost)
+
+
+@pytest.mark.parametrize("kind", ["voting", "majority"])
+def test_intervals_cover_where_few_draws_make_the_variance(kind):
+    """A player who was never decisive has no spread of its own."""
+    known = list(textbook_games(kind, 12, 60))
+    results = [shapley(game, "permutation", 240, seed=1, run=run) for run, (game, _) in enumerate(known)]
+    assert fared(results, [truth for _, truth in known]).covered > 0.92
 
 
 def test_pairs_of_players_are_evaluated_where_half_of_the_budget_pays_for_them():
