@@ -17,6 +17,7 @@ from crowd_sim.cli.app import app
 from crowd_sim.config import RunConfig
 from crowd_sim.config.io import load_content
 from crowd_sim.config.shipped import shipped as shipped_configurations
+from crowd_sim.searches.plan import Search
 from crowd_sim.sweeps.plan import Sweep
 
 ROOT = Path(__file__).parents[1]
@@ -82,8 +83,11 @@ def commands(text):
     """The `crowd-sim` commands in a shell script, each as its words."""
     text = text.replace("experiments/run.py --", "crowd-sim run")  # which it is on the head node
     lines = text.replace("\\\n", " ").splitlines()
-    words = [shlex.split(line, comments=True) for line in lines if re.search(r"\bcrowd-sim (run|sweep) ", line)]
+    words = [shlex.split(line, comments=True) for line in lines if re.search(r"\bcrowd-sim (run|sweep|search) ", line)]
     return [found[found.index("crowd-sim") + 1 :] for found in words if "crowd-sim" in found]
+
+
+PAGES = ("sweeps.md", "clusters.md", "quickstart.md", "search.md", "trackers.md")
 
 
 def shipped():
@@ -92,7 +96,7 @@ def shipped():
         yield path.name, path.read_text(encoding="utf-8")
     script = (ROOT / "experiments" / "paper" / "reproduce.sh").read_text(encoding="utf-8")
     yield "reproduce.sh", script.replace('"${given[@]}"', "task.phi.kind=embedding")
-    for name in ("sweeps.md", "clusters.md", "quickstart.md"):
+    for name in PAGES:
         text = (ROOT / "docs" / name).read_text(encoding="utf-8")
         yield name, "\n".join(re.findall(r"^```sh\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL))
 
@@ -101,7 +105,7 @@ SHIPPED = [(name, words) for name, text in shipped() for words in commands(text)
 
 
 def test_commands_are_found_everywhere():
-    files = {"reproduce.sh", "rayjob.yaml", "shards.slurm", "sweep.slurm", "sweeps.md", "clusters.md", "quickstart.md"}
+    files = {"reproduce.sh", "rayjob.yaml", "shards.slurm", "sweep.slurm", *PAGES}
     assert {name for name, _ in SHIPPED} == files
     assert len(SHIPPED) >= 3 + 6
     assert {words[1] for _, words in SHIPPED if len(words) > 1} >= {"quickstart", "paper_sweep"}
@@ -118,7 +122,7 @@ def test_the_commands_that_are_shipped_are_understood(name, words, tmp_path, mon
         path = tmp_path / "own.yaml"
         path.write_text("sweep: {seed: [1, 2]}\n" if words[0] == "sweep" else "seed: 1\n")
     content = load_content(path, list(given["overrides"] or []))
-    (Sweep if words[0] == "sweep" else RunConfig).parse(content)
+    {"sweep": Sweep, "search": Search}.get(words[0], RunConfig).parse(content)
 
 
 def test_the_other_commands_of_the_page_about_clusters_are_understood():
