@@ -38,7 +38,7 @@ def test_actors_killed(request, kind, kill, expected, tmp_path):
 
 
 @ON_RAY
-@pytest.mark.parametrize(("kind", "after"), [("behaviour", 8), ("best", 1)])
+@pytest.mark.parametrize(("kind", "after"), [("behaviour", 8), ("merge", 1)])
 def test_the_manager_killed(request, kind, after, expected, tmp_path, monkeypatch):
     monkeypatch.setattr("crowd_sim.actors.round_manager.RoundManager", MortalManager)
     trouble.plan("manager", after)
