@@ -636,7 +636,7 @@ def _status_of(arguments: Sequence[str] | None) -> int:
     except (ClusterError, StorageError) as error:
         _fail(str(error), 1)
     except StrategyError as error:
-        typer.echo(error.trace.rstrip(), err=True)
+        typer.echo("\n".join(map(visible, error.trace.rstrip().expandtabs().split("\n"))), err=True)
         _fail(str(error), 1)
     except (KeyboardInterrupt, typer.Abort):
         status = _INTERRUPTED

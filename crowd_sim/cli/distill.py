@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
+from crowd_sim.characters import visible
 from crowd_sim.crowd.sources.neighbourhoods import read_neighbourhoods
 from crowd_sim.errors import InputError
 from crowd_sim.files import write_bytes, write_json
@@ -66,7 +67,7 @@ def distill_into(
 def quality_table(description: dict[str, Any]) -> Table:
     """The quality that distilled.json holds, for a terminal."""
     table = Table(
-        title=f"{description['heads']} heads on {description['encoder']}, for {len(description['labels'])} labels"
+        title=f"{description['heads']} heads on {visible(description['encoder'])}, for {len(description['labels'])} labels"
     )
     for column in ("texts", "number", "R²", "cosine", "same top label"):
         table.add_column(column, justify="left" if column == "texts" else "right")

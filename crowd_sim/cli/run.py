@@ -155,7 +155,7 @@ def _text_table(finished: Finished) -> Table:
     outcome = finished.outcome
     models = models_table(outcome)
     table = Table(
-        title=f"distance to {_target_words(outcome.config)}, Φ = {phi_words(outcome.details.info.phi)}",
+        title=visible(f"distance to {_target_words(outcome.config)}, Φ = {phi_words(outcome.details.info.phi)}"),
         caption=_caption(outcome),
         box=box.SIMPLE_HEAD,  # millions of tokens and minutes of seconds are to fit into 80 columns
         collapse_padding=True,

@@ -90,6 +90,16 @@ def test_a_terminal_shows_them(folder, monkeypatch, capsys):
         assert name in out
 
 
+def test_a_traceback_of_a_user_s_code_shows_them(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own_fault.py").write_text("def f(*_):\n    raise KeyError('nobody \x1b[31m\x07')\n")
+    small = ["runs=1", "tournament.rounds=1", "crowd.n_workers=4", "tournament.grouping=own_fault:f"]
+    assert call(["run", "quickstart", *small, *IN_PROCESS]) == 1
+    said = capsys.readouterr().err
+    assert "\x1b" not in said
+    assert r"    raise KeyError('nobody \x1b[31m\x07')" in said.splitlines()
+
+
 def test_a_refusal_shows_a_name_as_it_is(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     Path("a\x1b[2Jb.csv").write_text("worker,x\na,much\n")
