@@ -46,6 +46,7 @@ class Purpose(IntEnum):
     REPORT_OUTPUTS = 24
     COALITION_OUTPUTS = 25
     VALIDATION = 26
+    TRAINING_OUTPUTS = 27
     BAD = 30
     BAD_SAMPLE = 31
     JITTER = 32

@@ -19,6 +19,8 @@ from crowd_sim.arrays import is_name, packable
 from crowd_sim.crowd.behaviours import BAD_BEHAVIOURS, BEHAVIOURS
 from crowd_sim.crowd.population import Population
 from crowd_sim.crowd.sources.by_name import SOURCES
+from crowd_sim.crowd.verifiers import FIELD as VERIFIER
+from crowd_sim.crowd.verifiers import VERIFIERS
 from crowd_sim.errors import InputError, StrategyError
 from crowd_sim.scores import SCORES
 from crowd_sim.tournament.grouping import GROUPINGS
@@ -36,6 +38,7 @@ STRATEGIES: Mapping[str, Mapping[str, Callable[..., Any]]] = {
     "grouping": GROUPINGS,
     "score": SCORES,
     "reward": REWARDS,
+    "verifier": VERIFIERS,
 }
 NAMES: Mapping[str, list[str]] = {kind: list(table) for kind, table in STRATEGIES.items()} | {
     "method": [*METHODS, "none"]
@@ -45,7 +48,7 @@ NAMES: Mapping[str, list[str]] = {kind: list(table) for kind, table in STRATEGIE
 FIELDS: Mapping[str, str] = {
     kind: f"{'crowd' if kind in ('source', 'behaviour', 'bad.behaviour') else 'tournament'}.{kind}"
     for kind in STRATEGIES
-}
+} | {"verifier": VERIFIER}
 """Where a configuration names a strategy of a kind."""
 
 

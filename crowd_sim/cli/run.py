@@ -128,14 +128,18 @@ def _number(value: float) -> str:
 
 def _choice_table(finished: Finished) -> Table:
     """How often the model is right before the first round and in the end, on items that selection has not seen."""
-    from crowd_sim.tasks.choose.tables import choice_metrics  # needs pandas, which would delay a run's start
+    # their tables need pandas, which would delay a run's start
+    from crowd_sim.tasks.choose.tables import choice_metrics
+    from crowd_sim.tasks.verify.tables import verify_metrics
 
     outcome = finished.outcome
-    found, items = choice_metrics(outcome), len(outcome.details.crowd.report)
+    verified, items = outcome.config.task.kind == "verify", len(outcome.details.crowd.report)
+    found = (verify_metrics if verified else choice_metrics)(outcome)
+    names = ("reward", "distinct") if verified else ("log_likelihood", "calibration_error")
     table = Table(title=f"{items} items of the report, floor {found['floor'][0]:.3g}")
     for column in ("", "before", "after", "± s.e."):
         table.add_column(column, justify="right" if column else "left")
-    for name in ("accuracy", "log_likelihood", "calibration_error"):
+    for name in ("accuracy", *names):
         before, after = (mean_and_error(found[f"{name}_{when}"]) for when in ("before", "after"))
         table.add_row(name.replace("_", " "), _number(before[0]), _number(after[0]), _number(after[1]))
     table.add_row("seconds", "", "–" if isnan(finished.seconds) else f"{finished.seconds:.1f}", "")

@@ -17,7 +17,7 @@ from crowd_sim.config.bad import BadConfig, groups_of
 from crowd_sim.config.crowd import CrowdConfig
 from crowd_sim.config.payment import LABEL_RULES, PaymentConfig
 from crowd_sim.config.screens import ScreensConfig
-from crowd_sim.config.task import OF_CHOICES, TEXT_SOURCES, TaskConfig
+from crowd_sim.config.task import OBJECTIVES_OF, OF_CHOICES, OF_OWN_OUTPUTS, TEXT_SOURCES, TaskConfig
 from crowd_sim.config.tournament import DEFENCES, EXPLOITING, MERGING, CalibrationConfig, TournamentConfig
 from crowd_sim.config.valuation import ValuationConfig
 from crowd_sim.crowd.aggregation.multi_krum import LARGEST_GROUP, too_large
@@ -58,7 +58,9 @@ class Support:
     most_exact: int | None = None
 
 
-_OF_PAIRS = ("task.objective", "task.beta", "task.label_smoothing", "task.sft_weight")
+_OF_NOISE = ("task.label_smoothing", "task.sft_weight")
+_OF_PAIRS = ("task.objective", "task.beta", *_OF_NOISE)
+_OF_RECORDS = ("classify", "prefer", "verify")
 _DEFENCES_OF_POINTS = tuple(f"tournament.{name}" for name in DEFENCES if name not in EXPLOITING)
 _RETRAINING = ("none", "exact", "permutation", "kernel_shap", "surrogate")
 
@@ -88,7 +90,8 @@ SUPPORT = {
             "tournament.initial_range",
             "tournament.convergence_distance",
             *_DEFENCES_OF_POINTS,
-            *_OF_PAIRS,
+            *_OF_NOISE,
+            "task.verifier",
             *(f"task.{name}" for name in OF_CHOICES),
         ),
         retrains=True,
@@ -98,7 +101,7 @@ SUPPORT = {
     kind: Support(
         sources=("records",),
         user_sources=False,
-        searches=("best", *MERGING, "halving"),
+        searches=("best", *MERGING) if kind == "verify" else ("best", *MERGING, "halving"),
         methods=_RETRAINING,
         bad=tuple(LABEL_BEHAVIOURS),
         unused=(
@@ -108,13 +111,17 @@ SUPPORT = {
             "tournament.initial_range",
             "tournament.convergence_distance",
             *_DEFENCES_OF_POINTS,
-            *("task.phi", "task.generation", "task.single_sizes", "task.equal_tokens", "task.merged_model"),
-            *(_OF_PAIRS if kind == "classify" else ("task.question",)),
+            *("task.phi", "task.single_sizes", "task.equal_tokens", "task.merged_model"),
+            *own,
         ),
         retrains=True,
         most_exact=8,
     )
-    for kind in ("classify", "prefer")
+    for kind, own in {
+        "classify": (*_OF_PAIRS, "task.generation", "task.verifier"),
+        "prefer": ("task.question", "task.generation", "task.verifier"),
+        "verify": (*_OF_NOISE, "task.beta", "task.question", "task.expert_epochs"),
+    }.items()
 }
 
 
@@ -139,7 +146,8 @@ def check_sections(
     for name in support.unused:
         section, field = name.split(".")
         _check_default(sections[section], section, field, task.kind)
-    _check_rows(task)
+    if task.kind != "vector":
+        _check_objective(task)
     if "expert" in task.baselines and task.expert is None:
         raise InputError("task.expert", None, "must be given with task.baselines=expert")
     _check_bad(crowd, task.kind, support)
@@ -154,16 +162,35 @@ def check_sections(
         _check_payment(crowd, tournament, valuation, payment, task.kind, support)
 
 
-def _check_rows(task: TaskConfig) -> None:
-    pairs = task.kind == "prefer" and task.objective != "sft"
-    least = task.max_tokens * (2 if pairs else 1)
+def _check_objective(task: TaskConfig) -> None:
+    objective, known, least = task.objective, OBJECTIVES_OF[task.kind], task.unit_tokens
+    if objective not in known:
+        raise InputError("task.objective", objective, f"must be one of {', '.join(known)} with task.kind={task.kind}")
     if task.row_tokens is not None and task.row_tokens < least:
-        allowed = f"must be at least {'twice ' if pairs else ''}task.max_tokens, {least}"
-        raise InputError("task.row_tokens", task.row_tokens, allowed)
+        what = "twice task.max_tokens" if least == 2 * task.max_tokens else "task.max_tokens"
+        if objective in OF_OWN_OUTPUTS:
+            what = "task.max_tokens and task.generation.max_new_tokens together"
+        raise InputError("task.row_tokens", task.row_tokens, f"must be at least {what}, {least}")
+    if objective == "sft" and task.kind == "imitate" and task.beta != _default(TaskConfig, "beta"):
+        raise InputError("task.beta", task.beta, "must be left out without task.objective=spin")
+    if task.kind == "verify":
+        _check_verifier(task)
     if task.objective != "dpo" and task.label_smoothing:
         raise InputError("task.label_smoothing", task.label_smoothing, "must be left out without task.objective=dpo")
     if task.objective not in ("dpo", "ipo") and task.sft_weight:
         raise InputError("task.sft_weight", task.sft_weight, "must be left out without task.objective=dpo or ipo")
+
+
+def _check_verifier(task: TaskConfig) -> None:
+    for name in ("selection_outputs", "report_outputs", "selection_prompts", "report_prompts"):
+        _check_default(task.generation, "task.generation", name, task.kind)
+    if task.objective in OF_OWN_OUTPUTS and not task.generation.temperature:
+        allowed = f"must be above 0 with task.objective={task.objective}, which compares outputs"
+        raise InputError("task.generation.temperature", task.generation.temperature, allowed)
+    verifier = task.verifier
+    if (verifier.kind == "regex") != (verifier.pattern is not None):
+        must = "given with" if verifier.kind == "regex" else "left out without"
+        raise InputError("task.verifier.pattern", verifier.pattern, f"must be {must} task.verifier.kind=regex")
 
 
 def check_screens(screens: ScreensConfig, task: TaskConfig) -> None:
@@ -173,6 +200,10 @@ def check_screens(screens: ScreensConfig, task: TaskConfig) -> None:
         InputError: names the field.
     """
     kind, known = task.kind, _screens_of(task.kind)
+    if kind == "verify":
+        raise InputError(
+            "screens.action", screens.action, "must be left out with task.kind=verify, which has no screens"
+        )
     if kind in ("classify", "prefer") and task.expert is None:
         raise InputError("task.expert", None, f"must be given with screens and task.kind={kind}: it is what screens")
     for name in screens.use:
@@ -221,10 +252,10 @@ def _check_texts(crowd: CrowdConfig, kind: str) -> None:
         _check_default(crowd, "crowd", "records", f"{kind} and crowd.source={crowd.source}")
     if crowd.source == "records" and crowd.path is None:
         raise InputError("crowd.path", None, "must be given: a file or folder of records")
-    if kind in ("classify", "prefer") and crowd.target is None and not crowd.held_out:
+    if kind in _OF_RECORDS and crowd.target is None and not crowd.held_out:
         allowed = "must be given, a file of trusted records, or else crowd.held_out: what scores and reports see"
         raise InputError("crowd.target", None, allowed)
-    if kind in ("classify", "prefer") and crowd.target is not None and crowd.held_out:
+    if kind in _OF_RECORDS and crowd.target is not None and crowd.held_out:
         raise InputError(
             "crowd.held_out", crowd.held_out, "must be left out with crowd.target, which scores and reports see"
         )

@@ -113,7 +113,16 @@ class RunConfig(Strict):
             ("tournament", ("observe", "search", "incumbent", "drop_used", *DEFENCES)),
             (
                 "task",
-                ("row_tokens", "objective", "beta", "label_smoothing", "sft_weight", "tokens_per_round", *OF_CHOICES),
+                (
+                    "row_tokens",
+                    "objective",
+                    "beta",
+                    "label_smoothing",
+                    "sft_weight",
+                    "tokens_per_round",
+                    "verifier",
+                    *OF_CHOICES,
+                ),
             ),
         ):
             model = getattr(self, section)

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, field_validator
 
 from crowd_sim.config.strict import Strict, listed
+from crowd_sim.registry import check_strategy
 
 TEXT_SOURCES = ("goemotions", "feedback", "example_feedback", "records")
 """Sources of a crowd whose workers contribute texts."""
 
+
+OBJECTIVES_OF = {
+    "imitate": ("sft", "spin"),
+    "classify": ("sft",),
+    "prefer": ("sft", "dpo", "ipo", "orpo", "kto"),
+    "verify": ("sft", "raft", "rloo", "grpo"),
+}
+OF_OWN_OUTPUTS = ("spin", "raft", "rloo", "grpo")
+"""Objectives for which candidates draw outputs while they are tuned."""
 
 OF_CHOICES = ("question", "expert", "expert_epochs", "baselines")
 """Fields of the tasks that choose."""
@@ -68,14 +79,44 @@ class GenerationConfig(Strict):
         return value
 
 
+class VerifierConfig(Strict):
+    """What an output earns."""
+
+    kind: str = Field(
+        "exact",
+        description="`exact` (the answer and nothing else), `number` (the output's last number is the answer), `json` (equal "
+        "as JSON), `regex` (`pattern` is found), `length` (as many words as the answer says: 5, or 5-8), `vader` (the mood is "
+        "the answer's, positive or negative; extra `vader`), or `package.module:Name`",
+        validate_default=True,
+    )
+    pattern: str | None = Field(None, description="of `regex`; `{answer}` in it stands for the answer")
+    n_outputs: int = Field(
+        4, ge=2, le=1000, description="outputs to a prompt that `raft`, `rloo` and `grpo` compare; drawn for every step"
+    )
+
+    @field_validator("kind")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        return check_strategy("verifier", value)
+
+    @field_validator("pattern")
+    @classmethod
+    def _compiles(cls, value: str | None) -> str | None:
+        try:
+            re.compile((value or "").replace("{answer}", ""))
+        except re.error as error:
+            raise ValueError(f"must be a regular expression: {error}") from None
+        return value
+
+
 class TaskConfig(Strict):
     """What is learned, how, and how it is judged."""
 
-    kind: Literal["vector", "imitate", "classify", "prefer"] = Field(
+    kind: Literal["vector", "imitate", "classify", "prefer", "verify"] = Field(
         "vector",
         description="`vector` (the model is a point that moves towards the target); the others tune a language model: "
         "`imitate` (it learns to answer as the target's texts do), `classify` (to call texts what the crowd calls them), "
-        "`prefer` (to prefer what the crowd prefers)",
+        "`prefer` (to prefer what the crowd prefers), `verify` (to answer so that `task.verifier` finds it right)",
     )
     model: str = Field(
         "smollm2-135m",
@@ -95,12 +136,14 @@ class TaskConfig(Strict):
     epochs: int = Field(3, ge=1, le=10_000, description="passes over a candidate's examples")
     batch_size: int = Field(8, ge=1, le=100_000, description="examples per optimiser step")
     learning_rate: float = Field(1e-3, gt=0, le=10, description="of AdamW, constant")
-    objective: Literal["sft", "dpo", "ipo", "orpo"] = Field(
+    objective: Literal["sft", "dpo", "ipo", "orpo", "kto", "spin", "raft", "rloo", "grpo"] = Field(
         "sft",
-        description="with `prefer`, what pairs are tuned for: `sft` looks at the preferred responses alone; `dpo` and `ipo` "
-        "hold both against the model before the round",
+        description="what examples are tuned for. `sft`: cross-entropy of the responses, of pairs the preferred ones. `prefer` "
+        "has besides `dpo`, `ipo` and `kto`, which hold both responses against the model before, and `orpo`; `imitate` "
+        "`spin`, against an output of that model's own; `verify` `raft`, `rloo` and `grpo`, which reward the candidate's own "
+        "outputs",
     )
-    beta: float = Field(0.1, gt=0, le=1000, description="of `dpo`, `ipo` and `orpo`")
+    beta: float = Field(0.1, gt=0, le=1000, description="of `dpo`, `ipo`, `kto`, `orpo` and `spin`")
     label_smoothing: float = Field(
         0.0,
         ge=0,
@@ -137,6 +180,7 @@ class TaskConfig(Strict):
     threads: int = Field(1, ge=1, le=1024, description="CPU threads of each trainer; part of the result's last bits")
     phi: PhiConfig = PhiConfig()
     generation: GenerationConfig = GenerationConfig()
+    verifier: VerifierConfig = VerifierConfig()
     single_sizes: Sizes = Field(
         (), description="baselines: a single model tuned on the first so many examples (`goemotions`: the nearest)"
     )
@@ -156,7 +200,7 @@ class TaskConfig(Strict):
     )
     expert: str | None = Field(
         None,
-        description="`classify` and `prefer`: a file of a few trusted records. Candidates are scored by them, so that items of "
+        description="tasks of items: a file of a few trusted records. Candidates are scored by them, so that items of "
         "`crowd.target` or `crowd.held_out` are for the report alone; the screen `expert` tunes a model on them",
     )
     expert_epochs: int = Field(
@@ -164,10 +208,17 @@ class TaskConfig(Strict):
     )
     baselines: Annotated[tuple[Literal["expert", "single"], ...], BeforeValidator(listed)] = Field(
         (),
-        description="`classify` and `prefer`: single models of exactly the tournament's trained tokens, reported beside it: "
+        description="tasks of items: single models of exactly the tournament's trained tokens, reported beside it: "
         "tuned on the `expert`'s records, or (`single`) on everyone's examples",
     )
     merged_model: bool = Field(False, description="also write the final model with its adapter merged into it")
+
+    @property
+    def unit_tokens(self) -> int:
+        """Tokens at most of what must stand in one row: an example, a pair, or a prompt with an output."""
+        if self.objective in OF_OWN_OUTPUTS:
+            return self.max_tokens + self.generation.max_new_tokens
+        return self.max_tokens * (2 if self.objective in ("dpo", "ipo", "orpo") else 1)
 
     @field_validator("single_sizes")
     @classmethod

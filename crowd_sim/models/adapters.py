@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,15 @@ class AdapterStack:
             for adapter in adapters
         ]
         self.use(range(len(adapters)))
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """While this lasts others may be put; then those that were there are again, none of them in use."""
+        before = self._all
+        try:
+            yield
+        finally:
+            self._all = before
 
     def use(self, candidates: Sequence[int]) -> None:
         """Let the model answer through these of the adapters, in this order."""

@@ -58,10 +58,14 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Outputs:
-    """The outputs of one job, in the order of its prompts, and the tokens they took with their ends."""
+    """The outputs of one job, in the order of its prompts, and the tokens they took with their ends.
+
+    `ids` are each output's tokens; the last is an end unless `max_new_tokens` came first.
+    """
 
     texts: tuple[str, ...]
     n_tokens: int
+    ids: tuple[tuple[int, ...], ...] = ()
 
 
 def generate(base: Base, stack: AdapterStack, jobs: Sequence[GenerateJob], sampling: Sampling) -> list[Outputs]:
@@ -106,6 +110,7 @@ def _together(base: Base, stack: AdapterStack, jobs: Sequence[GenerateJob], samp
         Outputs(
             tuple(texts[k * width : k * width + len(job.prompts)]),
             sum(len(row) for row in tokens[k * width : (k + 1) * width]),
+            tuple(map(tuple, tokens[k * width : k * width + len(job.prompts)])),
         )
         for k, job in enumerate(jobs)
     ]

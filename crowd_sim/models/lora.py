@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import nan
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from crowd_sim.crowd.texts import Example, Item, TextCrowd, Turn
+from crowd_sim.crowd.verifiers import verifier_of
 from crowd_sim.errors import InputError
 from crowd_sim.models.adapters import Adapter, AdapterStack, LoraSpec
 from crowd_sim.models.architecture_check import check_architecture, window
@@ -20,7 +22,7 @@ from crowd_sim.models.in_run_shapley import first_order
 from crowd_sim.models.language_model import Base, Device, DType, base_folder, load_base, require_llm
 from crowd_sim.models.likelihoods import responses_of
 from crowd_sim.models.model_hub import digest
-from crowd_sim.models.objectives import OBJECTIVES
+from crowd_sim.models.objectives import DRAWING, OBJECTIVES, worth
 from crowd_sim.models.packing import Tokens
 from crowd_sim.models.phi import Phi, load_phi, phi_folders
 from crowd_sim.models.prompts import plain_ids, prompt_ids
@@ -82,6 +84,7 @@ class OutputJob:
         key, purpose: of the draws.
         sampling: how they are drawn.
         held: examples whose loss is wanted, too.
+        before: what was said before each prompt; empty: nothing.
     """
 
     adapter: Adapter
@@ -90,6 +93,7 @@ class OutputJob:
     purpose: Purpose
     sampling: Sampling
     held: tuple[Example, ...] = ()
+    before: tuple[tuple[Turn, ...], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +110,7 @@ class Outputs:
 
     Attributes:
         texts: one per prompt.
-        vectors: float64[m, d], their Φ; NaN where the adapter's weights are not finite.
+        vectors: float64[m, d], their Φ, d = 0 without one; NaN where the adapter's weights are not finite.
         n_tokens: generated, with the outputs' ends.
         loss: mean cross-entropy of the tokens of `OutputJob.held`, in nats; NaN where there is none.
     """
@@ -198,13 +202,17 @@ class LoraLearner:
                 raise _of_phi(error) from None
 
     def facts(
-        self, contributions: TextCrowd, prompts: Sequence[str], validation: Sequence[Example], max_new_tokens: int
+        self,
+        contributions: TextCrowd,
+        prompts: Sequence[str | Example],
+        validation: Sequence[Example],
+        max_new_tokens: int,
     ) -> LearnerInfo:
         """Check all examples and the prompts that outputs will be drawn for, and say what there is to say.
 
         Args:
             contributions: of the workers that take part.
-            prompts: that outputs will be drawn for.
+            prompts: that outputs will be drawn for; of an example that of it.
             validation: the target's texts as responses, in their order; empty where nothing is validated.
             max_new_tokens: of an output, at most.
 
@@ -222,11 +230,12 @@ class LoraLearner:
         cut_targets |= {row for row, example in enumerate(validation) if self._is_cut(example, " of the validation")}
         room = self.base.context - max_new_tokens
         for prompt in prompts:
-            if (n := len(self._prompt(prompt))) > room:
+            said, own = (prompt, ()) if isinstance(prompt, str) else (prompt.prompt, prompt.before)
+            if (n := len(self._prompt(said, own))) > room:
                 allowed = (
                     f"has {n} tokens; at most {max(room, 0)}, the model's context less task.generation.max_new_tokens"
                 )
-                raise InputError("prompt", prompt, allowed)
+                raise InputError("prompt", said, allowed)
         try:
             responses = [example.response for example in contributions.in_turn()]
             if self._maps:
@@ -262,10 +271,47 @@ class LoraLearner:
     def _packed(self, job: TuneJob) -> PackedTuneJob:
         examples = tuple(self.tokens(example)[0] for example in job.examples)
         objective, options = job.training.objective, job.training.options
-        if OBJECTIVES[objective][1] == 1:
-            return PackedTuneJob(job.start, examples, job.key, job.n_tokens, objective, options)
-        rivals = tuple(self.tokens(replace(e, response=str(e.rival)))[0] for e in job.examples)
-        return PackedTuneJob(job.start, examples, job.key, job.n_tokens, objective, options, rivals)
+        packed = PackedTuneJob(job.start, examples, job.key, job.n_tokens, objective, options)
+        if objective in DRAWING:
+            return replace(packed, draw=self._drawer(job))
+        if objective == "spin":
+            well = _is_finite(job.start)  # else training ends where it began
+            every = np.arange(len(examples))
+            rivals = self._own_outputs(job, job.start, every, 0, 1)[1] if well and examples else examples
+            return replace(packed, rivals=tuple(rivals))
+        if objective == "kto" or OBJECTIVES[objective][1] == 2:
+            rivals = tuple(self.tokens(replace(e, response=str(e.rival)))[0] for e in job.examples)
+            if objective == "kto":
+                gains = (1.0,) * len(examples) + (0.0,) * len(rivals)
+                return replace(packed, examples=examples + rivals, gains=gains)
+            return replace(packed, rivals=rivals)
+        return packed
+
+    def _drawer(self, job: TuneJob) -> Callable[[Adapter, NDArray[np.int64], int], tuple[list[Tokens], NDArray[Any]]]:
+        drawing = job.training.drawing
+        assert drawing is not None  # noqa: S101 - a configuration with such an objective says how
+        verify = verifier_of(drawing.rule)
+
+        def draw(adapter: Adapter, order: NDArray[np.int64], step: int) -> tuple[list[Tokens], NDArray[np.float64]]:
+            texts, outputs = self._own_outputs(job, adapter, order, step, drawing.n_outputs)
+            asked = [job.examples[i] for i in order for _ in range(drawing.n_outputs)]
+            earned = [verify(e.prompt, text, e.response) for e, text in zip(asked, texts, strict=True)]
+            return outputs, worth(job.training.objective, np.array(earned).reshape(len(order), -1)).ravel()
+
+        return draw
+
+    def _own_outputs(
+        self, job: TuneJob, adapter: Adapter, order: NDArray[np.int64], step: int, n: int
+    ) -> tuple[Sequence[str], list[Tokens]]:
+        """So many outputs of an adapter's to the prompt of each of these examples."""
+        drawing = job.training.drawing
+        assert drawing is not None  # noqa: S101 - a configuration with such an objective says how
+        own = [job.examples[i] for i in order]
+        prompts = tuple(self._prompt(e.prompt, e.before) for e in own for _ in range(n))
+        key = replace(job.key, round=job.key.round + ((step + 1) << 32))
+        drawn = GenerateJob(adapter, prompts, key, Purpose.TRAINING_OUTPUTS)
+        (made,) = generate(self.base, self.stack, [drawn], Sampling(drawing.max_new_tokens, drawing.temperature))
+        return made.texts, [Tokens(p, ids, len(ids)) for p, ids in zip(prompts, made.ids, strict=True)]
 
     def choose(self, jobs: Sequence[ChoiceJob]) -> list[NDArray[np.float64]]:
         """Summed log-probabilities of each item's choices: float64[m, c] per job, NaN where tuning diverged."""
@@ -296,14 +342,11 @@ class LoraLearner:
         """
         self._threads()
         well = [k for k, job in enumerate(jobs) if _is_finite(job.adapter)]
-        own = [
-            GenerateJob(jobs[k].adapter, tuple(map(self._prompt, jobs[k].prompts)), jobs[k].key, jobs[k].purpose)
-            for k in well
-        ]
+        own = [GenerateJob(jobs[k].adapter, self._prompts(jobs[k]), jobs[k].key, jobs[k].purpose) for k in well]
         drawn = generate(self.base, self.stack, own, jobs[0].sampling) if own else []
         made = dict(zip(well, drawn, strict=True))
         return [
-            Outputs(made[k].texts, self.embed(made[k].texts), made[k].n_tokens, self._loss(job))
+            Outputs(made[k].texts, self._vectors(made[k].texts), made[k].n_tokens, self._loss(job))
             if k in made
             else self._nowhere(job)
             for k, job in enumerate(jobs)
@@ -325,7 +368,15 @@ class LoraLearner:
 
     def _nowhere(self, job: OutputJob) -> Outputs:
         n_outputs = len(job.prompts)
-        return Outputs(("",) * n_outputs, np.full((n_outputs, self._phi.n_dimensions), np.nan), 0)
+        d = self._maps.n_dimensions if self._maps else 0
+        return Outputs(("",) * n_outputs, np.full((n_outputs, d), np.nan), 0)
+
+    def _vectors(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        return self.embed(texts) if self._maps else np.zeros((len(texts), 0))
+
+    def _prompts(self, job: OutputJob) -> tuple[tuple[int, ...], ...]:
+        before = job.before or ((),) * len(job.prompts)
+        return tuple(self._prompt(prompt, own) for prompt, own in zip(job.prompts, before, strict=True))
 
     def first_order(
         self,

@@ -142,6 +142,20 @@ OBJECTIVES: dict[str, tuple[Objective, int]] = {
 """Objectives by name, and how many responses a unit of each has."""
 
 
+DRAWING = ("raft", "rloo", "grpo")
+"""Objectives that learn from the rewards of the model's own outputs."""
+
+
+def worth(objective: str, rewards: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`Responses.gains` of outputs, by the rewards float64[p, g] of all to each prompt: float64[p, g].
+
+    `raft` keeps the best to each prompt, if its reward is above 0.
+    """
+    if objective == "raft":
+        return best_of(rewards) * (rewards > 0)
+    return leave_one_out(rewards) if objective == "rloo" else group_relative(rewards)
+
+
 def leave_one_out(rewards: NDArray[np.float64]) -> NDArray[np.float64]:
     """Each output's reward less the mean of the others' to its prompt: float64[p, g] → float64[p, g]."""
     n = rewards.shape[1]

@@ -10,12 +10,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from crowd_sim.crowd.verifiers import Rule
 from crowd_sim.models.adapters import Adapter, AdapterStack
 from crowd_sim.models.language_model import Base
 from crowd_sim.models.likelihoods import ROW_TOKENS, TRAINED_TOKENS, passing, summed, token_losses
 from crowd_sim.models.objectives import OBJECTIVES, Options, Responses
 from crowd_sim.models.packing import Packed, Tokens, pack, rows_of, rows_of_units
 from crowd_sim.random import Purpose, generator
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How outputs to learn from are drawn, and what they earn.
+
+    Attributes:
+        n_outputs: to a prompt.
+        max_new_tokens, temperature: see `crowd_sim.models.generation.Sampling`.
+        rule: what they earn.
+    """
+
+    n_outputs: int
+    max_new_tokens: int
+    temperature: float
+    rule: Rule = field(default_factory=Rule)
 
 
 @dataclass(frozen=True)
@@ -30,6 +47,7 @@ class Training:
         row_tokens: of a packed row at most, prompts included.
         objective: a name in `crowd_sim.models.objectives.OBJECTIVES`.
         options: its numbers.
+        drawing: of outputs, where the objective asks for the model's own.
     """
 
     epochs: int = 3
@@ -39,6 +57,7 @@ class Training:
     row_tokens: int = ROW_TOKENS
     objective: str = "sft"
     options: Options = field(default_factory=Options)
+    drawing: Drawing | None = None
 
 
 @dataclass(frozen=True)
@@ -65,6 +84,8 @@ class PackedTuneJob:
         options: its numbers.
         rivals: the second response of each unit, where the objective has pairs; `examples` are the first.
         gains: what each unit is worth, see `Responses`, where the objective asks for it.
+        draw: the model's own outputs, where the objective learns from those: (adapter, the numbers of a step's examples, the
+            step's number) → outputs and `gains`.
     """
 
     start: Adapter
@@ -75,6 +96,7 @@ class PackedTuneJob:
     options: Options = field(default_factory=Options)
     rivals: tuple[Tokens, ...] = ()
     gains: tuple[float, ...] = ()
+    draw: Callable[[Adapter, NDArray[np.int64], int], tuple[list[Tokens], NDArray[np.float64]]] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,10 +208,13 @@ def _together(
 ) -> list[TunedAdapter]:
     import torch
 
-    steps = [
-        _sft_steps(job, training) if job.objective == "sft" else _unit_steps(base, stack, job, training)
-        for job, training in zip(jobs, ways, strict=True)
-    ]
+    def steps_of(k: int) -> Iterator[_Step]:
+        job, training = jobs[k], ways[k]
+        if job.draw is not None:
+            return _drawn_steps(stack, k, job, training)
+        return _sft_steps(job, training) if job.objective == "sft" else _unit_steps(base, stack, job, training)
+
+    steps = [steps_of(k) for k in range(len(jobs))]
     stack.put([job.start for job in jobs], trainable=True)
     optimisers = [
         torch.optim.AdamW(stack.weights(k), lr=training.learning_rate, weight_decay=0.0, fused=True)
@@ -228,8 +253,8 @@ def _together(
 
 def _unit_steps(base: Base, stack: AdapterStack, job: PackedTuneJob, training: Training) -> Iterator[_Step]:
     """Steps of an objective that holds responses against the start; what those are there is computed here, once."""
-    loss, arity = OBJECTIVES[job.objective]
-    units = list(zip(job.examples, job.rivals, strict=True)) if arity == 2 else [(example,) for example in job.examples]
+    pairs = OBJECTIVES[job.objective][1] == 2
+    units = list(zip(job.examples, job.rivals, strict=True)) if pairs else [(example,) for example in job.examples]
     before = _likelihoods(base, stack, job.start, units, training.row_tokens)
     strangers = [
         (Tokens(example.prompt, other.response, other.n_trained),)
@@ -251,15 +276,8 @@ def _unit_steps(base: Base, stack: AdapterStack, job: PackedTuneJob, training: T
         return [row([numbers[i] for i in own], len(numbers), n_tokens, kl) for own in rows]
 
     def row(numbers: Sequence[int], n_units: int, n_tokens: float, kl: float) -> _Row:
-        packed = pack([tokens for i in numbers for tokens in units[i]])
-        lengths = [[tokens.n_trained for tokens in units[i]] for i in numbers]
-
-        def share(losses: Any) -> Any:
-            logps = summed(packed, losses).view(-1, arity)
-            were, long, worth = (logps.new_tensor(values) for values in (before[numbers], lengths, gains[numbers]))
-            return loss(Responses(logps, were, long, worth, n_units, n_tokens, kl), job.options)
-
-        return _Row(packed, share)
+        own = [units[i] for i in numbers]
+        return _row_of_units(job, own, before[numbers], gains[numbers], n_units, n_tokens, kl)
 
     def steps() -> Iterator[_Step]:
         spent = 0
@@ -274,6 +292,58 @@ def _unit_steps(base: Base, stack: AdapterStack, job: PackedTuneJob, training: T
             yield partial(step, np.array(own))
 
     return steps()
+
+
+def _drawn_steps(stack: AdapterStack, k: int, job: PackedTuneJob, training: Training) -> Iterator[_Step]:
+    """Steps of an objective that learns from outputs, drawn for each step by the model as it is then."""
+    spent = 0
+    assert job.draw is not None  # noqa: S101 - asked for where it is there
+    for number, order in enumerate(_orders(job, training)):
+        adapter = stack.get(k)
+        over = job.n_tokens is not None and spent >= job.n_tokens
+        if over or not all(np.isfinite(weights).all() for weights in adapter.values()):
+            return
+        with stack.aside():
+            outputs, gains = job.draw(adapter, order, number)
+        spent += sum(output.n_trained for output in outputs)
+        yield partial(_drawn_rows, job, outputs, gains, training.row_tokens)
+
+
+def _drawn_rows(
+    job: PackedTuneJob, outputs: Sequence[Tokens], gains: NDArray[np.float64], row_tokens: int
+) -> list[_Row]:
+    numbers = np.flatnonzero(gains) if job.objective == "raft" else np.arange(len(outputs))
+    if not len(numbers):
+        return []
+    n_tokens = float(sum(outputs[i].n_trained for i in numbers.tolist()))
+    units = [(outputs[i],) for i in numbers.tolist()]
+    return [
+        _row_of_units(job, [units[i] for i in row], None, gains[numbers[row]], len(units), n_tokens)
+        for row in rows_of_units(units, TRAINED_TOKENS, row_tokens)
+    ]
+
+
+def _row_of_units(
+    job: PackedTuneJob,
+    units: Sequence[tuple[Tokens, ...]],
+    before: NDArray[np.float64] | None,
+    gains: NDArray[np.float64],
+    n_units: int,
+    n_tokens: float,
+    kl: float = 0.0,
+) -> _Row:
+    """A row of units; `before` float64[u, a] is the reference, None where it is the model as it is."""
+    loss, arity = OBJECTIVES[job.objective]
+    packed = pack([tokens for unit in units for tokens in unit])
+    lengths = [[tokens.n_trained for tokens in unit] for unit in units]
+
+    def share(losses: Any) -> Any:
+        logps = summed(packed, losses).view(-1, arity)
+        were = logps.detach() if before is None else logps.new_tensor(before)
+        long, own = (logps.new_tensor(values) for values in (lengths, gains))
+        return loss(Responses(logps, were, long, own, n_units, n_tokens, kl), job.options)
+
+    return _Row(packed, share)
 
 
 def _likelihoods(

@@ -30,6 +30,7 @@ from crowd_sim.tasks.base import Task
 from crowd_sim.tasks.choose import tables as choice_tables
 from crowd_sim.tasks.imitate import tables as text_tables
 from crowd_sim.tasks.imitate.folder import write_adapters
+from crowd_sim.tasks.verify import tables as verify_tables
 
 TIMED = "models.parquet"
 """The table that holds times, and so is not equal for equal runs."""
@@ -120,7 +121,12 @@ def _below(folder: Path, name: str) -> list[Path]:
     return [path for path in (folder / name).rglob("*") if path.is_file()]
 
 
-_TABLES: dict[str, Any] = {"imitate": text_tables, "classify": choice_tables, "prefer": choice_tables}
+_TABLES: dict[str, Any] = {
+    "imitate": text_tables,
+    "classify": choice_tables,
+    "prefer": choice_tables,
+    "verify": verify_tables,
+}
 
 
 def _as_given(outcome: Outcome) -> Outcome:

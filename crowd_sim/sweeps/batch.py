@@ -152,6 +152,10 @@ def _tables_of(outcome: Outcome) -> Any:
         from crowd_sim.tasks.imitate import tables as text_tables  # a sweep of vectors needs none of it
 
         return text_tables
+    if outcome.config.task.kind == "verify":
+        from crowd_sim.tasks.verify import tables as verify_tables
+
+        return verify_tables
     if outcome.config.task.kind != "vector":
         from crowd_sim.tasks.choose import tables as choice_tables
 

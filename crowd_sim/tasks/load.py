@@ -7,10 +7,11 @@ from crowd_sim.participants import load_population, population_key
 from crowd_sim.tasks.adapters.settings import learner_spec
 from crowd_sim.tasks.base import Task
 from crowd_sim.tasks.choose.crowd import load_choices
-from crowd_sim.tasks.choose.task import ChoiceTask
+from crowd_sim.tasks.choose.task import CHOICES, ChoiceTask
 from crowd_sim.tasks.imitate.participants import load_texts
 from crowd_sim.tasks.imitate.task import ImitateTask
 from crowd_sim.tasks.vector import VectorTask
+from crowd_sim.tasks.verify.means import OUTPUTS
 
 
 def load_task(config: RunConfig) -> Task:
@@ -22,7 +23,7 @@ def load_task(config: RunConfig) -> Task:
     if config.task.kind == "imitate":
         return ImitateTask(load_texts(config))
     if config.task.kind != "vector":
-        return ChoiceTask(load_choices(config))
+        return ChoiceTask(load_choices(config), means=OUTPUTS if config.task.kind == "verify" else CHOICES)
     return VectorTask(load_population(config.crowd))
 
 
@@ -38,6 +39,11 @@ def task_key(config: RunConfig) -> tuple[object, ...]:
             crowd.selection,
             crowd.held_out,
             repr(crowd.records),
+            *(
+                (config.task.expert, config.task.question, config.task.verifier)
+                if config.task.kind != "imitate"
+                else ()
+            ),
         )
         spoiled = (config.seed, *crowd.bad_groups) if crowd.bad_groups else ()
         return config.task.kind, *data, spoiled, learner_spec(config)

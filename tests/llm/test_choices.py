@@ -1,7 +1,9 @@
-"""`classify` and `prefer` on the one engine: splits, scores, and the same bits however a run is made."""
+"""`classify`, `prefer` and `verify` on the one engine: splits, scores, and the same bits however a run is made."""
 
 import json
+import re
 from contextlib import nullcontext
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -14,18 +16,24 @@ from crowd_sim.cli.run import run as run_command
 from crowd_sim.config import RunConfig
 from crowd_sim.crowd.screens import LABEL_SCREENS, screened
 from crowd_sim.crowd.texts import Example, Item
+from crowd_sim.crowd.verifiers import Rule, check_answer, verifier_of
 from crowd_sim.engine import simulate
-from crowd_sim.errors import InputError
+from crowd_sim.errors import InputError, StrategyError
 from crowd_sim.host import InProcess, LocalTrainers
+from crowd_sim.models.lora import TuneJob, shared_learner
+from crowd_sim.models.tuning import Key, PackedTuneJob, tune
 from crowd_sim.participants import roles
 from crowd_sim.store.run_folder import write_run
 from crowd_sim.tasks.adapters.learner import mixed
+from crowd_sim.tasks.adapters.settings import learner_spec, training_of
 from crowd_sim.tasks.choose.crowd import load_choices
 from crowd_sim.tasks.choose.game import ChoiceGame
 from crowd_sim.tasks.choose.learner import accuracy, calibration_error
 from crowd_sim.tasks.load import load_task, task_key
+from crowd_sim.tasks.verify.game import VerifyGame
 from tests.bad_input.command import IN_PROCESS
 from tests.learners.tiny_llm import TEMPLATE
+from tests.llm.small import config as of_texts
 from tests.on_ray import run_on_ray
 
 WEATHER = ("rain", "hail", "snow", "sun", "heat", "glow")
@@ -44,7 +52,11 @@ def pairs(n=36):
     ]
 
 
-ROWS = {"classify": labels, "prefer": pairs}
+def answers(n=36):
+    return [{"worker": f"w{i % 6}", "prompt": f"day {i}?", "answer": WEATHER[i % 6][:1]} for i in range(n)]
+
+
+ROWS = {"classify": labels, "prefer": pairs, "verify": answers}
 
 
 FULL = {
@@ -85,9 +97,10 @@ def configuration(parts, tmp_path, kind, rows=None, target=None, trusted=None, s
         "epochs": 1,
         "max_tokens": 90,
     }
-    task |= {"batch_size": 4, "learning_rate": 0.02, "device": "cpu"} | (
-        {"objective": "dpo"} if kind == "prefer" else {}
-    )
+    task |= {"batch_size": 4, "learning_rate": 0.02, "device": "cpu"} | {
+        "prefer": {"objective": "dpo"},
+        "verify": OWN,
+    }.get(kind, {})
     return RunConfig.parse(
         {
             "seed": 4,
@@ -102,12 +115,20 @@ def configuration(parts, tmp_path, kind, rows=None, target=None, trusted=None, s
     )
 
 
+OWN = {
+    "objective": "rloo",
+    "verifier": {"kind": "regex", "pattern": "[{answer}a-p]", "n_outputs": 3},
+    "generation": {"max_new_tokens": 4, "temperature": 1.0},
+    "baselines": ["single"],
+}
+
+
 def run(setup, out):
     return run_command(setup, "small", out, IN_PROCESS[1], Console(quiet=True))
 
 
 def tables(folder):
-    names = ("rounds", "workers", "runs", "items", "labels")
+    names = ("rounds", "workers", "runs", "items", *(["labels"] if (folder / "labels.parquet").exists() else []))
     return {name: (folder / f"{name}.parquet").read_bytes() for name in names} | {
         "summary": (folder / "summary.json").read_bytes()
     }
@@ -135,7 +156,7 @@ class Stopped(Exception):
     """The process ended here."""
 
 
-@pytest.mark.parametrize("kind", ["classify", "prefer"])
+@pytest.mark.parametrize("kind", ["classify", "prefer", "verify"])
 def test_a_run_is_the_same_bits_with_two_trainers_and_after_a_stop(parts, tmp_path, monkeypatch, kind):
     setup = configuration(parts, tmp_path, kind)
     if kind == "classify":
@@ -160,6 +181,11 @@ def test_a_run_is_the_same_bits_with_two_trainers_and_after_a_stop(parts, tmp_pa
     run(setup, tmp_path / "stopped")
     assert tables(tmp_path / "stopped") == wanted
 
+    text = Console(width=80, record=True, quiet=True)
+    text.print(outcome_table(finished))
+    if kind == "verify":
+        verified(finished, json.loads(wanted["summary"])["verified"])
+        return
     found = json.loads(wanted["summary"])["choices"]
     assert found["floor"]["mean"] == pytest.approx({"prefer": 0.5, "classify": 4 / 7}[kind])
     if kind == "classify":
@@ -174,8 +200,19 @@ def test_a_run_is_the_same_bits_with_two_trainers_and_after_a_stop(parts, tmp_pa
         assert found["log_likelihood_after"]["mean"] > found["log_likelihood_before"]["mean"]
     items = pd.read_parquet(finished.folder / "items.parquet")
     assert (items["chosen_after"] == items["right"]).mean() == pytest.approx(found["accuracy_after"]["mean"])
-    text = Console(width=80, record=True, quiet=True)
-    text.print(outcome_table(finished))
+
+
+def verified(finished, found):
+    items = pd.read_parquet(finished.folder / "items.parquet")
+    own = re.compile("[a-p]")
+    for when in ("before", "after"):
+        assert items[f"reward_{when}"].tolist() == [float(bool(own.search(t))) for t in items[f"output_{when}"]]
+        assert found[f"reward_{when}"]["mean"] == pytest.approx(items[f"reward_{when}"].mean())
+        assert found[f"distinct_{when}"]["mean"] == pytest.approx(items[f"output_{when}"].nunique() / len(items))
+    assert found["floor"]["mean"] == 1.0  # one letter would do for all
+    assert found["tokens"]["mean"] > 0
+    assert {"reward_single", "accuracy_single"} < set(found)
+    assert finished.outcome.history.distances[-1, 0] == pytest.approx(1 - found["reward_after"]["mean"])
 
 
 def test_splits_share_no_prompt_and_no_text(parts, tmp_path):
@@ -260,6 +297,45 @@ def test_a_mixed_candidate_passes_over_examples_by_their_workers_weights():
         ),
         ("prefer", {"task": {"objective": "orpo", "sft_weight": 0.1}}, r"^task\.sft_weight = 0\.1: must be left out"),
         ("prefer", {"tournament": {"score": "l1"}}, r"^tournament\.score = 'l1': must be left out"),
+        (
+            "prefer",
+            {"task": {"objective": "rloo"}},
+            r"^task\.objective = 'rloo': must be one of sft, dpo, ipo, orpo, kto with",
+        ),
+        (
+            "prefer",
+            {"task": {"verifier": {"kind": "json"}}},
+            r"^task\.verifier = .*: must be left out with task\.kind=prefer",
+        ),
+        ("verify", {"task": {"verifier": {"kind": "regex"}}}, r"^task\.verifier\.pattern: must be given with"),
+        (
+            "verify",
+            {"task": {"verifier": {"pattern": "("}}},
+            r"^task\.verifier\.pattern = '\(': must be a regular expression",
+        ),
+        ("verify", {"task": {"verifier": {"kind": "number"}}}, r"verify\.jsonl.*answer must be a number"),
+        (
+            "verify",
+            {"task": {"verifier": {"kind": "sums"}}},
+            r"^task\.verifier\.kind = 'sums': must be one of exact, number",
+        ),
+        (
+            "verify",
+            {"task": {"generation": {"temperature": 0}}},
+            r"^task\.generation\.temperature = 0\.0: must be above 0",
+        ),
+        (
+            "verify",
+            {"task": {"generation": {"report_outputs": 9}}},
+            r"^task\.generation\.report_outputs = 9: must be left",
+        ),
+        ("verify", {"task": {"row_tokens": 92}}, r"max_new_tokens together, 94"),
+        ("verify", {"screens": {"action": "report"}}, r"^screens\.action = 'report': must be left out"),
+        (
+            "verify",
+            {"tournament": {"search": "halving"}},
+            r"^tournament\.search = 'halving': must be one of best, merge",
+        ),
     ],
 )
 def test_what_makes_no_sense_is_refused(parts, tmp_path, kind, changes, says):
@@ -296,13 +372,13 @@ VALUED = {
 }
 
 
-@pytest.mark.parametrize("kind", ["classify", "prefer"])
+@pytest.mark.parametrize("kind", ["classify", "prefer", "verify"])
 def test_values_are_those_of_retraining_and_kept(parts, tmp_path, kind):
     setup = configuration(parts, tmp_path, kind, **VALUED)
     finished = run(setup, tmp_path / "valued")
-    game = ChoiceGame(setup, load_choices(setup), 0)
+    game = (VerifyGame if kind == "verify" else ChoiceGame)(setup, load_choices(setup), 0)
     nobody, everyone = game(np.array([[False] * 3, [True] * 3]))
-    assert nobody == pytest.approx(np.log(0.5)) or kind == "classify"
+    assert nobody == pytest.approx(np.log(0.5)) or kind != "prefer"
     assert finished.outcome.values.sum() == pytest.approx(everyone - nobody)
     assert (
         pd.read_parquet(tmp_path / "valued" / "workers.parquet")["shapley"].tolist()
@@ -320,6 +396,111 @@ def test_a_valued_run_on_ray_is_the_same_bits(parts, tmp_path, local_ray):
     assert own.history.points.tobytes() == other.history.points.tobytes()
     assert own.details.probabilities.tobytes() == other.details.probabilities.tobytes()
     assert own.screened.scores["expert"].tobytes() == other.screened.scores["expert"].tobytes()
+
+
+VERDICTS = [
+    ("exact", "a  b\n", "a b", 1),
+    ("exact", "a b c", "a b", 0),
+    ("number", "so 3 and 1,200.50 in all.", "1200.5", 1),
+    ("number", "12 or 13", "12", 0),
+    ("number", "none", "0", 0),
+    ("json", '{"b": [1, 2.0], "a": null}', '{"a":null,"b":[1,2]}', 1),
+    ("json", '{"a": true}', '{"a": 1}', 0),
+    ("json", "[" * 100_000, "[]", 0),
+    ("regex", "it is a.b!", "a.b", 1),
+    ("regex", "it is a-b!", "a.b", 0),
+    ("length", "one two  three", "3", 1),
+    ("length", "one two three", "4-6", 0),
+    ("length", "one two three", "1–3", 1),
+    ("tests.llm.test_choices:halved", "xx", "xxxx", 0.5),
+]
+
+
+def halved(prompt, output, answer):
+    return len(output) / len(answer + prompt)
+
+
+@pytest.mark.parametrize(("kind", "output", "answer", "reward"), VERDICTS)
+def test_verifiers(kind, output, answer, reward):
+    assert verifier_of(Rule(kind, "is {answer}!$" if kind == "regex" else None))("", output, answer) == reward
+    check_answer(Rule(kind), answer, "line 1")
+
+
+def test_a_user_defined_verifier_is_answered_for_by_its_name():
+    with pytest.raises(
+        StrategyError, match=r"task\.verifier\.kind = 'tests\.llm\.test_choices:halved' failed.*division"
+    ):
+        verifier_of(Rule("tests.llm.test_choices:halved"))("", "a", "")
+    with pytest.raises(InputError, match=r"returned \[1\]; must return a finite number"):
+        verifier_of(Rule("tests.llm.test_choices:no_number"))("", "a", "")
+    with pytest.raises(InputError, match=r"answer must be one of positive, negative"):
+        check_answer(Rule("vader"), "fine", "line 1")
+
+
+def no_number(*_):
+    return [1]
+
+
+def test_vader_is_on_the_answers_side():
+    pytest.importorskip("vaderSentiment", reason="needs the extra vader")
+    verify = verifier_of(Rule("vader"))
+    assert verify("", "I love this, it is great!", "positive") > 0.9
+    assert verify("", "I love this, it is great!", "negative") < 0.1
+
+
+@pytest.mark.parametrize("objective", ["raft", "rloo", "grpo"])
+def test_a_step_is_that_of_the_objective_on_what_was_drawn(parts, tmp_path, monkeypatch, objective):
+    own = {"objective": objective, "baselines": [], "batch_size": 8, "verifier": {"kind": "regex", "pattern": "^[!-~]"}}
+    setup = configuration(parts, tmp_path, "verify", task=own, tournament={"rounds": 1})
+    learner, examples = shared_learner(learner_spec(setup)), load_choices(setup).texts.in_turn()[:8]
+    drawn, usual = [], learner._drawer
+
+    def drawer(job):
+        draw = usual(job)
+
+        def kept(*arguments):
+            drawn.append(draw(*arguments))
+            return drawn[-1]
+
+        return kept
+
+    monkeypatch.setattr(learner, "_drawer", drawer)
+    start, key, training = learner.initial(setup.seed, 0), Key(setup.seed, 0, 1, 0), training_of(setup)
+    (tuned,) = learner.tune([TuneJob(start, examples, key, training)])
+    ((outputs, gains),) = drawn
+    assert len(outputs) == 32
+    assert tuned.n_tokens == sum(
+        o.n_trained for o, gain in zip(outputs, gains, strict=True) if gain or objective != "raft"
+    )
+    given = PackedTuneJob(start, tuple(outputs), key, objective=objective, gains=tuple(gains))
+    (same,) = tune(learner.base, learner.stack, [given], replace(training, batch_size=32, drawing=None))
+    assert tuned.losses == pytest.approx(same.losses, abs=1e-5)
+    moved = [(tuned.adapter[name] - start[name], same.adapter[name] - start[name]) for name in start]
+    assert sum(np.abs(a).sum() for a, _ in moved) > 0
+    # of all but a few weights whose gradients are rounding errors
+    assert sum(np.abs(a - b).sum() for a, b in moved) < 0.01 * sum(np.abs(a).sum() for a, _ in moved)
+
+
+def test_kto_learns_from_both_sides_and_spin_from_the_models_own(parts, tmp_path, monkeypatch):
+    given = []
+    monkeypatch.setattr(
+        "crowd_sim.models.lora.tune",
+        lambda base, stack, jobs, ways: given.extend(jobs) or tune(base, stack, jobs, ways),
+    )
+    pairs_of = configuration(parts, tmp_path, "prefer", task={"objective": "kto"})
+    learner, pairs = shared_learner(learner_spec(pairs_of)), load_choices(pairs_of).texts.in_turn()[:4]
+    start, key = learner.initial(4, 0), Key(4, 0, 1, 0)
+    (kto,) = learner.tune([TuneJob(start, pairs, key, training_of(pairs_of))])
+    assert given[-1].gains == (1.0,) * 4 + (0.0,) * 4
+    assert kto.n_tokens == sum(len(e.response) + len(e.rival) + 2 for e in pairs)
+    own = {"objective": "spin", "generation": {"max_new_tokens": 5}}
+    spin = of_texts(parts, task=own)
+    (tuned,) = learner.tune([TuneJob(start, pairs, key, training_of(spin))])
+    assert [e.prompt for e in given[-1].rivals] == [e.prompt for e in given[-1].examples]
+    assert all(e.response[-1] == 0 or len(e.response) == 5 for e in given[-1].rivals)
+    assert tuned.losses[0] == pytest.approx(np.log(2))  # the model is the reference
+    with pytest.raises(InputError, match=r"^task\.beta = 0\.5: must be left out without task\.objective=spin"):
+        of_texts(parts, task={"beta": 0.5})
 
 
 def test_accuracy_halves_ties_and_calibration_is_that_of_the_likeliest():

@@ -73,7 +73,7 @@ def _parts(job: OutputJob | TuneJob) -> Iterator[bytes]:
     if isinstance(job, TuneJob):
         adapter, told = job.start, repr((job.examples, job.key, job.training, job.n_tokens))
     else:
-        adapter, told = job.adapter, repr((job.prompts, job.key, job.purpose, job.sampling, *job.held))
+        adapter, told = job.adapter, repr((job.prompts, job.key, job.purpose, job.sampling, *job.held, *job.before))
     yield f"{type(job).__name__} {told}".encode("utf-8", "surrogatepass")
     for name, weights in adapter.items():
         yield f"{name} {weights.shape} {weights.dtype}".encode()

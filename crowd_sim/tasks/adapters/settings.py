@@ -7,21 +7,29 @@ from collections.abc import Sequence
 import numpy as np
 
 from crowd_sim.config import RunConfig
+from crowd_sim.config.task import OF_OWN_OUTPUTS
+from crowd_sim.crowd.verifiers import Rule
 from crowd_sim.models.adapters import LoraSpec
 from crowd_sim.models.generation import Sampling
 from crowd_sim.models.likelihoods import ROW_TOKENS
 from crowd_sim.models.lora import LearnerSpec
 from crowd_sim.models.objectives import Options
-from crowd_sim.models.tuning import Training
+from crowd_sim.models.tuning import Drawing, Training
 from crowd_sim.participants import Participants
 
 
 def training_of(config: RunConfig) -> Training:
     """How a configuration's candidates are tuned."""
     task = config.task
-    rows = task.row_tokens or max(ROW_TOKENS, task.max_tokens * (1 if task.objective == "sft" else 2))
+    rows = task.row_tokens or max(ROW_TOKENS, task.unit_tokens)
     options = Options(task.beta, task.label_smoothing, task.sft_weight)
-    return Training(task.epochs, task.batch_size, task.learning_rate, task.max_grad_norm, rows, task.objective, options)
+    drawing = None
+    if task.objective in OF_OWN_OUTPUTS:
+        generation, verifier = task.generation, task.verifier
+        rule = Rule(verifier.kind, verifier.pattern)
+        drawing = Drawing(verifier.n_outputs, generation.max_new_tokens, generation.temperature, rule)
+    how = (task.epochs, task.batch_size, task.learning_rate, task.max_grad_norm, rows, task.objective)
+    return Training(*how, options, drawing)
 
 
 def sampling_of(config: RunConfig) -> Sampling:

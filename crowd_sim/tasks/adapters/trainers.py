@@ -46,7 +46,7 @@ class TextTrainers:
         return self._lockstep.run(works)
 
     def facts(
-        self, crowd: TextCrowd, prompts: Sequence[str], validation: Sequence[Example], max_new_tokens: int
+        self, crowd: TextCrowd, prompts: Sequence[str | Example], validation: Sequence[Example], max_new_tokens: int
     ) -> LearnerInfo:
         """Check the crowd's texts, the prompts that outputs will be drawn for and the validation; what there is to record."""
         return self._ask("facts", crowd, list(prompts), list(validation), max_new_tokens)

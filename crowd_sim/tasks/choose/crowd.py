@@ -1,4 +1,4 @@
-"""What a crowd says of choices: examples to tune on, and items to score and report on, which share no prompt and no text."""
+"""What a crowd says of choices or answers: examples to tune on, and items to judge by, which share no prompt and no text."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from pathlib import Path
 
 from crowd_sim.config import RunConfig
 from crowd_sim.crowd.behaviours.labels import LABEL_BEHAVIOURS
-from crowd_sim.crowd.sources.layouts import Label, Pair, Row, read_table
+from crowd_sim.crowd.sources.layouts import Answer, Label, Pair, Row, read_table
 from crowd_sim.crowd.texts import Example, Item, TextCrowd
+from crowd_sim.crowd.verifiers import Rule, check_answer
 from crowd_sim.errors import InputError
 from crowd_sim.files import fingerprint_of
 from crowd_sim.tasks.imitate.participants import taking_part, with_bad
@@ -55,7 +56,7 @@ class ChoiceCrowd:
 
 
 def load_choices(config: RunConfig) -> ChoiceCrowd:
-    """The crowd of `classify` or `prefer`.
+    """The crowd of `classify`, `prefer` or `verify`; an item of the last has one choice, the answer.
 
     Items are those of the trusted file `crowd.target`, half for selection and half for the report; without it a share
     `crowd.held_out` of the crowd's own rows for either. With `task.expert` the selection's are its records, and all others are
@@ -108,9 +109,13 @@ def load_choices(config: RunConfig) -> ChoiceCrowd:
 def _rows(path: Path, config: RunConfig) -> tuple[Row, ...]:
     crowd, kind = config.crowd, config.task.kind
     table = read_table(path, crowd.records.columns, crowd.records.worker, crowd.records.others)
-    wanted = {"classify": "labels", "prefer": "pairs"}[kind]
+    wanted = {"classify": "labels", "prefer": "pairs", "verify": "answers"}[kind]
     if table.kind != wanted:
         raise InputError("crowd.path", str(path), f"must hold {wanted} with task.kind={kind}, not {table.kind}")
+    rule = Rule(config.task.verifier.kind)
+    for row in table.rows:
+        if isinstance(row.said, Answer):
+            check_answer(rule, row.said.answer, row.place)
     return table.rows
 
 
@@ -119,6 +124,8 @@ def _shared(row: Row) -> tuple[Hashable, ...]:
     said = row.said
     if isinstance(said, Label):
         return (("text", " ".join(said.item.split())),)
+    if isinstance(said, Answer):
+        return (said.prompt,)
     assert isinstance(said, Pair)  # noqa: S101 - of the kind that `_rows` lets through
     return (said.prompt, ("text", said.chosen), ("text", said.rejected))
 
@@ -156,6 +163,8 @@ def _item(row: Row, labels: tuple[str, ...], config: RunConfig) -> Item:
         if said.label not in labels:
             raise InputError(row.place, said.label, f"label must be among the crowd's: {', '.join(labels)}")
         return Item(_question(said.item, labels, config), labels, labels.index(said.label))
+    if isinstance(said, Answer):
+        return Item(said.prompt.text, (said.answer,), 0, said.prompt.before)
     assert isinstance(said, Pair)  # noqa: S101 - of the kind that `_rows` lets through
     return Item(said.prompt.text, (said.chosen, said.rejected), 0, said.prompt.before)
 
@@ -164,6 +173,8 @@ def _example(row: Row, labels: tuple[str, ...], config: RunConfig) -> Example:
     said = row.said
     if isinstance(said, Label):
         return Example(_question(said.item, labels, config), said.label)
+    if isinstance(said, Answer):
+        return Example(said.prompt.text, said.answer, said.prompt.before)
     assert isinstance(said, Pair)  # noqa: S101 - of the kind that `_rows` lets through
     return Example(said.prompt.text, said.chosen, said.prompt.before, said.rejected)
 

@@ -1,4 +1,4 @@
-"""The tasks `classify` and `prefer`: a language model learns which choice is right, as the crowd says it."""
+"""The tasks `classify`, `prefer` and `verify`: a language model learns what is right, as the crowd says it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from crowd_sim.tasks.base import Batch, OpenTask
 from crowd_sim.tasks.choose.crowd import ChoiceCrowd
 from crowd_sim.tasks.choose.game import ChoiceGame
 from crowd_sim.tasks.choose.learner import ChoiceLearner
-from crowd_sim.tasks.choose.records import ChoiceDetails, details_of
+from crowd_sim.tasks.choose.records import details_of
 from crowd_sim.tasks.choose.screening import screen
 from crowd_sim.tournament.learner import Learner
 from crowd_sim.tournament.log import History
@@ -33,6 +33,25 @@ from crowd_sim.valuation import CachedGame, Game
 T = TypeVar("T")
 
 
+@dataclass(frozen=True)
+class Means:
+    """What the items of a task are judged by.
+
+    Attributes:
+        learner: (configuration, crowd, trainers, items, note of screens if there are any) → the learner.
+        game: (configuration, items, run) → the game by retraining.
+        details: (items, notes, models) → what an outcome has beyond all others.
+    """
+
+    learner: Callable[..., Learner]
+    game: Callable[[RunConfig, ChoiceCrowd, int], Game]
+    details: Callable[..., Any]
+
+
+CHOICES = Means(ChoiceLearner, ChoiceGame, details_of)
+"""Of `classify` and `prefer`."""
+
+
 @dataclass(frozen=True, eq=False)
 class ChoiceTask:
     """See `crowd_sim.tasks.base.Task`.
@@ -40,10 +59,12 @@ class ChoiceTask:
     Attributes:
         crowd: the workers that take part, and the items.
         utilities: a folder in which the utilities of coalitions are kept, by content; None: nowhere.
+        means: what the items are judged by.
     """
 
     crowd: ChoiceCrowd
     utilities: Path | None = None
+    means: Means = CHOICES
 
     @property
     def ids(self) -> Sequence[str]:
@@ -68,8 +89,10 @@ class ChoiceTask:
         choices = tuple(Example(item.prompt, choice, item.before) for item in items for choice in item.choices)
         with host.trainers(partial(shared_learner, spec)) as hosted:
             trainers = TextTrainers(hosted)
+            prompts = (*texts.in_turn(), *self.crowd.expert, *choices) if configs[0].task.kind == "verify" else ()
+            longest = max(config.task.generation.max_new_tokens for config in configs)
             for crowd in (trusted, replace(texts, examples=rivals), texts):
-                info = trainers.facts(crowd, (), choices, 0)
+                info = trainers.facts(crowd, prompts, choices, longest)
             told = (replace(spec, model="", device="auto", dtype="auto"), info.device, info.dtype, info.weights)
             opened = _OpenChoiceTask(self, trainers, info.weights, repr(told))
             for config in configs:  # before tournaments go on side by side
@@ -108,7 +131,7 @@ class _OpenChoiceTask:
         (config,) = batch.configs
         found = self.screened_crowd(config)
         texts, said = (self.crowd.texts, None) if found is None else (found.crowd, found.note())
-        yield ChoiceLearner(config, texts, self.trainers, self.crowd, said)
+        yield self.task.means.learner(config, texts, self.trainers, self.crowd, *([] if said is None else [said]))
 
     def participants(self, configs: Sequence[RunConfig]) -> Sequence[Participants]:
         """Everyone, in every run; the target is no worker."""
@@ -119,10 +142,12 @@ class _OpenChoiceTask:
         del participants, evidence
         found = self.screened_crowd(config)
         crowd = self.crowd if found is None else replace(self.crowd, texts=found.crowd)
-        game = ChoiceGame(config, crowd, run)
+        game = self.task.means.game(config, crowd, run)
         if self.task.utilities is None:
             return game
         told = {"learner": self.content, "how": repr(training_of(config)), "seed": config.seed, "run": run}
+        if config.task.kind == "verify":
+            told["judged"] = repr((config.task.verifier, config.task.generation.max_new_tokens))
         return CachedGame(game, self.task.utilities, fingerprint_of(told, crowd.identity()))
 
     def screened(self, config: RunConfig, history: History) -> Screened:
@@ -138,7 +163,7 @@ class _OpenChoiceTask:
             self.screens[how] = screen(config, self.crowd, self.trainers)
         return self.screens[how]
 
-    def details(self, config: RunConfig, history: History) -> ChoiceDetails:
+    def details(self, config: RunConfig, history: History) -> Any:
         """From the learner's notes."""
         del config
-        return details_of(self.crowd, history.notes, history.models)
+        return self.task.means.details(self.crowd, history.notes, history.models)
