@@ -38,7 +38,7 @@ STRATEGIES: Mapping[str, Mapping[str, Callable[..., Any]]] = {
     "grouping": GROUPINGS,
     "score": SCORES,
     "reward": REWARDS,
-    "verifier": VERIFIERS,
+    "verifier.kind": VERIFIERS,
 }
 NAMES: Mapping[str, list[str]] = {kind: list(table) for kind, table in STRATEGIES.items()} | {
     "method": [*METHODS, "none"]
@@ -48,7 +48,7 @@ NAMES: Mapping[str, list[str]] = {kind: list(table) for kind, table in STRATEGIE
 FIELDS: Mapping[str, str] = {
     kind: f"{'crowd' if kind in ('source', 'behaviour', 'bad.behaviour') else 'tournament'}.{kind}"
     for kind in STRATEGIES
-} | {"verifier": VERIFIER}
+} | {"verifier.kind": VERIFIER}
 """Where a configuration names a strategy of a kind."""
 
 

@@ -60,6 +60,7 @@ class Support:
 
 _OF_NOISE = ("task.label_smoothing", "task.sft_weight")
 _OF_PAIRS = ("task.objective", "task.beta", *_OF_NOISE)
+_EXAMPLES = {"prefer": ("example_feedback",), "verify": ("example_answers",)}
 _OF_RECORDS = ("classify", "prefer", "verify")
 _DEFENCES_OF_POINTS = tuple(f"tournament.{name}" for name in DEFENCES if name not in EXPLOITING)
 _RETRAINING = ("none", "exact", "permutation", "kernel_shap", "surrogate")
@@ -99,7 +100,7 @@ SUPPORT = {
     ),
 } | {
     kind: Support(
-        sources=("records",),
+        sources=("records", *_EXAMPLES.get(kind, ())),
         user_sources=False,
         searches=("best", *MERGING) if kind == "verify" else ("best", *MERGING, "halving"),
         methods=_RETRAINING,
@@ -259,11 +260,13 @@ def _check_texts(crowd: CrowdConfig, kind: str) -> None:
         raise InputError(
             "crowd.held_out", crowd.held_out, "must be left out with crowd.target, which scores and reports see"
         )
-    if crowd.target is None and crowd.source != "records":
+    if crowd.source == "example_answers" and crowd.target is not None:
+        raise InputError("crowd.target", crowd.target, "must be left out with crowd.source=example_answers")
+    if crowd.target is None and crowd.source not in ("records", "example_answers"):
         wanted = {"goemotions": "an emotion", "feedback": "a file of texts", "example_feedback": "a style"}
         raise InputError("crowd.target", None, f"must be given: {wanted[crowd.source]}, where outputs should lead")
-    if crowd.source == "example_feedback" and crowd.path is not None:
-        allowed = "must be left out with crowd.source=example_feedback, which comes with the project"
+    if crowd.source.startswith("example_") and crowd.path is not None:
+        allowed = f"must be left out with crowd.source={crowd.source}, which comes with the project"
         raise InputError("crowd.path", crowd.path, allowed)
 
 

@@ -40,7 +40,8 @@ class CrowdConfig(Strict):
     source: str = Field(
         "synthetic",
         description="`synthetic` (drawn by the documented generator), `movielens`, `vectors`, `ratings`, or "
-        "`package.module:Name`; with `task.kind=imitate`: `goemotions`, `feedback`, `example_feedback` or `records`",
+        "`package.module:Name`; with `task.kind=imitate`: `goemotions`, `feedback`, `example_feedback` or `records`; "
+        "tasks of items: `records`, and of `prefer` `example_feedback`, of `verify` `example_answers`",
     )
     path: str | None = Field(
         None,
@@ -140,6 +141,6 @@ class CrowdConfig(Strict):
     @field_validator("source", "behaviour")
     @classmethod
     def _known(cls, value: str, info: ValidationInfo) -> str:
-        if info.field_name == "source" and value in TEXT_SOURCES:
+        if info.field_name == "source" and value in (*TEXT_SOURCES, "example_answers"):
             return value
         return check_strategy(str(info.field_name), value)

@@ -97,7 +97,7 @@ class VerifierConfig(Strict):
     @field_validator("kind")
     @classmethod
     def _known(cls, value: str) -> str:
-        return check_strategy("verifier", value)
+        return check_strategy("verifier.kind", value)
 
     @field_validator("pattern")
     @classmethod

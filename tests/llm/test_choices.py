@@ -11,10 +11,12 @@ import pytest
 from rich.console import Console
 
 import crowd_sim.engine
+from crowd_sim import load_config
 from crowd_sim.cli.run import outcome_table
 from crowd_sim.cli.run import run as run_command
 from crowd_sim.config import RunConfig
 from crowd_sim.crowd.screens import LABEL_SCREENS, screened
+from crowd_sim.crowd.sources.feedback import example_feedback
 from crowd_sim.crowd.texts import Example, Item
 from crowd_sim.crowd.verifiers import Rule, check_answer, verifier_of
 from crowd_sim.engine import simulate
@@ -227,6 +229,19 @@ def test_splits_share_no_prompt_and_no_text(parts, tmp_path):
     assert sides[0].isdisjoint(sides[1])
     assert all(sides)
     assert crowd.texts.n_workers == 6
+
+
+def test_the_crowds_that_come_with_the_project():
+    prefer, verify = (load_choices(load_config(name)) for name in ("llm_prefer", "llm_verify"))
+    assert {len(own) for own in prefer.texts.examples} == {4}
+    warm = {e.response for own in example_feedback("warm").examples[:4] for e in own}
+    assert all(item.choices[0] in warm and item.choices[1] not in warm for item in (*prefer.selection, *prefer.report))
+    sides = [
+        [e.response in warm for own in part for e in own]
+        for part in (prefer.texts.examples[:4], prefer.texts.examples[4:])
+    ]
+    assert (all(sides[0]), any(sides[1])) == (True, False)
+    assert (len(verify.selection), len(verify.report), sum(map(len, verify.texts.examples))) == (16, 16, 32)
 
 
 def test_trusted_records_judge_and_are_not_trained_on(parts, tmp_path):

@@ -7,6 +7,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 
 from crowd_sim.crowd.sources.contents import check_is_file
+from crowd_sim.crowd.sources.layouts import Pair, Prompt, Row, read_table
 from crowd_sim.crowd.sources.records import Record, read_lines, read_records
 from crowd_sim.crowd.texts import Example, TextCrowd
 from crowd_sim.errors import InputError
@@ -67,6 +68,37 @@ def example_feedback(target: str) -> TextCrowd:
         raise InputError("crowd.target", target, f"one of {', '.join(EXAMPLE_TARGETS)}")
     with as_file(files("crowd_sim.crowd.sources") / "examples") as folder:
         return read_feedback(folder / "feedback.jsonl", folder / f"target_{target}.txt")
+
+
+def example_pairs(target: str) -> tuple[tuple[Row, ...], tuple[Row, ...]]:
+    """What the workers of `example_feedback` prefer, and trusted rows of every second prompt, of the target's style.
+
+    A worker prefers its answer to that of the other style's worker of the same number.
+
+    Raises:
+        InputError: another target.
+    """
+    crowd = example_feedback(target)
+    said = {
+        (worker, example.prompt): example.response
+        for worker, own in zip(crowd.ids, crowd.examples, strict=True)
+        for example in own
+    }
+    turned = {"warm": "terse", "terse": "warm"}
+    rows: list[Row] = []
+    for number, ((worker, prompt), response) in enumerate(said.items()):
+        style, _, own = worker.partition("-")
+        pair = Pair(Prompt(prompt), response, said[f"{turned[style]}-{own}", prompt])
+        rows.append(Row(f"example_feedback:{number + 1}", worker, pair, {}))
+    second = set(list(dict.fromkeys(prompt for _, prompt in said))[1::2])
+    shown = zip(rows, said, strict=True)
+    return tuple(rows), tuple(row for row, (who, prompt) in shown if who.startswith(target) and prompt in second)
+
+
+def example_answers() -> tuple[Row, ...]:
+    """The small crowd of `verify` that comes with the project: eight workers, eight capitals each."""
+    with as_file(files("crowd_sim.crowd.sources") / "examples" / "capitals.jsonl") as path:
+        return read_table(path).rows
 
 
 def _grouped(records: Sequence[Record], target_texts: tuple[str, ...]) -> TextCrowd:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from crowd_sim.config import RunConfig
 from crowd_sim.crowd.behaviours.labels import LABEL_BEHAVIOURS
+from crowd_sim.crowd.sources.feedback import example_answers, example_pairs
 from crowd_sim.crowd.sources.layouts import Answer, Label, Pair, Row, read_table
 from crowd_sim.crowd.texts import Example, Item, TextCrowd
 from crowd_sim.crowd.verifiers import Rule, check_answer
@@ -67,8 +68,7 @@ def load_choices(config: RunConfig) -> ChoiceCrowd:
         InputError: what is wrong with a file, or too few rows.
     """
     crowd, kind = config.crowd, config.task.kind
-    rows = _rows(Path(str(crowd.path)), config)
-    trusted = _rows(Path(crowd.target), config) if crowd.target is not None else ()
+    rows, trusted = _given(config)
     expert = _rows(Path(config.task.expert), config) if config.task.expert is not None else ()
     together = _components([*rows, *trusted, *expert])
     n_items = len(rows) + len(trusted)
@@ -104,6 +104,16 @@ def load_choices(config: RunConfig) -> ChoiceCrowd:
     crowd_of = with_bad(texts.of(range(taking_part(texts, config))), config, LABEL_BEHAVIOURS)
     own = tuple(_example(row, labels, config) for row in expert)
     return ChoiceCrowd(crowd_of, tuple(parts[0]), tuple(parts[1]), own, labels if kind == "classify" else ())
+
+
+def _given(config: RunConfig) -> tuple[tuple[Row, ...], tuple[Row, ...]]:
+    """The crowd's rows, and trusted ones."""
+    crowd = config.crowd
+    if crowd.source == "example_feedback":
+        return example_pairs(str(crowd.target))
+    if crowd.source == "example_answers":
+        return example_answers(), ()
+    return _rows(Path(str(crowd.path)), config), _rows(Path(crowd.target), config) if crowd.target is not None else ()
 
 
 def _rows(path: Path, config: RunConfig) -> tuple[Row, ...]:
