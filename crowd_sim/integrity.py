@@ -20,6 +20,9 @@ FORMAT = 3
 FILES = "files"
 """Key under which a sealed mapping has the SHA-256 of files, by their paths in the folder."""
 
+MANIFEST = "report.sha256"
+"""SHA-256 of a report's page and figures, as `sha256sum --check` reads them."""
+
 _DIGEST = "digest"
 _FIRST, _LAST = f"format: {FORMAT}\n", f"{_DIGEST}: "
 _EDITED = "it is not what its digest says; to edit a copy, take away its lines format and digest"

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from crowd_sim.errors import InputError
-from crowd_sim.integrity import FILES, DamagedError, check_yaml, read_json, sha256_of, unsealed
-from crowd_sim.report.html import MANIFEST
+from crowd_sim.integrity import FILES, MANIFEST, DamagedError, check_yaml, read_json, sha256_of, unsealed
 from crowd_sim.store.checkpoint import is_whole
 from crowd_sim.sweeps.parts import is_part_whole, is_turn_whole
 

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from crowd_sim.characters import shell_word, visible
-from crowd_sim.integrity import digests_of
+from crowd_sim.integrity import MANIFEST, digests_of
 from crowd_sim.report.captions import CAPTIONS, captions_of_run
 from crowd_sim.report.figures import draw_run, draw_sweep
 from crowd_sim.report.labels import (
@@ -53,9 +53,6 @@ from crowd_sim.report.tables import (
 _OF_TEXTS = ("tournament.search", "tournament.incumbent", "tournament.drop_used")
 _SETTINGS = tuple(field for field in FIELD_WORDS if field != "runs" and not field.startswith(("task.", *_OF_TEXTS)))
 
-
-MANIFEST = "report.sha256"
-"""SHA-256 of the page and the figures, as `sha256sum --check` reads them."""
 
 _MOST_RUNS = 200_000
 """Of a sweep whose settings are compared run by run."""

@@ -22,7 +22,7 @@ from crowd_sim.commands.verify import SOURCES, digests_known, state_of
 from crowd_sim.config.io import load_content
 from crowd_sim.errors import InputError
 from crowd_sim.files import read_config
-from crowd_sim.report.html import MANIFEST
+from crowd_sim.integrity import MANIFEST
 from crowd_sim.report.tables import read_summary, read_table
 from crowd_sim.store.checkpoint import Checkpoints
 from crowd_sim.store.run_log import read_status
