@@ -76,6 +76,8 @@ def test_the_folder_has_all_trials_the_best_and_a_report(finished, tmp_path, mon
         "search_by_field",
     }
     assert "search_history" not in (page := (finished.folder / "report.html").read_text())
+    for name, value in (("Step size δ", "0.05 to 1"), ("Number of rounds R", "4")):  # what is chosen, and what is not
+        assert f"<dt>{name}</dt><dd>{value}</dd>" in page
     assert "How the search went" in page
     monkeypatch.chdir(tmp_path)
     best = crowd_sim.run(finished.folder / "best.yaml")

@@ -18,7 +18,6 @@ from crowd_sim.integrity import MANIFEST, digests_of
 from crowd_sim.report.captions import CAPTIONS, captions_of_run
 from crowd_sim.report.figures import draw_run, draw_sweep
 from crowd_sim.report.labels import (
-    FIELD_WORDS,
     METRIC_HEADS,
     METRIC_WORDS,
     field_words,
@@ -29,7 +28,17 @@ from crowd_sim.report.labels import (
 )
 from crowd_sim.report.layout import comparable, levels
 from crowd_sim.report.llm_page import llm_page
-from crowd_sim.report.page import changed, facts_of_this_run, figures, record, settings, versions, worth_rows_of
+from crowd_sim.report.page import (
+    OF_VECTORS,
+    changed,
+    facts_of_this_run,
+    figures,
+    record,
+    settings,
+    settings_beside,
+    versions,
+    worth_rows_of,
+)
 from crowd_sim.report.paired import RUN
 from crowd_sim.report.payload import payload_of_run, payload_of_sweep, script_json
 from crowd_sim.report.search_page import search_page
@@ -48,11 +57,6 @@ from crowd_sim.report.tables import (
     read_table,
     swept_fields,
 )
-
-# Shown above the figures; everything else stands in the full configuration at the end.
-_OF_TEXTS = ("tournament.search", "tournament.incumbent", "tournament.drop_used")
-_SETTINGS = tuple(field for field in FIELD_WORDS if field != "runs" and not field.startswith(("task.", *_OF_TEXTS)))
-
 
 _MOST_RUNS = 200_000
 """Of a sweep whose settings are compared run by run."""
@@ -160,7 +164,7 @@ def _run_page(folder: Path) -> dict[str, Any]:
         "summary": _in_a_nutshell(metrics, len(runs), within, _of_workers(paid)),
         "worth": paid,
         "data": payload_of_run(rounds, workers, within),
-        "settings": settings(config, _SETTINGS),
+        "settings": settings(config, OF_VECTORS),
         "n_runs": len(runs),
         "outcome": [_outcome(name, metrics[name], len(runs)) for name in _in_order(metrics)],
         "sweep": None,
@@ -193,7 +197,7 @@ def sweep_page(folder: Path, points: pd.DataFrame, runs: pd.DataFrame | None = N
         "worth": None,
         "data": payload_of_sweep(points, metrics, runs, each if isinstance(each, int) else None),
         "summary": [*_best(points, fields, metrics), *([f"Each point was run {each} times."] if several else [])],
-        "settings": [*swept, *[entry for entry in settings(config, _SETTINGS) if entry[0] not in dict(swept)]],
+        "settings": settings_beside(swept, config),
         "n_runs": None,
         "outcome": [],
         "sweep": {

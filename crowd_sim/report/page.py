@@ -6,7 +6,7 @@ import base64
 import json
 import math
 import platform
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,17 +17,28 @@ import pandas as pd
 from crowd_sim.characters import visible
 from crowd_sim.config import RunConfig
 from crowd_sim.report.captions import Caption
-from crowd_sim.report.labels import field_words, minus, plain, three_digits, value_words
+from crowd_sim.report.labels import FIELD_WORDS, field_words, minus, plain, three_digits, value_words
 from crowd_sim.report.worth import by_worker, interval, over_and_underpaid, worth
 
 _NAMED, _SHOWN = 5, 50
 """Workers named as over- and underpaid, and rows of a page without scripts."""
 
 
+# Shown above the full configuration, which stands at the end.
+_OF_TEXTS = ("tournament.search", "tournament.incumbent", "tournament.drop_used")
+OF_VECTORS = tuple(field for field in FIELD_WORDS if field != "runs" and not field.startswith(("task.", *_OF_TEXTS)))
+"""Fields that say what a run of vectors is."""
+
+
 def settings(config: dict[str, Any], fields: Iterable[str]) -> list[tuple[str, str]]:
     """The fields of a configuration that are set, by the names and values that a reader meets."""
     found = [(field, look_up(config, field)) for field in fields]
     return [(field_words(field), value_words(value)) for field, value in found if value is not None]
+
+
+def settings_beside(varied: Sequence[tuple[str, str]], config: dict[str, Any]) -> list[tuple[str, str]]:
+    """What varies, by names and values, and then what is the same for all."""
+    return [*varied, *(entry for entry in settings(config, OF_VECTORS) if entry[0] not in dict(varied))]
 
 
 def look_up(config: dict[str, Any], field: str) -> Any:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from crowd_sim.report.captions import Caption
 from crowd_sim.report.labels import METRIC_HEADS, field_words, mean_and_error, three_digits, value_words
-from crowd_sim.report.page import figures, record, versions
+from crowd_sim.report.page import figures, record, settings_beside, versions
 from crowd_sim.report.search_figures import draw
 from crowd_sim.report.style import png, write_atomically
 from crowd_sim.report.tables import is_numeric, read_config, read_table, read_whole_summary
@@ -84,7 +84,7 @@ def search_page(folder: Path) -> dict[str, Any]:
         "worth": None,
         "data": {"kind": "search"},
         "summary": list(_sentences(summary)),
-        "settings": [(field_words(field), _range_words(axis)) for field, axis in space.items()],
+        "settings": settings_beside([(field_words(name), _range_words(axis)) for name, axis in space.items()], config),
         "n_runs": None,
         "outcome": [],
         "search": True,
