@@ -66,7 +66,7 @@ NOWHERE = Path("parts")
         (["foo=1"], ("foo = 1", "allowed here: seed, runs, crowd, tournament, valuation, actors, task")),
         (["task.rank=0"], ("task.rank = 0", "greater than or equal to 1")),
         (["task.learning_rate=.nan"], ("task.learning_rate = nan", "finite number")),
-        (["tournament.search=worst"], ("tournament.search = 'worst'", "'best', 'merge' or 'halving'")),
+        (["tournament.search=worst"], ("tournament.search = 'worst'", "'best', 'merge', 'soup', 'greedy_soup' or 'halving'")),
         (["task.single_sizes=[2,2]"], ("task.single_sizes = [2, 2]", "must not list a size twice")),
         (["task.single_sizes=[0]"], ("task.single_sizes.0 = 0", "greater than or equal to 1")),
         (["task.single_sizes=3"], ("task.single_sizes = 3", "must be a list")),
@@ -202,6 +202,7 @@ OTHER = {
     "task.merged_model": True,
     "task.tokens_per_round": 50,
     "task.question": "{text}?",
+    "task.verifier": {"kind": "number"},
     "task.expert": "trusted.jsonl",
     "task.expert_epochs": 2,
     "task.baselines": ["single"],
@@ -230,7 +231,7 @@ ALLOWED = {
 def test_what_a_task_does_not_support_is_refused(kind, field, value, says):
     """`SUPPORT`, row by row: the field is named, and so is what is allowed."""
     there = content(NOWHERE, tournament={"drop_used": False}) if kind == "imitate" else {"crowd": {"n_workers": 6}}
-    if kind in ("classify", "prefer"):
+    if kind in ("classify", "prefer", "verify"):
         there = {
             "crowd": {"source": "records", "path": "f.jsonl", "held_out": 0.2, "n_workers": 6},
             "task": {"kind": kind},
