@@ -39,7 +39,8 @@ def goemotions_folder() -> Path:
     return folder
 
 
-LONG = ("test_installed.py", "test_on_a_cluster.py", "invariance", "faults", "golden", "test_llm_sweep.py")
+LONG = ("golden", "test_installed.py", "test_on_a_cluster.py", "invariance", "faults", "test_llm_sweep.py")
+"""Golden runs compile what a clean clone has not: a dozen actors would compile the same beside each other."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
