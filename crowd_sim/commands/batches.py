@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from itertools import groupby
 from typing import Protocol
 
 import numpy as np
@@ -78,7 +79,23 @@ def _one_by_one(
     task: Task | None = None
     key: object = None
     for numbers in cut:
-        config = plan.points[int(numbers[0])].config
-        if task is None or task_key(config) != key:
-            task, key = load_task(config), task_key(config)
-        yield [run_batch(plan, numbers, task, with_workers, place)]
+        results = []
+        for own, same in _by_task(plan, numbers):
+            if task is None or own != key:
+                task, key = load_task(plan.points[int(same[0])].config), own
+            results.append(run_batch(plan, same, task, with_workers, place))
+        yield results
+
+
+def _by_task(plan: Points, numbers: NDArray[np.int64]) -> Iterator[tuple[object, NDArray[np.int64]]]:
+    """A batch, cut where the task changes: of texts a seed, too, may draw who owns what and who is bad."""
+
+    def key_of(number: np.int64) -> object:
+        return task_key(plan.points[int(number)].config)
+
+    first = plan.points[int(numbers[0])].config
+    if first.task.kind == "vector":  # whose batches are of one crowd; a configuration each would be dear
+        yield task_key(first), numbers
+        return
+    for key, same in groupby(numbers, key_of):
+        yield key, np.array(list(same))

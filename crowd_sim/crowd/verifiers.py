@@ -163,7 +163,7 @@ def _span(text: str) -> tuple[int, int] | None:
 @cache
 def _polarity() -> Any:
     try:
-        from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer  # type: ignore[import-not-found]
+        from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
     except ImportError:
         allowed = "needs the package vaderSentiment, of the extra vader: pip install 'crowd-sim[vader]'"
         raise InputError(FIELD, "vader", allowed) from None

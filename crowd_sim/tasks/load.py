@@ -30,21 +30,8 @@ def load_task(config: RunConfig) -> Task:
 def task_key(config: RunConfig) -> tuple[object, ...]:
     """Configurations with equal keys have the same task: the same kind, crowd's data and, with texts, model to tune."""
     if config.task.kind != "vector":
-        crowd = config.crowd
-        data = (
-            crowd.source,
-            crowd.path,
-            crowd.target,
-            crowd.n_workers,
-            crowd.selection,
-            crowd.held_out,
-            repr(crowd.records),
-            *(
-                (config.task.expert, config.task.question, config.task.verifier)
-                if config.task.kind != "imitate"
-                else ()
-            ),
-        )
-        spoiled = (config.seed, *crowd.bad_groups) if crowd.bad_groups else ()
-        return config.task.kind, *data, spoiled, learner_spec(config)
+        crowd, task = config.crowd, config.task
+        drawn = crowd.bad_groups or crowd.examples_per_worker is not None
+        read = (crowd.model_dump_json(), task.expert, task.question, task.verifier)
+        return task.kind, *read, config.seed if drawn else None, learner_spec(config)
     return "vector", *population_key(config.crowd)

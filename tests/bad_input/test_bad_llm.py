@@ -66,7 +66,10 @@ NOWHERE = Path("parts")
         (["foo=1"], ("foo = 1", "allowed here: seed, runs, crowd, tournament, valuation, actors, task")),
         (["task.rank=0"], ("task.rank = 0", "greater than or equal to 1")),
         (["task.learning_rate=.nan"], ("task.learning_rate = nan", "finite number")),
-        (["tournament.search=worst"], ("tournament.search = 'worst'", "'best', 'merge', 'soup', 'greedy_soup' or 'halving'")),
+        (
+            ["tournament.search=worst"],
+            ("tournament.search = 'worst'", "'best', 'merge', 'soup', 'greedy_soup' or 'halving'"),
+        ),
         (["task.single_sizes=[2,2]"], ("task.single_sizes = [2, 2]", "must not list a size twice")),
         (["task.single_sizes=[0]"], ("task.single_sizes.0 = 0", "greater than or equal to 1")),
         (["task.single_sizes=3"], ("task.single_sizes = 3", "must be a list")),

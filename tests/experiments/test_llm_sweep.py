@@ -98,6 +98,18 @@ def test_a_sweep_has_what_separate_runs_have(whole, finished):
         assert points["distance_single_3_mean"][point.index] == distances["single_3"]
 
 
+def test_of_each_seed_other_workers_are_bad(whole, tmp_path):
+    bad = {"crowd": {**whole["crowd"], "bad": {"behaviour": "word_salad", "share": 0.4}}}
+    plan = Sweep.parse({**whole, **bad, "sweep": {"seed": [4, 5, 6]}})
+    sweep(plan, tmp_path / "s")
+    runs, workers = (pd.read_parquet(tmp_path / "s" / f"{name}.parquet") for name in ("runs", "workers"))
+    assert len({tuple(of_seed["bad"]) for _, of_seed in workers.groupby("seed")}) > 1
+    for point in plan.points:
+        (alone,) = simulate([point.config], load_task(point.config), InProcess())
+        for name, values in run_metrics(alone).items():
+            np.testing.assert_array_equal(runs[name][point.index], values[0])
+
+
 def test_a_sweep_that_is_killed_goes_on_from_its_checkpoints(whole, finished, tmp_path, monkeypatch):
     path, folder = tmp_path / "sweep.yaml", tmp_path / "s"
     path.write_text(yaml.safe_dump(whole))
