@@ -25,7 +25,8 @@ _FILES = """
 Kept as files, each with its commands, commits and dates: [attacks](../experiments/results/attacks.md),
 [defences](../experiments/results/defences.md), [payment and effort](../experiments/results/payment.md),
 [language models](../experiments/results/llm_table.md),
-[the worker who contributes garbage](../experiments/results/bad_worker.md).
+[the worker who contributes garbage](../experiments/results/bad_worker.md),
+[workers who mislabel](../experiments/results/labelling.md).
 """
 
 
