@@ -16,11 +16,10 @@ from crowd_sim.tasks.choose.learner import log_softmax, right_of
 
 
 @dataclass(frozen=True, eq=False)
-class ChoiceGame:
-    """v(S): mean log-likelihood of the selection's right choices after tuning on the examples of S; v(∅): before.
+class RetrainedGame:
+    """A coalition is worth what a model tuned on its examples does with the selection's items; v(∅): the model before.
 
-    Of pairs it is held against the run's start, as scores are: v(∅) is log ½. Wherever it is called, the learner of that
-    process is used or loaded.
+    Wherever it is called, the learner of that process is used or loaded.
 
     Attributes:
         config: of the learner, its candidates and the random streams.
@@ -37,6 +36,17 @@ class ChoiceGame:
         """Number of workers."""
         return self.crowd.texts.n_workers
 
+    def heartbeat(self) -> int:
+        """Passes of this process's models so far."""
+        return passes_here()
+
+
+class ChoiceGame(RetrainedGame):
+    """v(S): mean log-likelihood of the selection's right choices after tuning on the examples of S; v(∅): before.
+
+    Of pairs it is held against the run's start, as scores are: v(∅) is log ½.
+    """
+
     def __call__(self, coalitions: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Utilities float64[m] of coalitions bool[m, n].
 
@@ -52,7 +62,3 @@ class ChoiceGame:
         utilities = np.array([float(right_of(log_softmax(own), items).mean()) for own in found])
         refuse_diverged(self.config, self.crowd.texts, coalitions, utilities)
         return utilities
-
-    def heartbeat(self) -> int:
-        """Passes of this process's models so far."""
-        return passes_here()

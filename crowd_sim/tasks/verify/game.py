@@ -2,40 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
-from crowd_sim.config import RunConfig
-from crowd_sim.models.lora import passes_here, shared_learner
+from crowd_sim.models.lora import shared_learner
 from crowd_sim.random import Purpose
 from crowd_sim.tasks.adapters.retraining import key_of, refuse_diverged, tuned_on
 from crowd_sim.tasks.adapters.settings import learner_spec
-from crowd_sim.tasks.choose.crowd import ChoiceCrowd
+from crowd_sim.tasks.choose.game import RetrainedGame
 from crowd_sim.tasks.verify.judging import output_job, rewards_of
 
 
-@dataclass(frozen=True, eq=False)
-class VerifyGame:
-    """v(S): mean reward of the likeliest outputs to the selection's prompts after tuning on the examples of S; v(∅): before.
-
-    Wherever it is called, the learner of that process is used or loaded.
-
-    Attributes:
-        config: of the learner, its candidates and the random streams.
-        crowd: of the players, and the items.
-        run: the replicate.
-    """
-
-    config: RunConfig
-    crowd: ChoiceCrowd
-    run: int
-
-    @property
-    def n_players(self) -> int:
-        """Number of workers."""
-        return self.crowd.texts.n_workers
+class VerifyGame(RetrainedGame):
+    """v(S): mean reward of the likeliest outputs to the selection's prompts after tuning on the examples of S; v(∅): before."""
 
     def __call__(self, coalitions: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Utilities float64[m] of coalitions bool[m, n].
@@ -55,7 +34,3 @@ class VerifyGame:
                 utilities[i] = np.nan
         refuse_diverged(self.config, self.crowd.texts, coalitions, utilities)
         return utilities
-
-    def heartbeat(self) -> int:
-        """Passes of this process's models so far."""
-        return passes_here()
