@@ -142,6 +142,9 @@ def _choice_table(finished: Finished) -> Table:
     for name in ("accuracy", *names):
         before, after = (mean_and_error(found[f"{name}_{when}"]) for when in ("before", "after"))
         table.add_row(name.replace("_", " "), _number(before[0]), _number(after[0]), _number(after[1]))
+    for name in (name for name in found if name.startswith("win_rate_") and name != "win_rate_before"):
+        rate = mean_and_error(found[name])  # of outputs against those of the model before
+        table.add_row(name.replace("_", " "), "0.5", _number(rate[0]), _number(rate[1]))
     table.add_row("seconds", "", "–" if isnan(finished.seconds) else f"{finished.seconds:.1f}", "")
     return table
 

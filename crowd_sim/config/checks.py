@@ -17,7 +17,7 @@ from crowd_sim.config.bad import BadConfig, groups_of
 from crowd_sim.config.crowd import CrowdConfig
 from crowd_sim.config.payment import LABEL_RULES, PaymentConfig
 from crowd_sim.config.screens import ScreensConfig
-from crowd_sim.config.task import OBJECTIVES_OF, OF_CHOICES, OF_OWN_OUTPUTS, TEXT_SOURCES, TaskConfig
+from crowd_sim.config.task import OBJECTIVES_OF, OF_CHOICES, OF_OWN_OUTPUTS, OF_REWARDS, TEXT_SOURCES, TaskConfig
 from crowd_sim.config.tournament import DEFENCES, EXPLOITING, MERGING, CalibrationConfig, TournamentConfig
 from crowd_sim.config.valuation import ValuationConfig
 from crowd_sim.crowd.aggregation.multi_krum import LARGEST_GROUP, too_large
@@ -60,6 +60,7 @@ class Support:
 
 _OF_NOISE = ("task.label_smoothing", "task.sft_weight")
 _OF_PAIRS = ("task.objective", "task.beta", *_OF_NOISE)
+_ASKING = ("task.generation", "task.verifier")
 _EXAMPLES = {"prefer": ("example_feedback",), "verify": ("example_answers",)}
 _OF_RECORDS = ("classify", "prefer", "verify")
 _DEFENCES_OF_POINTS = tuple(f"tournament.{name}" for name in DEFENCES if name not in EXPLOITING)
@@ -120,7 +121,7 @@ SUPPORT = {
     )
     for kind, own in {
         "classify": (*_OF_PAIRS, "task.generation", "task.verifier"),
-        "prefer": ("task.question", "task.generation", "task.verifier"),
+        "prefer": ("task.question", *_ASKING),
         "verify": (*_OF_NOISE, "task.beta", "task.question", "task.expert_epochs"),
     }.items()
 }
@@ -144,13 +145,16 @@ def check_sections(
         raise InputError("tournament.n_groups", tournament.n_groups, allowed)
     _check_source(crowd, task.kind, support)
     sections = {"crowd": crowd, "tournament": tournament, "valuation": valuation, "task": task}
-    for name in support.unused:
+    asking = (*_ASKING, "task.phi") if task.kind == "prefer" and task.asks_rewards else ()
+    for name in (name for name in support.unused if name not in asking):
         section, field = name.split(".")
         _check_default(sections[section], section, field, task.kind)
     if task.kind != "vector":
         _check_objective(task)
     if "expert" in task.baselines and task.expert is None:
         raise InputError("task.expert", None, "must be given with task.baselines=expert")
+    if task.asks_rewards:
+        _check_rewards(task)
     _check_bad(crowd, task.kind, support)
     _check_search(crowd, tournament, task.kind, support)
     _check_calibrated(crowd, tournament)
@@ -182,12 +186,25 @@ def _check_objective(task: TaskConfig) -> None:
         raise InputError("task.sft_weight", task.sft_weight, "must be left out without task.objective=dpo or ipo")
 
 
-def _check_verifier(task: TaskConfig) -> None:
+def _check_rewards(task: TaskConfig) -> None:
+    if task.kind != "prefer":
+        allowed = f"must be among expert, single with task.kind={task.kind}: a reward model is one of pairs"
+        raise InputError("task.baselines", list(task.baselines), allowed)
+    for name in ("kind", "pattern"):
+        _check_default(task.verifier, "task.verifier", name, task.kind)
+    _check_generation(task, f"task.baselines={' or '.join(OF_REWARDS)}")
+
+
+def _check_generation(task: TaskConfig, what: str) -> None:
+    """Outputs to the items' prompts, that `what` compares."""
     for name in ("selection_outputs", "report_outputs", "selection_prompts", "report_prompts"):
         _check_default(task.generation, "task.generation", name, task.kind)
-    if task.objective in OF_OWN_OUTPUTS and not task.generation.temperature:
-        allowed = f"must be above 0 with task.objective={task.objective}, which compares outputs"
-        raise InputError("task.generation.temperature", task.generation.temperature, allowed)
+    if what and not task.generation.temperature:
+        raise InputError("task.generation.temperature", 0.0, f"must be above 0 with {what}, which compares outputs")
+
+
+def _check_verifier(task: TaskConfig) -> None:
+    _check_generation(task, f"task.objective={task.objective}" if task.objective in OF_OWN_OUTPUTS else "")
     verifier = task.verifier
     if (verifier.kind == "regex") != (verifier.pattern is not None):
         must = "given with" if verifier.kind == "regex" else "left out without"

@@ -23,6 +23,9 @@ OBJECTIVES_OF = {
 OF_OWN_OUTPUTS = ("spin", "raft", "rloo", "grpo")
 """Objectives for which candidates draw outputs while they are tuned."""
 
+OF_REWARDS = ("best_of_n", "rloo")
+"""Baselines that draw outputs, and ask a reward model what they are worth."""
+
 OF_CHOICES = ("question", "expert", "expert_epochs", "baselines")
 """Fields of the tasks that choose."""
 
@@ -91,7 +94,7 @@ class VerifierConfig(Strict):
     )
     pattern: str | None = Field(None, description="of `regex`; `{answer}` in it stands for the answer")
     n_outputs: int = Field(
-        4, ge=2, le=1000, description="outputs to a prompt that `raft`, `rloo` and `grpo` compare; drawn for every step"
+        4, ge=2, le=1000, description="outputs to a prompt that `raft`, `rloo`, `grpo` and `best_of_n` compare"
     )
 
     @field_validator("kind")
@@ -206,10 +209,12 @@ class TaskConfig(Strict):
     expert_epochs: int = Field(
         6, ge=1, le=10_000, description="passes over the expert's records of the model that screens"
     )
-    baselines: Annotated[tuple[Literal["expert", "single"], ...], BeforeValidator(listed)] = Field(
+    baselines: Annotated[tuple[Literal["expert", "single", "best_of_n", "rloo"], ...], BeforeValidator(listed)] = Field(
         (),
-        description="tasks of items: single models of exactly the tournament's trained tokens, reported beside it: "
-        "tuned on the `expert`'s records, or (`single`) on everyone's examples",
+        description="tasks of items: single models of the tournament's trained tokens, reported beside it: tuned on the "
+        "`expert`'s records, or (`single`) on everyone's examples. `prefer` has two more, by a reward model of the crowd's "
+        "pairs on Φ: `best_of_n` of `verifier.n_outputs` to each prompt, drawn from a model tuned on the preferred responses "
+        "(`sft`), and `rloo`, which reinforces such outputs in the second half of the tokens",
     )
     merged_model: bool = Field(False, description="also write the final model with its adapter merged into it")
 
@@ -219,6 +224,11 @@ class TaskConfig(Strict):
         if self.objective in OF_OWN_OUTPUTS:
             return self.max_tokens + self.generation.max_new_tokens
         return self.max_tokens * (2 if self.objective in ("dpo", "ipo", "orpo") else 1)
+
+    @property
+    def asks_rewards(self) -> bool:
+        """Whether a baseline asks a reward model."""
+        return any(name in self.baselines for name in OF_REWARDS)
 
     @field_validator("single_sizes")
     @classmethod

@@ -290,13 +290,16 @@ class LoraLearner:
     def _drawer(self, job: TuneJob) -> Callable[[Adapter, NDArray[np.int64], int], tuple[list[Tokens], NDArray[Any]]]:
         drawing = job.training.drawing
         assert drawing is not None  # noqa: S101 - a configuration with such an objective says how
-        verify = verifier_of(drawing.rule)
+        reward, verify = drawing.reward, verifier_of(drawing.rule)
 
         def draw(adapter: Adapter, order: NDArray[np.int64], step: int) -> tuple[list[Tokens], NDArray[np.float64]]:
             texts, outputs = self._own_outputs(job, adapter, order, step, drawing.n_outputs)
             asked = [job.examples[i] for i in order for _ in range(drawing.n_outputs)]
-            earned = [verify(e.prompt, text, e.response) for e, text in zip(asked, texts, strict=True)]
-            return outputs, worth(job.training.objective, np.array(earned).reshape(len(order), -1)).ravel()
+            if reward is not None:
+                earned = reward(self.embed(texts))
+            else:
+                earned = np.array([verify(e.prompt, text, e.response) for e, text in zip(asked, texts, strict=True)])
+            return outputs, worth(job.training.objective, earned.reshape(len(order), -1)).ravel()
 
         return draw
 

@@ -16,6 +16,7 @@ from crowd_sim.models.language_model import Base
 from crowd_sim.models.likelihoods import ROW_TOKENS, TRAINED_TOKENS, passing, summed, token_losses
 from crowd_sim.models.objectives import OBJECTIVES, Options, Responses
 from crowd_sim.models.packing import Packed, Tokens, pack, rows_of, rows_of_units
+from crowd_sim.models.reward_model import Reward
 from crowd_sim.random import Purpose, generator
 
 
@@ -27,12 +28,14 @@ class Drawing:
         n_outputs: to a prompt.
         max_new_tokens, temperature: see `crowd_sim.models.generation.Sampling`.
         rule: what they earn.
+        reward: what they earn instead, by their Φ.
     """
 
     n_outputs: int
     max_new_tokens: int
     temperature: float
     rule: Rule = field(default_factory=Rule)
+    reward: Reward | None = None
 
 
 @dataclass(frozen=True)

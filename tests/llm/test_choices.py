@@ -23,7 +23,9 @@ from crowd_sim.engine import simulate
 from crowd_sim.errors import InputError, StrategyError
 from crowd_sim.host import InProcess, LocalTrainers
 from crowd_sim.models.lora import TuneJob, shared_learner
-from crowd_sim.models.tuning import Key, PackedTuneJob, tune
+from crowd_sim.models.objectives import leave_one_out
+from crowd_sim.models.reward_model import fit_reward
+from crowd_sim.models.tuning import Drawing, Key, PackedTuneJob, tune
 from crowd_sim.participants import roles
 from crowd_sim.store.run_folder import write_run
 from crowd_sim.tasks.adapters.learner import mixed
@@ -125,6 +127,15 @@ OWN = {
 }
 
 
+def rewarded(parts):
+    return {
+        "baselines": ["best_of_n", "rloo"],
+        "phi": {"kind": "embedding", "model": str(parts / "phi")},
+        "verifier": {"n_outputs": 3},
+        "generation": {"max_new_tokens": 4, "temperature": 1.0},
+    }
+
+
 def run(setup, out):
     return run_command(setup, "small", out, IN_PROCESS[1], Console(quiet=True))
 
@@ -163,6 +174,8 @@ def test_a_run_is_the_same_bits_with_two_trainers_and_after_a_stop(parts, tmp_pa
     setup = configuration(parts, tmp_path, kind)
     if kind == "classify":
         setup = configuration(parts, tmp_path, kind, trusted=expert(), screens={"action": "exclude"}, **FULL)
+    if kind == "prefer":
+        setup = configuration(parts, tmp_path, kind, task=rewarded(parts))
     finished = run(setup, tmp_path / "whole")
     wanted = tables(finished.folder)
     (outcome,) = simulate([setup], load_task(setup), Two())
@@ -200,6 +213,7 @@ def test_a_run_is_the_same_bits_with_two_trainers_and_after_a_stop(parts, tmp_pa
         assert found["accuracy_before"]["mean"] == 0.5
         assert found["margin_after"]["mean"] > 0
         assert found["log_likelihood_after"]["mean"] > found["log_likelihood_before"]["mean"]
+        by_reward(finished, found)
     items = pd.read_parquet(finished.folder / "items.parquet")
     assert (items["chosen_after"] == items["right"]).mean() == pytest.approx(found["accuracy_after"]["mean"])
 
@@ -215,6 +229,34 @@ def verified(finished, found):
     assert found["tokens"]["mean"] > 0
     assert {"reward_single", "accuracy_single"} < set(found)
     assert finished.outcome.history.distances[-1, 0] == pytest.approx(1 - found["reward_after"]["mean"])
+
+
+def by_reward(finished, found):
+    items, details = pd.read_parquet(finished.folder / "items.parquet"), finished.outcome.details
+    ((before, after, sft, best, rloo),) = [own.values() for own in details.outputs]
+    spent = found["tokens"]["mean"]
+    assert (before["tokens"], after["tokens"], sft["tokens"], best["tokens"]) == (0, spent, spent, spent)
+    assert spent <= rloo["tokens"] <= spent + 4 * 3 * 5  # to the end of a step
+    assert items["output_best_of_n"].tolist() == best["texts"]
+    gaps = items["reward_best_of_n"] - items["reward_before"]
+    assert found["win_rate_best_of_n"]["mean"] == ((gaps > 0) + 0.5 * (gaps == 0)).mean()
+    assert found["win_rate_before"]["mean"] == 0.5
+    assert {"accuracy_sft", "accuracy_rloo", "repetition_after", "distinct_rloo"} < set(found)
+    assert 0 <= found["reward_accuracy"]["mean"] <= 1
+    setup, crowd = finished.outcome.config, details.crowd
+    learner = shared_learner(learner_spec(setup))
+    phi = [learner.embed([pair for e in crowd.texts.in_turn() for pair in (e.response, e.rival)])[i::2] for i in (0, 1)]
+    report = [learner.embed([text for item in crowd.report for text in item.choices])[i::2] for i in (0, 1)]
+    assert found["reward_accuracy"]["mean"] == fit_reward(*phi).accuracy(*report)
+    job = drawing_of(learner, setup, crowd, fit_reward(*phi))
+    outputs, gains = learner._drawer(job)(job.start, np.arange(2), 0)
+    drawn = [learner.base.tokenizer.decode(o.response, skip_special_tokens=True) for o in outputs]
+    assert gains == pytest.approx(leave_one_out(fit_reward(*phi)(learner.embed(drawn)).reshape(2, 3)).ravel())
+
+
+def drawing_of(learner, setup, crowd, reward):
+    training = replace(training_of(setup), objective="rloo", drawing=Drawing(3, 4, 1.0, reward=reward))
+    return TuneJob(learner.initial(4, 0), crowd.texts.in_turn(), Key(4, 0, 0, 0), training)
 
 
 def test_splits_share_no_prompt_and_no_text(parts, tmp_path):
@@ -321,6 +363,21 @@ def test_a_mixed_candidate_passes_over_examples_by_their_workers_weights():
             "prefer",
             {"task": {"verifier": {"kind": "json"}}},
             r"^task\.verifier = .*: must be left out with task\.kind=prefer",
+        ),
+        (
+            "verify",
+            {"task": {"baselines": ["rloo"]}},
+            r"^task\.baselines = \['rloo'\]: must be among expert, single with task\.kind=verify",
+        ),
+        (
+            "prefer",
+            {"task": {"baselines": ["rloo"], "verifier": {"pattern": "a"}}},
+            r"^task\.verifier\.pattern = 'a': must be left out",
+        ),
+        (
+            "prefer",
+            {"task": {"baselines": ["best_of_n"], "generation": {"temperature": 0}}},
+            r"^task\.generation\.temperature = 0\.0: must be above 0 with task\.baselines=best_of_n or rloo",
         ),
         ("verify", {"task": {"verifier": {"kind": "regex"}}}, r"^task\.verifier\.pattern: must be given with"),
         (

@@ -49,7 +49,7 @@ def learner_spec(config: RunConfig) -> LearnerSpec:
         lora=LoraSpec(task.rank, task.alpha, task.target_modules),
         max_tokens=task.max_tokens,
         cut=task.long_texts == "cut",
-        phi_kind=task.phi.kind if task.kind == "imitate" else "none",
+        phi_kind=task.phi.kind if task.kind == "imitate" or task.asks_rewards else "none",
         phi_model=task.phi.model,
     )
 

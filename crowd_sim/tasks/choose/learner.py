@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from crowd_sim.config.task import OF_REWARDS
 from crowd_sim.crowd.texts import Item
 from crowd_sim.elementary import exp, log
 from crowd_sim.metrics import mean_and_se
@@ -18,6 +19,7 @@ from crowd_sim.tasks.adapters.learner import AdapterLearner
 from crowd_sim.tasks.adapters.settings import training_of
 from crowd_sim.tasks.adapters.trainers import TextTrainers
 from crowd_sim.tasks.choose.crowd import ChoiceCrowd
+from crowd_sim.tasks.choose.rewarding import Rewarding
 from crowd_sim.tournament.learner import Note
 from crowd_sim.tournament.state import Round, State
 
@@ -52,21 +54,40 @@ class ChoiceLearner(AdapterLearner):
                 yield {"kind": "choices", "run": run, "round": state.round, "probabilities": told}
         if state.round == rounds:
             yield from self._baselines(notes)
+            if self.config.task.asks_rewards:
+                for run in range(self.config.runs):
+                    yield from self._rewarded(run, state.models[run], notes)
+
+    def _rewarded(self, run: int, model: Adapter, notes: Sequence[Note]) -> Iterator[Note]:
+        """What baselines by a reward model say, and the model of the rounds beside them."""
+        there = [note["name"] for note in notes if note["kind"] == "outputs" and note["run"] == run]
+        key, start = self._key(run, 0, 0), self._start(run)
+        how = (self.config, self.crowd.in_turn(), self.choices, self.trainers)
+        for note, tuned in Rewarding(*how, start, model, key, self._spent(run, notes)).notes(there):
+            told = {}
+            if tuned is not None:
+                (likelihoods,) = self._likelihoods([tuned], run, self.choices.report)
+                told = {"probabilities": exp(likelihoods).tolist()}
+            yield {"kind": "outputs", "run": run, **note, **told}
 
     def _baselines(self, notes: Sequence[Note]) -> Iterator[Note]:
         """Single models of exactly the tokens that the rounds have trained."""
         there = {(note["run"], note["name"]) for note in notes if note["kind"] == "baseline"}
         rows = {"expert": self.choices.expert, "single": self.crowd.in_turn()}
         for run in range(self.config.runs):
-            spent = sum(sum(note["tokens"][run]) for note in notes if note["kind"] == "trained")
+            spent = self._spent(run, notes)
             for number, name in enumerate(self.config.task.baselines):
-                if (run, name) in there:
+                if name in OF_REWARDS or (run, name) in there:
                     continue
                 key, training = self._key(run, 0, number), training_of(self.config)
                 (tuned,) = self.trainers.tune([TuneJob(self._start(run), rows[name], key, training, spent)])
                 (likelihoods,) = self._likelihoods([tuned.adapter], run, self.choices.report)
                 told = {"steps": len(tuned.losses), "probabilities": exp(likelihoods).tolist()}
                 yield {"kind": "baseline", "run": run, "name": name, "tokens": tuned.n_tokens, **told}
+
+    def _spent(self, run: int, notes: Sequence[Note]) -> int:
+        """Tokens that the rounds have trained."""
+        return sum(sum(note["tokens"][run]) for note in notes if note["kind"] == "trained")
 
     def describe(self, played: Round, seconds: float) -> Sequence[Note]:
         """What the candidates took; all else stands in a round's numbers."""

@@ -23,6 +23,7 @@ class ChoiceDetails:
         models: the final adapter of each run.
         baselines: the same as `probabilities` of single models, float64[B, m, c] by name.
         tokens: int64[B, rounds], trained by all candidates of a round together.
+        outputs: per run, where a baseline asks a reward model, the notes of `crowd_sim.tasks.choose.rewarding` by model.
     """
 
     crowd: ChoiceCrowd
@@ -30,6 +31,7 @@ class ChoiceDetails:
     models: tuple[Adapter, ...]
     baselines: Mapping[str, NDArray[np.float64]]
     tokens: NDArray[np.int64]
+    outputs: Sequence[Mapping[str, Note]] = ()
 
 
 def details_of(crowd: ChoiceCrowd, notes: Sequence[Note], models: Sequence[Adapter]) -> ChoiceDetails:
@@ -37,9 +39,15 @@ def details_of(crowd: ChoiceCrowd, notes: Sequence[Note], models: Sequence[Adapt
     told = {(note["run"], note["round"]): note["probabilities"] for note in notes if note["kind"] == "choices"}
     runs, rounds = (max(key[i] for key in told) + 1 for i in range(2))
     found = np.array([[told[run, number] for number in range(rounds)] for run in range(runs)])
-    single = {(note["name"], note["run"]): note["probabilities"] for note in notes if note["kind"] == "baseline"}
+    single = {
+        (note["name"], note["run"]): note["probabilities"]
+        for note in notes
+        if "probabilities" in note and "name" in note
+    }
     names = dict.fromkeys(name for name, _ in single)
     baselines = {name: np.array([single[name, run] for run in range(runs)]) for name in names}
     trained = {note["round"]: note["tokens"] for note in notes if note["kind"] == "trained"}
     tokens = np.array([[sum(trained[number][run]) for number in sorted(trained)] for run in range(runs)])
-    return ChoiceDetails(crowd, found, tuple(models), baselines, tokens)
+    said = [note for note in notes if note["kind"] == "outputs"]
+    outputs = [{note["name"]: note for note in said if note["run"] == run} for run in range(runs)] if said else []
+    return ChoiceDetails(crowd, found, tuple(models), baselines, tokens, outputs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from crowd_sim import tables
 from crowd_sim.elementary import log
 from crowd_sim.metrics import summarise
+from crowd_sim.models.diversity import distinct, repetition
 from crowd_sim.outcome import Outcome
 from crowd_sim.tasks.choose.learner import accuracy, calibration_error
 
@@ -27,6 +29,8 @@ def items_table(outcome: Outcome) -> pd.DataFrame:
                     f"chosen_{name}": item.choices[int(found.argmax())],
                     f"probability_{name}": float(found[item.right]),
                 }
+            for name, note in details.outputs[run].items() if details.outputs else ():
+                row |= {f"output_{name}": note["texts"][i], f"reward_{name}": note["rewards"][i]}
             rows.append(row)
     return pd.DataFrame(rows)
 
@@ -45,6 +49,7 @@ def choice_metrics(outcome: Outcome) -> dict[str, NDArray[np.float64]]:
     """float64[B] by name, of the model ``before`` and ``after`` the rounds and of each baseline.
 
     ``floor`` is the accuracy of one who always says what is right most often, of pairs a half; ``tokens`` those trained.
+    Where a baseline asks a reward model, `output_metrics` besides.
     """
     details, items = outcome.details, outcome.details.crowd.report
     found: dict[str, NDArray[np.float64]] = {}
@@ -63,10 +68,35 @@ def choice_metrics(outcome: Outcome) -> dict[str, NDArray[np.float64]]:
     else:
         counts = np.bincount([item.right for item in items])
         floor = float(counts.max() / len(items))
-    return found | {
-        "floor": np.full(outcome.config.runs, floor),
-        "tokens": details.tokens.sum(axis=1).astype(np.float64),
-    }
+    return (
+        found
+        | {name: np.array(values) for name, values in output_metrics(details.outputs).items()}
+        | {
+            "floor": np.full(outcome.config.runs, floor),
+            "tokens": details.tokens.sum(axis=1).astype(np.float64),
+        }
+    )
+
+
+def output_metrics(outputs: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
+    """A number per run by name, of models' outputs to the report's prompts.
+
+    ``win_rate_<model>`` is the share of prompts at which the judge prefers its output to that of the model before, a tie half;
+    ``repetition`` the share of an output's 3-grams that have come before in it, ``distinct`` that of different outputs.
+    ``reward_accuracy`` is the share of the report's pairs that the crowd's reward model orders rightly, ``judge_accuracy`` that
+    of the selection's pairs that the judge does, which is fitted to the report's.
+    """
+    found: dict[str, list[float]] = {}
+    for name in outputs[0] if outputs else ():
+        notes = [own[name] for own in outputs]
+        gaps = [np.array(own[name]["rewards"]) - own["before"]["rewards"] for own in outputs]
+        found[f"win_rate_{name}"] = [float(((gap > 0) + 0.5 * (gap == 0)).mean()) for gap in gaps]
+        found[f"repetition_{name}"] = [repetition(note["texts"]) for note in notes]
+        found[f"distinct_{name}"] = [distinct(note["texts"]) for note in notes]
+    for name in ("reward_accuracy", "judge_accuracy"):
+        if outputs:
+            found[name] = [own["before"][name] for own in outputs]
+    return found
 
 
 def summary(outcome: Outcome, fingerprint: str) -> dict[str, Any]:

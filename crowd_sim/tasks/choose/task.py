@@ -89,7 +89,8 @@ class ChoiceTask:
         choices = tuple(Example(item.prompt, choice, item.before) for item in items for choice in item.choices)
         with host.trainers(partial(shared_learner, spec)) as hosted:
             trainers = TextTrainers(hosted)
-            prompts = (*texts.in_turn(), *self.crowd.expert, *choices) if configs[0].task.kind == "verify" else ()
+            draws = any(config.task.kind == "verify" or config.task.asks_rewards for config in configs)
+            prompts = (*texts.in_turn(), *self.crowd.expert, *choices) if draws else ()
             longest = max(config.task.generation.max_new_tokens for config in configs)
             for crowd in (trusted, replace(texts, examples=rivals), texts):
                 info = trainers.facts(crowd, prompts, choices, longest)

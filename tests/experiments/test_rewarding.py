@@ -1,0 +1,53 @@
+"""The experiment of a reward model: its files share nothing, and its tables say what is wanted."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from crowd_sim.config import RunConfig
+from crowd_sim.tasks.choose.crowd import load_choices
+from experiments.crowds.rewarding import content, deal, ordered, tables, turned, write_pairs
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory):
+    path = tmp_path_factory.mktemp("rewarding") / "neighbourhoods.parquet"
+    rows = [
+        {"emotion": emotion, "rank": i, "text": f"{emotion} {i}", "scores": [0.5]}
+        for emotion in ("admiration", *(f"e{k}" for k in range(5)))
+        for i in range(101)
+    ]
+    pd.DataFrame(rows).to_parquet(path)
+    assert deal(path, "admiration", 1) == deal(path, "admiration", 1)
+    return deal(path, "admiration", 1)
+
+
+def test_a_seed_deals_splits_that_share_nothing(pairs, tmp_path):
+    texts = [{pair[side] for pair in own for side in ("chosen", "rejected", "prompt")} for own in pairs.values()]
+    assert sum(map(len, texts)) == len(set.union(*texts))
+    assert all(pair["chosen"].startswith("admiration") for own in pairs.values() for pair in own)
+    for name, own in pairs.items():
+        write_pairs(tmp_path / f"{name}.jsonl", own)
+    crowd = load_choices(RunConfig.parse(content(1, tmp_path, None)))
+    assert [len(own) for own in crowd.texts.examples] == [20] * 12
+    assert (len(crowd.selection), len(crowd.report)) == (16, 160)
+    assert json.loads((tmp_path / "crowd.jsonl").read_text().splitlines()[13])["worker"] == "w1"
+
+
+def test_pairs_turned_round_cost_what_the_table_says(pairs):
+    assert sum(a != b for a, b in zip(turned(pairs["crowd"], 0.2, 1), pairs["crowd"], strict=True)) == 48
+    draws = np.random.default_rng(0)
+    texts = {pair[side]: side for own in pairs.values() for pair in own for side in ("chosen", "rejected")}
+    vectors = {text: draws.normal([2.0 * (side == "chosen"), 0, 0, 0]) for text, side in texts.items()}
+    noisy = pd.DataFrame(ordered(vectors, pairs, 1))
+    assert noisy["accuracy"].is_monotonic_decreasing
+    models = pd.DataFrame(
+        {"seed": seed, "model": name, "probability": 0.1 * i, "win_rate": 0.5, "repetition": 0.0, "distinct": 1.0}
+        for seed in (1, 2)
+        for i, name in enumerate(("before", "sft", "best_of_n", "rloo"))
+    )
+    lines = "\n".join(tables(noisy, models))
+    assert f"| 40 % | {100 * noisy['accuracy'][2]:.1f} |" in lines
+    assert "| best of 4 and sft | 10.0 [10.0, 10.0] | +10.0, +10.0 | ≥ 10 |" in lines
