@@ -17,17 +17,18 @@ from crowd_sim.valuation.estimators.stratified.estimator import stratified
 from crowd_sim.valuation.estimators.surrogate.estimator import surrogate
 from crowd_sim.valuation.games import ClosedFormGame, Game, players_of
 from crowd_sim.valuation.noise import common_noise
-from crowd_sim.valuation.request import Estimator, Evaluate, Request
+from crowd_sim.valuation.request import SMALLEST, Estimator, Evaluate, Request
 from crowd_sim.valuation.requirements import automatic, automatic_where_noisy
 from crowd_sim.valuation.result import ShapleyResult
 from crowd_sim.valuation.staged import progressive
 from crowd_sim.valuation.stopping import Rule
-from crowd_sim.valuation.validation import checked_missing, finite, integer
+from crowd_sim.valuation.validation import checked_missing, checked_size, finite, integer
 
 _LARGEST_KEY = 2**64 - 1
 _ANEW = {"kernel_shap"}  # methods for which an earlier result's evaluations do not count
 _TOLERANT = ("auto", "paired_regression", "permutation")  # of missing utilities
 _NOISY = (*_TOLERANT, "surrogate")
+_EXACT = ("exact", "closed_form")
 _BESIDES = {"kernel_shap": 2}  # evaluations that a method's budget does not count: both ends
 
 
@@ -154,8 +155,13 @@ def shapley_many(
             "missing", "skip", f"needs one of the methods {', '.join(_TOLERANT)}; {method} can leave nothing out"
         )
     if stop is None and previous is None:
-        return estimator(request)
-    return progressive(estimator, request, stop, previous, _BESIDES.get(method, 0), method in _ANEW)
+        results = estimator(request)
+    else:
+        results = progressive(estimator, request, stop, previous, _BESIDES.get(method, 0), method in _ANEW)
+    for result in results:
+        if result.method not in _EXACT:
+            checked_size(float(np.abs(result.values).max()), SMALLEST)
+    return results
 
 
 def _closed_form(request: Request) -> list[ShapleyResult]:

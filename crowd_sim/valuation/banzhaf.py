@@ -14,9 +14,10 @@ from crowd_sim.valuation.complements import with_complements
 from crowd_sim.valuation.estimators.exact import MAX_PLAYERS, all_coalitions
 from crowd_sim.valuation.games import Game, players_of
 from crowd_sim.valuation.noise import common_noise, with_draws
-from crowd_sim.valuation.request import Evaluate, Request, chunk_rows
+from crowd_sim.valuation.once import once
+from crowd_sim.valuation.request import SMALLEST, Evaluate, Request, chunk_rows
 from crowd_sim.valuation.result import ShapleyResult
-from crowd_sim.valuation.validation import checked_missing, integer
+from crowd_sim.valuation.validation import checked_missing, checked_size, integer
 
 _LARGEST_KEY = 2**64 - 1
 _MOST_REGRESSED = 1000  # players, whose normal equations are a matrix of that size
@@ -88,13 +89,14 @@ def _enumerated(request: Request) -> ShapleyResult:
             empty = utilities[0, 0]  # a constant takes no part, to the last digit
         # One player at a time and by numpy's own sum: the bits of a matrix product depend on the threads
         values += [np.where(coalitions[:, i], utilities[0] - empty, empty - utilities[0]).sum() for i in range(n)]
-    return ShapleyResult(values / 2.0 ** (n - 1), np.zeros(n), 2**n, "exact")
+    return ShapleyResult(values / 2.0 ** (n - 1), np.zeros(n), 2**n, "exact", kind="Banzhaf")
 
 
 def _sampled(request: Request) -> ShapleyResult:
     n, n_pairs = request.n_players, request.budget // 2
     signs, odd = np.empty((n_pairs, n)), np.empty(n_pairs)
     done = 0
+    request, different = once(request)
     chunks = _uniform_pairs(n, n_pairs, request.seed, request.run)
     for chunk, utilities in request.utilities(_numbered(chunks) if request.noisy else chunks):
         part = slice(done, done + len(chunk) // 2)
@@ -102,7 +104,7 @@ def _sampled(request: Request) -> ShapleyResult:
         odd[part] = 0.5 * (utilities[0, ::2] - utilities[0, 1::2])
         done = part.stop
     known = np.isfinite(odd)
-    signs, odd, n_evaluations = signs[known], odd[known], 2 * n_pairs
+    signs, odd, n_evaluations = signs[known], odd[known], different(2 * n_pairs)
     if len(odd) < 2:
         raise InputError("missing", "skip", f"needs two pairs that have both utilities; {len(odd)} of {n_pairs} do")
     n_pairs = len(odd)
@@ -111,8 +113,9 @@ def _sampled(request: Request) -> ShapleyResult:
     if n_pairs <= n or not odd.any():
         stderr = np.full(n, np.nan)
     # what is left of a game that is explained to the last digit is rounding
+    checked_size(float(np.abs(coefficients).max()), SMALLEST)
     error = np.sqrt((2.0 * stderr) ** 2 + (_ROUNDING * np.abs(odd).max()) ** 2)
-    return ShapleyResult(2.0 * coefficients, error, n_evaluations, "maximum_sample_reuse")
+    return ShapleyResult(2.0 * coefficients, error, n_evaluations, "maximum_sample_reuse", kind="Banzhaf")
 
 
 def _uniform_pairs(n: int, n_pairs: int, seed: int, run: int) -> Iterator[NDArray[np.bool_]]:

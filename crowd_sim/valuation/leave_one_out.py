@@ -43,7 +43,7 @@ def leave_one_out(
     if noisy:
         return _of_means(request, repeats)
     utilities = np.concatenate([u[0] for _, u in request.utilities(_all_but_one(n))])
-    return ShapleyResult(utilities[0] - utilities[1:], np.zeros(n), n + 1, "leave_one_out")
+    return ShapleyResult(utilities[0] - utilities[1:], np.zeros(n), n + 1, "leave_one_out", kind="Leave-one-out")
 
 
 def _of_means(request: Request, repeats: int) -> ShapleyResult:
@@ -54,7 +54,7 @@ def _of_means(request: Request, repeats: int) -> ShapleyResult:
         utilities = np.concatenate([u[0] for _, u in request.utilities(chunks)])
         lost[draw] = utilities[0] - utilities[1:]
     stderr = lost.std(axis=0, ddof=1) / np.sqrt(repeats) * widening(repeats - 1)
-    return ShapleyResult(lost.mean(axis=0), stderr, repeats * (n + 1), "leave_one_out")
+    return ShapleyResult(lost.mean(axis=0), stderr, repeats * (n + 1), "leave_one_out", kind="Leave-one-out")
 
 
 def _all_but_one(n: int) -> Iterator[NDArray[np.bool_]]:

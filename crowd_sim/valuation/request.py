@@ -41,6 +41,8 @@ class ListEvaluate:
         return self.evaluate(chunks)
 
 
+LARGEST, SMALLEST = 1e70, 1e-70
+"""Of utilities that were drawn: beyond these their fourth powers leave float64."""
 _CHUNK_ROWS = 1024
 _CHUNK_CELLS = 1 << 22
 
@@ -206,15 +208,16 @@ def _checked(
         raise InputError("evaluate", utilities.shape, f"must yield the shape {(n_games, n_rows)}")
     if not isinstance(missing, str):
         utilities = np.where(np.isnan(utilities), missing, utilities)
-    bad = ~np.isfinite(utilities) if missing != "skip" else np.isinf(utilities)
+    # negated, so that what is no number is bad too
+    bad = np.abs(utilities) > LARGEST if missing == "skip" else ~(np.abs(utilities) <= LARGEST)
     if bad.any():
         g, row = (int(i) for i in np.argwhere(bad)[0])
         members = members_of(row)
         shown = ", ".join(str(i) for i in members[:10]) + (", …" if len(members) > 10 else "")
         coalition = f"coalition {{{shown}}} of {len(members)} players"
-        raise InputError(
-            _name(g, n_games), float(utilities[g, row]), f"utilities must be finite; it is that of {coalition}"
-        )
+        found = float(utilities[g, row])
+        allowed = f"of a size up to {LARGEST:g}; scale them" if np.isfinite(found) else "finite"
+        raise InputError(_name(g, n_games), found, f"utilities must be {allowed}; it is that of {coalition}")
     return utilities
 
 

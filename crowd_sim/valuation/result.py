@@ -9,6 +9,7 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
+from crowd_sim.errors import InputError
 from crowd_sim.valuation.utility_table import Evaluated
 
 if TYPE_CHECKING:  # importing pandas costs an actor a part of a second of its start
@@ -16,6 +17,7 @@ if TYPE_CHECKING:  # importing pandas costs an actor a part of a second of its s
     from matplotlib.axes import Axes
 
 _ROWS_SHOWN = 40
+_INDICES = {"Shapley": "SV", "Banzhaf": "BV"}  # as shapiq calls them
 NORMAL_95 = 1.959963984540054
 """The normal quantile of 97.5 %."""
 
@@ -29,7 +31,7 @@ def widening(freedom: float | NDArray[np.float64]) -> NDArray[np.float64]:
 
 @dataclass(frozen=True, eq=False)
 class ShapleyResult:
-    """The Shapley values of one game.
+    """The Shapley values of one game, or other values of its players.
 
     Attributes:
         values: float64[n], in the units of the game's utility.
@@ -43,6 +45,7 @@ class ShapleyResult:
             was left to draw; ``None`` where no rule was given.
         evaluated: the utilities themselves, so that `shapley` can continue from here; ``None`` where neither a rule nor
             an earlier result was given.
+        kind: whose values they are.
     """
 
     values: NDArray[np.float64]
@@ -51,6 +54,7 @@ class ShapleyResult:
     method: str
     converged: bool | None = None
     evaluated: Evaluated | None = field(default=None, repr=False)
+    kind: str = "Shapley"
 
     @property
     def lower(self) -> NDArray[np.float64]:
@@ -91,24 +95,27 @@ class ShapleyResult:
         ax.set_yticks(places, [str(player) for player in order])
         ax.invert_yaxis()
         ax.axvline(0.0, color="0.7", linewidth=0.8, zorder=0)
-        ax.set(xlabel="Shapley value, 95 % interval", ylabel="player")
+        ax.set(xlabel=f"{self.kind} value, 95 % interval", ylabel="player")
         return ax
 
     def to_shapiq(self, baseline: float = 0.0) -> Any:
-        """The values as `shapiq.InteractionValues` of order 1, for that package's plots.
+        """Shapley or Banzhaf values as `shapiq.InteractionValues` of order 1, for that package's plots.
 
         Args:
             baseline: v(∅), which a result does not hold.
 
         Raises:
             ImportError: the package shapiq is not installed.
+            InputError: other values, for which it has no name.
         """
+        if self.kind not in _INDICES:
+            raise InputError("kind", self.kind, f"must be one of {', '.join(_INDICES)} for shapiq")
         import shapiq
 
         n = len(self.values)
         return shapiq.InteractionValues(
             values=np.append(baseline, self.values),
-            index="SV",
+            index=_INDICES[self.kind],
             max_order=1,
             min_order=0,
             n_players=n,
@@ -121,7 +128,7 @@ class ShapleyResult:
     def _repr_html_(self) -> str:
         """What a notebook shows: method, evaluations and the table, of many players the ends of it."""
         table = self.to_frame().to_html(index=False, max_rows=_ROWS_SHOWN, float_format=lambda x: f"{x:.4g}")
-        return f"<p>Shapley values: {self.method}, {self.n_evaluations:,} evaluations</p>{table}"
+        return f"<p>{self.kind} values: {self.method}, {self.n_evaluations:,} evaluations</p>{table}"
 
     def to_frame(self) -> pd.DataFrame:
         """One row a player: ``player`` (its number in the game), ``value``, ``stderr``, ``lower``, ``upper``."""

@@ -32,6 +32,7 @@ from crowd_sim.random import Purpose
 from crowd_sim.valuation.complements import with_complements
 from crowd_sim.valuation.games import Game, players_of
 from crowd_sim.valuation.noise import DRAW_BITS
+from crowd_sim.valuation.once import once
 from crowd_sim.valuation.request import Evaluate, Request, chunk_rows
 from crowd_sim.valuation.result import ShapleyResult, widening
 from crowd_sim.valuation.semivalue_weights import banzhaf_weights, beta_weights, checked_weights
@@ -105,15 +106,15 @@ class SampledUtilities:
         Raises:
             InputError: weights that are none, or too few coalitions to tell the players apart.
         """
-        return self._result(checked_weights(weights, self.n_players), "semivalue")
+        return self._result(checked_weights(weights, self.n_players), "Semivalue")
 
     def banzhaf(self) -> ShapleyResult:
         """Banzhaf values, see `crowd_sim.valuation.banzhaf`."""
-        return self._result(banzhaf_weights(self.n_players), "banzhaf")
+        return self._result(banzhaf_weights(self.n_players), "Banzhaf")
 
     def beta_shapley(self, alpha: float, beta: float) -> ShapleyResult:
         """Beta(α, β)-Shapley values, see `crowd_sim.valuation.beta_shapley`."""
-        return self._result(beta_weights(self.n_players, alpha, beta), "beta_shapley")
+        return self._result(beta_weights(self.n_players, alpha, beta), "Beta-Shapley")
 
     def interactions(self) -> Interactions:
         """Pairwise Shapley interactions, see `crowd_sim.valuation.interactions`.
@@ -139,7 +140,7 @@ class SampledUtilities:
 
     def _result(self, weights: NDArray[np.float64], name: str) -> ShapleyResult:
         values, stderr = self._jackknifed(lambda x, v: _semivalue(x, v, weights))
-        return ShapleyResult(values, stderr, len(self.utilities), name)
+        return ShapleyResult(values, stderr, len(self.utilities), name.lower().replace("-", "_"), kind=name)
 
     def _jackknifed(
         self, estimate: Callable[[NDArray[np.bool_], NDArray[np.float64]], NDArray[np.float64]]
@@ -347,17 +348,19 @@ def sampled_owen(
     n_pairs = (request.budget - 2) // (2 * (n - 1)) if n > 1 else 0
     orders = np.empty((n_pairs, n), dtype=np.int64)
     _together(np.uint64(request.seed), np.uint64(request.run), np.uint64(Purpose.PERMUTATION), number, orders)
+    request, different = once(request)
     utilities = np.concatenate([u[0] for _, u in request.utilities(_prefixes(orders, n))])
     halves = 0.5 * utilities[::2] - 0.5 * utilities[1::2]
     if n == 1:
-        return ShapleyResult(-2.0 * halves, np.zeros(1), 2, "owen")
+        return ShapleyResult(-2.0 * halves, np.zeros(1), 2, "owen", kind="Owen")
     side = np.full((n_pairs, 1), halves[0])
     added = np.diff(np.concatenate([side, halves[1:].reshape(n_pairs, n - 1), -side], axis=1), axis=1)
     by_player = np.empty_like(added)
     np.put_along_axis(by_player, orders, added, axis=1)
     stderr = widening(n_pairs - 1) * by_player.std(axis=0, ddof=1) / np.sqrt(n_pairs)
     rounding = 8.0 * np.finfo(np.float64).eps * float(np.abs(halves).max())
-    return ShapleyResult(by_player.mean(axis=0), np.sqrt(stderr**2 + rounding**2), len(utilities), "owen")
+    error = np.sqrt(stderr**2 + rounding**2)
+    return ShapleyResult(by_player.mean(axis=0), error, different(len(utilities)), "owen", kind="Owen")
 
 
 def _prefixes(orders: NDArray[np.int64], n: int) -> Iterator[NDArray[np.bool_]]:

@@ -10,14 +10,14 @@ arithmetic of the estimator.
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from crowd_sim.errors import InputError
+from crowd_sim.valuation.once import Look, evaluated
 from crowd_sim.valuation.request import Estimator, Request
 from crowd_sim.valuation.result import ShapleyResult
 from crowd_sim.valuation.stopping import Progress, Rule, checked_rule
@@ -180,14 +180,6 @@ def _certain(result: ShapleyResult, n: int) -> bool:
     return not result.stderr.any() and (result.method == "closed_form" or result.n_evaluations == 2**n)
 
 
-@dataclass(frozen=True, eq=False)
-class _Look:
-    """A chunk looked up: the coalitions' numbers, and those of them that have to be evaluated."""
-
-    numbers: NDArray[np.int64]
-    missing: NDArray[np.int64]
-
-
 class _Asked:
     """What one game was asked for: evaluates what its memory lacks, and counts every coalition once."""
 
@@ -231,36 +223,19 @@ class _Asked:
 
     def evaluate(self, chunks: Iterable[NDArray[np.bool_]]) -> Iterator[NDArray[np.float64]]:
         """See `Evaluate`: for the one game, with what is known left out of what the source is asked."""
-        looks = map(self._look, chunks)
-        look = next(looks, None)
-        while look is not None:
-            if not len(look.missing):
-                yield self._answer(look)
-                look = next(looks, None)
-                continue
-            waiting: deque[_Look] = deque()
-            # ends at a chunk that is known: were it passed over, any number of them would pile up unanswered
-            rest = _Rest(look, looks)
-            for _, utilities in self._source.utilities(self._missing(rest, waiting)):
-                answered = waiting.popleft()
-                self._memory.put(answered.missing, utilities)
-                self._in_flight[answered.missing] = False
-                yield self._answer(answered)
-            look = rest.look
+        return evaluated(self._source, map(self._look, chunks), self._learn, self._answer)
 
-    def _missing(self, rest: _Rest, waiting: deque[_Look]) -> Iterator[NDArray[np.bool_]]:
-        while rest.look is not None and len(rest.look.missing):
-            waiting.append(rest.look)
-            yield self._memory.masks(rest.look.missing)
-            rest.look = next(rest.looks, None)
-
-    def _look(self, chunk: NDArray[np.bool_]) -> _Look:
+    def _look(self, chunk: NDArray[np.bool_]) -> Look:
         numbers = self._memory.numbers(packed(chunk))
         self._note(numbers)
         unknown = np.isnan(self._memory.utilities(self._game, numbers)) & ~self._in_flight[numbers]
         missing = _firsts(numbers[unknown])
         self._in_flight[missing] = True
-        return _Look(numbers, missing)
+        return Look(numbers, missing, self._memory.masks(missing))
+
+    def _learn(self, look: Look, utilities: NDArray[np.float64]) -> None:
+        self._memory.put(look.missing, utilities)
+        self._in_flight[look.missing] = False
 
     def _make_room(self) -> None:
         lacking = len(self._memory) - len(self._seen)
@@ -276,16 +251,8 @@ class _Asked:
             self._seen[new] = True
             self._order.append(new)
 
-    def _answer(self, look: _Look) -> NDArray[np.float64]:
+    def _answer(self, look: Look) -> NDArray[np.float64]:
         return self._memory.utilities(self._game, look.numbers)[None]
-
-
-@dataclass(eq=False)
-class _Rest:
-    """The chunks not sent yet: the one looked at, and those behind it."""
-
-    look: _Look | None
-    looks: Iterator[_Look]
 
 
 def _firsts(numbers: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -49,6 +49,22 @@ def integer(field: str, value: Any, low: int, high: int | None = None) -> int:
     return number
 
 
+def checked_size(value: float, smallest: float) -> None:
+    """See that what was estimated is not so small that its squares vanish, and its standard errors with them.
+
+    Args:
+        value: the largest of the values.
+        smallest: that is allowed besides 0.
+
+    Raises:
+        InputError: it is smaller.
+    """
+    if 0.0 < value < smallest:
+        raise InputError(
+            "game", value, f"the largest value must be 0 or of a size from {smallest:g} on; scale utilities"
+        )
+
+
 def checked_missing(missing: str | float) -> str | float:
     """What a utility that is NaN counts as: ``"raise"``, ``"skip"`` or a finite number.
 

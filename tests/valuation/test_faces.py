@@ -1,7 +1,9 @@
 import numpy as np
+import pytest
 import shapiq
 
-from crowd_sim.valuation import ShapleyResult, shapley
+from crowd_sim.errors import InputError
+from crowd_sim.valuation import ShapleyResult, banzhaf, leave_one_out, shapley
 from tests.oracles.games import sum_of_unanimity
 
 GAME = sum_of_unanimity(6, 15, seed=1)
@@ -31,3 +33,14 @@ def test_shapiq_takes_the_values():
     for i in range(6):
         assert abs(ours[(i,)] - theirs[(i,)]) < 1e-10
     assert ours.baseline_value == empty
+
+
+def test_other_values_go_by_their_own_name():
+    ours, theirs = banzhaf(GAME), shapiq.ExactComputer(GAME, n_players=6)("BV", 1)
+    assert ours.to_shapiq().index == "BV"
+    for i in range(6):
+        assert abs(ours.to_shapiq()[(i,)] - theirs[(i,)]) < 1e-10
+    assert ours.plot().get_xlabel().startswith("Banzhaf value")
+    assert "Leave-one-out values" in leave_one_out(GAME)._repr_html_()
+    with pytest.raises(InputError, match=r"^kind = 'Leave-one-out': must be one of Shapley, Banzhaf for shapiq$"):
+        leave_one_out(GAME).to_shapiq()

@@ -204,7 +204,8 @@ def test_against_the_plain_estimator(averaging_game, n, budget, n_exact):
     values, variance, freedom = plain_estimate(game, drawn_orders(n, plan.n_pairs, 7, 2), n_exact)
     np.testing.assert_allclose(result.values, values, atol=1e-12)
     np.testing.assert_allclose(result.upper - result.values, stats.t.ppf(0.975, freedom) * np.sqrt(variance), rtol=1e-9)
-    assert (result.method, result.n_evaluations) == ("permutation", plan.cost)
+    assert result.method == "permutation"
+    assert 0.5 * plan.cost < result.n_evaluations <= plan.cost  # what comes up again is not paid for again
 
 
 @pytest.mark.parametrize("kind", ["voting", "majority"])

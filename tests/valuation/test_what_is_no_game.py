@@ -66,3 +66,26 @@ def test_the_minimum_that_auto_names_is_the_one_it_takes(n, budget):
         shapley(game, budget=budget, evaluate=evaluate)
     assert not seen
     assert shapley(game, budget=2 * n).n_evaluations == 2 * n
+
+
+@pytest.mark.parametrize("value", [shapley, banzhaf])
+@pytest.mark.parametrize("size", [1e-150, 1e-68, 1e68, 1e71])
+def test_utilities_whose_powers_are_no_numbers_are_refused(value, size):
+    rng = np.random.default_rng(0)
+    game = AveragingGame(
+        rng.random((12, 3)), rng.random(3), lambda points, target: np.sin((points * target).sum(axis=1))
+    )
+
+    class Scaled:
+        n_players = 12
+
+        def __call__(self, coalitions):
+            return game(coalitions) * size
+
+    if 1e-70 < size < 1e70:
+        result = value(Scaled(), budget=300)
+        assert 1e-9 < result.relative_error < 0.5
+        return
+    with pytest.raises(InputError, match=r"^game = .*; scale") as caught:
+        value(Scaled(), budget=300)
+    assert "\n" not in str(caught.value)

@@ -25,6 +25,7 @@ from crowd_sim.errors import InputError
 from crowd_sim.linear_algebra import eigenvectors, pseudo_inverse
 from crowd_sim.random import Purpose
 from crowd_sim.valuation.complements import with_complements
+from crowd_sim.valuation.once import once
 from crowd_sim.valuation.request import Request, chunk_rows
 from crowd_sim.valuation.result import ShapleyResult, widening
 from crowd_sim.valuation.shuffle import shuffle
@@ -129,6 +130,7 @@ class _Seen:
 
 def _valued(request: Request) -> ShapleyResult:
     n, strata = request.n_players, _strata(request.n_players)
+    request, different = once(request)
     weights = np.array([2.0 * (s.high - s.low) / n for s in strata])
     ends = np.array([[False] * n, [True] * n])
     (answer,) = [u for _, u in request.utilities(request.admitted(lambda: iter([ends])))]
@@ -169,7 +171,7 @@ def _valued(request: Request) -> ShapleyResult:
     lacking = total - values.sum()
     values = values + lacking * (variance / variance.sum() if variance.any() else 1.0 / n)
     error = np.sqrt(variance + (_ROUNDING * max(seen.largest, abs(total))) ** 2)
-    return ShapleyResult(values, error, 2 + 2 * (spent + _cost(plan)), "chains")
+    return ShapleyResult(values, error, different(2 + 2 * (spent + _cost(plan))), "chains")
 
 
 def _like_no_others(first: _Vector, most: int) -> NDArray[np.bool_]:

@@ -15,6 +15,7 @@ from crowd_sim.random import Purpose
 from crowd_sim.valuation.complements import with_complements
 from crowd_sim.valuation.estimators.permutation_draws import draw
 from crowd_sim.valuation.noise import with_draws
+from crowd_sim.valuation.once import once
 from crowd_sim.valuation.request import Request, chunk_rows
 from crowd_sim.valuation.result import ShapleyResult, widening
 
@@ -45,10 +46,11 @@ def noisy_permutation(request: Request) -> list[ShapleyResult]:
         n_ends = max(2, min(math.ceil(n_pairs * math.sqrt(2.0 / n)), (request.budget - 2 * n_pairs * (n - 1)) // 2))
     if not request.noisy:
         n_ends = 1
+    request, different = once(request)
     chunks = request.admitted(lambda: _chunks(n, n_ends, n_pairs, request))
     answers = np.concatenate([utilities for _, utilities in request.utilities(chunks)], axis=1)
     halves = 0.5 * answers[:, ::2] - 0.5 * answers[:, 1::2]
-    cost = 2 * n_ends + 2 * n_pairs * max(n - 1, 0)
+    cost = different(2 * n_ends + 2 * n_pairs * max(n - 1, 0))
     orders = np.empty((n_pairs, n), dtype=np.int64)
     _orders(*_key(request), orders)
     return [

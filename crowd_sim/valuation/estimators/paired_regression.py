@@ -22,6 +22,7 @@ from crowd_sim.linear_algebra import cholesky, gram, inverse_of, product, solved
 from crowd_sim.random import Purpose
 from crowd_sim.valuation.complements import with_complements
 from crowd_sim.valuation.noise import with_draws
+from crowd_sim.valuation.once import once
 from crowd_sim.valuation.request import Request, chunk_rows
 from crowd_sim.valuation.result import ShapleyResult, widening
 from crowd_sim.valuation.shuffle import shuffle
@@ -60,6 +61,7 @@ def paired_regression(request: Request) -> list[ShapleyResult]:
         )
     n_ends = max(2, request.budget // (2 * n)) if request.noisy else 1
     plan = _Plan(n, n_ends, _parts(n, (request.budget - 2 * n_ends) // 2, request.noisy), request.seed, request.run)
+    request, different = once(request)
     ends: list[NDArray[np.float64]] = []
     odd: list[NDArray[np.float64]] = []
     for chunk, utilities in request.utilities(request.admitted(lambda: _chunks(plan, request.noisy))):
@@ -67,7 +69,7 @@ def paired_regression(request: Request) -> list[ShapleyResult]:
         (odd if ends else ends).append(halves)
         del chunk
     games = zip(ends[0], np.concatenate([np.empty((len(ends[0]), 0)), *odd], axis=1), strict=True)
-    return [ShapleyResult(*_values(plan, *game), plan.cost, "paired_regression") for game in games]
+    return [ShapleyResult(*_values(plan, *game), different(plan.cost), "paired_regression") for game in games]
 
 
 @dataclass(frozen=True)

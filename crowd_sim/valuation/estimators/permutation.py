@@ -16,6 +16,7 @@ from crowd_sim.valuation.complements import with_complements
 from crowd_sim.valuation.estimators.exact import MAX_PLAYERS, exact
 from crowd_sim.valuation.estimators.noisy_permutation import noisy_permutation
 from crowd_sim.valuation.estimators.permutation_draws import draw
+from crowd_sim.valuation.once import once
 from crowd_sim.valuation.request import Request, chunk_rows
 from crowd_sim.valuation.result import ShapleyResult, widening
 
@@ -57,6 +58,7 @@ def permutation(request: Request) -> list[ShapleyResult]:
     if n <= MAX_PLAYERS and 2**n <= request.budget:
         return exact(request)
     plan = plan_of(n, request.budget)
+    request, different = once(request)
     chunks = request.admitted(lambda: itertools.chain(_head(plan), _prefixes(plan, request.seed, request.run)))
     stream = (utilities for _, utilities in request.utilities(chunks))
     head = next(stream)
@@ -83,7 +85,7 @@ def permutation(request: Request) -> list[ShapleyResult]:
             sums.largest,
         )
         waiting = waiting[:, used:]
-    return [ShapleyResult(*sums.values(g, plan), plan.cost, "permutation") for g in range(n_games)]
+    return [ShapleyResult(*sums.values(g, plan), different(plan.cost), "permutation") for g in range(n_games)]
 
 
 def minimum_budget(n: int) -> int:
