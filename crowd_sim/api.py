@@ -31,6 +31,7 @@ from crowd_sim.errors import InputError
 from crowd_sim.files import arrow_table
 from crowd_sim.outcome import Outcome
 from crowd_sim.progress import Progress, quiet
+from crowd_sim.tasks.tables import tables_of
 from crowd_sim.valuation import Rule, ShapleyResult, shapley
 from crowd_sim.valuation.validation import integer
 
@@ -102,11 +103,7 @@ class RunResult(Outcome):
         return points_against_values(self._workers())
 
     def _workers(self) -> pd.DataFrame:
-        from crowd_sim import tables
-        from crowd_sim.tasks.imitate import tables as text_tables
-
-        own = text_tables if self.config.task.kind == "imitate" else tables
-        return own.TABLES["workers"](self)
+        return tables_of(self.config.task.kind).TABLES["workers"](self)
 
     def _repr_html_(self) -> str:
         from crowd_sim.report.worth import by_worker

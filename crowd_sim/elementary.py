@@ -7,6 +7,8 @@ order, and are off by two units in the last place at most.
 from __future__ import annotations
 
 import math
+from functools import cache
+from typing import Any
 
 import numba
 import numpy as np
@@ -22,9 +24,23 @@ _LEAST = -700.0
 _R3, _R4, _R5, _R6, _R7, _R8, _R9, _R10, _R11, _R12, _R13 = (1.0 / math.factorial(k) for k in range(3, 14))
 
 
-@numba.vectorize(["float64(float64)"], cache=True)
-def exp(x):  # type: ignore[no-untyped-def]
-    """e^x."""
+def exp(x: Any) -> Any:
+    """e^x, element by element: float64, of the shape of ``x``."""
+    return _compiled(_exp)(x)
+
+
+def log(x: Any) -> Any:
+    """The natural logarithm, element by element: −inf of 0, NaN below; float64, of the shape of ``x``."""
+    return _compiled(_log)(x)
+
+
+@cache
+def _compiled(function: Any) -> Any:
+    """The function of numbers as one of arrays; at the first call, as numba's start takes the better part of a second."""
+    return numba.vectorize(["float64(float64)"], cache=True)(function)
+
+
+def _exp(x):  # type: ignore[no-untyped-def]
     if not -745.0 < x < 709.7:  # beyond it 0, infinite or not a number
         return np.inf if x > 0.0 else 0.0 if x < 0.0 else x
     k = np.floor(x * _LOG2_E + 0.5)
@@ -36,9 +52,7 @@ def exp(x):  # type: ignore[no-untyped-def]
     return math.ldexp(math.ldexp(total, half), int(k) - half)
 
 
-@numba.vectorize(["float64(float64)"], cache=True)
-def log(x):  # type: ignore[no-untyped-def]
-    """The natural logarithm: −inf of 0, NaN below."""
+def _log(x):  # type: ignore[no-untyped-def]
     if not 0.0 < x < np.inf:
         return -np.inf if x == 0.0 else x if x > 0.0 else np.nan
     m, k = math.frexp(x)

@@ -19,6 +19,7 @@ from crowd_sim.commands.run import run as run_config
 from crowd_sim.config import RunConfig
 from crowd_sim.metrics import mean_and_error
 from crowd_sim.outcome import Outcome
+from crowd_sim.tasks.tables import tables_of
 from crowd_sim.trackers import Named
 
 _NAMED = 3
@@ -102,13 +103,10 @@ def outcome_table(finished: Finished) -> Table:
 def workers_view(outcome: Outcome) -> Table:
     """The workers with most points, and those whom points place furthest above and below their values."""
     # their tables need pandas, which would delay a run's start
-    from crowd_sim import tables
     from crowd_sim.report.page import worth_numbers
     from crowd_sim.report.worth import by_worker, over_and_underpaid, worth
-    from crowd_sim.tasks.imitate import tables as text_tables
 
-    own = text_tables if outcome.config.task.kind == "imitate" else tables
-    table = by_worker(worth(own.TABLES["workers"](outcome)))
+    table = by_worker(worth(tables_of(outcome.config.task.kind).TABLES["workers"](outcome)))
     over, under = over_and_underpaid(table, _NAMED)
     several = outcome.config.runs > 1
     view = Table(title="Who was worth what" + (" (means over a worker's runs)" if several else ""), box=box.SIMPLE_HEAD)

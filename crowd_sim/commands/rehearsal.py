@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from crowd_sim.commands import IN_PROCESS
-from crowd_sim.commands.search import fingerprint_of_search
-from crowd_sim.commands.sweep import fingerprint_of_sweep
 from crowd_sim.config import RunConfig
 from crowd_sim.config.tournament import DEFENCES, TournamentConfig
 from crowd_sim.engine import simulate
@@ -53,6 +51,9 @@ def of_sweep(plan: Sweep, name: str, out: Path | None, ray_address: str | None) 
     Raises:
         InputError: people that cannot be used.
     """
+    # with it comes pandas, which a run's first line does not need
+    from crowd_sim.commands.sweep import fingerprint_of_sweep
+
     folder = out or Path("runs") / f"{name}-{fingerprint_of_sweep(plan)[:8]}"
     first, n_points = plan.points[0].config, plan.n_points
     done, failed = count_points(folder)
@@ -73,6 +74,8 @@ def of_search(plan: Search, name: str, out: Path | None, ray_address: str | None
         InputError: people that cannot be used, or Optuna is not installed.
     """
     check_installed()
+    from crowd_sim.commands.search import fingerprint_of_search
+
     folder = out or Path("runs") / f"{name}-{fingerprint_of_search(plan)[:8]}"
     own, options = plan.own, plan.options
     yield (

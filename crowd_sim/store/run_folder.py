@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from crowd_sim import tables
 from crowd_sim.config import RunConfig
 from crowd_sim.crowd.sources.given import FILE
 from crowd_sim.errors import InputError
@@ -27,10 +26,7 @@ from crowd_sim.outcome import Outcome
 from crowd_sim.store.checkpoint import Checkpoint, Checkpoints
 from crowd_sim.store.lock import RUN, exclusive
 from crowd_sim.tasks.base import Task
-from crowd_sim.tasks.choose import tables as choice_tables
-from crowd_sim.tasks.imitate import tables as text_tables
-from crowd_sim.tasks.imitate.folder import write_adapters
-from crowd_sim.tasks.verify import tables as verify_tables
+from crowd_sim.tasks.tables import tables_of
 
 TIMED = "models.parquet"
 """The table that holds times, and so is not equal for equal runs."""
@@ -99,11 +95,13 @@ def write_run(folder: Path, outcome: Outcome, fingerprint: str) -> None:
         InputError: a base model, needed here for `task.merged_model`, cannot be loaded.
         StorageError: they cannot be written.
     """
-    own = _TABLES.get(outcome.config.task.kind, tables)
+    own = tables_of(outcome.config.task.kind)
     for name, table in own.TABLES.items():
         write_table(folder / f"{name}.parquet", table(outcome))
     told = _as_given(outcome)
     if outcome.config.task.kind == "imitate":
+        from crowd_sim.tasks.imitate.folder import write_adapters  # with the tables, which need pandas
+
         write_adapters(folder, outcome, told, fingerprint)
     names = [FILE, *(f"{name}.parquet" for name in own.TABLES if f"{name}.parquet" != TIMED)]
     kept = [path for name in names if (path := folder / name).exists()]
@@ -119,14 +117,6 @@ def write_timing(folder: Path, told: Mapping[str, Any]) -> None:
 
 def _below(folder: Path, name: str) -> list[Path]:
     return [path for path in (folder / name).rglob("*") if path.is_file()]
-
-
-_TABLES: dict[str, Any] = {
-    "imitate": text_tables,
-    "classify": choice_tables,
-    "prefer": choice_tables,
-    "verify": verify_tables,
-}
 
 
 def _as_given(outcome: Outcome) -> Outcome:

@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from crowd_sim import tables
 from crowd_sim.config import RunConfig
 from crowd_sim.engine import simulate_opened
 from crowd_sim.errors import ClusterError, InputError, QuarantinedError, StorageError
@@ -26,6 +25,7 @@ from crowd_sim.sweeps.plan import Point, Points
 from crowd_sim.tables import point_metrics, workers_table
 from crowd_sim.tasks.base import Task
 from crowd_sim.tasks.imitate.task import ImitateTask
+from crowd_sim.tasks.tables import tables_of
 
 TABLES = ("workers", "rounds")
 """Tables of every run of a sweep that are made where they are asked for."""
@@ -132,11 +132,14 @@ def joined(parts: Sequence[Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any
 
 
 def _runs(outcome: Outcome) -> dict[str, NDArray[np.float64]]:
-    return _tables_of(outcome).run_metrics(outcome)
+    return tables_of(outcome.config.task.kind).run_metrics(outcome)
 
 
 def _table(name: str, outcomes: Sequence[tuple[Point, Outcome]], plan: Points) -> pd.DataFrame:
-    found = [_tables_of(outcome).TABLES[name](outcome).assign(point=point.index) for point, outcome in outcomes]
+    found = [
+        tables_of(outcome.config.task.kind).TABLES[name](outcome).assign(point=point.index)
+        for point, outcome in outcomes
+    ]
     return pd.concat([_with_roles(table, plan) for table in found] if name == "workers" else found, ignore_index=True)
 
 
@@ -145,22 +148,6 @@ def _with_roles(table: pd.DataFrame, plan: Points) -> pd.DataFrame:
     if "bad" not in table and any(field.startswith("crowd.bad") for field in plan.fields):
         return table.assign(bad=False, identity_of=table["worker"])
     return table
-
-
-def _tables_of(outcome: Outcome) -> Any:
-    if outcome.config.task.kind == "imitate":
-        from crowd_sim.tasks.imitate import tables as text_tables  # a sweep of vectors needs none of it
-
-        return text_tables
-    if outcome.config.task.kind == "verify":
-        from crowd_sim.tasks.verify import tables as verify_tables
-
-        return verify_tables
-    if outcome.config.task.kind != "vector":
-        from crowd_sim.tasks.choose import tables as choice_tables
-
-        return choice_tables
-    return tables
 
 
 def _numbered(point: Point, runs: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[Any]]:

@@ -8,13 +8,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from crowd_sim.crowd.sources.records import read_records
 from crowd_sim.errors import InputError
+
+if TYPE_CHECKING:  # imported late: a run of another source should not wait for it
+    import pandas as pd
 
 N_NEIGHBOURS = 100
 
@@ -90,6 +93,8 @@ def build_neighbourhood(
 
 def neighbourhoods_table(neighbourhoods: Sequence[Neighbourhood]) -> pd.DataFrame:
     """The table that `read_neighbourhoods` reads: a row per comment, ``emotion``, ``rank``, ``text`` and ``scores``."""
+    import pandas as pd
+
     return pd.DataFrame(
         [
             {"emotion": one.emotion, "rank": rank, "text": text, "scores": one.scores[rank].tolist()}

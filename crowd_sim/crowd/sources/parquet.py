@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
-
-import pyarrow.parquet
+from typing import TYPE_CHECKING, TypeVar
 
 from crowd_sim.crowd.sources.contents import content_of
 from crowd_sim.errors import InputError
+
+if TYPE_CHECKING:  # imported late: a run of another source should not wait for it
+    import pyarrow.parquet
 
 T = TypeVar("T")
 
@@ -23,6 +24,8 @@ def read_parquet(
     Raises:
         InputError: no file, or one that is damaged.
     """
+    import pyarrow.parquet
+
     content = content_of(path, field)
     try:
         # the bytes themselves, not a data set: folders named like a=1 must not become columns

@@ -6,15 +6,16 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import pyarrow.parquet
+from typing import TYPE_CHECKING, Any
 
 from crowd_sim.crowd.population import first_duplicate
 from crowd_sim.crowd.sources.contents import check_is_file, content_of
 from crowd_sim.crowd.sources.identifiers import check_names
 from crowd_sim.crowd.sources.parquet import read_parquet
 from crowd_sim.errors import InputError
+
+if TYPE_CHECKING:  # imported late: a run of another source should not wait for it
+    import pyarrow.parquet
 
 ENDINGS = (".jsonl", ".parquet")
 

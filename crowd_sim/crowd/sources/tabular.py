@@ -7,16 +7,16 @@ import io
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
-
-import pyarrow as pa
-import pyarrow.parquet
+from typing import TYPE_CHECKING, Any
 
 from crowd_sim.crowd.sources.contents import check_is_file
 from crowd_sim.crowd.sources.identifiers import check_names
 from crowd_sim.crowd.sources.parquet import read_parquet
 from crowd_sim.crowd.sources.records import Record, parse_object, read_lines
 from crowd_sim.errors import InputError
+
+if TYPE_CHECKING:  # imported late: a run of another source should not wait for it
+    import pyarrow.parquet
 
 ENDINGS = (".jsonl", ".json", ".csv", ".parquet")
 
@@ -126,6 +126,8 @@ def _from_folder(path: Path, field: str) -> Iterator[Record]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         allowed = f"must be a data set as datasets.save_to_disk leaves it, with a state.json ({error})"
         raise InputError(field, path, allowed) from None
+    import pyarrow as pa
+
     if state.get("_indices_data_files"):
         raise InputError(field, path, "must be saved after flatten_indices: its rows are in another order")
     for name in names:

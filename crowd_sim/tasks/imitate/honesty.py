@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, nan, sqrt
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from crowd_sim.crowd.texts import TextCrowd
 from crowd_sim.models.diversity import copied_ngrams, distinct, repetition
+
+if TYPE_CHECKING:  # importing it costs half a second, and a run's tables are its last work
+    import pandas as pd
 
 EQUAL_TOKENS = "single_equal_tokens"
 MARGIN = 0.1
