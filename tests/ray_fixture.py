@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 import ray
 
@@ -33,5 +34,8 @@ def local_ray(faults_folder, tmp_path_factory) -> Iterator[None]:
     folder = tmp_path_factory.mktemp("trouble")
     os.environ["CROWD_SIM_TROUBLE"] = str(folder)  # Ray's processes inherit it: `tests.faults.trouble`
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+    for child in psutil.Process().children():
+        if any("log_monitor" in part for part in child.cmdline()):
+            child.kill()  # ten times a second, as long as the session lasts, it looks for lines that nobody reads
     yield
     ray.shutdown()

@@ -78,7 +78,22 @@ def environment(folder, *what):
 @pytest.fixture(scope="module")
 def installed(wheels, tmp_path_factory):
     """The commands where the wheel is installed."""
-    return environment(tmp_path_factory.mktemp("installed") / "venv", wheels[1])
+    folder = tmp_path_factory.mktemp("installed") / "venv"
+    commands = environment(folder, wheels[1])
+    (packages,) = folder.glob("lib/python*/site-packages")
+    take_compiled(packages)
+    return commands
+
+
+def take_compiled(packages):
+    """Give an installed package what numba has compiled of the checkout: to do it again takes minutes."""
+    for kept in (ROOT / "crowd_sim").rglob("__pycache__/*.nb[ci]"):
+        module = kept.parent.parent / f"{kept.name.partition('.')[0]}.py"
+        own, cached = (packages / path.relative_to(ROOT) for path in (module, kept))
+        if own.exists():  # else of an older checkout
+            cached.parent.mkdir(exist_ok=True)
+            copy(kept, cached)
+            os.utime(own, ns=(module.stat().st_atime_ns, module.stat().st_mtime_ns))  # which it was compiled of
 
 
 @pytest.fixture

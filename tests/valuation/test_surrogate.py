@@ -93,11 +93,11 @@ def test_values_sum_to_what_there_is_and_evaluations_are_counted(n, budget, few_
     assert np.all(result.stderr > 0)
 
 
-@pytest.mark.parametrize(("budget", "bars"), [(500, (0.14, 0.2, 0.07)), (2_000, (0.045, 0.05, 0.01))])
-def test_better_than_the_packages_on_sums_of_unanimity(budget, bars):
+@pytest.mark.parametrize(("budget", "n_games", "bars"), [(500, 10, (0.14, 0.2, 0.07)), (2_000, 4, (0.045, 0.05, 0.01))])
+def test_better_than_the_packages_on_sums_of_unanimity(budget, n_games, bars):
     """The bars: a third above what it reaches; the best of the packages has 0.33, 0.45, 0.1 and 0.12, 0.18, 0.04."""
     for kind, bar in zip(KINDS, bars, strict=True):
-        games = [random_game(kind, number) for number in range(10)]
+        games = [random_game(kind, number) for number in range(n_games)]
         results = values_of(*games, budget=budget)
         errors = [error(r, game.shapley_values_known()) for r, game in zip(results, games, strict=True)]
         assert np.mean(errors) < bar
