@@ -1,25 +1,27 @@
 """What a surrogate may know of an averaging game: the score is a function of the mean of the members' vectors and the target.
 
 Three kinds of features are quadratics of that mean, whose Shapley values are known: its projection on the target, the
-square of that and its own square, as scores of similarity and distance need; its coordinates; and their products. Whether
-a game is near one is for the likelihood to say, which gives each kind a variance.
+square of that and its own square; its coordinates; and their products. Two more are those of `similarity`, which few
+quadratics come near. Whether a game is near one is for the likelihood to say, which gives each kind a variance.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from crowd_sim.linear_algebra import eigenvectors, gram, product, times
+from crowd_sim.linear_algebra import eigenvectors, gram, product, times, transposed_times
+from crowd_sim.valuation.estimators.surrogate.similarity import Means, Similarity, means_of, similarity
 from crowd_sim.valuation.quadratic_of_mean import QuadraticOfMean
 
 _MOST_DIRECTIONS = 20  # 230 features; further principal components count as unexplained
 _LEAST_SQUARE = 1e-12  # of a direction's deviations, relative
 
 Vector = NDArray[np.float64]
-Three = tuple[Vector, Vector, Vector]
+Kinds = tuple[Vector, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +33,7 @@ class Averages:
         target: float64[d].
         points: float64[n, r], the players' vectors along their principal directions.
         units: float64[3], of the features of the first kind.
+        similar: the features of similarity.
         values: float64[f, n] for each kind, the Shapley values less their mean of every feature.
     """
 
@@ -38,11 +41,20 @@ class Averages:
     target: Vector
     points: Vector
     units: Vector
-    values: Three
+    similar: Similarity
+    values: Kinds
 
-    def features(self, signs: Vector) -> Three:
+    def features(self, signs: Vector) -> Kinds:
         """Of the pairs ``signs`` [m, n]: float64[m, f] for each kind."""
-        return (_aimed(signs, self.vectors, self.target) / self.units, *_of_mean(signs, self.points))
+        means = means_of(signs, self.vectors)
+        quadratics = _of_mean(means_of(signs, self.points))
+        return (_aimed(means, self.target) / self.units, *quadratics, *self.similar.features(means))
+
+    def uncertainty(self, signs: Vector, pulls: Vector, variances: Sequence[float]) -> Vector | float:
+        """The variances float64[n] that sampled features leave in values, where ``pulls`` [m] of ``signs`` are predictions."""
+        features = self.similar.features(means_of(signs, self.vectors))
+        kinds = zip(variances[-2:], features, strict=True)
+        return self.similar.uncertainty(np.concatenate([each * transposed_times(part, pulls) for each, part in kinds]))
 
 
 def averages(vectors: Vector, target: Vector) -> Averages | None:
@@ -51,7 +63,8 @@ def averages(vectors: Vector, target: Vector) -> Averages | None:
     size = np.abs(vectors - centre).max()
     if size == 0.0:
         return None
-    vectors, target = vectors / size, target / max(float(np.sqrt(np.square(target).sum())), 1e-300)
+    vectors, end = vectors / size, target / size
+    target = target / max(float(np.sqrt(np.square(target).sum())), 1e-300)
     points = _along_principal_directions(vectors - centre / size)
     r = points.shape[1]
     outer = np.outer(target, target)
@@ -66,7 +79,13 @@ def averages(vectors: Vector, target: Vector) -> Averages | None:
     units = np.sqrt(np.square(first).sum(axis=1))
     units[units == 0.0] = 1.0
     values = (first / units[:, None], _values(points, coordinates), _values(points, products))
-    return Averages(vectors, target, points, units, values)
+
+    def controls(signs: Vector) -> Vector:
+        squares = _aimed(means_of(signs, vectors), target)[:, 1:]
+        return np.column_stack([squares / units[1:], _of_mean(means_of(signs, points))[0]])
+
+    similar = similarity(vectors, end, controls, np.concatenate([values[0][1:], values[1]]))
+    return Averages(vectors, target, points, units, similar, (*values, *similar.values))
 
 
 def _along_principal_directions(deviations: Vector) -> Vector:
@@ -88,24 +107,17 @@ def _values(vectors: Vector, quadratics: list[tuple[Vector, Vector]]) -> Vector:
     return np.array(found) - np.mean(found, axis=1, keepdims=True)
 
 
-def _means(signs: Vector, vectors: Vector) -> tuple[Vector, Vector]:
-    """Those of the coalitions and of their complements, float64[m, d] each."""
-    members = (signs > 0).astype(np.float64)
-    size = members.sum(axis=1, keepdims=True)
-    return product(members, vectors) / size, product(1.0 - members, vectors) / (signs.shape[1] - size)
-
-
-def _aimed(signs: Vector, vectors: Vector, target: Vector) -> Vector:
+def _aimed(means: Means, target: Vector) -> Vector:
     found = []
-    for mean in _means(signs, vectors):
+    for mean in means:
         along = times(mean, target)
         found.append(np.column_stack([along, np.square(along), np.square(mean).sum(axis=1)]))
     return 0.5 * (found[0] - found[1])
 
 
-def _of_mean(signs: Vector, points: Vector) -> tuple[Vector, Vector]:
-    inside, outside = _means(signs, points)
-    row, column = np.triu_indices(points.shape[1])
+def _of_mean(means: Means) -> tuple[Vector, Vector]:
+    inside, outside = means
+    row, column = np.triu_indices(inside.shape[1])
     weight = np.where(row == column, 0.5, np.sqrt(0.5))
     products = inside[:, row] * inside[:, column] - outside[:, row] * outside[:, column]
     return 0.5 * (inside - outside), weight * products

@@ -25,6 +25,7 @@ _ALL_TERMS = 1e-5  # of noise; with more a game is not one of few terms
 _FAR_MORE = 30.0  # relative, of root mean squares
 _HELD_OUT = 512  # pairs at most
 _WIDER = 0.1  # by so much: the posterior takes relevances as known (`python -m experiments.bench.real_games`)
+_WIDER_KNOWN = 20.0  # over the pairs, besides: features of averaging games may explain few by chance
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,9 +156,12 @@ def _fit(
     if repeats is not None:
         freedom, squares = freedom + repeats.freedom, squares + repeats.squares / prior.nugget
     scale = squares / freedom
-    wider = (1.0 + unsure * _WIDER) * float(widening(freedom))
+    wider = (1.0 + unsure * (_WIDER + (0.0 if known is None else _WIDER_KNOWN / m))) * float(widening(freedom))
     scale *= surprise(found, signs, white, np.sort(order[:_HELD_OUT]), scale) * wider * wider
-    return Model(contrasts + mean, scale * variance, linear, slopes + more, pulls, prior)
+    variance = scale * variance
+    if known is not None:
+        variance = variance + known.uncertainty(signs, pulls, prior.variances)
+    return Model(contrasts + mean, variance, linear, slopes + more, pulls, prior)
 
 
 def predictions(models: Sequence[Model], pairs: NDArray[np.bool_], fresh: NDArray[np.bool_]) -> NDArray[np.float64]:
