@@ -59,7 +59,7 @@ class Support:
 
 
 _OF_NOISE = ("task.label_smoothing", "task.sft_weight")
-_OF_PAIRS = ("task.objective", "task.beta", *_OF_NOISE)
+_OF_PAIRS = ("task.objective", "task.beta", "task.sft_epochs", *_OF_NOISE)
 _ASKING = ("task.generation", "task.verifier")
 _EXAMPLES = {"prefer": ("example_feedback",), "verify": ("example_answers",)}
 _OF_RECORDS = ("classify", "prefer", "verify")
@@ -157,6 +157,7 @@ def check_sections(
         _check_rewards(task)
     _check_bad(crowd, task.kind, support)
     _check_search(crowd, tournament, task.kind, support)
+    _check_parts(tournament, task)
     _check_calibrated(crowd, tournament)
     _check_exploiting(tournament, task.kind)
     largest = crowd.n_workers if tournament.exploit_every else ceil(crowd.n_workers / tournament.n_groups)
@@ -178,6 +179,8 @@ def _check_objective(task: TaskConfig) -> None:
         raise InputError("task.row_tokens", task.row_tokens, f"must be at least {what}, {least}")
     if objective == "sft" and task.kind == "imitate" and task.beta != _default(TaskConfig, "beta"):
         raise InputError("task.beta", task.beta, "must be left out without task.objective=spin")
+    if objective == "sft" and task.sft_epochs:
+        raise InputError("task.sft_epochs", task.sft_epochs, "must be left out with task.objective=sft: task.epochs")
     if task.kind == "verify":
         _check_verifier(task)
     if task.objective != "dpo" and task.label_smoothing:
@@ -333,6 +336,12 @@ def _check_default(section: BaseModel, name: str, field: str, kind: str) -> None
 @cache
 def _default(section: type[BaseModel], field: str) -> Any:
     return section.model_fields[field].get_default(call_default_factory=True)
+
+
+def _check_parts(tournament: TournamentConfig, task: TaskConfig) -> None:
+    if tournament.search == "halving" and task.sft_epochs:
+        allowed = "must be left out with tournament.search=halving, which stops in between"
+        raise InputError("task.sft_epochs", task.sft_epochs, allowed)
 
 
 def _check_search(crowd: CrowdConfig, tournament: TournamentConfig, kind: str, support: Support) -> None:

@@ -156,6 +156,13 @@ class TaskConfig(Strict):
     sft_weight: float = Field(
         0.0, ge=0, le=1000, description="of the preferred responses' cross-entropy, added to `dpo` and `ipo`"
     )
+    sft_epochs: int = Field(
+        0,
+        ge=0,
+        le=10_000,
+        description="passes of `sft` over a candidate's examples before those of another objective, whose reference is the "
+        "model after them; they count as trained tokens",
+    )
     max_grad_norm: float = Field(1.0, gt=0, description="an adapter's gradient is scaled down to this norm")
     max_tokens: int = Field(
         512,

@@ -263,10 +263,33 @@ class LoraLearner:
         return self.stack.initial(seed, run)
 
     def tune(self, jobs: Sequence[TuneJob]) -> list[TunedAdapter]:
-        """Tune candidates, several at once, each in its own way."""
+        """Tune candidates, several at once, each in its own way.
+
+        Where passes of `sft` come first, the objective goes on from there, with a new optimiser and what is left of the tokens;
+        its reference is the model after them.
+        """
         self._threads()
+        warm = [self._warmed(job) for job in jobs]
+        first = iter(self._tuned([job for job in warm if job is not None]))
+        before = [None if job is None else next(first) for job in warm]
+        rest = [job if own is None else _after(job, own) for job, own in zip(jobs, before, strict=True)]
+        return [_joined(own, tuned) for own, tuned in zip(before, self._tuned(rest), strict=True)]
+
+    def _warmed(self, job: TuneJob) -> TuneJob | None:
+        """The passes of `sft` before a job's objective; None of one without."""
+        training = job.training
+        if not training.sft_epochs:
+            return None
+        tokens = job.n_tokens
+        if tokens is not None:
+            (once,) = self.count([job.examples])
+            tokens = min(tokens, training.sft_epochs * once)
+        alone = replace(training, objective="sft", epochs=training.sft_epochs, sft_epochs=0)
+        return replace(job, training=alone, n_tokens=tokens)
+
+    def _tuned(self, jobs: Sequence[TuneJob]) -> list[TunedAdapter]:
         own = [self._packed(job) for job in jobs]
-        return tune(self.base, self.stack, own, [job.training for job in jobs])
+        return tune(self.base, self.stack, own, [job.training for job in jobs]) if jobs else []
 
     def _packed(self, job: TuneJob) -> PackedTuneJob:
         examples = tuple(self.tokens(example)[0] for example in job.examples)
@@ -456,6 +479,19 @@ def _shown(text: str) -> str:
 
 def _is_finite(adapter: Adapter) -> bool:
     return all(np.isfinite(weights).all() for weights in adapter.values())
+
+
+def _after(job: TuneJob, warmed: TunedAdapter) -> TuneJob:
+    """What is left of a job after its passes of `sft`."""
+    left = None if job.n_tokens is None else job.n_tokens - warmed.n_tokens
+    return replace(job, start=warmed.adapter, n_tokens=left)
+
+
+def _joined(before: TunedAdapter | None, tuned: TunedAdapter) -> TunedAdapter:
+    if before is None:
+        return tuned
+    losses = np.concatenate([before.losses, tuned.losses])
+    return TunedAdapter(tuned.adapter, losses, before.n_tokens + tuned.n_tokens)
 
 
 def _of_phi(error: InputError) -> InputError:

@@ -51,6 +51,7 @@ class Training:
         objective: a name in `crowd_sim.models.objectives.OBJECTIVES`.
         options: its numbers.
         drawing: of outputs, where the objective asks for the model's own.
+        sft_epochs: passes of `sft` over the examples before those of the objective.
     """
 
     epochs: int = 3
@@ -61,6 +62,7 @@ class Training:
     objective: str = "sft"
     options: Options = field(default_factory=Options)
     drawing: Drawing | None = None
+    sft_epochs: int = 0
 
 
 @dataclass(frozen=True)

@@ -33,10 +33,10 @@ from experiments.crowds.labelling import ALONE, interval, provenance
 from experiments.crowds.refusing import in_one_line
 
 N_WORKERS, EACH = 12, 20
-TRUSTED, REPORTED, AGAIN, DRAWN = 4, 40, 4, 48
+TRUSTED, REPORTED, AGAIN, DRAWN = 4, 40, 4, 40
 """Comments of the emotion in trusted pairs and in the report's, pairs of each, and those of the report that get outputs."""
-TOKENS = 9_000
-"""Trained by an arm: of about two passes over the preferred comments."""
+TOKENS = 4_500
+"""Trained by an arm: of about one pass over the preferred comments."""
 NOISES = (0.0, 0.2, 0.4)
 WANTED = {0.0: 0.93, 0.2: 0.75, 0.4: 0.65}
 MODELS = {"before": "base", "sft": "sft", "best_of_n": "best of 4", "rloo": "rloo"}

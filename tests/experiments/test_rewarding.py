@@ -1,4 +1,4 @@
-"""The experiment of a reward model: its files share nothing, and its tables say what is wanted."""
+"""The experiments of pairs, a reward model and preferences: files share nothing, and tables say what is wanted."""
 
 import json
 
@@ -8,6 +8,7 @@ import pytest
 
 from crowd_sim.config import RunConfig
 from crowd_sim.tasks.choose.crowd import load_choices
+from experiments.crowds import preferring
 from experiments.crowds.rewarding import content, deal, ordered, tables, turned, write_pairs
 
 
@@ -51,3 +52,19 @@ def test_pairs_turned_round_cost_what_the_table_says(pairs):
     lines = "\n".join(tables(noisy, models))
     assert f"| 40 % | {100 * noisy['accuracy'][2]:.1f} |" in lines
     assert "| best of 4 and sft | 10.0 [10.0, 10.0] | +10.0, +10.0 | ≥ 10 |" in lines
+
+
+@pytest.mark.parametrize("arm", preferring.ARMS)
+def test_every_arm_of_preferences_can_be_run(arm, tmp_path):
+    config = RunConfig.parse(preferring.content(arm, 1, tmp_path))
+    assert (config.task.tokens_per_round, config.task.objective == "sft") == (9_000, arm == "sft")
+
+
+def test_the_table_of_preferences_holds_arms_against_sft():
+    found = [
+        {"seed": seed, "arm": arm, "accuracy": 70.0 + 5 * i + seed, "margin": 0.5, "tokens": 9000.0}
+        for seed in (1, 2)
+        for i, arm in enumerate(preferring.ARMS)
+    ]
+    lines = "\n".join(preferring.table(pd.DataFrame(found)))
+    assert "| sft, dpo and sft | 5.0 [5.0, 5.0] | +5.0, +5.0 | ≥ 6, interval above 0 |" in lines

@@ -353,6 +353,12 @@ def test_a_mixed_candidate_passes_over_examples_by_their_workers_weights():
             r"^task\.label_smoothing = 0\.1: must be left out",
         ),
         ("prefer", {"task": {"objective": "orpo", "sft_weight": 0.1}}, r"^task\.sft_weight = 0\.1: must be left out"),
+        ("prefer", {"task": {"objective": "sft", "sft_epochs": 1}}, r"^task\.sft_epochs = 1: must be left out with"),
+        (
+            "prefer",
+            {"task": {"sft_epochs": 1}, "tournament": {"search": "halving", "n_groups": 3}},
+            r"^task\.sft_epochs = 1: must be left out with tournament\.search=halving",
+        ),
         ("prefer", {"tournament": {"score": "l1"}}, r"^tournament\.score = 'l1': must be left out"),
         (
             "prefer",
@@ -573,6 +579,23 @@ def test_kto_learns_from_both_sides_and_spin_from_the_models_own(parts, tmp_path
     assert tuned.losses[0] == pytest.approx(np.log(2))  # the model is the reference
     with pytest.raises(InputError, match=r"^task\.beta = 0\.5: must be left out without task\.objective=spin"):
         of_texts(parts, task={"beta": 0.5})
+
+
+def test_passes_of_sft_come_first_and_count(parts, tmp_path):
+    setup = configuration(parts, tmp_path, "prefer", task={"sft_epochs": 1, "label_smoothing": 0.1})
+    learner, pairs = shared_learner(learner_spec(setup)), load_choices(setup).texts.in_turn()[:4]
+    start, key, training = learner.initial(4, 0), Key(4, 0, 1, 0), training_of(setup)
+    (both,) = learner.tune([TuneJob(start, pairs, key, training)])
+    (sft,) = learner.tune([TuneJob(start, pairs, key, replace(training, objective="sft", sft_epochs=0))])
+    (dpo,) = learner.tune([TuneJob(sft.adapter, pairs, key, replace(training, sft_epochs=0))])
+    assert both.losses.tolist() == [*sft.losses, *dpo.losses]
+    assert both.n_tokens == sft.n_tokens + dpo.n_tokens
+    assert all((both.adapter[name] == dpo.adapter[name]).all() for name in start)
+    (few,) = learner.tune([TuneJob(start, pairs, key, training, sft.n_tokens - 1)])
+    assert few.n_tokens == sft.n_tokens - 1
+    assert len(few.losses) == 1
+    (mixed,) = learner.tune([TuneJob(start, pairs, key, training, sft.n_tokens + 1)])
+    assert len(mixed.losses) == 2
 
 
 def test_accuracy_halves_ties_and_calibration_is_that_of_the_likeliest():

@@ -29,7 +29,7 @@ def training_of(config: RunConfig) -> Training:
         rule = Rule(verifier.kind, verifier.pattern)
         drawing = Drawing(verifier.n_outputs, generation.max_new_tokens, generation.temperature, rule)
     how = (task.epochs, task.batch_size, task.learning_rate, task.max_grad_norm, rows, task.objective)
-    return Training(*how, options, drawing)
+    return Training(*how, options, drawing, task.sft_epochs)
 
 
 def sampling_of(config: RunConfig) -> Sampling:

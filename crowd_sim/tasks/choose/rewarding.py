@@ -101,14 +101,14 @@ class Rewarding:
 
     @property
     def _supervised(self) -> Training:
-        return replace(training_of(self.config), objective="sft")
+        return replace(training_of(self.config), objective="sft", sft_epochs=0)
 
     def _reinforced(self, reward: Reward) -> Training:
         task, usual = self.config.task, training_of(self.config)
         sampling = sampling_of(self.config)
         rows = max(usual.row_tokens, task.max_tokens + sampling.max_new_tokens)
         drawing = Drawing(task.verifier.n_outputs, sampling.max_new_tokens, sampling.temperature, reward=reward)
-        return replace(usual, objective="rloo", drawing=drawing, row_tokens=rows)
+        return replace(usual, objective="rloo", drawing=drawing, row_tokens=rows, sft_epochs=0)
 
     def _tuned(self, start: Adapter, number: int, training: Training, tokens: int) -> tuple[Adapter, int]:
         job = TuneJob(start, self.examples, replace(self.key, number=number), training, tokens)
