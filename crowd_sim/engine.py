@@ -223,6 +223,7 @@ def _rules(batch: Batch) -> Rules:
         exploit_every=tournament.exploit_every or 0,
         audits=tournament.audits,
         screening=_screening(first),
+        outer_momentum=tournament.outer_momentum,
     )
 
 

@@ -66,6 +66,18 @@ TEXTS = {
         {"sweep": {"crowd": [{"n_workers": 8, "seed": 1}, {"n_workers": 8, "seed": 2}]}},
         TEXTS | {"sweep": {"task": [{"kind": "imitate", "rank": rank} for rank in (4, 8)]}},
         TEXTS | {"task": {"kind": "imitate"}, "sweep": {"task.phi": [{"kind": "embedding"}, {"kind": "classifier"}]}},
+        *(
+            TEXTS
+            | {"crowd": {"source": "records", "path": "r.jsonl", "held_out": 0.2, "n_workers": 8}}
+            | {"task": {"kind": kind, "verifier": {"pattern": "a", "kind": "regex"} if kind == "verify" else {}}}
+            | {"sweep": {field: values}}
+            for kind, field, values in (
+                ("classify", "task.expert", ["a.jsonl", "b.jsonl"]),
+                ("classify", "task.question", ["{text}?", "{text}!"]),
+                ("verify", "task.verifier.pattern", ["a", "b"]),
+                ("verify", "task.verifier.n_outputs", [2, 3]),
+            )
+        ),
     ],
 )
 def test_groups_of_fields_that_are_swept_as_one_are_in_a_batch_with_their_like(content):

@@ -339,6 +339,9 @@ def _default(section: type[BaseModel], field: str) -> Any:
 
 
 def _check_parts(tournament: TournamentConfig, task: TaskConfig) -> None:
+    if tournament.outer_momentum and tournament.search != "soup":
+        allowed = "must be left out without tournament.search=soup"
+        raise InputError("tournament.outer_momentum", tournament.outer_momentum, allowed)
     if tournament.search == "halving" and task.sft_epochs:
         allowed = "must be left out with tournament.search=halving, which stops in between"
         raise InputError("task.sft_epochs", task.sft_epochs, allowed)

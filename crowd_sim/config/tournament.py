@@ -105,6 +105,13 @@ class TournamentConfig(Strict):
         "`greedy_soup`: the mean of those with which, in order of their scores, it scores higher than without; `halving`: the "
         "worse half of the candidates leaves after each part of the training, which the others then get",
     )
+    outer_momentum: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="of `soup`, as in DiLoCo (arXiv 2311.08105): the mean goes on by so much of the way that the last round "
+        "has taken the model; a round that keeps the model stops it",
+    )
     incumbent: bool = Field(True, description="whether a round keeps the old model where nothing beats it")
     drop_used: bool = Field(
         False,

@@ -18,7 +18,7 @@ def merge(adapters: Sequence[Adapter], weights: Sequence[float]) -> Adapter:
 
     Args:
         adapters: K of one shape.
-        weights: non-negative, K.
+        weights: K.
     """
     merged: dict[str, NDArray[np.float32]] = {}
     for name in (name.removesuffix(".lora_A") for name in adapters[0] if name.endswith(".lora_A")):

@@ -23,6 +23,7 @@ _PEOPLE = ("crowd.source", "crowd.path", "crowd.seed")
 _MODELS = (
     *("task.model", "task.device", "task.dtype", "task.threads", "task.prompt_template", "task.rank", "task.alpha"),
     *("task.target_modules", "task.max_tokens", "task.long_texts", "task.phi.kind", "task.phi.model"),
+    *("task.expert", "task.question", "task.verifier.kind", "task.verifier.pattern", "task.verifier.n_outputs"),
 )
 _GAMES = ("tournament.score", "valuation.method", "valuation.budget", "valuation.kernel_shap_budget", "seed")
 _SHAPES = ("tournament.rounds", "tournament.n_groups", "tournament.reward", "tournament.initial_range")

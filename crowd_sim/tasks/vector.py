@@ -171,6 +171,11 @@ class VectorLearner:
         merged = parts.sum(axis=1, keepdims=True)
         return Candidates(merged, np.zeros((len(merged), 1), dtype=np.int64))
 
+    def carried(self, merged: Candidates, asked: RoundRequest) -> Candidates:
+        """By the difference of the points."""
+        moved = merged.models + asked.momentum * (asked.models - asked.before)[:, None, :]
+        return Candidates(moved, merged.trained)
+
     def adopt(
         self,
         models: NDArray[np.float64],

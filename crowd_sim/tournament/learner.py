@@ -80,6 +80,9 @@ class Learner(Protocol):
     def combine(self, candidates: Candidates, weights: NDArray[np.float64]) -> Candidates:
         """One candidate of each run, merged by weights float64[B, K], NaN for who is left out; where all are, anything."""
 
+    def carried(self, merged: Candidates, asked: RoundRequest) -> Candidates:
+        """Merged candidates, one of each run, moved on by `asked.momentum` times the way from `asked.before` to its models."""
+
     def adopt(self, models: Any, candidates: Candidates, merged: Candidates | None, winners: NDArray[np.int64]) -> Any:
         """The models after a round: candidate `winners`[b], the old model where −1, the merged one where K."""
 

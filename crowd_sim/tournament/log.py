@@ -136,7 +136,7 @@ class TournamentLog:
         observed: Arrays = {
             name: {"points": account.points, "memory": dict(account.memory)} for name, account in state.observed.items()
         }
-        found: Arrays = {
+        found: dict[str, Arrays | NDArray[Any]] = {
             "models": _models_to_arrays(state.models),
             "points": state.points,
             "memory": dict(state.memory),
@@ -144,6 +144,8 @@ class TournamentLog:
             "observed": observed,
             "evidence": dict(state.evidence),
         }
+        if state.before is not None:
+            found["before"] = _models_to_arrays(state.before)
         notes = np.frombuffer(json.dumps(self.notes).encode(), dtype=np.uint8)
         header = {"round": state.round, "complete": self.is_complete}
         return pack({"rows": rows, "state": found, "notes": notes}, header)
@@ -173,6 +175,7 @@ class TournamentLog:
                 _array(state, "active", np.bool_, (n_runs, n_workers if rules.drop_used else 0)),
                 _observed(state, rules, n_workers),
                 _memory(state, "evidence"),
+                _models_of_arrays(state["before"], n_runs) if "before" in state else None,
             ),
         )
         for name, room in log._rows.items():

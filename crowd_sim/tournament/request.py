@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numba
 import numpy as np
@@ -46,6 +47,8 @@ class RoundRequest:
         groups: of every worker.
         weights: float64[B, n], every worker's weight.
         facts, before_bad: as a `ShardRequest`'s.
+        before: the models a round earlier, see `crowd_sim.tournament.state.State`.
+        momentum: by which a merged candidate goes on the way that led from there.
     """
 
     round: int
@@ -55,6 +58,8 @@ class RoundRequest:
     n_groups: int
     facts: Facts = field(default_factory=dict)
     before_bad: bool = False
+    before: Any = None
+    momentum: float = 0.0
 
     def of_everyone(self) -> ShardRequest:
         """The call for all workers."""

@@ -23,7 +23,8 @@ def play(rules: Rules, state: State, learner: Learner) -> tuple[State, Round]:
     )
     if rules.screening is not None:
         weights = rules.screening(weights, state.evidence, streams.round)
-    asked = RoundRequest(streams.round, state.models, groups, weights, rules.n_groups)
+    carried = {"before": state.before, "momentum": rules.outer_momentum}
+    asked = RoundRequest(streams.round, state.models, groups, weights, rules.n_groups, **carried)
     explored = rules.search.explore(learner, asked)
     scores = explored.scores
     rivals = scores.incumbents if rules.incumbent else np.full(len(scores.incumbents), -np.inf)
@@ -51,4 +52,5 @@ def play(rules: Rules, state: State, learner: Learner) -> tuple[State, Round]:
     }
     evidence = gathered(rules, learner, asked, state.evidence)
     active = still_active(state.active, played)
-    return State(streams.round, models, paid.points, paid.memory, active, observed, evidence), played
+    before = state.models if rules.outer_momentum else None
+    return State(streams.round, models, paid.points, paid.memory, active, observed, evidence, before), played

@@ -31,6 +31,7 @@ class Rules:
         exploit_every: m, every m-th round has one candidate of all workers; 0: none.
         audits: workers a round whose candidates are scored alone.
         screening: (weights float64[B, n], evidence, number of the round) → the weights, where screens change them.
+        outer_momentum: of merged candidates, from round to round.
         step, mistake_probability: float64[B].
         seeds, runs: uint64[B], the keys of the runs' random streams.
     """
@@ -52,6 +53,7 @@ class Rules:
     exploit_every: int = 0
     audits: int = 0
     screening: Screening | None = None
+    outer_momentum: float = 0.0
 
     def measures(self, number: int) -> bool:
         """Whether this round has random groups and equal weights, so that everyone is seen alike."""

@@ -200,6 +200,8 @@ def _settled(
         return replace(take_winner(learner, asked, explored, selection), winners=mistaken)
     merged = learner.combine(explored.candidates, _shares(kept))
     generated = np.zeros(len(kept), dtype=np.int64)
+    if asked.momentum and asked.before is not None:
+        merged = learner.carried(merged, asked)
     if scores is None:
         scores, generated = _scores_of(learner, asked, merged, merges, 1)
     scores = np.where(merges, scores, np.nan)

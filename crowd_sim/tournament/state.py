@@ -40,6 +40,7 @@ class State:
         active: bool[B, n], who is still in the tournament; empty (bool[B, 0]) where nobody ever leaves.
         observed: the accounts of the mechanisms that watch, by name.
         evidence: what workers contributed so far, see `crowd_sim.tournament.evidence`; empty where nothing asks for it.
+        before: the models a round earlier; None before the second round, and where nothing asks for them.
     """
 
     round: int
@@ -49,6 +50,7 @@ class State:
     active: NDArray[np.bool_]
     observed: Mapping[str, Account] = field(default_factory=dict)
     evidence: Memory = field(default_factory=dict)
+    before: Any = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -84,6 +84,19 @@ def test_a_soup_of_points_is_nobodys_candidate_and_never_worse_than_the_model(se
         assert (history.model_scores[1:][merged] > history.best_scores[merged]).all()
 
 
+def test_momentum_goes_on_the_way_that_the_last_round_took():
+    watching = Watching()
+    own = {"search": "soup", "rounds": 6, "step": 0.3}
+    history = outcome(config("vector", None, 20, outer_momentum=0.5, **own), watching).history
+    states = {state.round: state for state in watching.states}
+    for number in range(2, 7):
+        assert states[number].before.tobytes() == states[number - 1].models.tobytes()
+    assert (np.diff(history.model_scores, axis=0) >= 0).all()  # the old model competes with where momentum leads
+    plain = outcome(config("vector", None, 20, **own)).history
+    assert history.model_scores[:2].tobytes() == plain.model_scores[:2].tobytes()
+    assert history.model_scores[2].tobytes() != plain.model_scores[2].tobytes()
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_winners_leave_and_earn_no_more(parts, kind):
     setup = config(kind, parts, drop_used=True, rounds={"vector": 3, "imitate": 2}[kind])

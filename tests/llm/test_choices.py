@@ -14,6 +14,7 @@ import crowd_sim.engine
 from crowd_sim import load_config
 from crowd_sim.cli.run import outcome_table
 from crowd_sim.cli.run import run as run_command
+from crowd_sim.cli.sweep import sweep
 from crowd_sim.config import RunConfig
 from crowd_sim.crowd.screens import LABEL_SCREENS, screened
 from crowd_sim.crowd.sources.feedback import example_feedback
@@ -28,6 +29,7 @@ from crowd_sim.models.reward_model import fit_reward
 from crowd_sim.models.tuning import Drawing, Key, PackedTuneJob, tune
 from crowd_sim.participants import roles
 from crowd_sim.store.run_folder import write_run
+from crowd_sim.sweeps.plan import Sweep
 from crowd_sim.tasks.adapters.learner import mixed
 from crowd_sim.tasks.adapters.settings import learner_spec, training_of
 from crowd_sim.tasks.choose.crowd import load_choices
@@ -35,6 +37,7 @@ from crowd_sim.tasks.choose.game import ChoiceGame
 from crowd_sim.tasks.choose.learner import accuracy, calibration_error
 from crowd_sim.tasks.load import load_task, task_key
 from crowd_sim.tasks.verify.game import VerifyGame
+from crowd_sim.tasks.verify.tables import verify_metrics
 from tests.bad_input.command import IN_PROCESS
 from tests.learners.tiny_llm import TEMPLATE
 from tests.llm.small import config as of_texts
@@ -466,14 +469,38 @@ def test_values_are_those_of_retraining_and_kept(parts, tmp_path, kind):
     assert run(setup, tmp_path / "valued").was_there
 
 
-def test_a_valued_run_on_ray_is_the_same_bits(parts, tmp_path, local_ray):
-    setup = configuration(parts, tmp_path, "classify", trusted=expert(), screens={"action": "report"}, **VALUED)
+@pytest.mark.parametrize("kind", ["classify", "verify"])
+def test_a_run_on_ray_is_the_same_bits(parts, tmp_path, local_ray, kind):
+    trusted, screens = (expert(), {"action": "report"}) if kind == "classify" else (answers(44)[36:], None)
+    own = (
+        VALUED | {"task": {"baselines": ["expert"]}} | ({} if kind == "classify" else {"valuation": {"method": "none"}})
+    )
+    setup = configuration(parts, tmp_path, kind, trusted=trusted, screens=screens, **own)
     (own,) = simulate([setup], load_task(setup), InProcess())
     other = run_on_ray(setup, load_task(setup))
-    assert own.values.tobytes() == other.values.tobytes()
     assert own.history.points.tobytes() == other.history.points.tobytes()
+    if kind == "verify":
+        assert own.details.texts == other.details.texts
+        assert own.details.texts[0]["expert"] != own.details.texts[0]["before"]
+        assert len(own.details.crowd.selection) == 8  # the expert's
+        return
+    assert own.values.tobytes() == other.values.tobytes()
     assert own.details.probabilities.tobytes() == other.details.probabilities.tobytes()
     assert own.screened.scores["expert"].tobytes() == other.screened.scores["expert"].tobytes()
+
+
+def test_a_sweep_of_verifiers_is_its_points_by_themselves(parts, tmp_path):
+    setup = configuration(parts, tmp_path, "verify", tournament={"rounds": 1}, task={"objective": "sft"})
+    patterns = ["[{answer}a-p]", "[q-z]"]
+    plan = Sweep.parse(
+        setup.model_dump(exclude_defaults=True) | {"sweep": {"task": {"verifier": {"pattern": patterns}}}}
+    )
+    assert sweep(plan, "answers", tmp_path / "swept", IN_PROCESS[1], Console(quiet=True)).done == 2
+    table = pd.read_parquet(tmp_path / "swept" / "points.parquet")
+    for point, reward in zip(plan.points, table["reward_after_mean"], strict=True):
+        (alone,) = simulate([point.config], load_task(point.config), InProcess())
+        assert verify_metrics(alone)["reward_after"][0] == reward
+    assert table["reward_before_mean"].nunique() == 2
 
 
 VERDICTS = [

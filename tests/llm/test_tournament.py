@@ -202,6 +202,21 @@ def test_soups_are_means_that_beat_the_model(search, results, weights, winner, j
     assert (state.points > 1).any() == (winner >= 0)
 
 
+def test_a_soup_of_adapters_goes_on_by_its_momentum_also_after_a_stop():
+    setup = config(rounds=3, search="soup", outer_momentum=0.5, drop_used=False)
+    scripted = Scripted([1.8, 1.7, 1.9, 1.4, 1.4, 1.4, 3.0, 3.0, 3.0])
+    learner, rules = learner_of(setup, crowd(SIZES), scripted), rules_of(setup)
+    log = TournamentLog(rules, replace(start(rules, learner, len(SIZES)), models=(number(2.0),)))
+    for model in (1.8, 1.4 + 0.5 * (1.8 - 2.0), 1.3):
+        log = TournamentLog.unpack(log.pack(), rules, len(SIZES))
+        state, played = play(rules, log.state, learner)
+        log.advance(state, played, [])
+        assert value(state.models[0]) == pytest.approx(model, abs=1e-6)
+    assert played.merged_scores[0] == pytest.approx(-(3.0 + 0.5 * (1.3 - 1.8)), abs=1e-6)  # and the model stays
+    with pytest.raises(InputError, match=r"^tournament\.outer_momentum = 0\.5: must be left out without"):
+        config(outer_momentum=0.5)
+
+
 @pytest.mark.parametrize("selection", ["best", "merge"])
 def test_a_candidate_that_diverged_is_out_of_the_selection_and_the_merge(selection):
     setup = config(search=selection)

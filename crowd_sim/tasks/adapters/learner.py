@@ -118,6 +118,12 @@ class AdapterLearner(ABC):
             merged.append([merge([own[k] for k in there], shares[there].tolist()) if there else own[0]])
         return Candidates(merged, np.zeros((len(merged), 1), dtype=np.int64))
 
+    def carried(self, merged: Candidates, asked: RoundRequest) -> Candidates:
+        """The adapters nearest to the products moved on by the difference of the models' products."""
+        shares = [1.0, asked.momentum, -asked.momentum]
+        ways = zip(merged.models, asked.models, asked.before, strict=True)
+        return Candidates([[merge([*own, now, was], shares)] for own, now, was in ways], merged.trained)
+
     def adopt(
         self,
         models: Sequence[Adapter],
