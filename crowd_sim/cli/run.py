@@ -7,7 +7,7 @@ from math import isnan
 from pathlib import Path
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -22,6 +22,8 @@ from crowd_sim.outcome import Outcome
 from crowd_sim.tasks.tables import tables_of
 from crowd_sim.trackers import Named
 
+_SAMPLES = 3
+"""Prompts whose outputs are shown."""
 _NAMED = 3
 """Workers named as having most points, as over- and as underpaid."""
 
@@ -61,11 +63,11 @@ def _say_diverged(outcome: Outcome, console: Console) -> None:
         )
 
 
-def outcome_table(finished: Finished) -> Table:
-    """The outcome in a few lines: means over the runs and their standard errors."""
+def outcome_table(finished: Finished) -> RenderableType:
+    """The outcome in a few lines: means over the runs and their standard errors; of texts a few outputs, too."""
     outcome = finished.outcome
     if outcome.config.task.kind == "imitate":
-        return _text_table(finished)
+        return Group(_text_table(finished), _samples(outcome))
     if outcome.config.task.kind != "vector":
         return _choice_table(finished)
     config = outcome.config
@@ -179,6 +181,19 @@ def _text_table(finished: Finished) -> Table:
             f"{own['seconds'].mean():.1f}",
         )
     return table
+
+
+def _samples(outcome: Outcome) -> Table:
+    """What the first run's model says to a few prompts, before the first round and in the end."""
+    reports = {report.name: report for report in outcome.details.reports if report.run == 0}
+    before, after = reports["base"], reports[f"round_{outcome.config.tournament.rounds}"]
+    view = Table(title="What the model says", box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
+    for head in ("prompt", "before", "after"):
+        view.add_column(head, ratio=2 if head == "prompt" else 3, overflow="fold")
+    for prompt in list(dict.fromkeys(after.prompts))[:_SAMPLES]:
+        said = (prompt, *(report.texts[report.prompts.index(prompt)] for report in (before, after)))
+        view.add_row(*(Text(visible(" ".join(text.split()))) for text in said))
+    return view
 
 
 def _caption(outcome: Outcome) -> str:

@@ -100,7 +100,7 @@ def content(arm: str, seed: int, data: Path, model: str = "smollm2-135m") -> dic
     } | {name: own[name] for name in ("screens",) if name in own}
 
 
-def deal(source: Path, seed: int, out: Path) -> None:
+def deal(source: Path, seed: int, out: Path, n_workers: int = N_WORKERS, each: int = EACH) -> None:
     """Write the files of a seed's crowd, its expert and its report: comments that come once, equally many of each label."""
     found = [(text, own.emotion) for own in read_neighbourhoods(source) if own.emotion in LABELS for text in own.texts]
     rows = pd.DataFrame(found, columns=["text", "label"]).drop_duplicates("text", keep=False)
@@ -112,12 +112,12 @@ def deal(source: Path, seed: int, out: Path) -> None:
         own = [{"text": left[label].pop(), "label": label} for label in LABELS for _ in range(of_each)]
         return [own[i] for i in draws.permutation(len(own))]
 
-    expert, crowd = taken(TRUSTED), taken(N_WORKERS * EACH // len(LABELS))
+    expert, crowd = taken(TRUSTED), taken(n_workers * each // len(LABELS))
     rest = [{"text": text, "label": label} for label in LABELS for text in left[label]]
     report = [rest[i] for i in draws.permutation(len(rest))[:REPORTED]]
     files = {
         "expert": [row | {"worker": "expert"} for row in expert],
-        "crowd": [row | {"worker": f"w{i % N_WORKERS}"} for i, row in enumerate(crowd)],
+        "crowd": [row | {"worker": f"w{i % n_workers}"} for i, row in enumerate(crowd)],
         "report": [row | {"worker": "report"} for row in report],
     }
     for name, own in files.items():

@@ -9,6 +9,7 @@ import pytest
 from crowd_sim.config import RunConfig
 from crowd_sim.participants import roles
 from crowd_sim.tasks.choose.crowd import load_choices
+from experiments.crowds import label_values
 from experiments.crowds.labelling import ARMS, LABELS, content, deal, table
 
 
@@ -55,3 +56,22 @@ def test_the_table_has_every_arm_and_what_is_wanted():
     lines = "\n".join(table(pd.DataFrame(found)))
     assert "| filtered | 66.5 [60.1, 72.9] | 66.0, 67.0 | 1,170 | 1.000 |" in lines
     assert "| best crowd arm (value-weighted) and expert | 20.0 [20.0, 20.0] | +20.0, +20.0 | ≥ 5 in the mean" in lines
+
+
+def test_a_seed_of_values_has_one_bad_worker_of_six(data):
+    deal(data / "neighbourhoods.parquet", 1, data / "six", label_values.N_WORKERS, label_values.EACH)
+    config = RunConfig.parse(label_values.content(1, data / "six"))
+    assert [len(own) for own in load_choices(config).texts.examples] == [6] * 6
+    assert roles([config]).bad.sum() == 1
+
+
+def test_the_table_of_values_counts_who_is_last():
+    found = pd.DataFrame(
+        {"seed": seed, "bad": i == 2, "shapley": value + 0.1 * i, "points_calibrated": 5.0 + i - 3 * (i == 2)}
+        for seed, low in ((1, -1.0), (2, 1.0))
+        for i, value in enumerate((0, 0, low, 0, 0, 0))
+    )
+    lines = "\n".join(label_values.table(found))
+    assert "**-0.800 / 4.0** |" in lines
+    assert "| 6 | 6 | 1.00 |" in lines
+    assert "is last by value in 1 of 2 seeds" in lines

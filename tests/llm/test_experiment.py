@@ -13,6 +13,7 @@ from rich.console import Console
 from safetensors.numpy import load_file, save_file
 
 import crowd_sim.engine
+from crowd_sim.characters import visible
 from crowd_sim.cli.run import outcome_table
 from crowd_sim.cli.run import run as run_command
 from crowd_sim.cli.status import status_lines
@@ -252,6 +253,10 @@ def test_its_table_fits_80_columns(whole):
     title = next(line for line in text.splitlines() if line.strip())
     assert title.strip() == "distance to target.txt, Φ = embedding:phi"
     assert "1,234,567" in text
+    said = {r.name: r.texts[0] for r in finished.outcome.details.reports if r.run == 0}
+    samples = "".join(text.partition("What the model says")[2].split())
+    for output in (said["base"], said[f"round_{finished.outcome.config.tournament.rounds}"]):
+        assert "".join(visible(" ".join(output.split())).split())[:8] in samples
     for head in ("energy ± s.e.", "distance", "distinct", "5-grams", "trained"):
         assert head in text
 
