@@ -39,8 +39,9 @@ def goemotions_folder() -> Path:
     return folder
 
 
-LONG = ("golden", "test_installed.py", "test_on_a_cluster.py", "invariance", "faults", "test_llm_sweep.py")
-"""Golden runs compile what a clean clone has not: a dozen actors would compile the same beside each other."""
+LONG = ("golden", "bad_input", "test_on_a_cluster.py", "invariance", "faults", "test_installed.py", "test_llm_sweep.py")
+"""Golden runs compile what a clean clone has not, and beside them goes what needs little of it: a dozen actors would compile
+the same beside each other."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

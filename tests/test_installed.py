@@ -86,7 +86,7 @@ def installed(wheels, tmp_path_factory):
 
 
 def take_compiled(packages):
-    """Give an installed package what numba has compiled of the checkout: to do it again takes minutes."""
+    """Give a copy of the package what numba has compiled of the checkout: to do it again takes minutes."""
     for kept in (ROOT / "crowd_sim").rglob("__pycache__/*.nb[ci]"):
         module = kept.parent.parent / f"{kept.name.partition('.')[0]}.py"
         own, cached = (packages / path.relative_to(ROOT) for path in (module, kept))
@@ -135,6 +135,7 @@ def test_the_sdist_has_files_and_no_links(wheels):
 
 def test_an_editable_install_has_the_package_alone(source, trap, tmp_path_factory):
     commands = environment(tmp_path_factory.mktemp("editable") / "venv", "-e", source)
+    take_compiled(source)
     where = "import crowd_sim.actors.round_manager as m, actors, experiments; print(m.__file__, actors.__file__)"
     ours, own = checked(commands / "python", "-c", where, cwd=trap).split()
     assert Path(ours) == source / "crowd_sim" / "actors" / "round_manager.py"

@@ -188,7 +188,9 @@ def some_prior(n, *, alike=False, averaging=False):
     known = averages(rng.normal(size=(n, 3)) + 1.0, np.arange(3.0)) if averaging else None
     spread = rng.uniform(0.5, 2.0, n + 1)
     rates = np.full(n, 0.4) if alike else rng.uniform(0.1, 1.5, n)
-    return Prior(rates, np.sqrt(spread * spread[::-1]), linear=0.7, noise=0.3, known=known, variances=(0.5, 2.0, 1.0, 0.8, 1.5))
+    return Prior(
+        rates, np.sqrt(spread * spread[::-1]), linear=0.7, noise=0.3, known=known, variances=(0.5, 2.0, 1.0, 0.8, 1.5)
+    )
 
 
 @pytest.mark.parametrize("n", [5, 6])
