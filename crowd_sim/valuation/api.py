@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from crowd_sim.errors import InputError
 from crowd_sim.valuation.estimators.chains import chains
@@ -14,6 +15,7 @@ from crowd_sim.valuation.estimators.paired_regression import paired_regression
 from crowd_sim.valuation.estimators.permutation import permutation
 from crowd_sim.valuation.estimators.stratified.estimator import fits as fits_stratified
 from crowd_sim.valuation.estimators.stratified.estimator import stratified
+from crowd_sim.valuation.estimators.surrogate.estimator import MAX_PLAYERS as MOST_OF_SURROGATE
 from crowd_sim.valuation.estimators.surrogate.estimator import surrogate
 from crowd_sim.valuation.games import ClosedFormGame, Game, players_of
 from crowd_sim.valuation.noise import common_noise
@@ -27,6 +29,7 @@ from crowd_sim.valuation.validation import checked_missing, checked_size, finite
 _LARGEST_KEY = 2**64 - 1
 _ANEW = {"kernel_shap"}  # methods for which an earlier result's evaluations do not count
 _TOLERANT = ("auto", "paired_regression", "permutation")  # of missing utilities
+_FEATURED = ("auto", "chains")
 _NOISY = (*_TOLERANT, "surrogate")
 _EXACT = ("exact", "closed_form")
 _BESIDES = {"kernel_shap": 2}  # evaluations that a method's budget does not count: both ends
@@ -42,6 +45,7 @@ def shapley(
     stop: Rule | None = None,
     previous: ShapleyResult | None = None,
     missing: str | float = "raise",
+    features: ArrayLike | None = None,
 ) -> ShapleyResult:
     """The Shapley values of one game.
 
@@ -62,6 +66,7 @@ def shapley(
         previous: a result of this very game to continue from, which carries its evaluations: they count towards ``budget``
             and are not made again.
         missing: what a utility that is NaN counts as: ``"raise"``, a number, or ``"skip"``; see `shapley_many`.
+        features: float64[n, p], what is known of the players, of more than 500; see `shapley_many`.
 
     Returns:
         ``values`` and ``stderr`` float64[n], ``method``, ``n_evaluations``; `ShapleyResult.to_frame` makes a table of them.
@@ -72,7 +77,7 @@ def shapley(
             result that does not fit or has no evaluations.
     """
     earlier = None if previous is None else [previous]
-    return shapley_many([game], method, budget, seed, run, evaluate, stop, earlier, missing)[0]
+    return shapley_many([game], method, budget, seed, run, evaluate, stop, earlier, missing, features)[0]
 
 
 def shapley_many(
@@ -85,6 +90,7 @@ def shapley_many(
     stop: Rule | None = None,
     previous: Sequence[ShapleyResult] | None = None,
     missing: str | float = "raise",
+    features: ArrayLike | None = None,
 ) -> list[ShapleyResult]:
     """The Shapley values of several games of the same n, from coalitions they share.
 
@@ -119,6 +125,9 @@ def shapley_many(
         missing: what a utility that is NaN counts as: ``"raise"`` refuses it; a number is taken in its place; ``"skip"``
             leaves out what it belongs to, a pair of coalitions or of permutations (auto, paired regression, permutation).
             The values are then those of a game whose failures depend on nothing.
+        features: float64[n, p], what is known of the players (of categories a column each, 0 or 1). Chains learn what it tells
+            of their values, however little that is, and then take budgets that do not measure every player. ``"auto"`` does so
+            above 500 players.
 
     Raises:
         InputError: no games, fewer than one player, games of different n, an unknown method or one that does not fit
@@ -147,6 +156,7 @@ def shapley_many(
         run=integer("run", run, 0, _LARGEST_KEY),
         noisy=common_noise(games),
         missing=checked_missing(missing),
+        features=None if features is None else finite("features", features, (n, None)),
     )
     if request.noisy and method not in _NOISY:
         raise InputError("method", method, f"takes no game with noise; {', '.join(_NOISY)} do")
@@ -154,6 +164,9 @@ def shapley_many(
         raise InputError(
             "missing", "skip", f"needs one of the methods {', '.join(_TOLERANT)}; {method} can leave nothing out"
         )
+    if features is not None and (method not in _FEATURED or (method == "auto" and n <= MOST_OF_SURROGATE)):
+        allowed = f"are for auto above {MOST_OF_SURROGATE} players, and for chains; this is {method} with {n}"
+        raise InputError("features", None, allowed)
     if stop is None and previous is None:
         results = estimator(request)
     else:
@@ -190,7 +203,8 @@ def _auto(request: Request) -> list[ShapleyResult]:
     chosen: dict[str, list[int]] = {}
     for g, result in enumerate(results):
         if result is None:
-            name = automatic(request.n_players, request.budget, fits_stratified(request.games[g]))
+            featured, known = request.features is not None, fits_stratified(request.games[g])
+            name = automatic(request.n_players, request.budget, known, featured=featured)
             chosen.setdefault(name, []).append(g)
     for name, numbers in chosen.items():
         for g, result in zip(numbers, METHODS[name](request.only(numbers)), strict=True):

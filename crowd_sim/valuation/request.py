@@ -58,6 +58,8 @@ class Request:
 
     Of ``noisy`` games every coalition has the number of a draw behind it, ``width`` columns in all (`with_draws`).
 
+    ``features`` float64[n, p] are what is known of the players.
+
     ``admit`` is shown the chunks that an estimator is about to ask for in one go, and may raise: a valuation in stages
     refuses there what would pass its budget, before any of it is evaluated.
     """
@@ -71,6 +73,7 @@ class Request:
     admit: Callable[[Iterable[NDArray[np.bool_]]], None] | None = None
     noisy: bool = False
     missing: str | float = "raise"
+    features: NDArray[np.float64] | None = None
 
     @property
     def skips(self) -> bool:

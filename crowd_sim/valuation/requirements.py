@@ -30,7 +30,7 @@ def has_closed_form(score: str) -> bool:
     return AveragingGame(np.zeros((1, 1)), np.zeros(1), score).shapley_values() is not None
 
 
-def automatic(n_players: int, budget: int, stratifies: bool) -> str:
+def automatic(n_players: int, budget: int, stratifies: bool, *, featured: bool = False) -> str:
     """The name of the method that ``auto`` takes for a game without a closed form.
 
     Enumeration where the budget covers it; stratified regression for the games it knows; else the surrogate, which is more
@@ -41,13 +41,14 @@ def automatic(n_players: int, budget: int, stratifies: bool) -> str:
         n_players: of the game.
         budget: utility evaluations.
         stratifies: whether stratified regression knows the game's score.
+        featured: whether the players' features are given.
     """
     if n_players <= MAX_PLAYERS and 2**n_players <= budget:
         return "exact"
     if stratifies:
         return "stratified"
     if n_players > MOST_OF_SURROGATE:
-        return "chains" if budget >= least_of_chains(n_players) else "permutation"
+        return "chains" if budget >= least_of_chains(n_players, featured=featured) else "permutation"
     fits = _FEWEST_OF_SURROGATE <= n_players <= MOST_OF_SURROGATE and budget >= least_of_surrogate(n_players)
     return "surrogate" if fits else "permutation"
 

@@ -1,9 +1,11 @@
 """Games of many players that have no structure to be told: chains against permutation sampling and SVARM.
 
-    python -m experiments.bench.many_players [--players 10000] [--evaluations 200000]
+    python -m experiments.bench.many_players [--players 10000] [--evaluations 200000] [--seeds 1]
 
-prints, as Markdown, ‖values − truth‖ / ‖truth − mean(truth)‖, how many of the nominal 95 % intervals cover, seconds, and the
-process's peak memory. SVARM is that of Kolpaczki et al. (AAAI 2024), without strata, which need n² evaluations and more.
+With players' features that tell something, chains have a second row, with them, and a third, with a fifth of the evaluations.
+It prints, as Markdown, ‖values − truth‖ / ‖truth − mean(truth)‖, how many of the nominal 95 % intervals cover, seconds of the
+processor, and the process's peak memory. SVARM is that of Kolpaczki et al. (AAAI 2024), without strata, which need n²
+evaluations and more.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from crowd_sim.valuation import AveragingGame, Game, ShapleyResult, shapley
+from crowd_sim.valuation import AveragingGame, Game, shapley
+from crowd_sim.valuation.estimators.chains import minimum_budget
 
 _Vector = NDArray[np.float64]
 
@@ -96,9 +99,9 @@ class Unknown:
         return self.game(coalitions)
 
 
-def games(n: int) -> dict[str, tuple[Game, _Vector]]:
-    """Games with their values."""
-    rng = np.random.default_rng(n)
+def games(n: int, seed: int = 0) -> dict[str, tuple[Game, _Vector, _Vector | None]]:
+    """Games with their values, and with what is known of the players."""
+    rng = np.random.default_rng([n, seed] if seed else n)
     sizes = rng.choice([3, 10, 50], n // 4)
     coverage = Terms(n, [rng.choice(n, size, replace=False) for size in sizes], rng.random(len(sizes)), every=False)
     sizes = rng.integers(1, 6, n // 2)
@@ -108,17 +111,21 @@ def games(n: int) -> dict[str, tuple[Game, _Vector]]:
     averaging = AveragingGame(rng.gamma(2.0, 1.0, (n, 20)), rng.random(20) * 3)
     even, heavy = Airport(np.sort(rng.random(n))), Airport(np.sort(rng.gamma(2.0, 1.0, n)))
     return {
-        "coverage": (coverage, coverage.values()),
-        "unanimity, 1 to 5 members": (unanimity, unanimity.values()),
-        "averaging, l2, not told": (Unknown(averaging), shapley(averaging, "stratified", 100 * n).values),
-        "airport, even costs": (even, even.values()),
-        "airport, heavy tail": (heavy, heavy.values()),
+        "coverage": (coverage, coverage.values(), None),
+        "unanimity, 1 to 5 members": (unanimity, unanimity.values(), None),
+        "averaging, l2, not told": (
+            Unknown(averaging),
+            shapley(averaging, "stratified", 100 * n).values,
+            averaging.vectors,
+        ),
+        "airport, even costs": (even, even.values(), even.costs[:, None]),
+        "airport, heavy tail": (heavy, heavy.values(), heavy.costs[:, None]),
     }
 
 
-def svarm(game: Game, budget: int) -> _Vector:
+def svarm(game: Game, budget: int, seed: int = 0) -> _Vector:
     """Means over coalitions with a player, and over those without, of sizes drawn with chances 1 / size."""
-    n, rng = game.n_players, np.random.default_rng(0)
+    n, rng = game.n_players, np.random.default_rng(seed)
     chances = 1.0 / np.arange(1, n + 1)
     chances /= chances.sum()
     sums, counts = np.zeros((2, n)), np.zeros((2, n))
@@ -144,28 +151,51 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--players", type=int, default=10_000)
     parser.add_argument("--evaluations", type=int, default=200_000)
+    parser.add_argument("--seeds", type=int, default=1, help="games of each kind; errors and coverage are their means")
     parser.add_argument("--only", help="games that begin like this")
     arguments = parser.parse_args()
     out = sys.stdout.write
-    out("| Game | method | error | covered | seconds | GiB at most |\n| --- | --- | --: | --: | --: | --: |\n")
-    for name, (game, truth) in games(arguments.players).items():
+    out("| Game | method | evaluations | error | covered | seconds | GiB at most |\n")
+    out("| --- | --- | --: | --: | --: | --: | --: |\n")
+    n, budget = arguments.players, arguments.evaluations
+    for name in games(100):
         if arguments.only and not name.startswith(arguments.only):
             continue
-        spread = np.sqrt(((truth - truth.mean()) ** 2).sum())
-        for method in ("chains", "permutation", "SVARM"):
-            start = time.perf_counter()
-            result: ShapleyResult | None = None
-            if method == "SVARM":
-                values = svarm(game, arguments.evaluations)
-            else:
-                result = shapley(game, method, arguments.evaluations)
-                values = result.values
-            seconds = time.perf_counter() - start
-            error = float(np.sqrt(((values - truth) ** 2).sum()) / spread)
-            covered = f"{np.mean((result.lower <= truth) & (truth <= result.upper)):.3f}" if result else ""
-            memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-            out(f"| {name} | {method} | {error:.3f} | {covered} | {seconds:.0f} | {memory:.2f} |\n")
-            sys.stdout.flush()
+        rows: dict[tuple[str, int], list[tuple[float, float, float]]] = {}
+        for seed in range(arguments.seeds):
+            game, truth, features = games(n, seed)[name]
+            for method, evaluations in tried(n, budget, features is not None):
+                found = _measured(game, truth, features, method, evaluations, seed)
+                rows.setdefault((method, evaluations), []).append(found)
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        for (method, evaluations), each in rows.items():
+            error, covered, seconds = (float(np.mean(column)) for column in zip(*each, strict=True))
+            share = "" if np.isnan(covered) else f"{covered:.3f}"
+            out(f"| {name} | {method} | {evaluations:,} | {error:.3f} | {share} | {seconds:.0f} | {memory:.2f} |\n")
+        sys.stdout.flush()
+
+
+def tried(n: int, budget: int, featured: bool) -> list[tuple[str, int]]:
+    """Methods with their evaluations; those that take so few."""
+    told = [("chains, features", budget), ("chains, features", budget // 5)] if featured else []
+    plain = [("chains", budget)] if budget >= minimum_budget(n) else []
+    return [*plain, *told, *((method, budget) for method in ("permutation", "SVARM") if budget >= 2 * n)]
+
+
+def _measured(
+    game: Game, truth: _Vector, features: _Vector | None, method: str, evaluations: int, seed: int
+) -> tuple[float, float, float]:
+    """Error, share of intervals that cover (NaN without any) and seconds of the processor."""
+    start, covered = time.process_time(), float("nan")
+    if method == "SVARM":
+        values = svarm(game, evaluations, seed)
+    else:
+        known = features if "features" in method else None
+        result = shapley(game, method.partition(",")[0], evaluations, seed=seed, features=known)
+        values, covered = result.values, float(np.mean((result.lower <= truth) & (truth <= result.upper)))
+    seconds = time.process_time() - start
+    spread = np.sqrt(((truth - truth.mean()) ** 2).sum())
+    return float(np.sqrt(((values - truth) ** 2).sum()) / spread), covered, seconds
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ def error(result, truth) -> float:
 def measured():
     """By game: the errors of chains and of permutation sampling, and the share of intervals of chains that cover."""
     found = {}
-    for name, (game, truth) in games(600).items():
+    for name, (game, truth, _) in games(600).items():
         chains, permutation = (shapley(game, method, 12_000, seed=1) for method in ("chains", "permutation"))
         covered = np.mean((chains.lower <= truth) & (truth <= chains.upper))
         found[name] = error(chains, truth), error(permutation, truth), covered
@@ -104,3 +104,42 @@ def test_bad_input_is_refused_in_one_line():
         shapley(additive([1.0] * 49, 0.0), "chains")
     with pytest.raises(InputError, match=r"^budget = 100: must be at least 2400 for chains with 50 players"):
         shapley(additive([1.0] * 50, 0.0), "chains", 100)
+
+
+def test_features_tell_of_players_who_are_not_measured():
+    game, truth, features = games(600)["averaging, l2, not told"]
+    noise = np.random.default_rng(0).normal(size=(600, 5))
+    told, untold = (shapley(game, budget=2_400, features=known) for known in (features, noise))
+    assert (told.method, untold.method) == ("chains", "chains")
+    assert told.n_evaluations <= 2_400
+    assert error(told, truth) < 0.25 < 0.5 < error(untold, truth)
+    for result in (told, untold):
+        assert 0.92 <= np.mean((result.lower <= truth) & (truth <= result.upper)) <= 0.995
+    np.testing.assert_allclose(
+        told.values.sum(), game(np.ones((1, 600), dtype=bool))[0] - game(np.zeros((1, 600), dtype=bool))[0]
+    )
+
+
+def test_features_that_tell_nothing_do_no_harm():
+    game, truth, _ = games(600)["airport, even costs"]
+    noise = np.random.default_rng(0).normal(size=(600, 5))
+    plain, told = (shapley(game, "chains", 12_000, features=known) for known in (None, noise))
+    assert error(told, truth) < 1.1 * error(plain, truth)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (
+            {"method": "permutation"},
+            "features: are for auto above 500 players, and for chains; this is permutation with 60",
+        ),
+        ({}, "features: are for auto above 500 players, and for chains; this is auto with 60"),
+        ({"features": [[1.0]]}, "features = (1, 1): must have the shape 60×any"),
+        ({"method": "chains", "budget": 100}, "budget = 100: must be at least"),
+    ],
+)
+def test_features_that_do_not_fit_are_refused_in_one_line(arguments, line):
+    with pytest.raises(InputError) as caught:
+        shapley(additive([1.0] * 60, 0.0), **{"features": np.ones((60, 2)), **arguments})
+    assert str(caught.value).startswith(line)

@@ -8,13 +8,16 @@ of v only the odd part d(S) = (v(S) − v(N∖S)) / 2, so that additive and quad
 What player i adds in stratum b is μ_b + u_bi + noise. The covariance T of u over the strata and the noise's variances are
 learnt from players who are measured twice in all strata; they say which strata to measure in for everybody, and what a
 measurement in one tells about the others: the best linear prediction of the value (Henderson, Biometrics 1975), with its error.
+
+Where the players' features are given, μ_b is what they tell (`from_features`), and u what they do not: each player is predicted
+by a fit that has not seen it, so that u is no smaller than it is. Then not everybody has to be measured.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numba
@@ -25,6 +28,7 @@ from crowd_sim.errors import InputError
 from crowd_sim.linear_algebra import eigenvectors, pseudo_inverse
 from crowd_sim.random import Purpose
 from crowd_sim.valuation.complements import with_complements
+from crowd_sim.valuation.estimators.from_features import predicted
 from crowd_sim.valuation.once import once
 from crowd_sim.valuation.request import Request, chunk_rows
 from crowd_sim.valuation.result import ShapleyResult, widening
@@ -36,6 +40,7 @@ _LONGEST = 128  # chain
 _PILOT = 0.2  # share of the budget
 _FAR = 10.0  # from the median, in units of the median deviation, is who is like no others
 _APART = 0.15  # share of the budget for them, at most
+_AGAIN, _FEWEST_SURVEYED = 0.3, 50  # of a few players: share measured twice, and the fewest
 _TURNS = 8  # measurements of each of them in every stratum
 _STREAMS = 40  # bits for the numbers of a purpose's streams
 _NOTHING = 1e-18  # variances, one to the other, whose ratio is rounding
@@ -45,9 +50,10 @@ _Vector = NDArray[np.float64]
 _Players = NDArray[np.int64]
 
 
-def minimum_budget(n: int) -> int:
-    """The smallest budget for n players."""
-    return 8 * n + 2000
+def minimum_budget(n: int, *, featured: bool = False) -> int:
+    """The smallest budget for n players; with their features, some have to be measured, else all."""
+    everybody = 8 * n + 2000
+    return min(everybody, 2 + 2 * math.ceil(_FEWEST_SURVEYED * _survey_cost(_strata(n)))) if featured else everybody
 
 
 def chains(request: Request) -> list[ShapleyResult]:
@@ -61,8 +67,8 @@ def chains(request: Request) -> list[ShapleyResult]:
     n = request.n_players
     if n < FEWEST_PLAYERS:
         raise InputError("method", "chains", f"takes at least {FEWEST_PLAYERS} players; this game has {n}")
-    if request.budget < minimum_budget(n):
-        smallest = minimum_budget(n)
+    smallest = minimum_budget(n, featured=request.features is not None)
+    if request.budget < smallest:
         raise InputError("budget", request.budget, f"must be at least {smallest} for chains with {n} players")
     return [_valued(request.only([g])) for g in range(len(request.games))]
 
@@ -135,6 +141,8 @@ def _valued(request: Request) -> ShapleyResult:
     ends = np.array([[False] * n, [True] * n])
     (answer,) = [u for _, u in request.utilities(request.admitted(lambda: iter([ends])))]
     total, pairs = float(answer[0, 1] - answer[0, 0]), (request.budget - 2) // 2
+    if request.budget < minimum_budget(n):
+        return _surveyed(request, strata, weights, total, pairs, different)
     seen, inner = _Seen.nothing(len(strata), n), strata[1:]
     everyone = np.arange(n)
     plan = _sweep(request, strata[0], everyone, 0, 0)
@@ -155,7 +163,9 @@ def _valued(request: Request) -> ShapleyResult:
     _measure(request, plan, total, seen)
     spent, done = spent + _cost(plan), done + len(plan)
 
-    sweeps = _allocated(strata, weights, *_learnt(seen.only(~apart)), len(rest), pairs - spent)
+    sweeps = _allocated(
+        strata, weights, *_learnt(seen.only(~apart), _expected(request, seen, ~apart)), len(rest), pairs - spent
+    )
     plan = []
     for stratum, wanted in zip(inner, sweeps[1:], strict=True):
         for turn in range(math.ceil(wanted)):
@@ -166,12 +176,61 @@ def _valued(request: Request) -> ShapleyResult:
         plan.pop()
     _measure(request, plan, total, seen)
     values, variance = np.empty(n), np.empty(n)
-    values[~apart], variance[~apart] = _predicted(seen.only(~apart), weights)
+    told = _expected(request, seen, ~apart)
+    values[~apart], variance[~apart] = _predicted(seen.only(~apart), told, weights)
     values[apart], variance[apart] = _by_themselves(seen.only(apart), weights)
+    return _result(values, variance, total, seen, different(2 + 2 * (spent + _cost(plan))))
+
+
+def _result(values: _Vector, variance: _Vector, total: float, seen: _Seen, cost: int) -> ShapleyResult:
     lacking = total - values.sum()
-    values = values + lacking * (variance / variance.sum() if variance.any() else 1.0 / n)
+    values = values + lacking * (variance / variance.sum() if variance.any() else 1.0 / len(values))
     error = np.sqrt(variance + (_ROUNDING * max(seen.largest, abs(total))) ** 2)
-    return ShapleyResult(values, error, different(2 + 2 * (spent + _cost(plan))), "chains")
+    return ShapleyResult(values, error, cost, "chains")
+
+
+def _survey_cost(strata: Sequence[_Stratum]) -> float:
+    """Pairs of evaluations a player: in the first stratum once, in the others once, and again for the share of them."""
+    return 1.0 + (1.0 + _AGAIN) * sum(stratum.cost for stratum in strata[1:])
+
+
+def _surveyed(
+    request: Request,
+    strata: Sequence[_Stratum],
+    weights: _Vector,
+    total: float,
+    pairs: int,
+    different: Callable[[int], int],
+) -> ShapleyResult:
+    """Of a budget too small to measure everybody: some are, a part of them twice, and features tell of the others."""
+    n = request.n_players
+    people = _order(request, n, 0)[: int(pairs / _survey_cost(strata)) + 1]
+    plan: list[_Chain] = []
+    while not plan or _cost(plan) > pairs:
+        people, plan = people[:-1], []
+        for turn, some in enumerate((people, people[: int(_AGAIN * len(people))])):
+            for stratum in strata[turn:]:
+                plan += _sweep(request, stratum, some, turn, len(plan))
+    seen = _Seen.nothing(len(strata), n)
+    _measure(request, plan, total, seen)
+    told = _expected(request, seen, np.ones(n, dtype=np.bool_))
+    values, variance = _predicted(seen, told, weights)
+    # what the values lack to their sum is not known of any player: a few may have most of it, and nobody has seen them
+    shift = (total - values.sum()) * (variance / variance.sum() if variance.any() else 1.0 / n)
+    return _result(values + shift, variance + shift**2, total, seen, different(2 + 2 * _cost(plan)))
+
+
+def _expected(request: Request, seen: _Seen, players: NDArray[np.bool_]) -> _Vector:
+    """What features tell of what some of the players add, by stratum: float64[B, k], beside the mean."""
+    found = np.zeros((len(seen.count), int(players.sum())))
+    if request.features is None:
+        return found
+    order = _order(request, request.n_players, 1)
+    features, place = request.features[players], np.cumsum(players) - 1
+    for b in range(len(found)):
+        measured = order[players[order] & (seen.count[b, order] > 0)]
+        found[b] = predicted(features, place[measured], seen.mean[b, measured])
+    return found
 
 
 def _like_no_others(first: _Vector, most: int) -> NDArray[np.bool_]:
@@ -302,12 +361,16 @@ def _fill(
         out[t + (1 if size > 0 else 0)] = row
 
 
-def _learnt(seen: _Seen) -> tuple[_Vector, _Vector]:
-    """The covariance T float64[B, B] of what players add in the mean, and the variances float64[B] of a measurement."""
+def _learnt(seen: _Seen, told: _Vector) -> tuple[_Vector, _Vector]:
+    """The covariance T float64[B, B] of what players add in the mean, and the variances float64[B] of a measurement.
+
+    What features have ``told`` of it, float64[B, n], is no part of T.
+    """
     n_strata, mean = len(seen.count), seen.mean
     again = np.maximum(seen.count - 1.0, 0.0).sum(axis=1)
     within = np.maximum(seen.squares - seen.count * mean**2, 0.0).sum(axis=1)
     noise = np.where(again > 0, within / np.maximum(again, 1.0), 0.0)
+    mean = mean - told
     covariance = np.zeros((n_strata, n_strata))
     for a, b in itertools.combinations_with_replacement(range(n_strata), 2):
         both = (seen.count[a] > 0) & (seen.count[b] > 0)
@@ -367,10 +430,10 @@ def _allocated(
         spent += price
 
 
-def _predicted(seen: _Seen, weights: _Vector) -> tuple[_Vector, _Vector]:
+def _predicted(seen: _Seen, told: _Vector, weights: _Vector) -> tuple[_Vector, _Vector]:
     """Values and their variances, float64[n] each."""
-    covariance, noise = _learnt(seen)
-    mean, n = seen.mean, seen.count.shape[1]
+    covariance, noise = _learnt(seen, told)
+    mean, n = seen.mean - told, seen.count.shape[1]
     centre = np.array([m[c > 0].mean() if (c > 0).any() else 0.0 for m, c in zip(mean, seen.count, strict=True)])
     patterns, which = np.unique(seen.count, axis=1, return_inverse=True)
     values, variance = np.empty(n), np.empty(n)
@@ -380,4 +443,4 @@ def _predicted(seen: _Seen, weights: _Vector) -> tuple[_Vector, _Vector]:
         left, pull = _left(covariance, noise, patterns[:, p], weights)
         values[rows] = (pull[:, None] * apart[:, rows]).sum(axis=0)
         variance[rows] = left
-    return values + float((weights * centre).sum()), variance
+    return values + float((weights * centre).sum()) + (weights[:, None] * told).sum(axis=0), variance
