@@ -382,12 +382,14 @@ def _together(
     """Orders of the groups, and within each of its members."""
     n_groups = groups.max() + 1
     turn, inside = np.empty(n_groups, dtype=np.int64), np.empty(len(groups), dtype=np.int64)
+    sizes, place = np.bincount(groups), np.empty(n_groups, dtype=np.int64)
     for pair in range(len(out)):
         shuffle(seed, run, purpose, _STREAMS + np.uint64(2 * pair), n_groups, turn)
         shuffle(seed, run, purpose, _STREAMS + np.uint64(2 * pair + 1), len(groups), inside)
-        at = 0
+        begin = 0
         for group in turn:
-            for player in inside:
-                if groups[player] == group:
-                    out[pair, at] = player
-                    at += 1
+            place[group] = begin
+            begin += sizes[group]
+        for player in inside:
+            out[pair, place[groups[player]]] = player
+            place[groups[player]] += 1
