@@ -1,6 +1,6 @@
 """Textbook games: exact where theory says so, intervals that cover, stopping rules that keep their word.
 
-    python -m experiments.bench.textbook [--games 200] [--players 12] [--kind glove] [--method auto] [--stopping]
+    python -m experiments.bench.textbook [--games 200] [--players 12] [--kind glove] [--method auto] [--stopping] [--target 0.2]
 
 prints, as Markdown, for additive, quadratic, glove, airport, voting and majority games, how many of the results give no
 interval, how many are exact (to 1e-9 of the largest value), and what share of the other results' 95 % intervals cover the
@@ -83,6 +83,8 @@ METHODS = ("auto", "permutation")
 BUDGETS = (2, 5, 20, 100)
 """Evaluations per player."""
 TARGETS = (0.05, 0.2)
+EXACT = 1e-9
+"""Of the largest value."""
 
 
 def games(kind: str, n: int, number: int) -> Iterator[tuple[TextbookGame, Vector]]:
@@ -114,7 +116,7 @@ def fared(results: list[ShapleyResult], truths: list[Vector]) -> Fared:
     for result, truth in zip(results, truths, strict=True):
         if not np.isfinite(result.stderr).all():
             none += 1
-        elif np.abs(result.values - truth).max() <= 1e-9 * np.abs(truth).max():
+        elif np.abs(result.values - truth).max() <= EXACT * np.abs(truth).max():
             exact += 1
         else:
             covered.append(float(((result.lower <= truth) & (truth <= result.upper)).mean()))
@@ -131,7 +133,9 @@ def kept_word(kind: str, n: int, number: int, target: float) -> tuple[int, int]:
             continue
         stopped += 1
         spread = float(np.linalg.norm(truth - truth.mean()))
-        near += float(np.linalg.norm(result.values - truth)) <= target * spread
+        # values that are all the same are reached where they are exact
+        allowed = max(target * spread, EXACT * float(np.abs(truth).max()))
+        near += float(np.linalg.norm(result.values - truth)) <= allowed
     return stopped, near
 
 
@@ -143,6 +147,7 @@ def main() -> None:
     parser.add_argument("--kind", choices=sorted(KINDS), nargs="+", default=list(KINDS), help="only these kinds")
     parser.add_argument("--method", choices=METHODS, nargs="+", default=list(METHODS), help="only by these methods")
     parser.add_argument("--stopping", action="store_true", help="the stopping rule in place of intervals")
+    parser.add_argument("--target", type=float, nargs="+", default=list(TARGETS), help="of the stopping rule")
     arguments = parser.parse_args()
     if arguments.games < 2 or not 3 <= arguments.players <= 16:
         parser.error("--games must be at least 2, --players from 3 to 16")
@@ -151,7 +156,7 @@ def main() -> None:
         if arguments.stopping:
             print("| kind | target | stopped | of these within the target |\n| --- | --- | --- | --- |")
             for kind in arguments.kind:
-                for target in TARGETS:
+                for target in arguments.target:
                     stopped, near = kept_word(kind, n, number, target)
                     share = f"{near / stopped:.3f}" if stopped else "-"
                     print(f"| {kind} | {target} | {stopped} of {number} | {share} |", flush=True)

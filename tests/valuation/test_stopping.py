@@ -6,6 +6,7 @@ import pytest
 from crowd_sim.errors import InputError
 from crowd_sim.valuation import MaxEvaluations, MaxTime, Progress, RankStability, Rule, ShapleyResult, TargetError
 from crowd_sim.valuation.result import NORMAL_95
+from experiments.bench.textbook import kept_word
 
 
 def result(values, stderr=0.0):
@@ -157,3 +158,7 @@ def test_bad_rules_are_refused_in_one_line(make, line):
 def test_a_rule_joins_only_rules():
     with pytest.raises(InputError, match=r"^stop = 3: must be a rule such as"):
         TargetError() | 3
+
+
+def test_a_majority_s_values_are_all_the_same_and_reached_where_they_are_exact():
+    assert kept_word("majority", 6, 5, 0.2) == (5, 5)
