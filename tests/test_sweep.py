@@ -8,7 +8,7 @@ from crowd_sim.sweeps.batch import run_batch
 from crowd_sim.sweeps.partition import Shard, batches, in_order
 from crowd_sim.sweeps.plan import Sweep
 from crowd_sim.tables import point_metrics, run_metrics
-from crowd_sim.tasks.load import load_task
+from crowd_sim.tasks.load import load_task, task_key
 
 CONTENT = {
     "runs": 3,
@@ -83,6 +83,7 @@ TEXTS = {
 def test_groups_of_fields_that_are_swept_as_one_are_in_a_batch_with_their_like(content):
     plan = Sweep.parse(content)
     assert len(list(batches(plan, 1000))) == plan.n_points == 2
+    assert len({task_key(point.config) for point in plan.points}) == 2
 
 
 @pytest.mark.parametrize("of", [1, 2, 3, 7, 24])

@@ -108,7 +108,7 @@ def content(seed: int, data: Path, phi: Path | None, model: str = "smollm2-135m"
             "tokens_per_round": TOKENS,
             "max_tokens": 128,
             "baselines": ["best_of_n", "rloo"],
-            "phi": {} if phi is None else {"kind": "distilled", "model": str(phi)},
+            "phi": {"kind": "classifier"} if phi is None else {"kind": "distilled", "model": str(phi)},
             "generation": {"max_new_tokens": 24, "temperature": 1.0},
         },
     }

@@ -8,8 +8,9 @@ import pytest
 
 from crowd_sim.config import RunConfig
 from crowd_sim.tasks.choose.crowd import load_choices
-from experiments.crowds import preferring
+from experiments.crowds import preferring, rewarding
 from experiments.crowds.rewarding import content, deal, ordered, tables, turned, write_pairs
+from tests.llm.small import make_parts
 
 
 @pytest.fixture(scope="module")
@@ -68,3 +69,40 @@ def test_the_table_of_preferences_holds_arms_against_sft():
     ]
     lines = "\n".join(preferring.table(pd.DataFrame(found)))
     assert "| sft, dpo and sft | 5.0 [5.0, 5.0] | +5.0, +5.0 | ≥ 6, interval above 0 |" in lines
+
+
+class Labelled:
+    """A Φ of two labels."""
+
+    labels = ("joy", "admiration")
+
+    def __call__(self, texts):
+        return np.array([[0.0, 1.0] for _ in texts])
+
+
+def test_both_commands_run_what_is_missing_and_read_what_is_there(pairs, tmp_path, monkeypatch):
+    parts = make_parts(tmp_path / "parts")
+    monkeypatch.setattr(rewarding, "DRAWN", 6)
+    for module in (rewarding, preferring):
+        monkeypatch.setattr(module, "TOKENS", 300)
+    usual = rewarding.content
+    phi = {"kind": "embedding", "model": str(parts / "phi")}
+
+    def content(*given):
+        made = usual(*given)
+        return made | {"task": made["task"] | {"phi": phi, "device": "cpu", "rank": 2}}
+
+    monkeypatch.setattr(rewarding, "content", content)
+    given = (1, tmp_path / "r", pairs, None, Labelled(), "admiration", str(parts / "model"))
+    rows = pd.DataFrame(rewarding.drawn(*given))
+    assert rows["model"].tolist() == ["before", "sft", "best_of_n", "rloo"]
+    assert set(rows["probability"]) == {1.0}
+    for name, own in pairs.items():
+        write_pairs(tmp_path / "p" / "seed-1" / "data" / f"{name}.jsonl", own)
+    arms = ["sft", "sft, dpo"]
+    found = pd.DataFrame(preferring.rows_of(1, tmp_path / "p", arms, str(parts / "model")))
+    assert found["arm"].tolist() == arms
+    assert found["accuracy"].between(0, 100).all()
+    monkeypatch.setattr("crowd_sim.models.lora.LoraLearner.tune", lambda *_: pytest.fail("all is there"))
+    assert pd.DataFrame(rewarding.drawn(*given)).equals(rows)
+    assert pd.DataFrame(preferring.rows_of(1, tmp_path / "p", arms, str(parts / "model"))).equals(found)
