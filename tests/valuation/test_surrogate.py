@@ -15,6 +15,7 @@ from crowd_sim.valuation.estimators.surrogate.descent import least
 from crowd_sim.valuation.estimators.surrogate.design import allocation, draw_pairs
 from crowd_sim.valuation.estimators.surrogate.estimator import MAX_PLAYERS, minimum_budget, surrogate
 from crowd_sim.valuation.estimators.surrogate.gp import equations, trend
+from crowd_sim.valuation.estimators.surrogate.greatest import greatest_values
 from crowd_sim.valuation.estimators.surrogate.model import fit
 from crowd_sim.valuation.estimators.surrogate.prior import Prior, Repeats, sizes, value_weights
 from crowd_sim.valuation.estimators.surrogate.relevance import loss
@@ -434,3 +435,31 @@ def test_pairs_that_no_size_tells_apart_leave_the_trend_out():
     (model,) = fit(pairs ^ ~pairs[:, :1], rng.normal(size=(1, 40)), [None], 0, 0)
     assert len(model.slopes) == 0 or model.linear
     assert np.isfinite(model.variance).all()
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_a_game_of_its_greatest_or_least_member_is_exact(sign):
+    costs = np.array([0.3, 2.0, 0.7, 0.7, -1.0, 5.0, 0.1, 4.0, 3.3, 0.0, 1.1, 2.5])
+
+    def game(coalitions):
+        return np.where(coalitions.any(axis=1), sign * np.where(coalitions, costs, -9.0).max(axis=1), 7.0)
+
+    airport = Oracle("airport", 12, game, brute_force(game, 12))
+    (result,) = values_of(airport, budget=300)
+    np.testing.assert_allclose(result.values, airport.values, atol=1e-12)
+    assert not result.stderr.any()
+
+
+def test_a_game_that_is_all_but_that_of_its_greatest_member_is_not():
+    costs = np.arange(12.0)
+
+    def but_one_pair(coalitions):
+        return (coalitions * costs).max(axis=1) + 0.5 * coalitions[:, [0, 11]].all(axis=1)
+
+    (result,) = values_of(Oracle("not quite", 12, but_one_pair, brute_force(but_one_pair, 12)), budget=300)
+    assert result.stderr.all()
+    few = np.eye(12, dtype=bool)[:11]
+    assert greatest_values(few, costs[:11]) is None  # nobody saw the last player
+    values, error = greatest_values(np.eye(12, dtype=bool), costs)
+    assert error == 11.0 / 2.0  # what all of this is worth agrees with nothing else
+    np.testing.assert_allclose(values[1] - values[0], 1.0 / 11.0)

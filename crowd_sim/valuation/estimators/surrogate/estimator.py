@@ -23,6 +23,7 @@ from crowd_sim.valuation.estimators.paired_regression import minimum_budget as l
 from crowd_sim.valuation.estimators.paired_regression import paired_regression
 from crowd_sim.valuation.estimators.surrogate.averages import averages
 from crowd_sim.valuation.estimators.surrogate.design import allocation, draw_pairs
+from crowd_sim.valuation.estimators.surrogate.greatest import greatest_values
 from crowd_sim.valuation.estimators.surrogate.model import Model, fit, predictions
 from crowd_sim.valuation.estimators.surrogate.prior import Repeats
 from crowd_sim.valuation.estimators.surrogate.residual import contrasts, fresh_pairs, number_of_pairs, rest_allocation
@@ -55,7 +56,8 @@ def surrogate(request: Request) -> list[ShapleyResult]:
 
     The standard errors are the posterior's: they trust the prior, that coefficients of the same level are alike. A game
     whose drawn pairs are those of an additive game, but for a function of the size, gets the values of that game with
-    standard errors of 0. Where the budget covers all coalitions the values are exact.
+    standard errors of 0, and so does a game in which every coalition is worth as much as its greatest, or least, member. Where
+    the budget covers all coalitions the values are exact.
 
     Of a game with noise some pairs are evaluated again, which tells how much there is, and all of them where they are all there
     are or 4,000; v(∅) and v(N), which every value depends on, but only by 1 / n, are repeated budget / 2n times. The noise's
@@ -95,6 +97,8 @@ def surrogate(request: Request) -> list[ShapleyResult]:
         values, variance = model.contrasts, model.variance
         if counts:
             values, variance = _combined(values, variance, correction[g], its_variance[g], certain=counts == left)
+        if (of_greatest := greatest_values(np.delete(rows, 1, axis=0), np.delete(utilities[g], 1))) is not None:
+            values, variance = of_greatest[0] / units[g], np.full(n, (of_greatest[1] / units[g]) ** 2)
         values = values + (2.0 * halves[g, 0] - values.sum()) / n
         results.append(ShapleyResult(units[g] * values, units[g] * np.sqrt(variance), cost, "surrogate"))
     return results
