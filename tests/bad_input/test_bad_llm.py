@@ -182,6 +182,7 @@ OTHER = {
     "task.alpha": 3.0,
     "task.target_modules": ["q_proj"],
     "task.epochs": 2,
+    "task.sft_epochs": 1,
     "task.batch_size": 2,
     "task.learning_rate": 0.1,
     "crowd.held_out": 0.25,
