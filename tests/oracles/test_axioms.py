@@ -21,7 +21,9 @@ class TableGame:
 @st.composite
 def tables(draw, count=1):
     n = draw(st.integers(1, 6))
-    number = st.floats(-100, 100, allow_nan=False)
+    number = st.floats(-100, 100, allow_nan=False).map(
+        lambda drawn: round(drawn, 9)
+    )  # smaller games than 1e-70 are refused
     return [np.array(draw(st.lists(number, min_size=2**n, max_size=2**n))) for _ in range(count)]
 
 
@@ -52,7 +54,7 @@ def test_symmetry_renaming_players_renames_values(drawn, random):
 
 @pytest.mark.parametrize("method", METHODS)
 @settings(max_examples=40, deadline=None)
-@given(tables(count=2), st.floats(-3, 3))
+@given(tables(count=2), st.floats(-3, 3).map(lambda drawn: round(drawn, 9)))
 def test_linearity(method, drawn, factor):
     one, other = drawn
     games = [TableGame(one), TableGame(other), TableGame(one + factor * other)]
