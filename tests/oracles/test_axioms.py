@@ -18,12 +18,15 @@ class TableGame:
         return self.table[coalitions[:, self.order] @ (1 << np.arange(self.n_players))]
 
 
+def is_taken(number: float) -> bool:
+    """Whether neither it nor its product with another one leads to values of a size that is refused, below 1e-70."""
+    return number == 0.0 or abs(number) > 1e-30
+
+
 @st.composite
 def tables(draw, count=1):
     n = draw(st.integers(1, 6))
-    number = st.floats(-100, 100, allow_nan=False).map(
-        lambda drawn: round(drawn, 9)
-    )  # smaller games than 1e-70 are refused
+    number = st.floats(-100, 100, allow_nan=False).filter(is_taken)
     return [np.array(draw(st.lists(number, min_size=2**n, max_size=2**n))) for _ in range(count)]
 
 
@@ -54,7 +57,7 @@ def test_symmetry_renaming_players_renames_values(drawn, random):
 
 @pytest.mark.parametrize("method", METHODS)
 @settings(max_examples=40, deadline=None)
-@given(tables(count=2), st.floats(-3, 3).map(lambda drawn: round(drawn, 9)))
+@given(tables(count=2), st.floats(-3, 3).filter(is_taken))
 def test_linearity(method, drawn, factor):
     one, other = drawn
     games = [TableGame(one), TableGame(other), TableGame(one + factor * other)]
