@@ -10,7 +10,6 @@ Every seed is a folder under --out: given again, the command goes on where it wa
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,8 @@ import pandas as pd
 from crowd_sim import run
 from crowd_sim.crowd.sources.goemotions import find_neighbourhoods
 from crowd_sim.files import write_text
-from experiments.crowds.labelling import deal, interval, provenance
+from experiments.crowds.labelling import deal
+from experiments.crowds.models import interval, options, provenance
 from experiments.crowds.refusing import in_one_line
 
 N_WORKERS, EACH = 6, 6
@@ -96,13 +96,7 @@ def table(found: pd.DataFrame) -> Iterator[str]:
 @in_one_line
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run what is missing, and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
-    parser.add_argument(
-        "--data", type=Path, help="as crowd.path of goemotions; absent: the environment's CROWD_SIM_DATA"
-    )
-    parser.add_argument("--model", default="smollm2-135m")
+    parser = options(__doc__, 5)
     given = parser.parse_args(arguments)
     source, found = find_neighbourhoods(given.data), []
     for seed in given.seeds:

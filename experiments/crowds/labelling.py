@@ -16,25 +16,20 @@ Several processes may make different seeds, or arms, at once.
 
 from __future__ import annotations
 
-import argparse
 import json
-import platform
-import subprocess
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
-from shutil import which
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t as student
 
 from crowd_sim import run
 from crowd_sim.crowd.sources.goemotions import find_neighbourhoods
 from crowd_sim.crowd.sources.neighbourhoods import read_neighbourhoods
 from crowd_sim.files import write_text
 from crowd_sim.random import Purpose, generator
+from experiments.crowds.models import interval, options, provenance
 from experiments.crowds.refusing import in_one_line
 
 LABELS = ("admiration", "amusement", "curiosity", "love")
@@ -182,34 +177,11 @@ def table(found: pd.DataFrame) -> Iterator[str]:
     yield "worker by the screen (filtered) or by points. The tokens of `filtered` are with those of the model that screens."
 
 
-def interval(values: pd.Series) -> str:
-    """Mean and 95 % interval."""
-    n = len(values)
-    if n < 2:
-        return f"{values.mean():.1f}"
-    half = student.ppf(0.975, n - 1) * values.std(ddof=1) / np.sqrt(n)
-    return f"{values.mean():.1f} [{values.mean() - half:.1f}, {values.mean() + half:.1f}]".replace("-", "−")
-
-
-def provenance() -> str:
-    """Commit, date and machine."""
-    git, command = which("git"), ("rev-parse", "--short", "HEAD")
-    told = git and subprocess.run([git, *command], capture_output=True, text=True, check=False)  # noqa: S603 - our own command
-    commit = (told and told.stdout.strip()) or "unknown"
-    return f"commit {commit}, {datetime.now(UTC):%Y-%m-%d}, {platform.machine()}, Python {platform.python_version()}"
-
-
 @in_one_line
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run what is missing, and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument(
-        "--data", type=Path, help="as crowd.path of goemotions; absent: the environment's CROWD_SIM_DATA"
-    )
+    parser = options(__doc__)
     parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=ARMS, metavar="ARM")
-    parser.add_argument("--model", default="smollm2-135m")
     given = parser.parse_args(arguments)
     source = find_neighbourhoods(given.data)
     found: list[dict[str, Any]] = []

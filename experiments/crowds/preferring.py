@@ -14,7 +14,6 @@ finished.
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -25,9 +24,9 @@ import pandas as pd
 from crowd_sim import run
 from crowd_sim.crowd.sources.goemotions import find_neighbourhoods
 from crowd_sim.files import write_text
-from experiments.crowds.labelling import ALONE, interval, provenance
+from experiments.crowds.models import interval, options, provenance
 from experiments.crowds.refusing import in_one_line
-from experiments.crowds.rewarding import N_WORKERS, deal, write_pairs
+from experiments.crowds.rewarding import deal, preferences, write_pairs
 
 TOKENS = 9_000
 """Trained by an arm."""
@@ -41,24 +40,7 @@ ARMS: dict[str, dict[str, Any]] = {
 
 def content(arm: str, seed: int, data: Path, model: str = "smollm2-135m") -> dict[str, Any]:
     """An arm's configuration on a seed's files."""
-    crowd = {name: str(data / f"{file}.jsonl") for name, file in (("path", "crowd"), ("target", "report"))}
-    return {
-        "seed": seed,
-        "crowd": {"source": "records", "n_workers": N_WORKERS} | crowd,
-        "tournament": {"mistake_probability": 0.0} | ALONE,
-        "valuation": {"method": "none"},
-        "task": {
-            "kind": "prefer",
-            "model": model,
-            "prompt_template": "{prompt}\n",
-            "expert": str(data / "expert.jsonl"),
-            "batch_size": 8,
-            "learning_rate": 5.0e-4,
-            "tokens_per_round": TOKENS,
-            "max_tokens": 128,
-        }
-        | ARMS[arm],
-    }
+    return preferences(seed, data, model, learning_rate=5.0e-4, tokens_per_round=TOKENS, **ARMS[arm])
 
 
 def rows_of(seed: int, out: Path, arms: Sequence[str], model: str) -> Iterator[dict[str, Any]]:
@@ -96,15 +78,9 @@ def table(found: pd.DataFrame) -> Iterator[str]:
 @in_one_line
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run what is missing, and print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument(
-        "--data", type=Path, help="as crowd.path of goemotions; absent: the environment's CROWD_SIM_DATA"
-    )
+    parser = options(__doc__)
     parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=ARMS, metavar="ARM")
     parser.add_argument("--emotion", default="admiration")
-    parser.add_argument("--model", default="smollm2-135m")
     given = parser.parse_args(arguments)
     source = find_neighbourhoods(given.data)
     found: list[dict[str, Any]] = []

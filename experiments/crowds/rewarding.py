@@ -12,7 +12,6 @@ again, the command goes on where it was stopped. `--pairs-only` leaves the langu
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -29,7 +28,8 @@ from crowd_sim.files import write_text
 from crowd_sim.models.phi import Phi, load_phi
 from crowd_sim.models.reward_model import fit_reward
 from crowd_sim.random import Purpose, generator
-from experiments.crowds.labelling import ALONE, interval, provenance
+from experiments.crowds.labelling import ALONE
+from experiments.crowds.models import interval, options, provenance
 from experiments.crowds.refusing import in_one_line
 
 N_WORKERS, EACH = 12, 20
@@ -86,8 +86,8 @@ def write_pairs(path: Path, pairs: Pairs) -> str:
     return str(path)
 
 
-def content(seed: int, data: Path, phi: Path | None, model: str = "smollm2-135m") -> dict[str, Any]:
-    """The configuration of a seed's baselines; of the rounds there is one, of `sft`, which is the arm of that name, too."""
+def preferences(seed: int, data: Path, model: str, **own: Any) -> dict[str, Any]:
+    """A configuration of one round by everyone, on the files of a seed's pairs; `own`: what the section `task` has besides."""
     return {
         "seed": seed,
         "crowd": {
@@ -104,14 +104,24 @@ def content(seed: int, data: Path, phi: Path | None, model: str = "smollm2-135m"
             "prompt_template": "{prompt}\n",
             "expert": str(data / "expert.jsonl"),
             "batch_size": 8,
-            "learning_rate": 1.0e-3,
-            "tokens_per_round": TOKENS,
             "max_tokens": 128,
-            "baselines": ["best_of_n", "rloo"],
-            "phi": {"kind": "classifier"} if phi is None else {"kind": "distilled", "model": str(phi)},
-            "generation": {"max_new_tokens": 24, "temperature": 1.0},
-        },
+        }
+        | own,
     }
+
+
+def content(seed: int, data: Path, phi: Path | None, model: str = "smollm2-135m") -> dict[str, Any]:
+    """The configuration of a seed's baselines; of the rounds there is one, of `sft`, which is the arm of that name, too."""
+    return preferences(
+        seed,
+        data,
+        model,
+        learning_rate=1.0e-3,
+        tokens_per_round=TOKENS,
+        baselines=["best_of_n", "rloo"],
+        phi={"kind": "classifier"} if phi is None else {"kind": "distilled", "model": str(phi)},
+        generation={"max_new_tokens": 24, "temperature": 1.0},
+    )
 
 
 def ordered(vectors: dict[str, NDArray[np.float64]], pairs: dict[str, Pairs], seed: int) -> Iterator[dict[str, Any]]:
@@ -176,15 +186,9 @@ def tables(noisy: pd.DataFrame, models: pd.DataFrame | None) -> Iterator[str]:
 @in_one_line
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run what is missing, and print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument(
-        "--data", type=Path, help="as crowd.path of goemotions; absent: the environment's CROWD_SIM_DATA"
-    )
+    parser = options(__doc__)
     parser.add_argument("--phi", type=Path, help="a folder of `crowd-sim data distill`; absent: the paper's classifier")
     parser.add_argument("--emotion", default="admiration")
-    parser.add_argument("--model", default="smollm2-135m")
     parser.add_argument("--pairs-only", action="store_true")
     given = parser.parse_args(arguments)
     phi = load_phi("classifier" if given.phi is None else "distilled", given.phi and str(given.phi))
