@@ -51,7 +51,7 @@ def strike(what, folder):
 
 def leave(folder, name):
     folder.mkdir(exist_ok=True)
-    (folder / f"{name}-{uuid.uuid4().hex}").touch()
+    (folder / f"{name}-{os.getpid()}-{uuid.uuid4().hex}").touch()
 
 
 class Script:
@@ -76,3 +76,7 @@ class Script:
         """What was called, or what faults were done, in alphabetical order."""
         found = self.folder / kind
         return sorted(path.name.partition("-")[0] for path in found.iterdir()) if found.exists() else []
+
+    def processes(self) -> set[int]:
+        """Those that faults have struck."""
+        return {int(path.name.split("-")[1]) for path in self.folder.glob("done/*")}

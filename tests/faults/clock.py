@@ -7,7 +7,7 @@ from collections.abc import Callable
 class Clock:
     """In the place of a module's `time`; jumps past a deadline with each hang that `met` counts."""
 
-    def __init__(self, met: Callable[[], int]) -> None:
+    def __init__(self, met: Callable[[], float]) -> None:
         self._met = met
 
     def monotonic(self) -> float:

@@ -31,6 +31,7 @@ from crowd_sim.store.lock import is_locked, lock
 from crowd_sim.sweeps.log import SweepRecord, lock_of
 from crowd_sim.sweeps.plan import Sweep
 from tests.faults.clock import Clock
+from tests.faults.processes import alive, gone
 
 # four batches of four points, each of one size of crowd
 CONTENT = {
@@ -162,15 +163,28 @@ def test_a_point_that_kills_its_process_is_found_named_and_left_out(tmp_path, sc
     assert tables_of(tmp_path / "s") == expected
 
 
+def passing(script, alone=lambda: True):
+    """A clock that runs on from look to look while a process hangs alone, whenever its batch is seen to have begun."""
+    looks = 0
+
+    def met():
+        nonlocal looks
+        looks += alone() and any(map(alive, script.processes()))
+        return looks / 50
+
+    return Clock(met)
+
+
 @pytest.mark.usefixtures("on_ray")
 def test_a_batch_that_hangs_once_is_ended_and_runs_again_in_halves(tmp_path, script, whole, losses, monkeypatch):
     expected = whole(ONE_BATCH)
     script.add("hang-1")
-    monkeypatch.setattr("crowd_sim.actors.sweep.time", Clock(lambda: len(script.count("done"))))
+    monkeypatch.setattr("crowd_sim.actors.sweep.time", passing(script))
     monkeypatch.setattr("crowd_sim.actors.sweep._POLL", 0.5)
     swept, _ = sweep(tmp_path / "s", ONE_BATCH)
     assert (swept.done, swept.failed, swept.left) == (4, 0, 0)
     assert script.count("done") == ["hang"]
+    assert gone(script.processes(), seconds=60)
     assert len(script.count("calls")) == 4 + 1  # all points, and the one at which the batch hung
     assert losses == {"hang": 1}
     assert tables_of(tmp_path / "s") == expected
@@ -182,13 +196,16 @@ def test_a_point_that_always_hangs_is_named_and_left_out(tmp_path, script, losse
     script.add("always-hang-12")
     parts = tmp_path / "s" / "parts" / "points"
     # once the batch is halved, 8 has its time
-    over = Clock(lambda: min(len(script.count("done")), 9 if parts.exists() and any(parts.iterdir()) else 1))
-    monkeypatch.setattr("crowd_sim.actors.sweep.time", over)
+    monkeypatch.setattr(
+        "crowd_sim.actors.sweep.time",
+        passing(script, alone=lambda: len(script.count("done")) == 1 or any(parts.glob("*"))),
+    )
     monkeypatch.setattr("crowd_sim.actors.sweep._POLL", 0.5)
     swept, _ = sweep(tmp_path / "s", two)
     assert (swept.done, swept.failed, swept.left) == (1, 1, 0)
     assert script.count("done") == ["hang"] * 3  # the batch, and the point alone twice
     assert losses == {"hang": 2}
+    assert gone(script.processes(), seconds=60)
     says = "the process that ran it missed its deadline of 600 s (actors.failures.deadline), 2 times"
     assert swept.first_failure["error"] == says
 
