@@ -8,7 +8,7 @@ from crowd_sim.sweeps.batch import run_batch
 from crowd_sim.sweeps.partition import Shard, batches, in_order
 from crowd_sim.sweeps.plan import Sweep
 from crowd_sim.tables import point_metrics, run_metrics
-from crowd_sim.tasks.load import load_task, task_key
+from crowd_sim.tasks.load import crowd_key, load_task, task_key
 
 CONTENT = {
     "runs": 3,
@@ -84,6 +84,25 @@ def test_groups_of_fields_that_are_swept_as_one_are_in_a_batch_with_their_like(c
     plan = Sweep.parse(content)
     assert len(list(batches(plan, 1000))) == plan.n_points == 2
     assert len({task_key(point.config) for point in plan.points}) == 2
+
+
+BAD = {"bad": {"behaviour": "word_salad", "share": 0.4}}
+EMBEDDED = TEXTS | {"task": {"kind": "imitate", "phi": {"kind": "embedding"}}}
+
+
+@pytest.mark.parametrize(
+    ("content", "number"),
+    [
+        (EMBEDDED | {"crowd": TEXTS["crowd"] | BAD, "sweep": {"seed": [1, 2, 3]}}, 3),
+        (EMBEDDED | {"sweep": {"seed": [1, 2, 3], "task.learning_rate": [0.01, 0.1]}}, 1),
+        (CONTENT | {"sweep": CONTENT["sweep"] | {"crowd": {"n_workers": [8, 12], "seed": [0, 1]}}}, 2),
+    ],
+)
+def test_the_fingerprint_is_of_every_crowd_that_a_sweep_meets(content, number):
+    plan = Sweep.parse(content)
+    met = {crowd_key(point.config) for point in plan.points}
+    assert {crowd_key(config) for config in plan.crowds()} == met
+    assert len(met) == number
 
 
 @pytest.mark.parametrize("of", [1, 2, 3, 7, 24])

@@ -26,7 +26,7 @@ from crowd_sim.sweeps.folder import SweepFolder, SweepProgress
 from crowd_sim.sweeps.log import SweepRecord, lock_of
 from crowd_sim.sweeps.partition import WHOLE, Shard, batches, in_order
 from crowd_sim.sweeps.plan import Sweep
-from crowd_sim.tasks.load import load_task, task_key
+from crowd_sim.tasks.load import crowd_key, load_task
 from crowd_sim.tasks.vector import VectorTask
 from crowd_sim.trackers import Named, Watch
 
@@ -216,7 +216,10 @@ def fingerprint_of_sweep(plan: Sweep) -> str:
     """Of the sweep and of all people it meets, who are checked here, before anything starts."""
     people: dict[tuple[object, ...], str] = {}
     for config in plan.crowds():
-        task, key = load_task(config), task_key(config)
+        key = crowd_key(config)
+        if key in people and config.task.kind != "vector":
+            continue
+        task = load_task(config)
         if isinstance(task, VectorTask):
             check_participants(config, task.population)
         if key not in people:

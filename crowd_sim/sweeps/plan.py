@@ -169,8 +169,10 @@ class Sweep:
         return {"base": self.first.determinants(), "sweep": self.fields}
 
     def crowds(self) -> Iterator[RunConfig]:
-        """A configuration of every different crowd, in the order of the points."""
-        choices = (values if _is_of_crowd(field) else values[:1] for field, values in self.fields.items())
+        """Configurations that between them have every crowd, in the order of the points; several may have the same."""
+        texts = self.first.task.kind != "vector" or any(_place_of(field) == "task" for field in self.fields)
+        told = ("crowd", "task", "seed") if texts else ("crowd",)
+        choices = (values if _place_of(field) in told else values[:1] for field, values in self.fields.items())
         for values in itertools.product(*choices):
             yield self.config(dict(zip(self.fields, values, strict=True)))
 
@@ -210,8 +212,8 @@ def as_cell(value: Any) -> Any:
     return str(value) if isinstance(value, list | dict) else value
 
 
-def _is_of_crowd(field: str) -> bool:
-    return field.split(".", maxsplit=1)[0] == "crowd"
+def _place_of(field: str) -> str:
+    return field.split(".", maxsplit=1)[0]
 
 
 def _to_check(fields: Mapping[str, list[Any]]) -> Iterator[dict[str, Any]]:

@@ -27,11 +27,15 @@ def load_task(config: RunConfig) -> Task:
     return VectorTask(load_population(config.crowd))
 
 
-def task_key(config: RunConfig) -> tuple[object, ...]:
-    """Configurations with equal keys have the same task: the same kind, crowd's data and, with texts, model to tune."""
+def crowd_key(config: RunConfig) -> tuple[object, ...]:
+    """Configurations with equal keys have the same people, and of texts the same of everyone."""
     if config.task.kind != "vector":
         crowd, task = config.crowd, config.task
         drawn = crowd.bad_groups or crowd.examples_per_worker is not None
-        read = (crowd.model_dump_json(), task.expert, task.question, task.verifier)
-        return task.kind, *read, config.seed if drawn else None, learner_spec(config)
+        return task.kind, crowd.model_dump_json(), task.expert, task.question, task.verifier, config.seed if drawn else None
     return "vector", *population_key(config.crowd)
+
+
+def task_key(config: RunConfig) -> tuple[object, ...]:
+    """Configurations with equal keys have the same task: the same kind, crowd's data and, with texts, model to tune."""
+    return *crowd_key(config), None if config.task.kind == "vector" else learner_spec(config)
