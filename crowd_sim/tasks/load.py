@@ -32,7 +32,14 @@ def crowd_key(config: RunConfig) -> tuple[object, ...]:
     if config.task.kind != "vector":
         crowd, task = config.crowd, config.task
         drawn = crowd.bad_groups or crowd.examples_per_worker is not None
-        return task.kind, crowd.model_dump_json(), task.expert, task.question, task.verifier, config.seed if drawn else None
+        return (
+            task.kind,
+            crowd.model_dump_json(),
+            task.expert,
+            task.question,
+            task.verifier,
+            config.seed if drawn else None,
+        )
     return "vector", *population_key(config.crowd)
 
 

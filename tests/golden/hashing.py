@@ -15,7 +15,11 @@ Digests = dict[str, dict[str, str]]
 
 _OF_TIME = {"seconds"}
 _OF_PLACE = ("fingerprint", "learner.weights")  # of paths; of a model's files, whose bytes are another library's
-_OF_BYTES = ("format", "files.", "digest")  # of what is here by column, packed as another version of Arrow may do differently
+_OF_BYTES = (
+    "format",
+    "files.",
+    "digest",
+)  # of what is here by column, packed as another version of Arrow may do differently
 
 
 def digests(folder: Path) -> Digests:
