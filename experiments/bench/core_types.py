@@ -253,19 +253,21 @@ def _pools(number: int, killed: bool) -> Iterator[_Evaluators]:
 
     actors = ActorsConfig.model_validate({"evaluators": {"number": number, "cpus": 0.1}, "failures": {"deaths": 1000}})
     with ExitStack() as stack:
-        known: dict[int, Any] = {}
+        known: list[tuple[Any, RayEvaluators]] = []
 
         @contextmanager
         def evaluators(game: Any) -> Iterator[_Evaluate]:
-            if id(game) not in known:
-                known[id(game)] = stack.enter_context(closing(RayEvaluators([game], actors, RunMetrics("core types"))))
-            pool = known[id(game)].pool
+            if not known or known[-1][0] is not game:
+                stack.close()  # a game's methods come one after the other
+                pool = stack.enter_context(closing(RayEvaluators([game], actors, RunMetrics("core types"))))
+                known[:] = [(game, pool)]
+            pool = known[-1][1]
             left = [killed]
 
             def evaluate(chunks: Iterable[Any]) -> Iterator[NDArray[np.float64]]:
-                if left.pop() if left else False:
-                    ray.kill(pool.actors[0])
-                return known[id(game)].utilities([0], chunks)
+                if left and left.pop():
+                    ray.kill(pool.pool.actors[0])
+                return pool.utilities([0], chunks)
 
             yield evaluate
 

@@ -380,10 +380,13 @@ def test_all_but_one_pair_evaluated_is_all_but_exact(few_fitted):
 
 def test_few_pairs_that_agree_by_chance_are_not_called_exact():
     """A vote that few players seem to decide, until one looks at more coalitions."""
+    covered = []
     for number in range(25):
         game = voting(12, np.random.default_rng([number, 12, *b"voting"]))
         found, truth = shapley(game, "surrogate", 60, seed=1, run=number), shapley(game, "exact").values
-        assert np.abs(found.values - truth).max() <= 6 * found.stderr.max() + 1e-9
+        assert found.stderr.min() > 0.01
+        covered.append(np.mean((found.lower <= truth) & (truth <= found.upper)))
+    assert np.mean(covered) > 0.9
 
 
 def test_what_is_held_out_is_what_a_fit_to_the_others_leaves():
