@@ -67,4 +67,4 @@ def _determinant(pairs: NDArray[np.int64], n_classes: int) -> float:
             own = rows[r]
             rows[r] = [(own[c] * rows[k][k] - own[k] * rows[k][c]) // before for c in range(n_classes)]
         before = rows[k][k]
-    return sign * rows[-1][-1] / len(pairs) ** n_classes
+    return sign * rows[-1][-1] / len(pairs) ** n_classes  # of whole numbers

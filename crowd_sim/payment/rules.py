@@ -25,7 +25,7 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
-from crowd_sim.linear_algebra import times
+from crowd_sim.linear_algebra import back, orthonormal, times
 from crowd_sim.payment.merging import means, numbered
 from crowd_sim.valuation import MaxEvaluations, SampledUtilities, banzhaf, leave_one_out, shapley
 from crowd_sim.valuation.games import AveragingGame, Game
@@ -129,8 +129,14 @@ def least_spread(coalitions: NDArray[np.bool_], utilities: NDArray[np.float64]) 
     rows = np.vstack([coalitions[inner].astype(np.float64), ones, -ones])
     least = np.append(gains[inner] - deficit - sizes[inner] * even, [0.0, 0.0]) / unit
     least -= 1e-9  # the deficit is known to the solver's tolerance
-    dual, _ = scipy.optimize.nnls(np.vstack([rows.T, least]), np.append(np.zeros(n), 1.0), maxiter=50 * len(rows))
-    rest = times(np.vstack([rows.T, least]), dual) - np.append(np.zeros(n), 1.0)
+    columns, aim = np.vstack([rows.T, least]), np.append(np.zeros(n), 1.0)
+    dual, _ = scipy.optimize.nnls(columns, aim, maxiter=50 * len(rows))
+    # which of them count is the solver's to say; what it makes of them rounds by the processor
+    solvable = orthonormal(columns[:, dual > 0.0])
+    if solvable is not None:
+        basis, triangle = solvable
+        dual[dual > 0.0] = back(triangle, times(basis, aim))
+    rest = times(columns, dual) - aim
     return even - unit * rest[:n] / rest[n]
 
 

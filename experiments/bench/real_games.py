@@ -6,14 +6,14 @@ FOLDER has a folder for each family, with one game in each of its files `*.npz`:
 float64[2^n] and ``n_players``, as the games of the package shapiq are published (they are not part of this project). Without
 ``--path`` it is ``games`` in the folder that the variable CROWD_SIM_DATA names.
 
-Prints, as Markdown, for every family and 5n, 20n, 100n and 500n evaluations the geometric mean of the errors, the share of the
-nominal 95 % intervals that cover, and seconds per game; with ``--against`` also the geometric mean of the errors over those of
-an earlier run at the same games and seeds. A second table sets the errors against those of nine estimators of shapiq at the
-same games, budgets and seeds, which `results/real_rivals.csv` holds; ``--shapiq PYTHON``, an interpreter that has
-`shapiq` 1.8 or later with `lightgbm` and `xgboost`, makes its rows of the budgets of ``--per-player`` anew
-(`experiments/bench/real_rivals.py`). An error is
-the root mean square of the values' errors over that of the centred exact values; one below 1e-12 counts as that. Cells in
-which the budget covers all coalitions are left out.
+Prints, as Markdown, for every family and 5n, 20n, 100n and 500n evaluations the geometric mean of the errors, the share of
+the nominal 95 % intervals that cover, and the processor's seconds per game; with ``--against`` also the geometric mean of the
+errors over those of an earlier run at the same games and seeds. A second table sets the errors against those of nine
+estimators of shapiq at the same games, budgets and seeds, which `results/real_rivals.csv` holds, and a third the seconds
+against those of both kinds of ProxySHAP; ``--shapiq PYTHON``, an interpreter that has `shapiq` 1.8 or later with `lightgbm`
+and `xgboost`, makes its rows of the budgets of ``--per-player`` anew, on one thread (`experiments/bench/real_rivals.py`). An
+error is the root mean square of the values' errors over that of the centred exact values; one below 1e-12 counts as that.
+Cells in which the budget covers all coalitions are left out.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from crowd_sim.errors import InputError
 from crowd_sim.valuation import shapley
@@ -130,9 +131,9 @@ def measure(
             if budget >= 2**game.n_players:
                 continue
             for seed in range(seeds):
-                start = time.perf_counter()
+                start = time.process_time()
                 result = shapley(game, budget=budget, seed=seed)
-                seconds = time.perf_counter() - start
+                seconds = time.process_time() - start
                 error = float(np.sqrt(np.mean((result.values - truth) ** 2))) / spread
                 slack = _EXACT * np.abs(truth).max()  # the rounding of exact values is no miss
                 inside = (result.lower - slack <= truth) & (truth <= result.upper + slack)
@@ -195,7 +196,8 @@ def make_rivals(python: Path, folder: Path, most: int, seeds: int, budgets: Sequ
     command = [str(python), "-P", str(_SCRIPT), str(folder.resolve()), str(most), str(seeds)]
     command += [str(per_player) for per_player in budgets]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+        one = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | one)  # noqa: S603
     except OSError as error:
         raise SystemExit(f"--shapiq {python}: {error.strerror}") from None
     if done.returncode:
@@ -208,13 +210,13 @@ def make_rivals(python: Path, folder: Path, most: int, seeds: int, budgets: Sequ
     RIVALS.write_text("\n".join([head, *rows]) + "\n")
 
 
-def read_rivals(path: Path) -> dict[Key, dict[str, float]]:
-    """The errors of the methods in a file of `real_rivals.py`, by case and method."""
+def read_rivals(path: Path, column: str = "error") -> dict[Key, dict[str, float]]:
+    """The errors, or the ``seconds``, of the methods in a file of `real_rivals.py`, by case and method."""
     found: dict[Key, dict[str, float]] = defaultdict(dict)
     with path.open(newline="") as lines:
         for row in csv.DictReader(lines):
             key = row["family"], row["name"], int(row["per_player"]), int(row["seed"])
-            found[key][row["method"]] = float(row["error"])
+            found[key][row["method"]] = float(row[column])
     return found
 
 
@@ -247,6 +249,21 @@ def against_rivals(cases: list[Case], rivals: dict[Key, dict[str, float]]) -> st
     return "\n".join(lines)
 
 
+def times(cases: list[Case], rivals: dict[Key, dict[str, float]]) -> str:
+    """For every budget the processor's mean seconds per game, and those over both kinds of ProxySHAP's."""
+    proxies = "ProxySHAP, XGBoost", "ProxySHAP, LightGBM"
+    lines = [f"| Evaluations | `auto` | {' | '.join(proxies)} | ratios |", "|--:|--:|--:|--:|--:|"]
+    for per_player in PER_PLAYER:
+        both = [case for case in cases if case.per_player == per_player and case.key in rivals]
+        if not both:
+            continue
+        own = float(np.mean([case.seconds for case in both]))
+        others = [float(np.mean([rivals[case.key][name] for case in both])) for name in proxies]
+        shown = " | ".join(f"{seconds:.2f}" for seconds in (own, *others))
+        lines.append(f"| {per_player}n | {shown} | {', '.join(f'{own / seconds:.1f}' for seconds in others)} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -275,12 +292,16 @@ def main() -> None:
         cases = [Case(**case) for case in json.loads(arguments.against.read_text())]
         earlier = {case.key: case.error for case in cases}
     shapley(games[0], budget=20 * games[0].n_players)  # imports and compilation are nobody's seconds
-    found = measure(games, arguments.seeds, lambda line: print(line, file=sys.stderr, flush=True), arguments.per_player)
+    with threadpool_limits(1):
+        found = measure(
+            games, arguments.seeds, lambda line: print(line, file=sys.stderr, flush=True), arguments.per_player
+        )
     if arguments.json:
         arguments.json.write_text(json.dumps([asdict(case) for case in found], indent=0) + "\n")
     print(table(found, earlier))
     if RIVALS.exists():
         print("\n" + against_rivals(found, read_rivals(RIVALS)))
+        print("\n" + times(found, read_rivals(RIVALS, "seconds")))
 
 
 if __name__ == "__main__":

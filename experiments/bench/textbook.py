@@ -11,14 +11,14 @@ truth, with the standard error of that share (a game counts as one observation).
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from crowd_sim.valuation import ShapleyResult, TargetError, shapley
+from crowd_sim.valuation import Progress, Rule, ShapleyResult, TargetError, shapley
 
 Vector = NDArray[np.float64]
 
@@ -82,7 +82,7 @@ KINDS: dict[str, Callable[[int, np.random.Generator], TextbookGame]] = {
 METHODS = ("auto", "permutation")
 BUDGETS = (2, 5, 20, 100)
 """Evaluations per player."""
-TARGETS = (0.05, 0.2)
+TARGETS = (0.05, 0.2, 0.5)
 EXACT = 1e-9
 """Of the largest value."""
 
@@ -124,19 +124,35 @@ def fared(results: list[ShapleyResult], truths: list[Vector]) -> Fared:
     return Fared(none, exact, float(np.mean(covered)) if covered else float("nan"), spread)
 
 
-def kept_word(kind: str, n: int, number: int, target: float) -> tuple[int, int]:
-    """Of so many games, how many `TargetError` stopped, and how many of these are as near as it says."""
-    stopped = near = 0
+@dataclass(frozen=True, eq=False)
+class Stages(Rule):
+    """Stops nothing, and keeps what it is shown."""
+
+    seen: list[Progress] = field(default_factory=list)
+
+    def met(self, progress: Progress) -> bool:
+        """See `Rule`."""
+        self.seen.append(progress)
+        return False
+
+
+def kept_word(kind: str, n: int, number: int, targets: Sequence[float]) -> dict[float, tuple[int, int]]:
+    """By target: of so many games, how many `TargetError` stops, and how many of these are as near as it says."""
+    found = dict.fromkeys(targets, (0, 0))
     for which, (game, truth) in enumerate(games(kind, n, number)):
-        result = shapley(game, budget=100 * n, seed=1, run=which, stop=TargetError(relative=target))
-        if not result.converged:
-            continue
-        stopped += 1
+        stages = Stages()
+        ended = shapley(game, budget=100 * n, seed=1, run=which, stop=stages)
+        shown = stages.seen + ([Progress((ended,), 100 * n, ended.n_evaluations, 0.0)] if ended.converged else [])
         spread = float(np.linalg.norm(truth - truth.mean()))
-        # values that are all the same are reached where they are exact
-        allowed = max(target * spread, EXACT * float(np.abs(truth).max()))
-        near += float(np.linalg.norm(result.values - truth)) <= allowed
-    return stopped, near
+        for target, (stopped, near) in found.items():
+            # a stage is what it is, whatever rule looks at it
+            first = next((at.results[-1] for at in shown if TargetError(target).met(at)), None)
+            if first is None:
+                continue
+            # values that are all the same are reached where they are exact
+            allowed = max(target * spread, EXACT * float(np.abs(truth).max()))
+            found[target] = stopped + 1, near + int(float(np.linalg.norm(first.values - truth)) <= allowed)
+    return found
 
 
 def main() -> None:
@@ -156,8 +172,7 @@ def main() -> None:
         if arguments.stopping:
             print("| kind | target | stopped | of these within the target |\n| --- | --- | --- | --- |")
             for kind in arguments.kind:
-                for target in arguments.target:
-                    stopped, near = kept_word(kind, n, number, target)
+                for target, (stopped, near) in kept_word(kind, n, number, arguments.target).items():
                     share = f"{near / stopped:.3f}" if stopped else "-"
                     print(f"| {kind} | {target} | {stopped} of {number} | {share} |", flush=True)
             return

@@ -11,6 +11,7 @@ from experiments.bench.real_games import (
     read_games,
     read_rivals,
     table,
+    times,
 )
 
 
@@ -54,3 +55,15 @@ def test_the_best_rival_and_the_share_of_families_near_the_best(tmp_path):
     assert last == "| 5n | a: 2.00 | 50% of 2 | 2.00, x |"
     with pytest.raises(SystemExit, match="No such file"):
         make_rivals(tmp_path / "none", tmp_path, 1, 1, (5,))
+
+
+def test_seconds_against_those_of_proxies(tmp_path):
+    cases = [Case("x", "g", 5, seed, 0.1, 1.0, 0.3) for seed in (0, 1)]
+    path = tmp_path / "rivals.csv"
+    rows = [
+        f'"ProxySHAP, {kind}",1,x,g,5,{seed},0.2,{s}'
+        for kind, s in (("XGBoost", 0.1), ("LightGBM", 0.6))
+        for seed in (0, 1)
+    ]
+    path.write_text("\n".join(["method,version,family,name,per_player,seed,error,seconds", *rows]) + "\n")
+    assert times(cases, read_rivals(path, "seconds")).splitlines()[2:] == ["| 5n | 0.30 | 0.10 | 0.60 | 3.0, 0.5 |"]

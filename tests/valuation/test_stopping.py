@@ -161,4 +161,4 @@ def test_a_rule_joins_only_rules():
 
 
 def test_a_majority_s_values_are_all_the_same_and_reached_where_they_are_exact():
-    assert kept_word("majority", 6, 5, 0.2) == (5, 5)
+    assert kept_word("majority", 6, 5, [0.2, 0.5]) == {0.2: (5, 5), 0.5: (5, 5)}

