@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from crowd_sim.linear_algebra import back, orthonormal, times, transposed_times
 from crowd_sim.random import Purpose, generator
 from crowd_sim.valuation.estimators.surrogate.averages import Averages
-from crowd_sim.valuation.estimators.surrogate.gp import equations, trend, values
+from crowd_sim.valuation.estimators.surrogate.gp import Equations, equations, trend, values
 from crowd_sim.valuation.estimators.surrogate.prior import Prior, Repeats, sizes, value_weights
 from crowd_sim.valuation.estimators.surrogate.relevance import MOST_APART, learnt
 from crowd_sim.valuation.estimators.surrogate.residual import number_of_pairs
 from crowd_sim.valuation.estimators.surrogate.sparse import exact_values
-from crowd_sim.valuation.estimators.surrogate.surprise import surprise
+from crowd_sim.valuation.estimators.surrogate.surprise import held_out, surprise
+from crowd_sim.valuation.estimators.surrogate.terms import Terms, standing_out
 from crowd_sim.valuation.result import widening
 
 _ROUNDING = 1e-12  # relative
@@ -24,6 +25,8 @@ _ALL_LINEAR = 0.03  # what level 1 leaves, relative: below it, a prior of level 
 _ALL_TERMS = 1e-5  # of noise; with more a game is not one of few terms
 _FAR_MORE = 30.0  # relative, of root mean squares
 _HELD_OUT = 512  # pairs at most
+_TERM_ROUNDS = 3
+_NEARER = 0.9  # that held-out squares have to be of those before
 _WIDER = 0.1  # by so much: the posterior takes relevances as known (`python -m experiments.bench.real_games`)
 _WIDER_KNOWN = 20.0  # over the pairs, besides: features of averaging games may explain few by chance
 
@@ -133,10 +136,13 @@ def _fit(
     if not linear:
         columns = trend(signs, linear=False)[:, :told]
         rest, slopes, contrasts = worth, np.zeros(1), np.zeros(n)
-    prior = learnt(signs, columns, rest, order, known, linear=not linear, repeats=repeats)
-    while (found := equations(prior, signs, columns, repeats)) is None:
-        prior = replace(prior, noise=10.0 * prior.noise)
+    found = _solvable(
+        learnt(signs, columns, rest, order, known, linear=not linear, repeats=repeats), signs, columns, repeats
+    )
     white = found.whitened(rest)
+    if known is None and repeats is None:
+        found, white = _with_terms(found, signs, columns, rest, white, order, linear=linear)
+    prior = found.prior
     mean, variance = values(found, signs, white)
     residual = found.off_trend(white[:, None])
     more, pulls = found.coefficients(white)
@@ -162,6 +168,53 @@ def _fit(
     if known is not None:
         variance = variance + known.uncertainty(signs, pulls, prior.variances)
     return Model(contrasts + mean, variance, linear, slopes + more, pulls, prior)
+
+
+def _solvable(
+    prior: Prior, signs: NDArray[np.float64], columns: NDArray[np.float64], repeats: Repeats | None = None
+) -> Equations:
+    """The equations of a prior, with as much noise as rounding asks for."""
+    while (found := equations(prior, signs, columns, repeats)) is None:
+        prior = replace(prior, noise=10.0 * prior.noise)
+    return found
+
+
+def _with_terms(
+    found: Equations,
+    signs: NDArray[np.float64],
+    columns: NDArray[np.float64],
+    worth: NDArray[np.float64],
+    white: NDArray[np.float64],
+    order: NDArray[np.int64],
+    *,
+    linear: bool,
+) -> tuple[Equations, NDArray[np.float64]]:
+    """The equations with the terms that stand out as features, and L⁻¹ ``worth``; the first terms may hide others.
+
+    Those come in that bring held-out pairs nearer.
+    """
+    some = np.sort(order[:_HELD_OUT])
+    members = np.zeros((0, signs.shape[1]), dtype=np.bool_)
+    missed = _squares(found, white, some)
+    for _ in range(_TERM_ROUNDS):
+        more = standing_out(found, signs, white, members, linear=linear)
+        if more is None:
+            break
+        members = np.concatenate([members, more[0]])
+        start = replace(found.prior, variances=()), more[1]
+        prior = learnt(signs, columns, worth, order, Terms(members), linear=not linear, start=start)
+        nearer = _solvable(prior, signs, columns)
+        white_there = nearer.whitened(worth)
+        left = _squares(nearer, white_there, some)
+        if left > _NEARER * missed:
+            break
+        found, white, missed = nearer, white_there, left
+    return found, white
+
+
+def _squares(found: Equations, white: NDArray[np.float64], some: NDArray[np.int64]) -> float:
+    residuals, _, _ = held_out(found, white, some)
+    return float(np.square(residuals).sum())
 
 
 def predictions(models: Sequence[Model], pairs: NDArray[np.bool_], fresh: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -17,7 +17,9 @@ whose terms has another sign.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numba
 import numpy as np
@@ -25,9 +27,22 @@ from numpy.typing import NDArray
 
 from crowd_sim.elementary import exp, exp_in_place
 from crowd_sim.linear_algebra import product
-from crowd_sim.valuation.estimators.surrogate.averages import Averages
 
 Vector = NDArray[np.float64]
+
+
+class Known(Protocol):
+    """Odd features, of a few kinds, that a game may have besides what its players' relevances tell."""
+
+    @property
+    def values(self) -> tuple[Vector, ...]:
+        """float64[f, n] for each kind, the Shapley values less their mean of every feature."""
+
+    def features(self, signs: Vector) -> tuple[Vector, ...]:
+        """Of the pairs ``signs`` [m, n]: float64[m, f] for each kind."""
+
+    def uncertainty(self, signs: Vector, pulls: Vector, variances: Sequence[float]) -> Vector | float:
+        """The variances float64[n] that features whose values are estimates leave in those that ``pulls`` [m] of ``signs`` make."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,8 +73,8 @@ class Prior:
         spread: float64[n + 1], by the coalition's size; the same for a size and that of its complement.
         linear: n times the variance of a coefficient of the linear part.
         noise: the variance of the white noise, times the squared spread.
-        known: of an averaging game.
-        variances: of the coefficients of each kind of its features.
+        known: further features.
+        variances: of the coefficients of each kind of them.
         nugget: of a game that answers differently each time, the variance of an answer: no part of d, of size 0 else.
     """
 
@@ -67,7 +82,7 @@ class Prior:
     spread: Vector
     linear: float
     noise: float
-    known: Averages | None = None
+    known: Known | None = None
     variances: tuple[float, ...] = ()
     nugget: float = 0.0
 

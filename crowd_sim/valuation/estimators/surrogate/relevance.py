@@ -22,9 +22,8 @@ from crowd_sim.linear_algebra import (
     times,
     transposed_times,
 )
-from crowd_sim.valuation.estimators.surrogate.averages import Averages
 from crowd_sim.valuation.estimators.surrogate.descent import least
-from crowd_sim.valuation.estimators.surrogate.prior import Prior, Repeats, hyperbolic, sizes
+from crowd_sim.valuation.estimators.surrogate.prior import Known, Prior, Repeats, hyperbolic, sizes
 
 MOST_APART = 100  # players; of more, all have the same relevance
 
@@ -44,23 +43,25 @@ def learnt(
     columns: Vector,
     worth: Vector,
     order: NDArray[np.int64],
-    known: Averages | None,
+    known: Known | None,
     *,
     linear: bool,
     repeats: Repeats | None = None,
+    start: tuple[Prior, float] | None = None,
 ) -> Prior:
     """The prior for ``worth`` float64[m] of the pairs ``signs`` [m, n] with trend ``columns`` [m, p].
 
-    All relevances alike first, then each on its own, from the first few hundred pairs in ``order``.
+    All relevances alike first, then each on its own, from the first few hundred pairs in ``order``; or from where they are.
 
     Args:
         signs: of one coalition of each pair.
         columns: what is fitted without a prior.
         worth: of the pairs.
         order: a permutation of the pairs.
-        known: of an averaging game.
+        known: further features.
         linear: whether there is a linear part; there is not where the trend has it.
         repeats: of a game with noise, whose variance is learnt too.
+        start: a prior of the same game, and the first guess of the last kind of features' variance.
     """
     n, unit = signs.shape[1], float(np.abs(worth).max())
     worth = worth / unit
@@ -75,6 +76,8 @@ def learnt(
         stages.append((_FEW, _APART, _APART_STEPS))
     if len(worth) >= _ENOUGH:
         stages.append((_MANY, stages[-1][1], _MORE_STEPS))
+    if start is not None:
+        at, stages = _logs(*start), [(_MANY, stages[-1][1], _MORE_STEPS)]
     for count, apart, steps in stages:
         some = np.sort(order[:count])
         chosen = [part[some] for part in parts]
@@ -107,7 +110,16 @@ def learnt(
     )
 
 
-def _parts(signs: Vector, known: Averages | None, *, linear: bool) -> list[Vector]:
+def _logs(prior: Prior, last: float) -> Vector:
+    """Where the search for a prior goes on from another one, as `loss` takes it; ``last`` is the last variance."""
+    log_sizes = _log_sizes(len(prior.rates))
+    told = int(np.abs(log_sizes).argmax())
+    power = -float(log(prior.spread[told : told + 1])[0]) / log_sizes[told]
+    variances = [prior.linear] * bool(prior.linear) + [last]
+    return np.concatenate([log(np.append(prior.rates, prior.noise)), [power], log(np.array(variances))])
+
+
+def _parts(signs: Vector, known: Known | None, *, linear: bool) -> list[Vector]:
     """The features of the pairs ``signs`` [m, n], by the variance that they share."""
     own = [np.sqrt(1.0 / signs.shape[1]) * signs] if linear else []
     return own if known is None else [*own, *known.features(signs)]

@@ -9,11 +9,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from crowd_sim.elementary import exp
 from crowd_sim.linear_algebra import cholesky, gram, solved, times, transposed_times
 from crowd_sim.valuation.estimators.surrogate.prior import Prior
+from crowd_sim.valuation.estimators.surrogate.terms import likeliest, products, shares_of
 
-_CANDIDATES = 1024
 _PAIRS = 1024  # from which terms are solved; all have to agree
 _MOST_TERMS = 512
 _SURPLUS = 1.25  # different pairs to each term
@@ -43,24 +42,18 @@ def exact_values(
     """
     some = np.sort(order[:_PAIRS])
     most = min(len(some) // 2, _MOST_TERMS)
-    shares = np.divide(1.0 - exp(-prior.rates), 1.0 + exp(-prior.rates))  # tanh(l / 2)
+    shares = shares_of(prior.rates)
     first = np.zeros(len(shares), dtype=np.bool_)
     first[np.argsort(-shares, kind="stable")[: most.bit_length()]] = True
-    members, _ = _likeliest(np.where(first, 0.5, 0.0))
+    members, _ = likeliest(np.where(first, 0.5, 0.0))
     found = _solved(members[~members[:, ~first].any(axis=1)], signs, worth, some)  # all terms of a few players
     if found is None:
-        members, weights = _likeliest(shares)
-        guess = np.abs(weights * transposed_times(_terms(members, signs), pulls))
+        members, weights = likeliest(shares)
+        guess = np.abs(weights * transposed_times(products(members, signs), pulls))
         best = np.argsort(-guess, kind="stable")
         for count in (most, most // 2, most // 4, most // 8):
             found = found or _solved(members[np.sort(best[:count])], signs, worth, some)
     return found
-
-
-def _terms(members: NDArray[np.bool_], signs: Vector) -> Vector:
-    """The products float64[m, k] over the sets ``members`` bool[k, n]."""
-    minus = (signs < 0.0).astype(np.float64) @ members.T.astype(np.float64)  # of whole numbers
-    return np.where(minus.astype(np.int64) & 1, -1.0, 1.0)
 
 
 def _solved(
@@ -71,7 +64,7 @@ def _solved(
     different = len(np.unique(used * used[:, :1], axis=0))  # pairs that differ in other players only are one
     if len(members) == 0 or different < min(_SURPLUS * len(members), 2.0 ** (used.shape[1] - 1)):
         return None
-    terms = _terms(members, signs)
+    terms = products(members, signs)
     equations, right = terms[some], worth[some]
     upper, regular = cholesky(gram(equations))
     if not regular or upper.diagonal().min() < _RANK * np.sqrt(len(some)):
@@ -90,17 +83,3 @@ def _solved(
         if answers < (np.abs(coefficients) > _RANK * largest).sum():
             return None
     return values - values.mean(), max(rounding, largest / (checks + 2))
-
-
-def _likeliest(shares: Vector) -> tuple[NDArray[np.bool_], Vector]:
-    """The odd sets of players with the greatest product of ``shares`` (below 1): bool[k, n], and the products float64[k]."""
-    n = len(shares)
-    members, weights = np.zeros((1, n), dtype=np.bool_), np.ones(1)
-    for player in np.argsort(-shares, kind="stable"):
-        more = members.copy()
-        more[:, player] = True
-        members, weights = np.concatenate([members, more]), np.concatenate([weights, weights * shares[player]])
-        kept = np.argsort(-weights, kind="stable")[: 2 * _CANDIDATES]
-        members, weights = members[kept], weights[kept]
-    odd = members.sum(axis=1) % 2 == 1
-    return members[odd], weights[odd]

@@ -1,0 +1,117 @@
+"""Single odd Fourier terms of a game that its prior does not expect, and that the pairs all but prove.
+
+A prior by relevances takes a term's size from its players alone. The explanation of a few trees, say, has some terms that are
+far larger than others of the same players. Such terms are found by a score test (Rao's: what the likelihood gains at first
+where the term gets a variance of its own) and put beside the prior as features that share a variance. That few terms carry
+such games is the idea of OddSHAP.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crowd_sim.elementary import exp
+from crowd_sim.linear_algebra import transposed_times
+from crowd_sim.valuation.estimators.surrogate.gp import Equations
+
+_CANDIDATES = 1024
+_TESTED = 4  # times as many as there is room for: those that pull most
+_ROOM = 10  # pairs for each term
+_STANDS_OUT = 16.0  # squared, in standard deviations: by chance one of 16,000 terms
+_LEAST_TOLD = 1e-9  # of a term by the pairs, relative
+
+Vector = NDArray[np.float64]
+Sets = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Terms:
+    """Products over odd sets of players, as features of pairs.
+
+    Attributes:
+        members: bool[k, n].
+    """
+
+    members: Sets
+
+    @property
+    def values(self) -> tuple[Vector]:
+        """float64[k, n]: the Shapley values of each term, 2 / |T| for its players, less their mean."""
+        shares = 2.0 * self.members / self.members.sum(axis=1, keepdims=True)
+        return (shares - shares.mean(axis=1, keepdims=True),)
+
+    def features(self, signs: Vector) -> tuple[Vector]:
+        """Of the pairs ``signs`` [m, n]: float64[m, k]."""
+        return (products(self.members, signs),)
+
+    def uncertainty(self, *_: object) -> float:
+        """Values of terms are known."""
+        return 0.0
+
+
+def products(members: Sets, signs: Vector) -> Vector:
+    """The products float64[m, k] of ``signs`` [m, n] over the sets ``members`` bool[k, n]."""
+    minus = (signs < 0.0).astype(np.float64) @ members.T.astype(np.float64)  # of whole numbers
+    return np.where(minus.astype(np.int64) & 1, -1.0, 1.0)
+
+
+def likeliest(shares: Vector) -> tuple[Sets, Vector]:
+    """The odd sets of players with the greatest product of ``shares`` (below 1): bool[k, n], and the products float64[k]."""
+    n = len(shares)
+    members, weights = np.zeros((1, n), dtype=np.bool_), np.ones(1)
+    for player in np.argsort(-shares, kind="stable"):
+        more = members.copy()
+        more[:, player] = True
+        members, weights = np.concatenate([members, more]), np.concatenate([weights, weights * shares[player]])
+        kept = np.argsort(-weights, kind="stable")[: 2 * _CANDIDATES]
+        members, weights = members[kept], weights[kept]
+    odd = members.sum(axis=1) % 2 == 1
+    return members[odd], weights[odd]
+
+
+def shares_of(rates: Vector) -> Vector:
+    """What each player multiplies a term's variance with, tanh(l / 2), of the relevances ``rates``."""
+    return np.divide(1.0 - exp(-rates), 1.0 + exp(-rates))
+
+
+def standing_out(
+    found: Equations, signs: Vector, white: Vector, before: Sets, *, linear: bool
+) -> tuple[Sets, float] | None:
+    """The terms bool[k, n] that the pairs tell to be larger than the prior has them, and their variance; ``None``: no such.
+
+    Args:
+        found: the equations of the prior.
+        signs: float64[m, n], of the pairs.
+        white: float64[m], L⁻¹ y.
+        before: bool[k, n], those that are features already.
+        linear: whether level 1 is in the trend.
+    """
+    m, room = len(signs), len(signs) // _ROOM - len(before)
+    if room <= 0:
+        return None
+    members, _ = likeliest(shares_of(found.prior.rates))
+    old = {row.tobytes() for row in before}
+    fresh = [
+        (size > 1 or not linear) and row.tobytes() not in old
+        for row, size in zip(members, members.sum(axis=1), strict=True)
+    ]
+    members = members[np.array(fresh, dtype=np.bool_)]
+    _, pulls = found.coefficients(white)
+    pulled = np.abs(transposed_times(products(members, signs), pulls))
+    members = members[np.argsort(-pulled, kind="stable")[: _TESTED * room]]
+    columns = found.whitened(products(members, signs))
+    least = _LEAST_TOLD * np.square(columns).sum(axis=0)
+    columns, rest = found.off_trend(columns), found.off_trend(white[:, None])[:, 0]
+    told = np.square(columns).sum(axis=0)
+    scale = float(np.square(rest).sum()) / (m - len(found.basis))
+    along = transposed_times(columns, rest)
+    sizes = np.divide(along, told, out=np.zeros_like(along), where=told > least)
+    score = along * sizes / scale
+    best = np.argsort(-score, kind="stable")[:room]
+    best = best[score[best] > _STANDS_OUT]
+    if len(best) == 0:
+        return None
+    return members[best], float(np.square(sizes[best]).mean()) / scale
