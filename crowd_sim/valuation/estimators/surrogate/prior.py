@@ -42,7 +42,7 @@ class Known(Protocol):
         """Of the pairs ``signs`` [m, n]: float64[m, f] for each kind."""
 
     def uncertainty(self, signs: Vector, pulls: Vector, variances: Sequence[float]) -> Vector | float:
-        """The variances float64[n] that features whose values are estimates leave in those that ``pulls`` [m] of ``signs`` make."""
+        """What estimated values of features leave: variances float64[n], where ``pulls`` [m] of ``signs`` are predictions."""
 
 
 @dataclass(frozen=True, eq=False)
