@@ -17,6 +17,7 @@ from crowd_sim.valuation.estimators.surrogate.relevance import MOST_APART, learn
 from crowd_sim.valuation.estimators.surrogate.residual import number_of_pairs
 from crowd_sim.valuation.estimators.surrogate.sparse import exact_values
 from crowd_sim.valuation.estimators.surrogate.surprise import surprise
+from crowd_sim.valuation.estimators.surrogate.terms import with_terms
 from crowd_sim.valuation.result import widening
 
 _ROUNDING = 1e-12  # relative
@@ -25,6 +26,7 @@ _ALL_TERMS = 1e-5  # of noise; with more a game is not one of few terms
 _FAR_MORE = 30.0  # relative, of root mean squares
 _HELD_OUT = 512  # pairs at most
 _WIDER = 0.1  # by so much: the posterior takes relevances as known (`python -m experiments.bench.real_games`)
+_CHOSEN = 2.0  # numbers that a term counts for
 _WIDER_KNOWN = 20.0  # over the pairs, besides: features of averaging games may explain few by chance
 
 
@@ -137,16 +139,21 @@ def _fit(
     while (found := equations(prior, signs, columns, repeats)) is None:
         prior = replace(prior, noise=10.0 * prior.noise)
     white = found.whitened(rest)
-    mean, variance = values(found, signs, white)
-    residual = found.off_trend(white[:, None])
     more, pulls = found.coefficients(white)
     if prior.noise <= _ALL_TERMS and m >= 16 and repeats is None:
         exact = exact_values(signs, worth, order, prior, pulls)
         if exact is not None:
             contrasts, error = exact
             return Model(contrasts, np.full(n, error * error), linear, slopes + more, pulls, prior)
-    # Every relevance is another number that was fitted, if not freely
+    # Every relevance is another number that was fitted, if not freely, and so is every term, chosen from thousands
     learned = 3.0 + len(prior.variances) + (n if n <= MOST_APART else 1)
+    if known is None and repeats is None:
+        prior, found, freedom = with_terms(prior, found, signs, columns, rest, order)
+        learned += _CHOSEN * freedom
+        white = found.whitened(rest)
+        more, pulls = found.coefficients(white)
+    mean, variance = values(found, signs, white)
+    residual = found.off_trend(white[:, None])
     unsure = 1.0
     if repeats is not None:  # what noise makes of the errors is known, whatever the relevances are
         unsure -= float((prior.nugget / repeats.copies).sum() / np.square(found.upper).sum())

@@ -6,7 +6,7 @@ Write a coalition S as x in {−1, 1}^n and v(S) = Σ_T c_T Π_{i∈T} x_i. Then
 A priori c_T, |T| odd, are independent with variances in proportion to Π_{i∈T} tanh(l_i / 2), which makes the covariance of
 d(x) and d(y) exp(−L/2) sinh(Σ l_i x_i y_i / 2), L = Σ l_i; besides there is white noise, every pair on its own. Both are
 multiplied by a spread that depends on the coalition's size. A linear part, all of whose coefficients are alike, is added,
-and for averaging games the features of `Averages`.
+and for averaging games the features of `Averages`, for others `Terms`.
 
 Values less their mean are φ_i = Σ_y u(|y|, y_i) d(y) over the coalitions but the empty and the grand one, with
 u = 1 / (n C(n−1, |y|−1)) where i is in y and −1 / (n C(n−1, |y|)) where it is not. Sums
@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Protocol
 
 import numba
 import numpy as np
@@ -25,9 +26,23 @@ from numpy.typing import NDArray
 
 from crowd_sim.elementary import exp, exp_in_place
 from crowd_sim.linear_algebra import product
-from crowd_sim.valuation.estimators.surrogate.averages import Averages
 
 Vector = NDArray[np.float64]
+
+
+class Features(Protocol):
+    """What of a game is known besides: functions of pairs, in kinds that share a variance, whose values are known.
+
+    Attributes:
+        values: float64[f, n] for each kind, the Shapley values less their mean of every feature.
+    """
+
+    @property
+    def values(self) -> tuple[Vector, ...]:
+        """See above."""
+
+    def features(self, signs: Vector) -> tuple[Vector, ...]:
+        """Of the pairs ``signs`` [m, n]: float64[m, f] for each kind."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +73,7 @@ class Prior:
         spread: float64[n + 1], by the coalition's size; the same for a size and that of its complement.
         linear: n times the variance of a coefficient of the linear part.
         noise: the variance of the white noise, times the squared spread.
-        known: of an averaging game.
+        known: of an averaging game, or terms that stand out.
         variances: of the coefficients of each kind of its features.
         nugget: of a game that answers differently each time, the variance of an answer: no part of d, of size 0 else.
     """
@@ -67,7 +82,7 @@ class Prior:
     spread: Vector
     linear: float
     noise: float
-    known: Averages | None = None
+    known: Features | None = None
     variances: tuple[float, ...] = ()
     nugget: float = 0.0
 
