@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -27,7 +28,9 @@ _FAR_MORE = 30.0  # relative, of root mean squares
 _HELD_OUT = 512  # pairs at most
 _WIDER = 0.1  # by so much: the posterior takes relevances as known (`python -m experiments.bench.real_games`)
 _CHOSEN = 2.0  # numbers that a term counts for
-_WIDER_KNOWN = 20.0  # over the pairs, besides: features of averaging games may explain few by chance
+_WIDER_KNOWN = (
+    3.0  # over the root of the number of pairs, besides: features of averaging games may explain few by chance
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,7 +166,9 @@ def _fit(
     if repeats is not None:
         freedom, squares = freedom + repeats.freedom, squares + repeats.squares / prior.nugget
     scale = squares / freedom
-    wider = (1.0 + unsure * (_WIDER + (0.0 if known is None else _WIDER_KNOWN / m))) * float(widening(freedom))
+    wider = (1.0 + unsure * (_WIDER + (0.0 if known is None else _WIDER_KNOWN / math.sqrt(m)))) * float(
+        widening(freedom)
+    )
     scale *= surprise(found, signs, white, np.sort(order[:_HELD_OUT]), scale) * wider * wider
     variance = scale * variance
     if known is not None:
