@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +26,22 @@ from crowd_sim.errors import InputError
 from crowd_sim.valuation import AveragingGame, Game, ShapleyResult, shapley
 from experiments.bench.unanimity import KINDS, random_game
 
+Vector = NDArray[np.float64]
+
+
+def _closeness(means: Vector, target: Vector) -> Vector:
+    return np.exp(-np.square(means - target).mean(axis=1))
+
+
+def _worst(means: Vector, target: Vector) -> Vector:
+    return -np.abs(means - target).max(axis=1)
+
+
+OWN: dict[str, Callable[[Vector, Vector], Vector]] = {"closeness": _closeness, "worst coordinate": _worst}
+"""Scores of one's own of averaging games."""
+
 SETTINGS: dict[tuple[str, int], tuple[int, ...]] = {
+    **{(name, 16): (80, 160, 320, 800) for name in OWN},
     ("l2", 16): (160, 500, 1_600, 8_000, 30_000, 60_000),
     ("l2", 75): (750, 1_000, 7_500),
     ("l1", 16): (160, 500, 1_600, 8_000, 30_000, 60_000),
@@ -66,7 +82,7 @@ def coverage(results: list[ShapleyResult], truths: list[NDArray[np.float64]]) ->
 
 def _averaging(people: NDArray[np.float64], score: str, n: int, number: int) -> tuple[Game, NDArray[np.float64]]:
     rows = np.random.default_rng([number, n]).permutation(len(people))[: n + 1]
-    game = AveragingGame(people[rows[1:]], people[rows[0]], score)
+    game = AveragingGame(people[rows[1:]], people[rows[0]], OWN.get(score, score))
     if n <= 16:
         return game, shapley(game, "exact").values
     runs = [shapley(game, "stratified", _TRUTH_BUDGET, seed=2**32 + run, run=number) for run in range(_TRUTHS)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -28,7 +29,10 @@ _HELD_OUT = 512  # pairs at most
 _TERM_ROUNDS = 3
 _NEARER = 0.9  # that held-out squares have to be of those before
 _WIDER = 0.1  # by so much: the posterior takes relevances as known (`python -m experiments.bench.real_games`)
-_WIDER_KNOWN = 20.0  # over the pairs, besides: features of averaging games may explain few by chance
+_CHOSEN = 2.0  # numbers that a term counts for
+_WIDER_KNOWN = (
+    3.0  # over the root of the number of pairs, besides: features of averaging games may explain few by chance
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,19 +144,21 @@ def _fit(
         learnt(signs, columns, rest, order, known, linear=not linear, repeats=repeats), signs, columns, repeats
     )
     white = found.whitened(rest)
+    more, pulls = found.coefficients(white)
+    if found.prior.noise <= _ALL_TERMS and m >= 16 and repeats is None:
+        exact = exact_values(signs, worth, order, found.prior, pulls)
+        if exact is not None:
+            contrasts, error = exact
+            return Model(contrasts, np.full(n, error * error), linear, slopes + more, pulls, found.prior)
+    n_terms = 0
     if known is None and repeats is None:
-        found, white = _with_terms(found, signs, columns, rest, white, order, linear=linear)
+        found, white, n_terms = _with_terms(found, signs, columns, rest, white, order, linear=linear)
+        more, pulls = found.coefficients(white)
     prior = found.prior
     mean, variance = values(found, signs, white)
     residual = found.off_trend(white[:, None])
-    more, pulls = found.coefficients(white)
-    if prior.noise <= _ALL_TERMS and m >= 16 and repeats is None:
-        exact = exact_values(signs, worth, order, prior, pulls)
-        if exact is not None:
-            contrasts, error = exact
-            return Model(contrasts, np.full(n, error * error), linear, slopes + more, pulls, prior)
-    # Every relevance is another number that was fitted, if not freely
-    learned = 3.0 + len(prior.variances) + (n if n <= MOST_APART else 1)
+    # Every relevance is another number that was fitted, if not freely, and so is every term, chosen from many
+    learned = 3.0 + len(prior.variances) + (n if n <= MOST_APART else 1) + _CHOSEN * n_terms
     unsure = 1.0
     if repeats is not None:  # what noise makes of the errors is known, whatever the relevances are
         unsure -= float((prior.nugget / repeats.copies).sum() / np.square(found.upper).sum())
@@ -162,7 +168,9 @@ def _fit(
     if repeats is not None:
         freedom, squares = freedom + repeats.freedom, squares + repeats.squares / prior.nugget
     scale = squares / freedom
-    wider = (1.0 + unsure * (_WIDER + (0.0 if known is None else _WIDER_KNOWN / m))) * float(widening(freedom))
+    wider = (1.0 + unsure * (_WIDER + (0.0 if known is None else _WIDER_KNOWN / math.sqrt(m)))) * float(
+        widening(freedom)
+    )
     scale *= surprise(found, signs, white, np.sort(order[:_HELD_OUT]), scale) * wider * wider
     variance = scale * variance
     if known is not None:
@@ -188,10 +196,10 @@ def _with_terms(
     order: NDArray[np.int64],
     *,
     linear: bool,
-) -> tuple[Equations, NDArray[np.float64]]:
-    """The equations with the terms that stand out as features, and L⁻¹ ``worth``; the first terms may hide others.
+) -> tuple[Equations, NDArray[np.float64], int]:
+    """The equations with the terms that stand out as features, L⁻¹ ``worth``, and how many terms there are.
 
-    Those come in that bring held-out pairs nearer.
+    The first terms may hide others. Those come in that bring held-out pairs nearer.
     """
     some = np.sort(order[:_HELD_OUT])
     members = np.zeros((0, signs.shape[1]), dtype=np.bool_)
@@ -209,7 +217,8 @@ def _with_terms(
         if left > _NEARER * missed:
             break
         found, white, missed = nearer, white_there, left
-    return found, white
+    known = found.prior.known
+    return found, white, 0 if known is None else known.values[0].shape[0]
 
 
 def _squares(found: Equations, white: NDArray[np.float64], some: NDArray[np.int64]) -> float:
