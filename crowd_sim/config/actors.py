@@ -96,6 +96,12 @@ class CheckpointConfig(Strict):
         5.0, ge=0, description="a checkpoint when this time, and 20 times what one takes, has passed"
     )
     rounds: int = Field(0, ge=0, description="a checkpoint also after every so many rounds; 0: by time alone")
+    steps: int = Field(
+        0,
+        ge=0,
+        description="inside a round that tunes language models: what is tuned, and its optimiser, is kept after every so many "
+        "steps of it, in a folder that all trainers see; 0: a stop or a killed trainer costs a candidate's tuning so far",
+    )
 
 
 class ActorsConfig(Strict):

@@ -120,10 +120,15 @@ class AdapterStack:
         """The tensors of one adapter, A and B of every module in their order."""
         return self._all[k]
 
+    @property
+    def names(self) -> list[str]:
+        """Of the tensors of an adapter, in their order."""
+        return [f"{name}.lora_{part}" for name in self._modules for part in "AB"]
+
     def get(self, k: int) -> dict[str, NDArray[np.float32]]:
         """One adapter's weights as they are now."""
-        names = [f"{name}.lora_{part}" for name in self._modules for part in "AB"]
-        return {name: weights.detach().cpu().numpy().copy() for name, weights in zip(names, self._all[k], strict=True)}
+        own = zip(self.names, self._all[k], strict=True)
+        return {name: weights.detach().cpu().numpy().copy() for name, weights in own}
 
 
 def target_names(base: Base, spec: LoraSpec) -> list[str]:

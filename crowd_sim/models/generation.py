@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from crowd_sim.models.adapters import Adapter, AdapterStack
 from crowd_sim.models.language_model import Base
-from crowd_sim.models.tuning import Key
+from crowd_sim.models.training import Key
 from crowd_sim.random import Purpose, uniforms
 
 TOGETHER = 4

@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 
 from crowd_sim.models.adapters import Adapter, AdapterStack
 from crowd_sim.models.language_model import Base
+from crowd_sim.models.likelihoods import losses_of
 from crowd_sim.models.packing import Tokens, pack
-from crowd_sim.models.tuning import Key, PackedTuneJob, Training, batches, losses_of, parts
+from crowd_sim.models.steps import batches, parts
+from crowd_sim.models.training import Key, PackedTuneJob, Training
 from crowd_sim.random import Purpose, generator
 
 _VALIDATION_BATCH = 32

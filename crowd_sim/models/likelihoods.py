@@ -57,6 +57,16 @@ def token_losses(base: Base, rows: Sequence[Packed]) -> Sequence[Any]:
     return losses.split([len(row.targets) for row in rows])
 
 
+def losses_of(base: Base, rows: Sequence[Packed]) -> Any:
+    """Mean cross-entropy of the predicted tokens of each row: float32[K], differentiable.
+
+    Row k goes through the k-th adapter in use.
+    """
+    import torch
+
+    return torch.stack([part.mean() for part in token_losses(base, rows)])
+
+
 def log_likelihoods(base: Base, rows: Sequence[Packed]) -> list[Any]:
     """Summed log-probabilities of every response: K tensors float32[n_examples], in the order in which a row was packed.
 

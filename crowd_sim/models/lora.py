@@ -26,7 +26,9 @@ from crowd_sim.models.objectives import DRAWING, OBJECTIVES, worth
 from crowd_sim.models.packing import Tokens
 from crowd_sim.models.phi import Phi, load_phi, phi_folders
 from crowd_sim.models.prompts import plain_ids, prompt_ids
-from crowd_sim.models.tuning import Key, PackedTuneJob, Training, TunedAdapter, tune
+from crowd_sim.models.training import Key, PackedTuneJob, Training, TunedAdapter
+from crowd_sim.models.tuning import tune
+from crowd_sim.models.tuning_state import TuningFile
 from crowd_sim.random import Purpose
 
 
@@ -65,6 +67,7 @@ class TuneJob:
         key: of the order of the examples.
         training: how it is tuned.
         n_tokens: if given, training ends after exactly this many trained tokens.
+        kept: where its state is kept while it is tuned; None: nowhere.
     """
 
     start: Adapter
@@ -72,6 +75,7 @@ class TuneJob:
     key: Key
     training: Training
     n_tokens: int | None = None
+    kept: TuningFile | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -285,7 +289,7 @@ class LoraLearner:
             (once,) = self.count([job.examples])
             tokens = min(tokens, training.sft_epochs * once)
         alone = replace(training, objective="sft", epochs=training.sft_epochs, sft_epochs=0)
-        return replace(job, training=alone, n_tokens=tokens)
+        return replace(job, training=alone, n_tokens=tokens, kept=job.kept and job.kept.of("sft"))
 
     def _tuned(self, jobs: Sequence[TuneJob]) -> list[TunedAdapter]:
         own = [self._packed(job) for job in jobs]
@@ -294,7 +298,7 @@ class LoraLearner:
     def _packed(self, job: TuneJob) -> PackedTuneJob:
         examples = tuple(self.tokens(example)[0] for example in job.examples)
         objective, options = job.training.objective, job.training.options
-        packed = PackedTuneJob(job.start, examples, job.key, job.n_tokens, objective, options)
+        packed = PackedTuneJob(job.start, examples, job.key, job.n_tokens, objective, options, kept=job.kept)
         if objective in DRAWING:
             return replace(packed, draw=self._drawer(job))
         if objective == "spin":

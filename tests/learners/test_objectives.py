@@ -19,7 +19,9 @@ from crowd_sim.models.adapters import AdapterStack, LoraSpec
 from crowd_sim.models.language_model import load_base
 from crowd_sim.models.likelihoods import log_likelihoods, responses_of, token_losses
 from crowd_sim.models.objectives import OBJECTIVES, Options, best_of, group_relative, leave_one_out
-from crowd_sim.models.tuning import Key, PackedTuneJob, Training, _sft_steps, _unit_steps, tune
+from crowd_sim.models.steps import steps_of
+from crowd_sim.models.training import Key, PackedTuneJob, Training
+from crowd_sim.models.tuning import tune
 
 PROMPTS = ((1, 40, 41, 2), (1, 50, 2), (1, 60, 61, 62, 63, 2), (7,))
 KEY = Key(3, 0, 1, 0)
@@ -199,10 +201,10 @@ def test_losses_and_gradients_are_those_of_trl(tiny, case, row_tokens):
 
     training = Training(1, N, 1e-3, 1.0, row_tokens)
     job = PackedTuneJob(start, first, KEY, None, objective, options, second, gains)
-    steps = [*(_sft_steps(job, training) if objective == "sft" else _unit_steps(base, stack, job, training))]
+    steps = [*(steps_of(base, stack, 0, job, training))]
     assert len(steps) == 1
     stack.put([policy], trainable=True)
-    rows = steps[0]()
+    rows = steps[0].rows()
     assert max(len(row.packed.ids) for row in rows) <= row_tokens
     assert len(rows) > (row_tokens < 1024)
     shares = []

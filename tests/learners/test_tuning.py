@@ -16,7 +16,10 @@ pytest.importorskip("peft", reason="needs the extra llm")
 
 from crowd_sim.models.adapters import AdapterStack, LoraSpec
 from crowd_sim.models.language_model import load_base
-from crowd_sim.models.tuning import Key, PackedTuneJob, Training, batches, losses_of, tune
+from crowd_sim.models.likelihoods import losses_of
+from crowd_sim.models.steps import batches
+from crowd_sim.models.training import Key, PackedTuneJob, Training
+from crowd_sim.models.tuning import tune
 
 SPEC = LoraSpec(rank=3, alpha=6.0)
 PROMPTS = ((1, 40, 41, 2), (1, 50, 2), (1, 60, 61, 62, 63, 2))

@@ -26,7 +26,8 @@ from crowd_sim.host import InProcess, LocalTrainers
 from crowd_sim.models.lora import TuneJob, shared_learner
 from crowd_sim.models.objectives import leave_one_out
 from crowd_sim.models.reward_model import fit_reward
-from crowd_sim.models.tuning import Drawing, Key, PackedTuneJob, tune
+from crowd_sim.models.training import Drawing, Key, PackedTuneJob
+from crowd_sim.models.tuning import tune
 from crowd_sim.participants import roles
 from crowd_sim.store.run_folder import write_run
 from crowd_sim.sweeps.plan import Sweep

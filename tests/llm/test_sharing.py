@@ -10,7 +10,7 @@ from crowd_sim.crowd.texts import Example
 from crowd_sim.host import LocalTrainers
 from crowd_sim.models.generation import Sampling
 from crowd_sim.models.lora import OutputJob, TuneJob
-from crowd_sim.models.tuning import Key, Training
+from crowd_sim.models.training import Key, Training
 from crowd_sim.random import Purpose
 from crowd_sim.tasks.adapters.lockstep import Lockstep
 from crowd_sim.tasks.adapters.output_cache import OutputCache, content_name

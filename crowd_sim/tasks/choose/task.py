@@ -17,7 +17,7 @@ from crowd_sim.host import Host
 from crowd_sim.models.lora import shared_learner, weights_of
 from crowd_sim.participants import Participants
 from crowd_sim.tasks.adapters.screened_crowd import ScreenedCrowd, screened_of
-from crowd_sim.tasks.adapters.settings import everyone, learner_spec, training_of
+from crowd_sim.tasks.adapters.settings import everyone, learner_spec, training_of, tuning_folder
 from crowd_sim.tasks.adapters.trainers import TextTrainers
 from crowd_sim.tasks.base import Batch, OpenTask
 from crowd_sim.tasks.choose.crowd import ChoiceCrowd
@@ -60,11 +60,13 @@ class ChoiceTask:
         crowd: the workers that take part, and the items.
         utilities: a folder in which the utilities of coalitions are kept, by content; None: nowhere.
         means: what the items are judged by.
+        tuning: a folder for candidates that are being tuned; None: none.
     """
 
     crowd: ChoiceCrowd
     utilities: Path | None = None
     means: Means = CHOICES
+    tuning: Path | None = None
 
     @property
     def ids(self) -> Sequence[str]:
@@ -95,6 +97,7 @@ class ChoiceTask:
             for crowd in (trusted, replace(texts, examples=rivals), texts):
                 info = trainers.facts(crowd, prompts, choices, longest)
             told = (replace(spec, model="", device="auto", dtype="auto"), info.device, info.dtype, info.weights)
+            trainers = TextTrainers(hosted, tuning=tuning_folder(self.tuning, configs, repr(told)))
             opened = _OpenChoiceTask(self, trainers, info.weights, repr(told))
             for config in configs:  # before tournaments go on side by side
                 opened.screened_crowd(config)
@@ -161,7 +164,8 @@ class _OpenChoiceTask:
             return None
         how = repr((config.seed, config.screens, config.task))
         if how not in self.screens:
-            self.screens[how] = screen(config, self.crowd, self.trainers)
+            # done before the run has a folder to keep anything in
+            self.screens[how] = screen(config, self.crowd, replace(self.trainers, tuning=None))
         return self.screens[how]
 
     def details(self, config: RunConfig, history: History) -> Any:

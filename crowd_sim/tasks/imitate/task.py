@@ -23,7 +23,7 @@ from crowd_sim.models.lora import LearnerInfo, LearnerSpec, shared_learner, weig
 from crowd_sim.participants import Participants
 from crowd_sim.tasks.adapters.output_cache import OutputCache
 from crowd_sim.tasks.adapters.screened_crowd import ScreenedCrowd, screened_of
-from crowd_sim.tasks.adapters.settings import everyone, learner_spec, sampling_of, training_of
+from crowd_sim.tasks.adapters.settings import everyone, learner_spec, sampling_of, training_of, tuning_folder
 from crowd_sim.tasks.adapters.trainers import TextTrainers
 from crowd_sim.tasks.base import Batch, OpenTask
 from crowd_sim.tasks.imitate.game import RetrainingGame
@@ -71,11 +71,13 @@ class ImitateTask:
         crowd: the workers that take part.
         utilities: a folder in which the utilities of coalitions are kept, by content; None: nowhere.
         outputs: one for the outputs of candidates.
+        tuning: one for candidates that are being tuned.
     """
 
     crowd: TextCrowd
     utilities: Path | None = None
     outputs: Path | None = None
+    tuning: Path | None = None
 
     @property
     def ids(self) -> Sequence[str]:
@@ -98,10 +100,11 @@ class ImitateTask:
             trainers = TextTrainers(hosted)
             info, target = _checked(configs, self.crowd, trainers), trainers.embed(self.crowd.target_texts)
             honest = trainers.embed(self.crowd.honest_texts) if self.crowd.held_out else target
-            content = _content(spec, info)
+            content, cache = _content(spec, info), None
             if self.outputs is not None or len(configs) > 1:
                 folder = self.outputs and self.outputs / fingerprint_of({"learner": content})
-                trainers = TextTrainers(hosted, OutputCache(folder))
+                cache = OutputCache(folder)
+            trainers = TextTrainers(hosted, cache, tuning_folder(self.tuning, configs, content))
             opened = _OpenImitateTask(self, trainers, info, target, honest, content)
             for config in configs:  # before tournaments go on side by side
                 opened.screened_crowd(config)
