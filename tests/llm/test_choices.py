@@ -15,7 +15,7 @@ from crowd_sim import load_config
 from crowd_sim.cli.run import outcome_table
 from crowd_sim.cli.run import run as run_command
 from crowd_sim.cli.sweep import sweep
-from crowd_sim.config import RunConfig
+from crowd_sim.config import ActorsConfig, CheckpointConfig, RunConfig
 from crowd_sim.crowd.screens import LABEL_SCREENS, screened
 from crowd_sim.crowd.sources.feedback import example_feedback
 from crowd_sim.crowd.texts import Example, Item
@@ -195,9 +195,12 @@ def test_a_run_is_the_same_bits_with_two_trainers_and_after_a_stop(parts, tmp_pa
         return usual(rules, state, learner)
 
     monkeypatch.setattr(crowd_sim.engine, "play", play)
+    keeping = ActorsConfig(checkpoints=CheckpointConfig(steps=2))
+    kept = setup.model_copy(update={"actors": keeping})
     with pytest.raises(Stopped):
-        run(setup, tmp_path / "stopped")
-    run(setup, tmp_path / "stopped")
+        run(kept, tmp_path / "stopped")
+    assert list((tmp_path / "stopped" / "checkpoints" / "tuning").rglob("00000001-*"))
+    run(kept, tmp_path / "stopped")
     assert tables(tmp_path / "stopped") == wanted
 
     text = Console(width=80, record=True, quiet=True)
