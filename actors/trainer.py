@@ -10,6 +10,7 @@ import ray
 from crowd_sim.actors.placement import bundle_options
 from crowd_sim.actors.pool import Pool, Work
 from crowd_sim.actors.run_metrics import RunMetrics
+from crowd_sim.host import events_of
 
 if TYPE_CHECKING:  # importing the configuration costs an actor a second of its start
     from crowd_sim.config import ActorsConfig
@@ -22,11 +23,11 @@ class TrainerActor:
         self._make = make
         self._hosted: Any = None
 
-    def call(self, method: str, *arguments: Any) -> Any:
-        """One of the hosted object's methods."""
+    def call(self, method: str, *arguments: Any) -> tuple[Any, list[tuple[str, dict[str, Any]]]]:
+        """What one of the hosted object's methods answers, and what a log should tell of it."""
         if self._hosted is None:
             self._hosted = self._make()
-        return getattr(self._hosted, method)(*arguments)
+        return getattr(self._hosted, method)(*arguments), events_of(self._hosted)
 
     @ray.method(concurrency_group="heartbeat")
     def passes(self) -> int:
@@ -46,6 +47,7 @@ class RayTrainers:
         def start(trainer: int) -> Any:
             return host.options(**bundle_options(actors, "trainers", trainer)).remote(make)
 
+        self._measures = measures
         number, limits = actors.trainers.number, actors.failures
         self.pool = Pool("trainer", start, number, limits, measures, heartbeat="passes")
 
@@ -60,7 +62,12 @@ class RayTrainers:
             Work(trainer, "call", (method, *arguments), name)
             for trainer, (arguments, name) in enumerate(zip(calls, names, strict=True))
         ]
-        return self.pool.gather(works)
+        answers = []
+        for trainer, (answer, events) in enumerate(self.pool.gather(works)):
+            answers.append(answer)
+            for event, details in events:
+                self._measures.tell(event, pool="trainer", actor=trainer, **details)
+        return answers
 
     def close(self) -> None:
         """Give the trainers' resources back."""

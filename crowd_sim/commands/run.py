@@ -204,8 +204,9 @@ class _InProcess:
 
     def __init__(self, config: RunConfig, task: Task, progress: Progress, watch: Watch) -> None:
         self._config, self._task, self._progress, self._watch = config, task, progress, watch
-        self._stack, self._host = ExitStack(), InProcess()
+        self._stack, self._host = ExitStack(), InProcess(self._tell)
         self._opened: OpenTask | None = None
+        self._record: RunLog | None = None
 
     def prepare(self) -> str:
         """See `_Session`."""
@@ -216,6 +217,7 @@ class _InProcess:
         opened, ids = self._open(), self._task.ids
         if record is None:
             return simulate_opened([self._config], opened, ids, self._host, self._progress)[0]
+        self._record = record
 
         def show(log: TournamentLog) -> None:
             self._watch.distances(lambda first: log.mean_distances(first, log.state.round))
@@ -232,6 +234,10 @@ class _InProcess:
     def close(self) -> None:
         """See `_Session`."""
         self._stack.close()
+
+    def _tell(self, event: str, **details: Any) -> None:
+        if self._record is not None:
+            self._record.event(event, **details)
 
     def _open(self) -> OpenTask:
         if self._opened is None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from crowd_sim.models.adapters import Adapter, AdapterStack
 from crowd_sim.models.fused_ops import cross_entropies
 from crowd_sim.models.language_model import Base
+from crowd_sim.models.memory import Room, halves
 from crowd_sim.models.packing import Packed, Tokens, attention, pack, rows_of
 
 TRAINED_TOKENS = 256
@@ -92,12 +93,31 @@ def responses_of(
 
 
 def passing(base: Base, examples: Sequence[Tokens], row_tokens: int = ROW_TOKENS) -> NDArray[np.float64]:
-    """The same under the adapter in use."""
+    """The same under the adapter in use; where memory does not suffice for a row, of its halves.
+
+    Raises:
+        InputError: it does not suffice for one response.
+    """
+    found, room = np.empty(len(examples)), Room("responses", base.device)
+    for numbers in rows_of(examples, TRAINED_TOKENS, row_tokens) if examples else ():
+        _pass(base, examples, numbers, room, found)
+    return found
+
+
+def _pass(
+    base: Base, examples: Sequence[Tokens], numbers: Sequence[int], room: Room, found: NDArray[np.float64]
+) -> None:
+    """Put those of these numbers into `found`."""
     import torch
 
-    found = np.empty(len(examples))
-    with torch.no_grad():
-        for numbers in rows_of(examples, TRAINED_TOKENS, row_tokens) if examples else ():
-            (own,) = log_likelihoods(base, [pack([examples[i] for i in numbers])])
+    if room.holds(len(numbers)):
+        try:
+            with torch.no_grad():
+                (own,) = log_likelihoods(base, [pack([examples[i] for i in numbers])])
+        except Exception as error:
+            room.full(error, len(numbers))
+        else:
             found[numbers] = own.double().cpu().numpy()
-    return found
+            return
+    for half in halves(numbers):
+        _pass(base, examples, half, room, found)

@@ -21,6 +21,7 @@ from crowd_sim.models.generation import GenerateJob, Sampling, generate
 from crowd_sim.models.in_run_shapley import first_order
 from crowd_sim.models.language_model import Base, Device, DType, base_folder, load_base, require_llm
 from crowd_sim.models.likelihoods import responses_of
+from crowd_sim.models.memory import take_events
 from crowd_sim.models.model_hub import digest
 from crowd_sim.models.objectives import DRAWING, OBJECTIVES, worth
 from crowd_sim.models.packing import Tokens
@@ -386,6 +387,10 @@ class LoraLearner:
     def passes(self) -> int:
         """Passes of the model so far, a sign of life in calls that take long."""
         return passes_here()
+
+    def take_events(self) -> list[tuple[str, dict[str, Any]]]:
+        """What a run's log should tell of this process's models since the last call: names, and details."""
+        return [("out of memory", details) for details in take_events()]
 
     def _passed(self, *_: object) -> None:
         _passes[0] += 1

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from crowd_sim.models.adapters import Adapter, AdapterStack
 from crowd_sim.models.language_model import Base
 from crowd_sim.models.likelihoods import TRAINED_TOKENS, passing, summed
+from crowd_sim.models.memory import halves
 from crowd_sim.models.objectives import OBJECTIVES, Responses
 from crowd_sim.models.packing import Packed, Tokens, pack, rows_of, rows_of_units
 from crowd_sim.models.training import PackedTuneJob, Training
@@ -73,8 +74,8 @@ class Row:
 
     def halves(self) -> tuple[Row, Row]:
         """Two rows whose shares add up to this one's, of a row of two units or more."""
-        middle = len(self.units) // 2
-        return self.of(self.units[:middle]), self.of(self.units[middle:])
+        before, after = halves(self.units)
+        return self.of(before), self.of(after)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ import numpy as np
 from crowd_sim.models.adapters import AdapterStack
 from crowd_sim.models.language_model import Base
 from crowd_sim.models.likelihoods import token_losses
+from crowd_sim.models.memory import Room, halves
 from crowd_sim.models.steps import Row, Step, steps_of
 from crowd_sim.models.training import PackedTuneJob, Training, TunedAdapter
 from crowd_sim.models.tuning_state import TuningState
@@ -22,8 +23,10 @@ def tune(
     """Tune candidates side by side, each with its own optimiser; `training` is that of all, or one for each.
 
     On a CPU each goes by itself, so that its numbers do not depend on its company. One whose state was kept goes on from there.
+    Where memory does not suffice for a pass it is made in halves: the gradients' sums differ in their last bits.
 
     Raises:
+        InputError: memory does not suffice for one example.
         StorageError: a state that should be kept cannot be written.
     """
     ways = [training] * len(jobs) if isinstance(training, Training) else training
@@ -76,8 +79,9 @@ def _together(
     stack.put([job.start if own is None else own.adapter for job, own in zip(jobs, kept, strict=True)], trainable=True)
     for k, (candidate, own) in enumerate(zip(made, kept, strict=True)):
         _give_optimiser(candidate, dict(zip(stack.names, stack.weights(k), strict=True)), own)
+    room = Room("examples", base.device)
     while rows := _next_rows(stack, made):
-        losses = _backward(base, stack, rows)
+        losses = _backward(base, stack, rows, room)
         for k, own_rows in rows.items():
             _move(made[k], losses[k], own_rows)
             job = made[k].job
@@ -123,20 +127,57 @@ def _next_rows(stack: AdapterStack, made: Sequence[_Candidate]) -> dict[int, lis
     return rows
 
 
-def _backward(base: Base, stack: AdapterStack, rows: dict[int, list[Row]]) -> dict[int, Any]:
-    """Gradients of everyone's step; the losses."""
-    import torch
+_Pass = list[tuple[int, Row]]
+"""Rows that go through the model together, and whose they are."""
 
+
+def _backward(base: Base, stack: AdapterStack, rows: dict[int, list[Row]], room: Room) -> dict[int, Any]:
+    """Gradients of everyone's step; the losses."""
     losses: dict[int, Any] = dict.fromkeys(rows, 0.0)
     for i in range(max(map(len, rows.values()))):
-        here = [k for k in rows if i < len(rows[k])]
-        stack.use(here)
-        found = token_losses(base, [rows[k][i].packed for k in here])
-        shares = torch.stack([rows[k][i].loss(own) for k, own in zip(here, found, strict=True)])
-        shares.sum().backward()
-        for k, loss in zip(here, shares.detach(), strict=True):
-            losses[k] = losses[k] + loss
+        for those in _fitting([(k, own[i]) for k, own in rows.items() if i < len(own)], room):
+            try:
+                found = _pass_backward(base, stack, those)
+            except Exception as error:
+                room.full(error, _n_units(those))
+                break
+            for (k, _), loss in zip(those, found, strict=True):
+                losses[k] = losses[k] + loss
+        else:
+            continue
+        for k in rows:  # it may have failed with half of its gradients there
+            for weights in stack.weights(k):
+                weights.grad = None
+        return _backward(base, stack, rows, room)
     return losses
+
+
+def _pass_backward(base: Base, stack: AdapterStack, those: _Pass) -> Any:
+    """Gradients of some rows; their shares of the losses."""
+    import torch
+
+    stack.use([k for k, _ in those])
+    found = token_losses(base, [row.packed for _, row in those])
+    shares = torch.stack([row.loss(own) for (_, row), own in zip(those, found, strict=True)])
+    shares.sum().backward()
+    return shares.detach()
+
+
+def _fitting(those: _Pass, room: Room) -> Iterator[_Pass]:
+    """Passes that there is room for, candidate by candidate first; in the order of the rows."""
+    if room.holds(_n_units(those)):
+        yield those
+    elif len(those) > 1:
+        for half in halves(those):
+            yield from _fitting(list(half), room)
+    else:
+        ((k, row),) = those
+        for part in row.halves():
+            yield from _fitting([(k, part)], room)
+
+
+def _n_units(those: _Pass) -> int:
+    return sum(len(row.units) for _, row in those)
 
 
 def _move(candidate: _Candidate, loss: Any, rows: Sequence[Row]) -> None:
