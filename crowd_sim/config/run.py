@@ -99,7 +99,7 @@ class RunConfig(Strict):
         return merged or valued or self.screens is not None
 
     def determinants(self) -> dict[str, Any]:
-        """What results depend on: everything but the actors and whether a merged model is written."""
+        """What results depend on: everything but the actors, whether a merged model is written, and what saves memory."""
         # what a field says by its default, or has nothing to say of, must not change the fingerprints of older folders
         exclude: dict[str, Any] = {"actors": True} | dict.fromkeys(self._absent, True)
         for section, fields in (
@@ -115,6 +115,9 @@ class RunConfig(Strict):
                 "task",
                 (
                     "row_tokens",
+                    "adapter",
+                    "schedule",
+                    "warmup",
                     "objective",
                     "beta",
                     "label_smoothing",
@@ -134,6 +137,7 @@ class RunConfig(Strict):
         content = self._as_given(self.model_dump(mode="json", exclude=exclude))
         if self.task.kind != "vector":
             content["task"]["merged_model"] = False  # what is written besides changes no result
+            del content["task"]["gradient_checkpointing"]  # nor does it
         return content
 
 

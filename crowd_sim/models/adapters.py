@@ -26,7 +26,7 @@ from crowd_sim.models.language_model import Base
 from crowd_sim.models.load_weights import only_errors
 from crowd_sim.random import Purpose, generator
 
-_CONFIG = "adapter_config.json"
+CONFIG = "adapter_config.json"
 
 Adapter = Mapping[str, NDArray[np.float32]]
 """Weights by name, float32: `<module>.lora_A` [r, in] and `<module>.lora_B` [out, r] of every adapted module, in its order."""
@@ -173,8 +173,8 @@ def save_adapter(folder: Path, adapter: Adapter, spec: LoraSpec, base_name: str)
     folder.mkdir(parents=True, exist_ok=True)
     config.save_pretrained(str(folder))
     # peft holds the targets as a set, whose order differs from process to process
-    written = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
-    write_json(folder / _CONFIG, {**written, "target_modules": targets})
+    written = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    write_json(folder / CONFIG, {**written, "target_modules": targets})
     save_file(
         {f"base_model.model.{name}.weight": np.ascontiguousarray(weights) for name, weights in adapter.items()},
         str(folder / "adapter_model.safetensors"),
@@ -203,8 +203,8 @@ def save_merged(folder: Path, adapter: Adapter, spec: LoraSpec, base: Base) -> N
         base.tokenizer.save_pretrained(folder)
 
 
-def load_adapter(folder: Path) -> Adapter:
-    """Read an adapter that `save_adapter` or peft has written.
+def load_adapter(folder: Path, field: str = "adapter") -> Adapter:
+    """Read an adapter that `save_adapter` or peft has written; `field`, for the error, is where its name comes from.
 
     Raises:
         InputError: there is none that can be read.
@@ -219,7 +219,7 @@ def load_adapter(folder: Path) -> Adapter:
     try:
         weights = load_file(str(file))
     except (OSError, SafetensorError) as error:
-        raise InputError("adapter", str(folder), f"must have an adapter_model.safetensors ({error})") from None
+        raise InputError(field, str(folder), f"must have an adapter_model.safetensors ({error})") from None
     return {
         name.removeprefix("base_model.model.").removesuffix(".weight"): w.astype(np.float32)
         for name, w in weights.items()

@@ -20,7 +20,7 @@ from crowd_sim.models.packing import Tokens, pack
 from crowd_sim.models.training import Key
 from crowd_sim.random import Purpose
 
-_TOLERANCES = {"torch.float32": 1e-4, "torch.bfloat16": 2e-2}
+_TOLERANCES = {"torch.float32": 1e-4, "torch.bfloat16": 2e-2, "torch.float16": 5e-3}
 """Relative difference of losses that rounding may make; a wrong mask makes more. Of a single token's distribution, on which no
 mean is taken, ten times as much."""
 _PROMPT, _RESPONSE = 5, 6

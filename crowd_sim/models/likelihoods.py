@@ -24,6 +24,17 @@ ROW_TOKENS = 1024
 """Tokens of a packed row at most, prompts included, unless a configuration says otherwise."""
 
 
+_SCALES = (4096.0, 512.0, 64.0, 8.0, 1.0)
+
+
+def scales_of(base: Base) -> tuple[float, ...]:
+    """What a loss may be multiplied by before its gradient is taken, the first with which that is finite; powers of two.
+
+    In float16 what is small becomes 0 on the way back, in the other types nothing that matters.
+    """
+    return _SCALES if str(base.dtype) == "torch.float16" else (1.0,)
+
+
 def token_losses(base: Base, rows: Sequence[Packed]) -> Sequence[Any]:
     """Cross-entropies of the predicted tokens of each row: K tensors float32[M_k], in nats, differentiable.
 

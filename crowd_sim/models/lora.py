@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import nan
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,8 @@ from crowd_sim.models.objectives import DRAWING, OBJECTIVES, worth
 from crowd_sim.models.packing import Tokens
 from crowd_sim.models.phi import Phi, load_phi, phi_folders
 from crowd_sim.models.prompts import plain_ids, prompt_ids
+from crowd_sim.models.recomputing import recompute
+from crowd_sim.models.start_adapter import adapter_folder, adapter_for
 from crowd_sim.models.training import Key, PackedTuneJob, Training, TunedAdapter
 from crowd_sim.models.tuning import tune
 from crowd_sim.models.tuning_state import TuningFile
@@ -44,6 +47,8 @@ class LearnerSpec:
         max_tokens: of an example, prompt and response.
         cut: whether longer responses are cut rather than refused.
         phi_kind, phi_model: see `load_phi`; kind `none`: nothing is mapped.
+        adapter: a folder of the adapter that runs start from; None: one that changes nothing yet.
+        recomputes: whether layers are computed again for their gradients.
     """
 
     model: str
@@ -56,6 +61,8 @@ class LearnerSpec:
     cut: bool
     phi_kind: str
     phi_model: str | None
+    adapter: str | None = None
+    recomputes: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +145,7 @@ class LearnerInfo:
         n_cut: examples whose response was cut to `max_tokens`.
         n_cut_targets: target texts that were cut: to what Φ reads, or to `max_tokens` as responses of validation.
         n_parameters: trained per adapter.
-        weights: of base and Φ, see `crowd_sim.models.model_hub.digest`.
+        weights: of base, Φ and the adapter that runs start from, see `crowd_sim.models.model_hub.digest`.
     """
 
     dtype: str
@@ -161,10 +168,14 @@ def weights_of(spec: LearnerSpec) -> str:
     """`LearnerInfo.weights` of a learner that is not loaded.
 
     Raises:
-        InputError: a model that is not here.
+        InputError: a model, or an adapter, that is not here.
     """
     phi = () if spec.phi_kind == "none" else phi_folders(spec.phi_kind, spec.phi_model)
-    return digest([base_folder(spec.model), *phi])
+    return digest([base_folder(spec.model), *phi, *_adapter_folders(spec)])
+
+
+def _adapter_folders(spec: LearnerSpec) -> tuple[Path, ...]:
+    return () if spec.adapter is None else (adapter_folder(spec.adapter),)
 
 
 def passes_here() -> int:
@@ -184,7 +195,7 @@ class LoraLearner:
 
     Raises:
         InputError: the model, Φ or the packages they need are not there; a model of an architecture that cannot be tuned here,
-            or that looks at fewer than `max_tokens`.
+            or that looks at fewer than `max_tokens`; an adapter that is of another model or shape.
     """
 
     def __init__(self, spec: LearnerSpec) -> None:
@@ -196,7 +207,10 @@ class LoraLearner:
         if seen is not None and spec.max_tokens > seen:
             allowed = f"must be at most the window of the model's sliding attention, {seen}"
             raise InputError("task.max_tokens", spec.max_tokens, allowed)
+        if spec.recomputes:
+            recompute(self.base)
         self.stack = AdapterStack(self.base, spec.lora)
+        self._first = None if spec.adapter is None else adapter_for(self.stack, spec.model, spec.adapter)
         check_architecture(self.base, self.stack)
         self.base.model.register_forward_hook(self._passed)
         self._maps: Phi | None = None
@@ -256,7 +270,9 @@ class LoraLearner:
             n_cut=n_cut,
             n_cut_targets=len(cut_targets),
             n_parameters=sum(part.size for part in weights.values()),
-            weights=digest([self.base.folder, *(self._maps.folders if self._maps else ())]),
+            weights=digest(
+                [self.base.folder, *(self._maps.folders if self._maps else ()), *_adapter_folders(self._spec)]
+            ),
         )
 
     def count(self, groups: Sequence[Sequence[Example]]) -> list[int]:
@@ -264,8 +280,8 @@ class LoraLearner:
         return [sum(self.tokens(example)[0].n_trained for example in group) for group in groups]
 
     def initial(self, seed: int, run: int) -> Adapter:
-        """The adapter that a run starts from: it changes nothing yet."""
-        return self.stack.initial(seed, run)
+        """The adapter that a run starts from: that of the configuration, or one that changes nothing yet."""
+        return self.stack.initial(seed, run) if self._first is None else self._first
 
     def tune(self, jobs: Sequence[TuneJob]) -> list[TunedAdapter]:
         """Tune candidates, several at once, each in its own way.

@@ -42,13 +42,14 @@ class Training:
     Attributes:
         epochs: passes over the examples.
         batch_size: examples per optimiser step.
-        learning_rate: of AdamW without weight decay, constant.
+        learning_rate: of AdamW without weight decay, at its highest.
         max_grad_norm: an adapter's gradient is scaled down to this norm.
         row_tokens: of a packed row at most, prompts included.
         objective: a name in `crowd_sim.models.objectives.OBJECTIVES`.
         options: its numbers.
         drawing: of outputs, where the objective asks for the model's own.
         sft_epochs: passes of `sft` over the examples before those of the objective.
+        schedule, warmup: how the learning rate changes, see `crowd_sim.models.schedules`.
     """
 
     epochs: int = 3
@@ -60,6 +61,8 @@ class Training:
     options: Options = field(default_factory=Options)
     drawing: Drawing | None = None
     sft_epochs: int = 0
+    schedule: str = "constant"
+    warmup: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,8 +10,9 @@ import numpy as np
 
 from crowd_sim.models.adapters import AdapterStack
 from crowd_sim.models.language_model import Base
-from crowd_sim.models.likelihoods import token_losses
+from crowd_sim.models.likelihoods import scales_of, token_losses
 from crowd_sim.models.memory import Room, halves
+from crowd_sim.models.schedules import learning_rate
 from crowd_sim.models.steps import Row, Step, steps_of
 from crowd_sim.models.training import PackedTuneJob, Training, TunedAdapter
 from crowd_sim.models.tuning_state import TuningState
@@ -81,7 +82,7 @@ def _together(
         _give_optimiser(candidate, dict(zip(stack.names, stack.weights(k), strict=True)), own)
     room = Room("examples", base.device)
     while rows := _next_rows(stack, made):
-        losses = _backward(base, stack, rows, room)
+        losses = _gradients(base, stack, rows, room)
         for k, own_rows in rows.items():
             _move(made[k], losses[k], own_rows)
             job = made[k].job
@@ -123,6 +124,8 @@ def _next_rows(stack: AdapterStack, made: Sequence[_Candidate]) -> dict[int, lis
     for k, candidate in enumerate(made):
         if (step := next(candidate.steps, None)) is not None:
             stack.use([k])
+            rate = learning_rate(candidate.job, candidate.training, len(candidate.losses), candidate.spent)
+            candidate.optimiser.param_groups[0]["lr"] = rate
             rows[k], candidate.spent = step.rows(), step.spent
     return rows
 
@@ -131,13 +134,36 @@ _Pass = list[tuple[int, Row]]
 """Rows that go through the model together, and whose they are."""
 
 
-def _backward(base: Base, stack: AdapterStack, rows: dict[int, list[Row]], room: Room) -> dict[int, Any]:
-    """Gradients of everyone's step; the losses."""
+def _gradients(base: Base, stack: AdapterStack, rows: dict[int, list[Row]], room: Room) -> dict[int, Any]:
+    """Gradients of everyone's step, in float16 of losses that are scaled up as far as they stay finite; the losses."""
+    import torch
+
+    scales, weights = scales_of(base), [own for k in rows for own in stack.weights(k)]
+    for scale in scales:
+        losses = _backward(base, stack, rows, room, scale)
+        if len(scales) == 1:
+            break
+        there = [own.grad for own in weights if own.grad is not None]
+        if scale == scales[-1] or all(bool(torch.isfinite(grad).all()) for grad in there):
+            for grad in there:
+                grad.div_(scale)
+            break
+        _forget(weights)
+    return losses
+
+
+def _forget(weights: Iterable[Any]) -> None:
+    for own in weights:
+        own.grad = None
+
+
+def _backward(base: Base, stack: AdapterStack, rows: dict[int, list[Row]], room: Room, scale: float) -> dict[int, Any]:
+    """Gradients of everyone's step, of losses times `scale`; the losses."""
     losses: dict[int, Any] = dict.fromkeys(rows, 0.0)
     for i in range(max(map(len, rows.values()))):
         for those in _fitting([(k, own[i]) for k, own in rows.items() if i < len(own)], room):
             try:
-                found = _pass_backward(base, stack, those)
+                found = _pass_backward(base, stack, those, scale)
             except Exception as error:
                 room.full(error, _n_units(those))
                 break
@@ -145,21 +171,19 @@ def _backward(base: Base, stack: AdapterStack, rows: dict[int, list[Row]], room:
                 losses[k] = losses[k] + loss
         else:
             continue
-        for k in rows:  # it may have failed with half of its gradients there
-            for weights in stack.weights(k):
-                weights.grad = None
-        return _backward(base, stack, rows, room)
+        _forget(own for k in rows for own in stack.weights(k))  # it may have failed with half of them there
+        return _backward(base, stack, rows, room, scale)
     return losses
 
 
-def _pass_backward(base: Base, stack: AdapterStack, those: _Pass) -> Any:
+def _pass_backward(base: Base, stack: AdapterStack, those: _Pass, scale: float) -> Any:
     """Gradients of some rows; their shares of the losses."""
     import torch
 
     stack.use([k for k, _ in those])
     found = token_losses(base, [row.packed for _, row in those])
     shares = torch.stack([row.loss(own) for (_, row), own in zip(those, found, strict=True)])
-    shares.sum().backward()
+    (shares.sum() * scale).backward()
     return shares.detach()
 
 

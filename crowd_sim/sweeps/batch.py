@@ -215,7 +215,9 @@ def unfinished(folder: Path, number: int) -> Path:
 
 def other_weights(folder: Path | None) -> OtherWeightsError:
     """What to say of results under other weights."""
-    allowed = "must be another folder: the files of task.model or task.phi.model have changed since this one was made"
+    allowed = (
+        "must be another folder: files of task.model, task.phi.model or task.adapter have changed since this was made"
+    )
     return OtherWeightsError("--out", str(folder), allowed)
 
 

@@ -209,11 +209,11 @@ def test_a_sweep_is_not_gone_on_with_under_other_weights(whole, parts, tmp_path)
     save_file(weights, mine / "model.safetensors", {"format": "pt"})
     shared_learner.cache_clear()  # as in another process
     kept = sorted(path for path in (tmp_path / "s" / "parts").rglob("*.parquet"))
-    with pytest.raises(InputError, match=r"files of task.model or task.phi.model have changed since"):
+    with pytest.raises(InputError, match=r"files of task.model, task.phi.model or task.adapter have changed since"):
         sweep(plan, tmp_path / "s", shard=Shard(2, 2))
     assert sorted((tmp_path / "s" / "parts").rglob("*.parquet")) == kept
     sweep(plan, tmp_path / "t", shard=Shard(2, 2))
-    with pytest.raises(InputError, match=r"files of task.model or task.phi.model have changed since"):
+    with pytest.raises(InputError, match=r"files of task.model, task.phi.model or task.adapter have changed since"):
         merge(tmp_path / "merged", [tmp_path / "s", tmp_path / "t"])
     shared_learner.cache_clear()
 

@@ -59,7 +59,7 @@ def same(found, expected) -> bool:
 def test_stopped_at_a_step_it_ends_with_the_same_bits(tiny, tmp_path, name):
     base, stack = tiny
     plain = PackedTuneJob(busy_adapter(stack, 0), examples(0), Key(5, 0, 1, 0), **JOBS[name])
-    training = Training(epochs=3, batch_size=2, learning_rate=3e-3)
+    training = Training(epochs=3, batch_size=2, learning_rate=3e-3, schedule="cosine", warmup=0.2)
     (expected,) = tune(base, stack, [plain], training)
     n_steps = len(expected.losses)
     assert n_steps > 2 * EVERY

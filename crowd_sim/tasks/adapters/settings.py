@@ -32,7 +32,7 @@ def training_of(config: RunConfig) -> Training:
         rule = Rule(verifier.kind, verifier.pattern)
         drawing = Drawing(verifier.n_outputs, generation.max_new_tokens, generation.temperature, rule)
     how = (task.epochs, task.batch_size, task.learning_rate, task.max_grad_norm, rows, task.objective)
-    return Training(*how, options, drawing, task.sft_epochs)
+    return Training(*how, options, drawing, task.sft_epochs, task.schedule, task.warmup)
 
 
 def sampling_of(config: RunConfig) -> Sampling:
@@ -54,6 +54,8 @@ def learner_spec(config: RunConfig) -> LearnerSpec:
         cut=task.long_texts == "cut",
         phi_kind=task.phi.kind if task.kind == "imitate" or task.asks_rewards else "none",
         phi_model=task.phi.model,
+        adapter=task.adapter,
+        recomputes=task.gradient_checkpointing,
     )
 
 

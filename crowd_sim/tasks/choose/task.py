@@ -96,7 +96,8 @@ class ChoiceTask:
             longest = max(config.task.generation.max_new_tokens for config in configs)
             for crowd in (trusted, replace(texts, examples=rivals), texts):
                 info = trainers.facts(crowd, prompts, choices, longest)
-            told = (replace(spec, model="", device="auto", dtype="auto"), info.device, info.dtype, info.weights)
+            own = replace(spec, model="", device="auto", dtype="auto", adapter=None, recomputes=False)
+            told = (own, info.device, info.dtype, info.weights)
             trainers = TextTrainers(hosted, tuning=tuning_folder(self.tuning, configs, repr(told)))
             opened = _OpenChoiceTask(self, trainers, info.weights, repr(told))
             for config in configs:  # before tournaments go on side by side

@@ -210,6 +210,5 @@ def _checked(configs: Sequence[RunConfig], crowd: TextCrowd, trainers: TextTrain
 
 def _content(spec: LearnerSpec, info: LearnerInfo) -> str:
     """All of a learner that its answers depend on, wherever its files are."""
-    return repr(
-        (replace(spec, model="", device="auto", dtype="auto", phi_model=None), info.device, info.dtype, info.weights)
-    )
+    own = replace(spec, model="", device="auto", dtype="auto", phi_model=None, adapter=None, recomputes=False)
+    return repr((own, info.device, info.dtype, info.weights))
