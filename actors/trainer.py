@@ -36,20 +36,23 @@ class TrainerActor:
 
 
 class RayTrainers:
-    """See `crowd_sim.host.Trainers`. A trainer keeps nothing between calls, so what fails is replaced and repeated.
+    """See `crowd_sim.host.Trainers`: a run's trainers, or its generators. None keeps anything between calls, so what fails is
+    replaced and repeated.
 
     A call may take hours: a trainer counts as hung when its model has made no pass for as long as the deadline.
     """
 
-    def __init__(self, make: Callable[[], Any], actors: ActorsConfig, measures: RunMetrics) -> None:
+    def __init__(
+        self, make: Callable[[], Any], actors: ActorsConfig, measures: RunMetrics, kind: str = "trainers"
+    ) -> None:
         host = ray.remote(concurrency_groups={"heartbeat": 1})(TrainerActor)  # type: ignore[call-overload]
 
         def start(trainer: int) -> Any:
-            return host.options(**bundle_options(actors, "trainers", trainer)).remote(make)
+            return host.options(**bundle_options(actors, kind, trainer)).remote(make)
 
-        self._measures = measures
-        number, limits = actors.trainers.number, actors.failures
-        self.pool = Pool("trainer", start, number, limits, measures, heartbeat="passes")
+        self._measures, self._kind = measures, kind.removesuffix("s")
+        number, limits = getattr(actors, kind).number, actors.failures
+        self.pool = Pool(self._kind, start, number, limits, measures, heartbeat="passes")
 
     @property
     def number(self) -> int:
@@ -66,7 +69,7 @@ class RayTrainers:
         for trainer, (answer, events) in enumerate(self.pool.gather(works)):
             answers.append(answer)
             for event, details in events:
-                self._measures.tell(event, pool="trainer", actor=trainer, **details)
+                self._measures.tell(event, pool=self._kind, actor=trainer, **details)
         return answers
 
     def close(self) -> None:

@@ -64,6 +64,9 @@ class Host(Protocol):
     def trainers(self, hosted: Callable[[], Any]) -> AbstractContextManager[Trainers]:
         """Trainers that host what this makes where they are."""
 
+    def generators(self, hosted: Callable[[], Any]) -> AbstractContextManager[Trainers | None]:
+        """Others that host the same, to draw outputs; None where the trainers do that."""
+
     def evaluators(self, games: Sequence[Game]) -> AbstractContextManager[Evaluators]:
         """Evaluators of these games."""
 
@@ -118,6 +121,8 @@ class LocalEvaluators:
 class InProcess:
     """The host without Ray; `tell` hears of what a log should tell."""
 
+    _tell: Callable[..., Any] = staticmethod(nobody)
+
     def __init__(self, tell: Callable[..., Any] = nobody) -> None:
         self._tell = tell
 
@@ -130,6 +135,11 @@ class InProcess:
     def trainers(self, hosted: Callable[[], Any]) -> AbstractContextManager[Trainers]:
         """See `Host`."""
         return nullcontext(LocalTrainers(hosted(), tell=self._tell))
+
+    def generators(self, hosted: Callable[[], Any]) -> AbstractContextManager[Trainers | None]:
+        """None."""
+        del hosted
+        return nullcontext(None)
 
     def evaluators(self, games: Sequence[Game]) -> AbstractContextManager[Evaluators]:
         """See `Host`."""

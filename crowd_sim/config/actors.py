@@ -53,10 +53,16 @@ class PoolConfig(Strict):
     gpus: _Devices | None = Field(
         None,
         ge=0,
-        description="GPUs each, fractions up to 1 allowed; absent: 1 for trainers and evaluators with `task.device=cuda`, "
-        "else 0",
+        description="GPUs each, fractions up to 1 allowed; absent: 1 for trainers, generators and evaluators with "
+        "`task.device=cuda`, else 0, for which Ray hides all GPUs",
     )
     resources: _Resources = Field({}, description="of the cluster's own resources, what each takes: `{gpu_node: 0.01}`")
+
+
+class GeneratorsConfig(PoolConfig):
+    """The same of actors that there need not be."""
+
+    number: int = Field(0, ge=0, le=10_000, description="actors; 0: trainers draw outputs, too")
 
 
 class SweepWorkers(Strict):
@@ -111,6 +117,10 @@ class ActorsConfig(Strict):
         PoolConfig(), description="shards of the crowd: each holds ⌈chunks / number⌉ chunks or fewer"
     )
     trainers: PoolConfig = Field(PoolConfig(), description="make candidates")
+    generators: GeneratorsConfig = Field(
+        GeneratorsConfig(),
+        description="draw the outputs that candidates and models are judged by, each with a model of its own",
+    )
     evaluators: PoolConfig = Field(PoolConfig(), description="evaluate coalitions")
     sweep: SweepWorkers = Field(SweepWorkers(), description="batches of a sweep; those of texts are with the trainers")
     wait: float = Field(

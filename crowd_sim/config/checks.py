@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from crowd_sim.config.actors import ActorsConfig
 from crowd_sim.config.bad import BadConfig, groups_of
 from crowd_sim.config.crowd import CrowdConfig
 from crowd_sim.config.payment import LABEL_RULES, PaymentConfig
@@ -166,6 +167,17 @@ def check_sections(
     _check_valuation(crowd, tournament, valuation, task.kind, support)
     if payment is not None:
         _check_payment(crowd, tournament, valuation, payment, task.kind, support)
+
+
+def check_generators(actors: ActorsConfig, task: TaskConfig) -> None:
+    """Refuse generators where nothing is judged by outputs.
+
+    Raises:
+        InputError: there are some.
+    """
+    if actors.generators.number and task.kind not in ("imitate", "verify") and not task.asks_rewards:
+        allowed = f"must be 0 with task.kind={task.kind}, which is not judged by outputs"
+        raise InputError("actors.generators.number", actors.generators.number, allowed)
 
 
 def _check_objective(task: TaskConfig) -> None:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, PrivateAttr, ValidationError
 
 from crowd_sim.config.actors import ActorsConfig
 from crowd_sim.config.bad import ONE, SEVERAL
-from crowd_sim.config.checks import check_screens, check_sections
+from crowd_sim.config.checks import check_generators, check_screens, check_sections
 from crowd_sim.config.crowd import CrowdConfig
 from crowd_sim.config.payment import PaymentConfig
 from crowd_sim.config.places import KEY, put, relative_paths, seen_from
@@ -58,6 +58,7 @@ class RunConfig(Strict):
         except ValidationError as error:
             raise _first_line(error) from None
         check_sections(config.crowd, config.tournament, config.valuation, config.task, config.payment)
+        check_generators(config.actors, config.task)
         if config.screens is not None:
             check_screens(config.screens, config.task)
         return config

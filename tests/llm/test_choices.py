@@ -334,6 +334,11 @@ def test_a_mixed_candidate_passes_over_examples_by_their_workers_weights():
     [
         ("classify", {"screens": {"action": "report"}}, r"^task\.expert: must be given with screens"),
         (
+            "prefer",
+            {"actors": {"generators": {"number": 1}}},
+            r"^actors\.generators\.number = 1: must be 0 with task\.kind",
+        ),
+        (
             "classify",
             {"screens": {"action": "merge"}, "trusted": expert()},
             r"^screens\.action = 'merge': must be report",

@@ -38,11 +38,13 @@ class TextTrainers:
         trainers: each hosts a `crowd_sim.models.lora.LoraLearner`.
         cache: outputs that may be asked for again; absent where nothing is.
         tuning: where candidates are kept while they are tuned; absent: nowhere.
+        generators: others who host one, and draw outputs in the trainers' place; absent: none.
     """
 
     trainers: Trainers
     cache: OutputCache | None = None
     tuning: TuningFolder | None = None
+    generators: Trainers | None = None
 
     def together(self, works: Sequence[Callable[[], T]]) -> list[T]:
         """What pieces of work return that ask these trainers; they go on side by side."""
@@ -161,10 +163,11 @@ class TextTrainers:
         return [Judged(tuple(next(drawn) for _ in jobs)) for jobs in calls]
 
     def _dealt(self, method: str, jobs: Sequence[Any]) -> list[Any]:
-        parts = split_evenly(len(jobs), self.trainers.number)
+        own = self.generators if method == "judge_all" and self.generators is not None else self.trainers
+        parts = split_evenly(len(jobs), own.number)
         calls = [(list(jobs[first:stop]),) for first, stop in parts]
         names = [f"{method} candidates {first} to {stop - 1}" for first, stop in parts]
-        return [answer for part in self.trainers.gather(method, calls, names) for answer in part]
+        return [answer for part in own.gather(method, calls, names) for answer in part]
 
 
 def _once(

@@ -89,7 +89,8 @@ class ChoiceTask:
         rivals = tuple(tuple(replace(e, response=e.rival or e.response) for e in own) for own in texts.examples)
         trusted = replace(texts, ids=("expert",), examples=(self.crowd.expert,), screened=True)
         choices = tuple(Example(item.prompt, choice, item.before) for item in items for choice in item.choices)
-        with host.trainers(partial(shared_learner, spec)) as hosted:
+        make = partial(shared_learner, spec)
+        with host.trainers(make) as hosted, host.generators(make) as generators:
             trainers = TextTrainers(hosted)
             draws = any(config.task.kind == "verify" or config.task.asks_rewards for config in configs)
             prompts = (*texts.in_turn(), *self.crowd.expert, *choices) if draws else ()
@@ -98,7 +99,7 @@ class ChoiceTask:
                 info = trainers.facts(crowd, prompts, choices, longest)
             own = replace(spec, model="", device="auto", dtype="auto", adapter=None, recomputes=False)
             told = (own, info.device, info.dtype, info.weights)
-            trainers = TextTrainers(hosted, tuning=tuning_folder(self.tuning, configs, repr(told)))
+            trainers = TextTrainers(hosted, None, tuning_folder(self.tuning, configs, repr(told)), generators)
             opened = _OpenChoiceTask(self, trainers, info.weights, repr(told))
             for config in configs:  # before tournaments go on side by side
                 opened.screened_crowd(config)

@@ -96,7 +96,8 @@ class ImitateTask:
             InputError: a text or a prompt that the learner cannot take, or that its Φ was fitted to.
         """
         (spec,) = {learner_spec(config) for config in configs}
-        with host.trainers(partial(shared_learner, spec)) as hosted:
+        make = partial(shared_learner, spec)
+        with host.trainers(make) as hosted, host.generators(make) as generators:
             trainers = TextTrainers(hosted)
             info, target = _checked(configs, self.crowd, trainers), trainers.embed(self.crowd.target_texts)
             honest = trainers.embed(self.crowd.honest_texts) if self.crowd.held_out else target
@@ -104,7 +105,7 @@ class ImitateTask:
             if self.outputs is not None or len(configs) > 1:
                 folder = self.outputs and self.outputs / fingerprint_of({"learner": content})
                 cache = OutputCache(folder)
-            trainers = TextTrainers(hosted, cache, tuning_folder(self.tuning, configs, content))
+            trainers = TextTrainers(hosted, cache, tuning_folder(self.tuning, configs, content), generators)
             opened = _OpenImitateTask(self, trainers, info, target, honest, content)
             for config in configs:  # before tournaments go on side by side
                 opened.screened_crowd(config)
