@@ -119,6 +119,7 @@ class RunConfig(Strict):
                     "adapter",
                     "schedule",
                     "warmup",
+                    "engine",
                     "objective",
                     "beta",
                     "label_smoothing",

@@ -204,6 +204,10 @@ class TaskConfig(Strict):
         "where the device is fast in it (a GPU; a CPU with AMX or "
         "AVX-512's bfloat16), which makes results depend on the machine",
     )
+    engine: Literal["local", "vllm"] = Field(
+        "local",
+        description="who draws outputs: the model that is tuned, or vLLM (extra `vllm`), which takes half of a GPU beside it",
+    )
     threads: int = Field(1, ge=1, le=1024, description="CPU threads of each trainer; part of the result's last bits")
     phi: PhiConfig = PhiConfig()
     generation: GenerationConfig = GenerationConfig()

@@ -115,8 +115,8 @@ def _together(base: Base, stack: AdapterStack, jobs: Sequence[GenerateJob], samp
     import torch
 
     stack.put([job.adapter for job in jobs], trainable=False)
-    ends = _end_tokens(base)
-    draws = _draws(jobs, sampling.max_new_tokens)
+    ends = end_tokens(base)
+    draws = draws_of(jobs, sampling.max_new_tokens)
     width = draws.shape[1]  # outputs per job; a job with fewer has rows that are finished from the start
     tokens: list[list[int]] = [[] for _ in range(len(jobs) * width)]
     with torch.no_grad():
@@ -244,7 +244,7 @@ def _sample(logits: Any, draws: NDArray[np.float64], temperature: float) -> Any:
     return torch.searchsorted(cumulative, wanted, right=True).squeeze(1).clamp_max(logits.shape[-1] - 1)
 
 
-def _draws(jobs: Sequence[GenerateJob], n: int) -> NDArray[np.float64]:
+def draws_of(jobs: Sequence[GenerateJob], n: int) -> NDArray[np.float64]:
     """float64[K, W, n]: a stream for every output."""
     width = max(len(job.prompts) for job in jobs)
     return np.stack(
@@ -277,7 +277,7 @@ def _compacted(seats: NDArray[np.int64], alive: NDArray[np.bool_]) -> NDArray[np
     return np.where(np.take_along_axis(there, order, axis=1), order, -1)
 
 
-def _end_tokens(base: Base) -> set[int]:
+def end_tokens(base: Base) -> set[int]:
     """Tokens that end an output: the model's own and the tokenizer's."""
     given = base.model.generation_config.eos_token_id
     return {base.tokenizer.eos_token_id, *([given] if isinstance(given, int) else given or [])}

@@ -18,7 +18,8 @@ from crowd_sim.errors import InputError
 from crowd_sim.models.adapters import Adapter, AdapterStack, LoraSpec
 from crowd_sim.models.architecture_check import check_architecture, window
 from crowd_sim.models.distilled import refuse_fitted
-from crowd_sim.models.generation import GenerateJob, Sampling, generate
+from crowd_sim.models.engines import engine_of
+from crowd_sim.models.generation import GenerateJob, Sampling
 from crowd_sim.models.in_run_shapley import first_order
 from crowd_sim.models.language_model import Base, Device, DType, base_folder, load_base, require_llm
 from crowd_sim.models.likelihoods import responses_of
@@ -49,6 +50,7 @@ class LearnerSpec:
         phi_kind, phi_model: see `load_phi`; kind `none`: nothing is mapped.
         adapter: a folder of the adapter that runs start from; None: one that changes nothing yet.
         recomputes: whether layers are computed again for their gradients.
+        engine: who draws outputs, see `crowd_sim.models.engines`.
     """
 
     model: str
@@ -63,6 +65,7 @@ class LearnerSpec:
     phi_model: str | None
     adapter: str | None = None
     recomputes: bool = False
+    engine: str = "local"
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,7 +198,8 @@ class LoraLearner:
 
     Raises:
         InputError: the model, Φ or the packages they need are not there; a model of an architecture that cannot be tuned here,
-            or that looks at fewer than `max_tokens`; an adapter that is of another model or shape.
+            or that looks at fewer than `max_tokens`; an engine that cannot start here; an adapter that is of another model or
+            shape.
     """
 
     def __init__(self, spec: LearnerSpec) -> None:
@@ -211,6 +215,7 @@ class LoraLearner:
             recompute(self.base)
         self.stack = AdapterStack(self.base, spec.lora)
         self._first = None if spec.adapter is None else adapter_for(self.stack, spec.model, spec.adapter)
+        self._engine = engine_of(spec.engine, self.base, self.stack)
         check_architecture(self.base, self.stack)
         self.base.model.register_forward_hook(self._passed)
         self._maps: Phi | None = None
@@ -357,7 +362,7 @@ class LoraLearner:
         prompts = tuple(self._prompt(e.prompt, e.before) for e in own for _ in range(n))
         key = replace(job.key, round=job.key.round + ((step + 1) << 32))
         drawn = GenerateJob(adapter, prompts, key, Purpose.TRAINING_OUTPUTS)
-        (made,) = generate(self.base, self.stack, [drawn], Sampling(drawing.max_new_tokens, drawing.temperature))
+        (made,) = self._engine.generate([drawn], Sampling(drawing.max_new_tokens, drawing.temperature))
         return made.texts, [Tokens(p, ids, len(ids)) for p, ids in zip(prompts, made.ids, strict=True)]
 
     def choose(self, jobs: Sequence[ChoiceJob]) -> list[NDArray[np.float64]]:
@@ -390,7 +395,7 @@ class LoraLearner:
         self._threads()
         well = [k for k, job in enumerate(jobs) if _is_finite(job.adapter)]
         own = [GenerateJob(jobs[k].adapter, self._prompts(jobs[k]), jobs[k].key, jobs[k].purpose) for k in well]
-        drawn = generate(self.base, self.stack, own, jobs[0].sampling) if own else []
+        drawn = self._engine.generate(own, jobs[0].sampling) if own else []
         made = dict(zip(well, drawn, strict=True))
         return [
             Outputs(made[k].texts, self._vectors(made[k].texts), made[k].n_tokens, self._loss(job))

@@ -188,6 +188,7 @@ OTHER = {
     "task.adapter": "somewhere",
     "task.schedule": "cosine",
     "task.warmup": 0.1,
+    "task.engine": "vllm",
     "task.gradient_checkpointing": True,
     "crowd.held_out": 0.25,
     "crowd.records": {"worker": "w"},

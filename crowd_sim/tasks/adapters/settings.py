@@ -56,6 +56,7 @@ def learner_spec(config: RunConfig) -> LearnerSpec:
         phi_model=task.phi.model,
         adapter=task.adapter,
         recomputes=task.gradient_checkpointing,
+        engine=task.engine,
     )
 
 
