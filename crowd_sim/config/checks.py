@@ -184,6 +184,9 @@ def _check_objective(task: TaskConfig) -> None:
     objective, known, least = task.objective, OBJECTIVES_OF[task.kind], task.unit_tokens
     if objective not in known:
         raise InputError("task.objective", objective, f"must be one of {', '.join(known)} with task.kind={task.kind}")
+    if task.quantization != "none" and task.engine == "vllm":
+        allowed = "must be none with task.engine=vllm, which has the weights as they are"
+        raise InputError("task.quantization", task.quantization, allowed)
     if task.row_tokens is not None and task.row_tokens < least:
         what = "twice task.max_tokens" if least == 2 * task.max_tokens else "task.max_tokens"
         if objective in OF_OWN_OUTPUTS:

@@ -120,6 +120,7 @@ class RunConfig(Strict):
                     "schedule",
                     "warmup",
                     "engine",
+                    "quantization",
                     "objective",
                     "beta",
                     "label_smoothing",

@@ -204,6 +204,10 @@ class TaskConfig(Strict):
         "where the device is fast in it (a GPU; a CPU with AMX or "
         "AVX-512's bfloat16), which makes results depend on the machine",
     )
+    quantization: Literal["none", "nf4", "int8"] = Field(
+        "none",
+        description="of the frozen weights as they are loaded, by bitsandbytes (extra `quantization`); adapters stay float32",
+    )
     engine: Literal["local", "vllm"] = Field(
         "local",
         description="who draws outputs: the model that is tuned, or vLLM (extra `vllm`), which takes half of a GPU beside it",

@@ -62,7 +62,7 @@ class AdapterStack:
         adapted = _adapted_class(torch)
         for name in target_names(base, spec):
             parent, _, leaf = name.rpartition(".")
-            module = adapted(base.model.get_submodule(name), spec.alpha / spec.rank)
+            module = adapted(base.model.get_submodule(name), spec.alpha / spec.rank, base.dtype)
             setattr(base.model.get_submodule(parent), leaf, module)
             self._modules[name] = module
         self._all: list[list[Any]] = []
@@ -232,11 +232,14 @@ def _adapted_class(torch: Any) -> Any:
     class Adapted(torch.nn.Module):  # type: ignore[misc]
         """A frozen linear module and its adapters."""
 
-        def __init__(self, frozen: Any, scale: float) -> None:
+        def __init__(self, frozen: Any, scale: float, kind: Any) -> None:
             super().__init__()
             self.frozen = frozen
             self.in_features, self.out_features = frozen.in_features, frozen.out_features
             self._scale = scale
+            # weights that are quantised are whole numbers: only the module itself knows what they say
+            self._opaque = not frozen.weight.is_floating_point()
+            self._kind = kind if self._opaque else frozen.weight.dtype
             self._a: list[Any] = []
             self._b: list[Any] = []
             self._stacked: tuple[Any, Any] | None = None
@@ -247,13 +250,15 @@ def _adapted_class(torch: Any) -> Any:
             self._stacked = self._stack() if fixed else None
 
         def _stack(self) -> tuple[Any, Any]:
-            kind = self.frozen.weight.dtype
-            return torch.stack(self._a).to(kind), (torch.stack(self._b) * self._scale).to(kind)
+            return torch.stack(self._a).to(self._kind), (torch.stack(self._b) * self._scale).to(self._kind)
 
         def forward(self, x: Any) -> Any:
             if not self._a:
                 return self.frozen(x)
             a, b = self._stacked or self._stack()
+            if self._opaque:
+                rows = x.reshape(len(a), -1, x.shape[-1])
+                return self.frozen(x) + (rows @ a.mT @ b.mT).view(*x.shape[:-1], -1)
             return adapted_linear(x, self.frozen.weight, self.frozen.bias, a, b)
 
     return Adapted

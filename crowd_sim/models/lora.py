@@ -21,7 +21,7 @@ from crowd_sim.models.distilled import refuse_fitted
 from crowd_sim.models.engines import engine_of
 from crowd_sim.models.generation import GenerateJob, Sampling
 from crowd_sim.models.in_run_shapley import first_order
-from crowd_sim.models.language_model import Base, Device, DType, base_folder, load_base, require_llm
+from crowd_sim.models.language_model import Base, Device, DType, Quantization, base_folder, load_base, require_llm
 from crowd_sim.models.likelihoods import responses_of
 from crowd_sim.models.memory import take_events
 from crowd_sim.models.model_hub import digest
@@ -51,6 +51,7 @@ class LearnerSpec:
         adapter: a folder of the adapter that runs start from; None: one that changes nothing yet.
         recomputes: whether layers are computed again for their gradients.
         engine: who draws outputs, see `crowd_sim.models.engines`.
+        quantization: of the frozen weights, see `load_base`.
     """
 
     model: str
@@ -66,6 +67,7 @@ class LearnerSpec:
     adapter: str | None = None
     recomputes: bool = False
     engine: str = "local"
+    quantization: Quantization = "none"
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,7 +206,7 @@ class LoraLearner:
 
     def __init__(self, spec: LearnerSpec) -> None:
         self._spec = spec
-        self.base: Base = load_base(spec.model, spec.device, spec.dtype, spec.threads)
+        self.base: Base = load_base(spec.model, spec.device, spec.dtype, spec.threads, spec.quantization)
         if spec.max_tokens > self.base.context:
             raise InputError("task.max_tokens", spec.max_tokens, f"must be at most the context, {self.base.context}")
         seen = window(self.base)

@@ -189,6 +189,7 @@ OTHER = {
     "task.schedule": "cosine",
     "task.warmup": 0.1,
     "task.engine": "vllm",
+    "task.quantization": "nf4",
     "task.gradient_checkpointing": True,
     "crowd.held_out": 0.25,
     "crowd.records": {"worker": "w"},

@@ -332,6 +332,11 @@ def test_a_mixed_candidate_passes_over_examples_by_their_workers_weights():
 @pytest.mark.parametrize(
     ("kind", "changes", "says"),
     [
+        (
+            "verify",
+            {"task": {"quantization": "nf4", "engine": "vllm"}},
+            r"^task\.quantization = 'nf4': must be none with task\.engine=vllm",
+        ),
         ("classify", {"screens": {"action": "report"}}, r"^task\.expert: must be given with screens"),
         (
             "prefer",

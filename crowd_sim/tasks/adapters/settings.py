@@ -57,6 +57,7 @@ def learner_spec(config: RunConfig) -> LearnerSpec:
         adapter=task.adapter,
         recomputes=task.gradient_checkpointing,
         engine=task.engine,
+        quantization=task.quantization,
     )
 
 
