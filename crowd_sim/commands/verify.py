@@ -167,6 +167,7 @@ _CHECKS: tuple[tuple[str, _Check], ...] = (
     ("parts/*/*.parquet", _alone(is_part_whole)),
     ("checkpoints/*.checkpoint", _alone(is_whole)),
     ("checkpoints/tuning/*/*", _alone(_begins_with_digest)),
+    ("cache/tuning/*/*", _alone(_begins_with_digest)),
     ("cache/outputs/*/*", _alone(_begins_with_digest)),
     ("utilities/*/*.log", _utilities),
     (MANIFEST, _manifest),
