@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -33,6 +33,12 @@ class RayHost:
         """Trainers on `actors.trainers.number` actors."""
         return closing(RayTrainers(hosted, self._actors, self._measures))
 
+    def generators(self, hosted: Callable[[], Any]) -> AbstractContextManager[Trainers | None]:
+        """Generators on `actors.generators.number` actors, where there are some."""
+        if not self._actors.generators.number:
+            return nullcontext(None)
+        return closing(RayTrainers(hosted, self._actors, self._measures, "generators"))
+
     def evaluators(self, games: Sequence[Game]) -> AbstractContextManager[Evaluators]:
         """Evaluators on `actors.evaluators.number` actors."""
         return closing(RayEvaluators(games, self._actors, self._measures))
@@ -43,24 +49,32 @@ class SweepHost:
 
     def __init__(self, actors: ActorsConfig, measures: RunMetrics) -> None:
         self._host = RayHost(actors, measures)
-        self._make = lambda hosted: RayTrainers(hosted, actors, measures)
-        self._kept: tuple[object, RayTrainers] | None = None
+        self._make = lambda hosted, kind: RayTrainers(hosted, actors, measures, kind)
+        self._kinds = ["trainers", "generators"] if actors.generators.number else ["trainers"]
+        self._kept: dict[str, tuple[object, RayTrainers]] = {}
 
     def crowd(self, cohort: Cohort) -> AbstractContextManager[Crowd]:
         """See `RayHost`."""
         return self._host.crowd(cohort)
 
-    @contextmanager
-    def trainers(self, hosted: Callable[[], Any]) -> Iterator[Trainers]:
+    def trainers(self, hosted: Callable[[], Any]) -> AbstractContextManager[Trainers]:
         """Those of the batch before, where they host the same; new ones after an error, which may have cost some of them."""
+        return self._lent("trainers", hosted)
+
+    def generators(self, hosted: Callable[[], Any]) -> AbstractContextManager[Trainers | None]:
+        """Likewise, where there are some."""
+        return self._lent("generators", hosted) if "generators" in self._kinds else nullcontext(None)
+
+    @contextmanager
+    def _lent(self, kind: str, hosted: Callable[[], Any]) -> Iterator[Trainers]:
         wanted = (hosted.func, hosted.args) if isinstance(hosted, partial) else hosted
-        if self._kept is None or self._kept[0] != wanted:
-            self.close()
-            self._kept = wanted, self._make(hosted)
+        if kind not in self._kept or self._kept[kind][0] != wanted:
+            self._close(kind)
+            self._kept[kind] = wanted, self._make(hosted, kind)
         try:
-            yield self._kept[1]
+            yield self._kept[kind][1]
         except BaseException:
-            self.close()
+            self._close(kind)
             raise
 
     def evaluators(self, games: Sequence[Game]) -> AbstractContextManager[Evaluators]:
@@ -68,7 +82,10 @@ class SweepHost:
         return self._host.evaluators(games)
 
     def close(self) -> None:
-        """Give the trainers' resources back."""
-        if self._kept is not None:
-            self._kept[1].close()
-            self._kept = None
+        """Give all resources back."""
+        for kind in self._kinds:
+            self._close(kind)
+
+    def _close(self, kind: str) -> None:
+        if kind in self._kept:
+            self._kept.pop(kind)[1].close()

@@ -29,7 +29,7 @@ RESERVING = 30.0
 
 _ROUNDING = 1e-9
 
-_RUN = ("trainers", "evaluators", "crowd")
+_RUN = ("trainers", "generators", "evaluators", "crowd")
 """The order of a run's actors in what it reserves: what some runs do without, the crowd's shards, comes last."""
 
 
@@ -64,11 +64,12 @@ class Need:
 def actors_of(config: RunConfig) -> ActorsConfig:
     """A run's actors with as many GPUs as they need where the configuration does not say how many.
 
-    Whoever hosts a model with `task.device=cuda` has one for itself: the trainers, and the evaluators where workers are valued
-    by retraining. With ``auto`` nobody knows beforehand what device there will be.
+    Whoever hosts a model with `task.device=cuda` has one for itself: trainers, generators, and the evaluators where workers
+    are valued by retraining. With ``auto`` nobody knows beforehand what device there will be.
     """
     actors, on_gpu = config.actors, config.task.kind != "vector" and config.task.device == "cuda"
-    own = {"trainers": float(on_gpu), "evaluators": float(on_gpu and config.valuation.method != "none"), "crowd": 0.0}
+    own = {kind: float(on_gpu) for kind in ("trainers", "generators")}
+    own |= {"evaluators": float(on_gpu and config.valuation.method != "none"), "crowd": 0.0}
     pools = {kind: getattr(actors, kind) for kind in own}
     known = {kind: pool.gpus if pool.gpus is not None else own[kind] for kind, pool in pools.items()}
     return actors.model_copy(
@@ -88,7 +89,7 @@ def bundle_options(actors: ActorsConfig, kind: str, member: int, group: Placemen
 
     Args:
         actors: the run's actors.
-        kind: ``crowd``, ``trainers`` or ``evaluators``.
+        kind: ``crowd``, ``trainers``, ``generators`` or ``evaluators``.
         member: number of the actor among its kind.
         group: what the run has reserved; absent: what the calling actor lives in, if any.
     """
@@ -103,7 +104,7 @@ def bundle_options(actors: ActorsConfig, kind: str, member: int, group: Placemen
 
 
 def required_by_run(actors: ActorsConfig, *, with_crowd: bool = True) -> Need:
-    """Trainers, evaluators and crowd live side by side at most; the round manager itself takes no CPU.
+    """Trainers, generators, evaluators and crowd live side by side at most; the round manager itself takes no CPU.
 
     A run of texts has no shards (`with_crowd` false): its examples travel with the calls.
     """

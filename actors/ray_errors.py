@@ -14,7 +14,7 @@ from ray.exceptions import (
 )
 
 from crowd_sim.actors.failure import Failure
-from crowd_sim.errors import ClusterError, InputError, StrategyError
+from crowd_sim.errors import ClusterError, InputError, StorageError, StrategyError
 
 
 def failure_of(error: RayError) -> Failure:
@@ -34,4 +34,4 @@ def failure_of(error: RayError) -> Failure:
 def plain(error: Exception) -> Exception:
     """What is raised of a bug: the domain's own errors as they are, others with their traceback."""
     cause = getattr(error, "cause", None)
-    return cause if isinstance(cause, InputError | StrategyError | ClusterError) else error
+    return cause if isinstance(cause, InputError | StrategyError | ClusterError | StorageError) else error

@@ -10,6 +10,7 @@ import ray
 from crowd_sim.actors.placement import bundle_options
 from crowd_sim.actors.pool import Pool, Work
 from crowd_sim.actors.run_metrics import RunMetrics
+from crowd_sim.host import events_of
 
 if TYPE_CHECKING:  # importing the configuration costs an actor a second of its start
     from crowd_sim.config import ActorsConfig
@@ -22,11 +23,11 @@ class TrainerActor:
         self._make = make
         self._hosted: Any = None
 
-    def call(self, method: str, *arguments: Any) -> Any:
-        """One of the hosted object's methods."""
+    def call(self, method: str, *arguments: Any) -> tuple[Any, list[tuple[str, dict[str, Any]]]]:
+        """What one of the hosted object's methods answers, and what a log should tell of it."""
         if self._hosted is None:
             self._hosted = self._make()
-        return getattr(self._hosted, method)(*arguments)
+        return getattr(self._hosted, method)(*arguments), events_of(self._hosted)
 
     @ray.method(concurrency_group="heartbeat")
     def passes(self) -> int:
@@ -35,19 +36,23 @@ class TrainerActor:
 
 
 class RayTrainers:
-    """See `crowd_sim.host.Trainers`. A trainer keeps nothing between calls, so what fails is replaced and repeated.
+    """See `crowd_sim.host.Trainers`: a run's trainers, or its generators. None keeps anything between calls, so what fails is
+    replaced and repeated.
 
     A call may take hours: a trainer counts as hung when its model has made no pass for as long as the deadline.
     """
 
-    def __init__(self, make: Callable[[], Any], actors: ActorsConfig, measures: RunMetrics) -> None:
+    def __init__(
+        self, make: Callable[[], Any], actors: ActorsConfig, measures: RunMetrics, kind: str = "trainers"
+    ) -> None:
         host = ray.remote(concurrency_groups={"heartbeat": 1})(TrainerActor)  # type: ignore[call-overload]
 
         def start(trainer: int) -> Any:
-            return host.options(**bundle_options(actors, "trainers", trainer)).remote(make)
+            return host.options(**bundle_options(actors, kind, trainer)).remote(make)
 
-        number, limits = actors.trainers.number, actors.failures
-        self.pool = Pool("trainer", start, number, limits, measures, heartbeat="passes")
+        self._measures, self._kind = measures, kind.removesuffix("s")
+        number, limits = getattr(actors, kind).number, actors.failures
+        self.pool = Pool(self._kind, start, number, limits, measures, heartbeat="passes")
 
     @property
     def number(self) -> int:
@@ -60,7 +65,12 @@ class RayTrainers:
             Work(trainer, "call", (method, *arguments), name)
             for trainer, (arguments, name) in enumerate(zip(calls, names, strict=True))
         ]
-        return self.pool.gather(works)
+        answers = []
+        for trainer, (answer, events) in enumerate(self.pool.gather(works)):
+            answers.append(answer)
+            for event, details in events:
+                self._measures.tell(event, pool=self._kind, actor=trainer, **details)
+        return answers
 
     def close(self) -> None:
         """Give the trainers' resources back."""

@@ -8,6 +8,7 @@ Equal content becomes equal bytes, and only bytes that `pack` can have made are 
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from math import prod
@@ -100,6 +101,23 @@ def packable(given: Any) -> NDArray[Any] | None:
         return None
     array = _little_endian(array)
     return array if array.dtype in _NAMES else None
+
+
+def with_digest(body: bytes) -> bytes:
+    """Bytes behind their SHA-256."""
+    return hashlib.sha256(body).digest() + body
+
+
+def without_digest(content: bytes) -> bytes:
+    """What `with_digest` was given.
+
+    Raises:
+        ValueError: it is not what was written.
+    """
+    checksum, body = content[:32], content[32:]
+    if hashlib.sha256(body).digest() != checksum:
+        raise ValueError("damaged")
+    return body
 
 
 def _flat(arrays: Arrays, before: str) -> list[tuple[str, NDArray[Any]]]:

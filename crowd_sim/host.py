@@ -24,6 +24,15 @@ from crowd_sim.valuation.games import Game
 from crowd_sim.valuation.request import Chunk, in_process
 
 
+def nobody(event: str, **details: Any) -> None:
+    """Told of events, keeps none."""
+
+
+def events_of(hosted: Any) -> list[tuple[str, dict[str, Any]]]:
+    """What a log should tell of a hosted object since the last call; names, and details."""
+    return hosted.take_events() if hasattr(hosted, "take_events") else []
+
+
 class Trainers(Protocol):
     """Whoever does a learner's device work: each hosts the same object.
 
@@ -55,6 +64,9 @@ class Host(Protocol):
     def trainers(self, hosted: Callable[[], Any]) -> AbstractContextManager[Trainers]:
         """Trainers that host what this makes where they are."""
 
+    def generators(self, hosted: Callable[[], Any]) -> AbstractContextManager[Trainers | None]:
+        """Others that host the same, to draw outputs; None where the trainers do that."""
+
     def evaluators(self, games: Sequence[Game]) -> AbstractContextManager[Evaluators]:
         """Evaluators of these games."""
 
@@ -80,15 +92,19 @@ class LocalCrowd:
 
 @dataclass(frozen=True, eq=False)
 class LocalTrainers:
-    """Works where it is called."""
+    """Works where it is called; `tell` hears of what a log should tell."""
 
     hosted: Any
     number: int = 1
+    tell: Callable[..., Any] = nobody
 
     def gather(self, method: str, calls: Sequence[tuple[Any, ...]], names: Sequence[str]) -> list[Any]:
         """See `Trainers`."""
         del names
-        return [getattr(self.hosted, method)(*arguments) for arguments in calls]
+        answers = [getattr(self.hosted, method)(*arguments) for arguments in calls]
+        for event, details in events_of(self.hosted):
+            self.tell(event, **details)
+        return answers
 
 
 @dataclass(frozen=True)
@@ -103,7 +119,12 @@ class LocalEvaluators:
 
 
 class InProcess:
-    """The host without Ray."""
+    """The host without Ray; `tell` hears of what a log should tell."""
+
+    _tell: Callable[..., Any] = staticmethod(nobody)
+
+    def __init__(self, tell: Callable[..., Any] = nobody) -> None:
+        self._tell = tell
 
     def crowd(self, cohort: Cohort) -> AbstractContextManager[Crowd]:
         """See `Host`."""
@@ -113,7 +134,12 @@ class InProcess:
 
     def trainers(self, hosted: Callable[[], Any]) -> AbstractContextManager[Trainers]:
         """See `Host`."""
-        return nullcontext(LocalTrainers(hosted()))
+        return nullcontext(LocalTrainers(hosted(), tell=self._tell))
+
+    def generators(self, hosted: Callable[[], Any]) -> AbstractContextManager[Trainers | None]:
+        """None."""
+        del hosted
+        return nullcontext(None)
 
     def evaluators(self, games: Sequence[Game]) -> AbstractContextManager[Evaluators]:
         """See `Host`."""

@@ -174,6 +174,7 @@ def test_a_sweep_is_not_run_over_ray_client():
         ("cpu", "exact", {}, (0, 0)),
         ("auto", "exact", {}, (0, 0)),
         ("cuda", "exact", {"trainers": {"gpus": 0.5}, "evaluators": {"gpus": 0}}, (0.5, 0)),
+        ("cuda", "none", {"trainers": {"number": 2}, "generators": {"number": 3}}, (5, 0)),
     ],
 )
 def test_who_hosts_a_model_on_a_gpu_has_one(device, method, given, gpus):
@@ -184,9 +185,11 @@ def test_who_hosts_a_model_on_a_gpu_has_one(device, method, given, gpus):
         "actors": given,
     }
     actors = actors_of(RunConfig.parse(content))
-    assert (actors.trainers.gpus, actors.evaluators.gpus, actors.crowd.gpus) == (*gpus, 0)
+    pools = (actors.trainers, actors.generators)
+    models = sum(pool.number * pool.gpus for pool in pools)
+    assert (models, actors.evaluators.gpus, actors.crowd.gpus) == (*gpus, 0)
     assert required_by_run(actors).totals.get("GPU", 0) == sum(gpus)
-    assert options_of(actors.trainers)["num_gpus"] == gpus[0]
+    assert [options_of(pool)["num_gpus"] for pool in pools] == [pool.gpus for pool in pools]
 
 
 @pytest.mark.usefixtures("local_ray")
@@ -212,6 +215,7 @@ def test_every_actor_of_a_run_has_its_own_place_in_what_is_reserved():
     # two small actors would fit into one large place
     for trainers, free in ((PoolConfig(), {0, 1}), (PoolConfig(cpus=0.0), {0})):
         actors = ActorsConfig(crowd=PoolConfig(**two), trainers=trainers, evaluators=PoolConfig(number=2))
+        assert required_by_run(actors).cpus == trainers.cpus + 1 + 0.5
         with reserved(required_by_run(actors)) as group:
             manager = Manager.options(**inside(group)).remote()
             last = (("evaluators", 1), ("crowd", 1), ("crowd", 0))

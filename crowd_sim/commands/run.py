@@ -8,6 +8,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from math import nan
 from pathlib import Path
+from shutil import rmtree
 from typing import TYPE_CHECKING, Any, Protocol
 
 from crowd_sim.commands import IN_PROCESS
@@ -98,7 +99,7 @@ def run(
     folder = out or (Path("runs") / f"{name}-{fingerprint[:8]}" if name else None)
     if isinstance(task, ImitateTask | ChoiceTask) and folder is not None:
         # a process of a cluster works in another folder
-        task = replace(task, utilities=(folder / "utilities").absolute())
+        task = replace(task, utilities=(folder / "utilities").absolute(), tuning=_half_tuned(folder).absolute())
     with ExitStack() as stack:
         watch = stack.enter_context(Watch(trackers))
         progress = watch.over(progress)
@@ -132,6 +133,7 @@ def run(
             check_not_removed(folder)
             progress("report", 0, 2, "tables")
             write_run(folder, outcome, fingerprint)
+            rmtree(_half_tuned(folder), ignore_errors=True)
             seconds = time.perf_counter() - start
             # apart from the summary, which is equal for equal runs
             write_timing(folder, {"seconds": seconds, "ray_address": ray_address})
@@ -139,6 +141,11 @@ def run(
         if not was_there:
             _told(watch, outcome, (folder / "report.html", folder / "config.yaml"))
     return Finished(folder, outcome, seconds, was_there)
+
+
+def _half_tuned(folder: Path) -> Path:
+    """Where candidates are kept while they are tuned."""
+    return folder / "checkpoints" / "tuning"
 
 
 def _draw(folder: Path, progress: Progress) -> None:
@@ -197,8 +204,9 @@ class _InProcess:
 
     def __init__(self, config: RunConfig, task: Task, progress: Progress, watch: Watch) -> None:
         self._config, self._task, self._progress, self._watch = config, task, progress, watch
-        self._stack, self._host = ExitStack(), InProcess()
+        self._stack, self._host = ExitStack(), InProcess(self._tell)
         self._opened: OpenTask | None = None
+        self._record: RunLog | None = None
 
     def prepare(self) -> str:
         """See `_Session`."""
@@ -209,6 +217,7 @@ class _InProcess:
         opened, ids = self._open(), self._task.ids
         if record is None:
             return simulate_opened([self._config], opened, ids, self._host, self._progress)[0]
+        self._record = record
 
         def show(log: TournamentLog) -> None:
             self._watch.distances(lambda first: log.mean_distances(first, log.state.round))
@@ -225,6 +234,10 @@ class _InProcess:
     def close(self) -> None:
         """See `_Session`."""
         self._stack.close()
+
+    def _tell(self, event: str, **details: Any) -> None:
+        if self._record is not None:
+            self._record.event(event, **details)
 
     def _open(self) -> OpenTask:
         if self._opened is None:

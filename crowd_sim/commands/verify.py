@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import zlib
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from crowd_sim.arrays import without_digest
 from crowd_sim.errors import InputError
 from crowd_sim.integrity import FILES, MANIFEST, DamagedError, check_yaml, read_json, sha256_of, unsealed
 from crowd_sim.store.checkpoint import is_whole
@@ -146,9 +146,11 @@ def _utilities(_folder: Path, path: Path) -> bool | None:
 
 
 def _begins_with_digest(path: Path) -> bool:
-    """As `crowd_sim.tasks.adapters.output_cache` writes; to import that would be to import models."""
-    content = path.read_bytes()
-    return hashlib.sha256(content[32:]).digest() == content[:32]
+    try:
+        without_digest(path.read_bytes())
+    except ValueError:
+        return False
+    return True
 
 
 _Check = Callable[[Path, Path], "bool | None"]
@@ -164,6 +166,8 @@ _CHECKS: tuple[tuple[str, _Check], ...] = (
     ("log*.jsonl", _sealed_lines),
     ("parts/*/*.parquet", _alone(is_part_whole)),
     ("checkpoints/*.checkpoint", _alone(is_whole)),
+    ("checkpoints/tuning/*/*", _alone(_begins_with_digest)),
+    ("cache/tuning/*/*", _alone(_begins_with_digest)),
     ("cache/outputs/*/*", _alone(_begins_with_digest)),
     ("utilities/*/*.log", _utilities),
     (MANIFEST, _manifest),

@@ -53,10 +53,16 @@ class PoolConfig(Strict):
     gpus: _Devices | None = Field(
         None,
         ge=0,
-        description="GPUs each, fractions up to 1 allowed; absent: 1 for trainers and evaluators with `task.device=cuda`, "
-        "else 0",
+        description="GPUs each, fractions up to 1 allowed; absent: 1 for trainers, generators and evaluators with "
+        "`task.device=cuda`, else 0, for which Ray hides all GPUs",
     )
     resources: _Resources = Field({}, description="of the cluster's own resources, what each takes: `{gpu_node: 0.01}`")
+
+
+class GeneratorsConfig(PoolConfig):
+    """The same of actors that there need not be."""
+
+    number: int = Field(0, ge=0, le=10_000, description="actors; 0: trainers draw outputs, too")
 
 
 class SweepWorkers(Strict):
@@ -96,6 +102,12 @@ class CheckpointConfig(Strict):
         5.0, ge=0, description="a checkpoint when this time, and 20 times what one takes, has passed"
     )
     rounds: int = Field(0, ge=0, description="a checkpoint also after every so many rounds; 0: by time alone")
+    steps: int = Field(
+        0,
+        ge=0,
+        description="inside a round that tunes language models: what is tuned, and its optimiser, is kept after every so many "
+        "steps of it, in a folder that all trainers see; 0: a stop or a killed trainer costs a candidate's tuning so far",
+    )
 
 
 class ActorsConfig(Strict):
@@ -105,6 +117,10 @@ class ActorsConfig(Strict):
         PoolConfig(), description="shards of the crowd: each holds ⌈chunks / number⌉ chunks or fewer"
     )
     trainers: PoolConfig = Field(PoolConfig(), description="make candidates")
+    generators: GeneratorsConfig = Field(
+        GeneratorsConfig(),
+        description="draw the outputs that candidates and models are judged by, each with a model of its own",
+    )
     evaluators: PoolConfig = Field(PoolConfig(), description="evaluate coalitions")
     sweep: SweepWorkers = Field(SweepWorkers(), description="batches of a sweep; those of texts are with the trainers")
     wait: float = Field(

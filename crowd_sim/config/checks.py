@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from crowd_sim.config.actors import ActorsConfig
 from crowd_sim.config.bad import BadConfig, groups_of
 from crowd_sim.config.crowd import CrowdConfig
 from crowd_sim.config.payment import LABEL_RULES, PaymentConfig
@@ -168,10 +169,24 @@ def check_sections(
         _check_payment(crowd, tournament, valuation, payment, task.kind, support)
 
 
+def check_generators(actors: ActorsConfig, task: TaskConfig) -> None:
+    """Refuse generators where nothing is judged by outputs.
+
+    Raises:
+        InputError: there are some.
+    """
+    if actors.generators.number and task.kind not in ("imitate", "verify") and not task.asks_rewards:
+        allowed = f"must be 0 with task.kind={task.kind}, which is not judged by outputs"
+        raise InputError("actors.generators.number", actors.generators.number, allowed)
+
+
 def _check_objective(task: TaskConfig) -> None:
     objective, known, least = task.objective, OBJECTIVES_OF[task.kind], task.unit_tokens
     if objective not in known:
         raise InputError("task.objective", objective, f"must be one of {', '.join(known)} with task.kind={task.kind}")
+    if task.quantization != "none" and task.engine == "vllm":
+        allowed = "must be none with task.engine=vllm, which has the weights as they are"
+        raise InputError("task.quantization", task.quantization, allowed)
     if task.row_tokens is not None and task.row_tokens < least:
         what = "twice task.max_tokens" if least == 2 * task.max_tokens else "task.max_tokens"
         if objective in OF_OWN_OUTPUTS:

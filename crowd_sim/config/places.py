@@ -18,7 +18,7 @@ _PACKAGED = ("smollm2-135m", "minilm")
 
 def relative_paths(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Fields of a configuration that may name a file or a folder by a relative path, and the paths."""
-    fields = ["crowd.path", "task.model", "task.phi.model", "task.expert"]
+    fields = ["crowd.path", "task.model", "task.phi.model", "task.expert", "task.adapter"]
     if look_up(content, "crowd.source") in ("feedback", "records"):
         fields.append("crowd.target")
     for field in fields:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, PrivateAttr, ValidationError
 
 from crowd_sim.config.actors import ActorsConfig
 from crowd_sim.config.bad import ONE, SEVERAL
-from crowd_sim.config.checks import check_screens, check_sections
+from crowd_sim.config.checks import check_generators, check_screens, check_sections
 from crowd_sim.config.crowd import CrowdConfig
 from crowd_sim.config.payment import PaymentConfig
 from crowd_sim.config.places import KEY, put, relative_paths, seen_from
@@ -58,6 +58,7 @@ class RunConfig(Strict):
         except ValidationError as error:
             raise _first_line(error) from None
         check_sections(config.crowd, config.tournament, config.valuation, config.task, config.payment)
+        check_generators(config.actors, config.task)
         if config.screens is not None:
             check_screens(config.screens, config.task)
         return config
@@ -99,7 +100,7 @@ class RunConfig(Strict):
         return merged or valued or self.screens is not None
 
     def determinants(self) -> dict[str, Any]:
-        """What results depend on: everything but the actors and whether a merged model is written."""
+        """What results depend on: everything but the actors, whether a merged model is written, and what saves memory."""
         # what a field says by its default, or has nothing to say of, must not change the fingerprints of older folders
         exclude: dict[str, Any] = {"actors": True} | dict.fromkeys(self._absent, True)
         for section, fields in (
@@ -115,6 +116,11 @@ class RunConfig(Strict):
                 "task",
                 (
                     "row_tokens",
+                    "adapter",
+                    "schedule",
+                    "warmup",
+                    "engine",
+                    "quantization",
                     "objective",
                     "beta",
                     "label_smoothing",
@@ -134,6 +140,7 @@ class RunConfig(Strict):
         content = self._as_given(self.model_dump(mode="json", exclude=exclude))
         if self.task.kind != "vector":
             content["task"]["merged_model"] = False  # what is written besides changes no result
+            del content["task"]["gradient_checkpointing"]  # nor does it
         return content
 
 

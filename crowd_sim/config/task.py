@@ -136,9 +136,21 @@ class TaskConfig(Strict):
     target_modules: Texts = Field(
         (), description="last parts of the names of the linear modules to adapt; empty: all but the output layer"
     )
+    adapter: str | None = Field(
+        None,
+        min_length=1,
+        description="a folder with a LoRA adapter as peft writes it, of this model, rank, alpha and target modules, that runs "
+        "start from, as `adapter/run-0` of an earlier run; absent: one that changes nothing yet",
+    )
     epochs: int = Field(3, ge=1, le=10_000, description="passes over a candidate's examples")
     batch_size: int = Field(8, ge=1, le=100_000, description="examples per optimiser step")
-    learning_rate: float = Field(1e-3, gt=0, le=10, description="of AdamW, constant")
+    learning_rate: float = Field(1e-3, gt=0, le=10, description="of AdamW, at its highest")
+    schedule: Literal["constant", "linear", "cosine"] = Field(
+        "constant",
+        description="of the learning rate over the steps of a candidate's tuning, or over its tokens where it is given a "
+        "number of these: it stays, or falls to 0; every round, every part of one, and the passes of `sft_epochs` begin anew",
+    )
+    warmup: float = Field(0.0, ge=0, lt=1, description="share of a tuning in which the learning rate rises from 0")
     objective: Literal["sft", "dpo", "ipo", "orpo", "kto", "spin", "raft", "rloo", "grpo"] = Field(
         "sft",
         description="what examples are tuned for. `sft`: cross-entropy of the responses, of pairs the preferred ones. `prefer` "
@@ -182,10 +194,23 @@ class TaskConfig(Strict):
         "or the response or the text cut, and counted",
     )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="`auto`: a GPU where there is one")
-    dtype: Literal["auto", "float32", "bfloat16"] = Field(
+    gradient_checkpointing: bool = Field(
+        False,
+        description="layers are computed again for their gradients: a tuning step takes less memory and a third more time",
+    )
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "float32",
-        description="what the model computes in; `auto`: bfloat16 where the device is fast in it (a GPU; a CPU with AMX or "
+        description="what the model computes in (`float16`: losses are scaled while gradients are taken); `auto`: bfloat16 "
+        "where the device is fast in it (a GPU; a CPU with AMX or "
         "AVX-512's bfloat16), which makes results depend on the machine",
+    )
+    quantization: Literal["none", "nf4", "int8"] = Field(
+        "none",
+        description="of the frozen weights as they are loaded, by bitsandbytes (extra `quantization`); adapters stay float32",
+    )
+    engine: Literal["local", "vllm"] = Field(
+        "local",
+        description="who draws outputs: the model that is tuned, or vLLM (extra `vllm`), which takes half of a GPU beside it",
     )
     threads: int = Field(1, ge=1, le=1024, description="CPU threads of each trainer; part of the result's last bits")
     phi: PhiConfig = PhiConfig()

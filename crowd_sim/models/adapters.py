@@ -26,7 +26,7 @@ from crowd_sim.models.language_model import Base
 from crowd_sim.models.load_weights import only_errors
 from crowd_sim.random import Purpose, generator
 
-_CONFIG = "adapter_config.json"
+CONFIG = "adapter_config.json"
 
 Adapter = Mapping[str, NDArray[np.float32]]
 """Weights by name, float32: `<module>.lora_A` [r, in] and `<module>.lora_B` [out, r] of every adapted module, in its order."""
@@ -62,7 +62,7 @@ class AdapterStack:
         adapted = _adapted_class(torch)
         for name in target_names(base, spec):
             parent, _, leaf = name.rpartition(".")
-            module = adapted(base.model.get_submodule(name), spec.alpha / spec.rank)
+            module = adapted(base.model.get_submodule(name), spec.alpha / spec.rank, base.dtype)
             setattr(base.model.get_submodule(parent), leaf, module)
             self._modules[name] = module
         self._all: list[list[Any]] = []
@@ -120,10 +120,15 @@ class AdapterStack:
         """The tensors of one adapter, A and B of every module in their order."""
         return self._all[k]
 
+    @property
+    def names(self) -> list[str]:
+        """Of the tensors of an adapter, in their order."""
+        return [f"{name}.lora_{part}" for name in self._modules for part in "AB"]
+
     def get(self, k: int) -> dict[str, NDArray[np.float32]]:
         """One adapter's weights as they are now."""
-        names = [f"{name}.lora_{part}" for name in self._modules for part in "AB"]
-        return {name: weights.detach().cpu().numpy().copy() for name, weights in zip(names, self._all[k], strict=True)}
+        own = zip(self.names, self._all[k], strict=True)
+        return {name: weights.detach().cpu().numpy().copy() for name, weights in own}
 
 
 def target_names(base: Base, spec: LoraSpec) -> list[str]:
@@ -168,8 +173,8 @@ def save_adapter(folder: Path, adapter: Adapter, spec: LoraSpec, base_name: str)
     folder.mkdir(parents=True, exist_ok=True)
     config.save_pretrained(str(folder))
     # peft holds the targets as a set, whose order differs from process to process
-    written = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
-    write_json(folder / _CONFIG, {**written, "target_modules": targets})
+    written = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    write_json(folder / CONFIG, {**written, "target_modules": targets})
     save_file(
         {f"base_model.model.{name}.weight": np.ascontiguousarray(weights) for name, weights in adapter.items()},
         str(folder / "adapter_model.safetensors"),
@@ -198,8 +203,8 @@ def save_merged(folder: Path, adapter: Adapter, spec: LoraSpec, base: Base) -> N
         base.tokenizer.save_pretrained(folder)
 
 
-def load_adapter(folder: Path) -> Adapter:
-    """Read an adapter that `save_adapter` or peft has written.
+def load_adapter(folder: Path, field: str = "adapter") -> Adapter:
+    """Read an adapter that `save_adapter` or peft has written; `field`, for the error, is where its name comes from.
 
     Raises:
         InputError: there is none that can be read.
@@ -214,7 +219,7 @@ def load_adapter(folder: Path) -> Adapter:
     try:
         weights = load_file(str(file))
     except (OSError, SafetensorError) as error:
-        raise InputError("adapter", str(folder), f"must have an adapter_model.safetensors ({error})") from None
+        raise InputError(field, str(folder), f"must have an adapter_model.safetensors ({error})") from None
     return {
         name.removeprefix("base_model.model.").removesuffix(".weight"): w.astype(np.float32)
         for name, w in weights.items()
@@ -227,11 +232,14 @@ def _adapted_class(torch: Any) -> Any:
     class Adapted(torch.nn.Module):  # type: ignore[misc]
         """A frozen linear module and its adapters."""
 
-        def __init__(self, frozen: Any, scale: float) -> None:
+        def __init__(self, frozen: Any, scale: float, kind: Any) -> None:
             super().__init__()
             self.frozen = frozen
             self.in_features, self.out_features = frozen.in_features, frozen.out_features
             self._scale = scale
+            # weights that are quantised are whole numbers: only the module itself knows what they say
+            self._opaque = not frozen.weight.is_floating_point()
+            self._kind = kind if self._opaque else frozen.weight.dtype
             self._a: list[Any] = []
             self._b: list[Any] = []
             self._stacked: tuple[Any, Any] | None = None
@@ -242,13 +250,15 @@ def _adapted_class(torch: Any) -> Any:
             self._stacked = self._stack() if fixed else None
 
         def _stack(self) -> tuple[Any, Any]:
-            kind = self.frozen.weight.dtype
-            return torch.stack(self._a).to(kind), (torch.stack(self._b) * self._scale).to(kind)
+            return torch.stack(self._a).to(self._kind), (torch.stack(self._b) * self._scale).to(self._kind)
 
         def forward(self, x: Any) -> Any:
             if not self._a:
                 return self.frozen(x)
             a, b = self._stacked or self._stack()
+            if self._opaque:
+                rows = x.reshape(len(a), -1, x.shape[-1])
+                return self.frozen(x) + (rows @ a.mT @ b.mT).view(*x.shape[:-1], -1)
             return adapted_linear(x, self.frozen.weight, self.frozen.bias, a, b)
 
     return Adapted

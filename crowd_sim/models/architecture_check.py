@@ -15,11 +15,12 @@ from crowd_sim.errors import InputError
 from crowd_sim.models.adapters import Adapter, AdapterStack
 from crowd_sim.models.generation import GenerateJob, next_logits
 from crowd_sim.models.language_model import Base
+from crowd_sim.models.likelihoods import losses_of
 from crowd_sim.models.packing import Tokens, pack
-from crowd_sim.models.tuning import Key, losses_of
+from crowd_sim.models.training import Key
 from crowd_sim.random import Purpose
 
-_TOLERANCES = {"torch.float32": 1e-4, "torch.bfloat16": 2e-2}
+_TOLERANCES = {"torch.float32": 1e-4, "torch.bfloat16": 2e-2, "torch.float16": 5e-3}
 """Relative difference of losses that rounding may make; a wrong mask makes more. Of a single token's distribution, on which no
 mean is taken, ten times as much."""
 _PROMPT, _RESPONSE = 5, 6

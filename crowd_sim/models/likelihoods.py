@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from crowd_sim.models.adapters import Adapter, AdapterStack
 from crowd_sim.models.fused_ops import cross_entropies
 from crowd_sim.models.language_model import Base
+from crowd_sim.models.memory import Room, halves
 from crowd_sim.models.packing import Packed, Tokens, attention, pack, rows_of
 
 TRAINED_TOKENS = 256
@@ -21,6 +22,17 @@ TRAINED_TOKENS = 256
 number."""
 ROW_TOKENS = 1024
 """Tokens of a packed row at most, prompts included, unless a configuration says otherwise."""
+
+
+_SCALES = (4096.0, 512.0, 64.0, 8.0, 1.0)
+
+
+def scales_of(base: Base) -> tuple[float, ...]:
+    """What a loss may be multiplied by before its gradient is taken, the first with which that is finite; powers of two.
+
+    In float16 what is small becomes 0 on the way back, in the other types nothing that matters.
+    """
+    return _SCALES if str(base.dtype) == "torch.float16" else (1.0,)
 
 
 def token_losses(base: Base, rows: Sequence[Packed]) -> Sequence[Any]:
@@ -57,6 +69,16 @@ def token_losses(base: Base, rows: Sequence[Packed]) -> Sequence[Any]:
     return losses.split([len(row.targets) for row in rows])
 
 
+def losses_of(base: Base, rows: Sequence[Packed]) -> Any:
+    """Mean cross-entropy of the predicted tokens of each row: float32[K], differentiable.
+
+    Row k goes through the k-th adapter in use.
+    """
+    import torch
+
+    return torch.stack([part.mean() for part in token_losses(base, rows)])
+
+
 def log_likelihoods(base: Base, rows: Sequence[Packed]) -> list[Any]:
     """Summed log-probabilities of every response: K tensors float32[n_examples], in the order in which a row was packed.
 
@@ -82,12 +104,31 @@ def responses_of(
 
 
 def passing(base: Base, examples: Sequence[Tokens], row_tokens: int = ROW_TOKENS) -> NDArray[np.float64]:
-    """The same under the adapter in use."""
+    """The same under the adapter in use; where memory does not suffice for a row, of its halves.
+
+    Raises:
+        InputError: it does not suffice for one response.
+    """
+    found, room = np.empty(len(examples)), Room("responses", base.device)
+    for numbers in rows_of(examples, TRAINED_TOKENS, row_tokens) if examples else ():
+        _pass(base, examples, numbers, room, found)
+    return found
+
+
+def _pass(
+    base: Base, examples: Sequence[Tokens], numbers: Sequence[int], room: Room, found: NDArray[np.float64]
+) -> None:
+    """Put those of these numbers into `found`."""
     import torch
 
-    found = np.empty(len(examples))
-    with torch.no_grad():
-        for numbers in rows_of(examples, TRAINED_TOKENS, row_tokens) if examples else ():
-            (own,) = log_likelihoods(base, [pack([examples[i] for i in numbers])])
+    if room.holds(len(numbers)):
+        try:
+            with torch.no_grad():
+                (own,) = log_likelihoods(base, [pack([examples[i] for i in numbers])])
+        except Exception as error:
+            room.full(error, len(numbers))
+        else:
             found[numbers] = own.double().cpu().numpy()
-    return found
+            return
+    for half in halves(numbers):
+        _pass(base, examples, half, room, found)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,13 @@ from crowd_sim.models.model_hub import require
 
 
 def load_model(
-    model: str, folder: Path, kind: str, unused: str | None = None, field: str = "phi.model", dtype: Any = "float32"
+    model: str,
+    folder: Path,
+    kind: str,
+    unused: str | None = None,
+    field: str = "phi.model",
+    dtype: Any = "float32",
+    how: Mapping[str, Any] | None = None,
 ) -> Any:
     """A model in evaluation mode on the CPU; none of its weights drawn at random.
 
@@ -23,14 +29,16 @@ def load_model(
         unused: weights that may be missing, by the first part of their name.
         field: where the name comes from, for the errors.
         dtype: of the weights.
+        how: whatever else `from_pretrained` should hear.
 
     Raises:
         InputError: no weights, damaged ones, or some that the architecture needs are missing.
     """
     transformers = require("transformers", field, model)
+    own = {"dtype": dtype, "output_loading_info": True, **(how or {})}
     try:
         with only_errors():
-            loaded, info = getattr(transformers, kind).from_pretrained(folder, dtype=dtype, output_loading_info=True)
+            loaded, info = getattr(transformers, kind).from_pretrained(folder, **own)
     except Exception as error:  # of any class: it depends on the file that is missing or damaged
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InputError(field, model, f"a folder with configuration and weights is needed ({first})") from error

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import nan
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,16 +18,22 @@ from crowd_sim.errors import InputError
 from crowd_sim.models.adapters import Adapter, AdapterStack, LoraSpec
 from crowd_sim.models.architecture_check import check_architecture, window
 from crowd_sim.models.distilled import refuse_fitted
-from crowd_sim.models.generation import GenerateJob, Sampling, generate
+from crowd_sim.models.engines import engine_of
+from crowd_sim.models.generation import GenerateJob, Sampling
 from crowd_sim.models.in_run_shapley import first_order
-from crowd_sim.models.language_model import Base, Device, DType, base_folder, load_base, require_llm
+from crowd_sim.models.language_model import Base, Device, DType, Quantization, base_folder, load_base, require_llm
 from crowd_sim.models.likelihoods import responses_of
+from crowd_sim.models.memory import take_events
 from crowd_sim.models.model_hub import digest
 from crowd_sim.models.objectives import DRAWING, OBJECTIVES, worth
 from crowd_sim.models.packing import Tokens
 from crowd_sim.models.phi import Phi, load_phi, phi_folders
 from crowd_sim.models.prompts import plain_ids, prompt_ids
-from crowd_sim.models.tuning import Key, PackedTuneJob, Training, TunedAdapter, tune
+from crowd_sim.models.recomputing import recompute
+from crowd_sim.models.start_adapter import adapter_folder, adapter_for
+from crowd_sim.models.training import Key, PackedTuneJob, Training, TunedAdapter
+from crowd_sim.models.tuning import tune
+from crowd_sim.models.tuning_state import TuningFile
 from crowd_sim.random import Purpose
 
 
@@ -41,6 +48,10 @@ class LearnerSpec:
         max_tokens: of an example, prompt and response.
         cut: whether longer responses are cut rather than refused.
         phi_kind, phi_model: see `load_phi`; kind `none`: nothing is mapped.
+        adapter: a folder of the adapter that runs start from; None: one that changes nothing yet.
+        recomputes: whether layers are computed again for their gradients.
+        engine: who draws outputs, see `crowd_sim.models.engines`.
+        quantization: of the frozen weights, see `load_base`.
     """
 
     model: str
@@ -53,6 +64,10 @@ class LearnerSpec:
     cut: bool
     phi_kind: str
     phi_model: str | None
+    adapter: str | None = None
+    recomputes: bool = False
+    engine: str = "local"
+    quantization: Quantization = "none"
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +80,7 @@ class TuneJob:
         key: of the order of the examples.
         training: how it is tuned.
         n_tokens: if given, training ends after exactly this many trained tokens.
+        kept: where its state is kept while it is tuned; None: nowhere.
     """
 
     start: Adapter
@@ -72,6 +88,7 @@ class TuneJob:
     key: Key
     training: Training
     n_tokens: int | None = None
+    kept: TuningFile | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +150,7 @@ class LearnerInfo:
         n_cut: examples whose response was cut to `max_tokens`.
         n_cut_targets: target texts that were cut: to what Φ reads, or to `max_tokens` as responses of validation.
         n_parameters: trained per adapter.
-        weights: of base and Φ, see `crowd_sim.models.model_hub.digest`.
+        weights: of base, Φ and the adapter that runs start from, see `crowd_sim.models.model_hub.digest`.
     """
 
     dtype: str
@@ -156,10 +173,14 @@ def weights_of(spec: LearnerSpec) -> str:
     """`LearnerInfo.weights` of a learner that is not loaded.
 
     Raises:
-        InputError: a model that is not here.
+        InputError: a model, or an adapter, that is not here.
     """
     phi = () if spec.phi_kind == "none" else phi_folders(spec.phi_kind, spec.phi_model)
-    return digest([base_folder(spec.model), *phi])
+    return digest([base_folder(spec.model), *phi, *_adapter_folders(spec)])
+
+
+def _adapter_folders(spec: LearnerSpec) -> tuple[Path, ...]:
+    return () if spec.adapter is None else (adapter_folder(spec.adapter),)
 
 
 def passes_here() -> int:
@@ -179,19 +200,24 @@ class LoraLearner:
 
     Raises:
         InputError: the model, Φ or the packages they need are not there; a model of an architecture that cannot be tuned here,
-            or that looks at fewer than `max_tokens`.
+            or that looks at fewer than `max_tokens`; an engine that cannot start here; an adapter that is of another model or
+            shape.
     """
 
     def __init__(self, spec: LearnerSpec) -> None:
         self._spec = spec
-        self.base: Base = load_base(spec.model, spec.device, spec.dtype, spec.threads)
+        self.base: Base = load_base(spec.model, spec.device, spec.dtype, spec.threads, spec.quantization)
         if spec.max_tokens > self.base.context:
             raise InputError("task.max_tokens", spec.max_tokens, f"must be at most the context, {self.base.context}")
         seen = window(self.base)
         if seen is not None and spec.max_tokens > seen:
             allowed = f"must be at most the window of the model's sliding attention, {seen}"
             raise InputError("task.max_tokens", spec.max_tokens, allowed)
+        if spec.recomputes:
+            recompute(self.base)
         self.stack = AdapterStack(self.base, spec.lora)
+        self._first = None if spec.adapter is None else adapter_for(self.stack, spec.model, spec.adapter)
+        self._engine = engine_of(spec.engine, self.base, self.stack)
         check_architecture(self.base, self.stack)
         self.base.model.register_forward_hook(self._passed)
         self._maps: Phi | None = None
@@ -251,7 +277,9 @@ class LoraLearner:
             n_cut=n_cut,
             n_cut_targets=len(cut_targets),
             n_parameters=sum(part.size for part in weights.values()),
-            weights=digest([self.base.folder, *(self._maps.folders if self._maps else ())]),
+            weights=digest(
+                [self.base.folder, *(self._maps.folders if self._maps else ()), *_adapter_folders(self._spec)]
+            ),
         )
 
     def count(self, groups: Sequence[Sequence[Example]]) -> list[int]:
@@ -259,8 +287,8 @@ class LoraLearner:
         return [sum(self.tokens(example)[0].n_trained for example in group) for group in groups]
 
     def initial(self, seed: int, run: int) -> Adapter:
-        """The adapter that a run starts from: it changes nothing yet."""
-        return self.stack.initial(seed, run)
+        """The adapter that a run starts from: that of the configuration, or one that changes nothing yet."""
+        return self.stack.initial(seed, run) if self._first is None else self._first
 
     def tune(self, jobs: Sequence[TuneJob]) -> list[TunedAdapter]:
         """Tune candidates, several at once, each in its own way.
@@ -285,7 +313,7 @@ class LoraLearner:
             (once,) = self.count([job.examples])
             tokens = min(tokens, training.sft_epochs * once)
         alone = replace(training, objective="sft", epochs=training.sft_epochs, sft_epochs=0)
-        return replace(job, training=alone, n_tokens=tokens)
+        return replace(job, training=alone, n_tokens=tokens, kept=job.kept and job.kept.of("sft"))
 
     def _tuned(self, jobs: Sequence[TuneJob]) -> list[TunedAdapter]:
         own = [self._packed(job) for job in jobs]
@@ -294,7 +322,7 @@ class LoraLearner:
     def _packed(self, job: TuneJob) -> PackedTuneJob:
         examples = tuple(self.tokens(example)[0] for example in job.examples)
         objective, options = job.training.objective, job.training.options
-        packed = PackedTuneJob(job.start, examples, job.key, job.n_tokens, objective, options)
+        packed = PackedTuneJob(job.start, examples, job.key, job.n_tokens, objective, options, kept=job.kept)
         if objective in DRAWING:
             return replace(packed, draw=self._drawer(job))
         if objective == "spin":
@@ -336,7 +364,7 @@ class LoraLearner:
         prompts = tuple(self._prompt(e.prompt, e.before) for e in own for _ in range(n))
         key = replace(job.key, round=job.key.round + ((step + 1) << 32))
         drawn = GenerateJob(adapter, prompts, key, Purpose.TRAINING_OUTPUTS)
-        (made,) = generate(self.base, self.stack, [drawn], Sampling(drawing.max_new_tokens, drawing.temperature))
+        (made,) = self._engine.generate([drawn], Sampling(drawing.max_new_tokens, drawing.temperature))
         return made.texts, [Tokens(p, ids, len(ids)) for p, ids in zip(prompts, made.ids, strict=True)]
 
     def choose(self, jobs: Sequence[ChoiceJob]) -> list[NDArray[np.float64]]:
@@ -369,7 +397,7 @@ class LoraLearner:
         self._threads()
         well = [k for k, job in enumerate(jobs) if _is_finite(job.adapter)]
         own = [GenerateJob(jobs[k].adapter, self._prompts(jobs[k]), jobs[k].key, jobs[k].purpose) for k in well]
-        drawn = generate(self.base, self.stack, own, jobs[0].sampling) if own else []
+        drawn = self._engine.generate(own, jobs[0].sampling) if own else []
         made = dict(zip(well, drawn, strict=True))
         return [
             Outputs(made[k].texts, self._vectors(made[k].texts), made[k].n_tokens, self._loss(job))
@@ -382,6 +410,10 @@ class LoraLearner:
     def passes(self) -> int:
         """Passes of the model so far, a sign of life in calls that take long."""
         return passes_here()
+
+    def take_events(self) -> list[tuple[str, dict[str, Any]]]:
+        """What a run's log should tell of this process's models since the last call: names, and details."""
+        return [("out of memory", details) for details in take_events()]
 
     def _passed(self, *_: object) -> None:
         _passes[0] += 1

@@ -139,9 +139,7 @@ def _opening(folder: Path, config: RunConfig, own: str, accept_changes: bool, we
         return _changed(folder, config, before, own, lineage)
     open_folder(folder, fingerprint)
     if before.get("weights") not in (None, weights):
-        allowed = (
-            "must be another folder: the files of task.model or task.phi.model have changed since this one was made"
-        )
+        allowed = "must be another folder: files of task.model, task.phi.model or task.adapter have changed since this was made"
         raise InputError("--out", str(folder), allowed)
     return _Opening(lineage, fingerprint)
 

@@ -175,9 +175,8 @@ class _Batch:
         configs, host, folder = [point.config for point in points], self.place.host, self.place.folder
         task, savings = self.task, []
         if isinstance(task, ImitateTask) and folder is not None:
-            task = replace(
-                task, utilities=folder.absolute() / CACHE / "utilities", outputs=folder.absolute() / CACHE / "outputs"
-            )
+            cache = folder.absolute() / CACHE
+            task = replace(task, utilities=cache / "utilities", outputs=cache / "outputs", tuning=cache / "tuning")
         with task.open(configs, host) as opened:
             if isinstance(task, ImitateTask):
                 self._check(configs[0], opened.weights)
@@ -186,7 +185,8 @@ class _Batch:
             return simulate_opened(configs, opened, task.ids, host, each=savings)
 
     def _check(self, config: RunConfig, weights: str) -> None:
-        name = " ".join(filter(None, (config.task.model, config.task.phi.kind, config.task.phi.model)))
+        own = config.task
+        name = " ".join(filter(None, (own.model, own.phi.kind, own.phi.model, own.adapter)))
         if self.place.weights.get(name, weights) != weights:
             raise other_weights(self.place.folder)
         self.weights[name] = weights
@@ -215,7 +215,9 @@ def unfinished(folder: Path, number: int) -> Path:
 
 def other_weights(folder: Path | None) -> OtherWeightsError:
     """What to say of results under other weights."""
-    allowed = "must be another folder: the files of task.model or task.phi.model have changed since this one was made"
+    allowed = (
+        "must be another folder: files of task.model, task.phi.model or task.adapter have changed since this was made"
+    )
     return OtherWeightsError("--out", str(folder), allowed)
 
 

@@ -38,7 +38,9 @@ from crowd_sim.models.generation import GenerateJob, generate
 from crowd_sim.models.language_model import PACKAGED
 from crowd_sim.models.model_hub import require
 from crowd_sim.models.packing import pack
-from crowd_sim.models.tuning import Key, PackedTuneJob, TunedAdapter, batches, parts, tune
+from crowd_sim.models.steps import batches, parts
+from crowd_sim.models.training import Key, PackedTuneJob, TunedAdapter
+from crowd_sim.models.tuning import tune
 from crowd_sim.random import Purpose
 from experiments.bench.lora_task import (
     EXAMPLES,

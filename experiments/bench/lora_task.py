@@ -19,7 +19,7 @@ from crowd_sim.models.adapters import LoraSpec, target_names
 from crowd_sim.models.generation import Sampling
 from crowd_sim.models.language_model import PACKAGED, Base, Device, DType, load_base
 from crowd_sim.models.packing import Tokens
-from crowd_sim.models.tuning import Training
+from crowd_sim.models.training import Training
 
 TEMPLATE = "<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n"
 EXAMPLES, OUTPUTS = 33, 50

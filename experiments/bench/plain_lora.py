@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from crowd_sim.models.packing import Tokens
-from crowd_sim.models.tuning import Key, PackedTuneJob, batches
+from crowd_sim.models.steps import batches
+from crowd_sim.models.training import Key, PackedTuneJob
 from experiments.bench.lora_task import OUTPUTS, SAMPLING, SPEC, TRAINING, Measured, Prepared, Task, prepare
 
 TunedAdapter = tuple[Any, float]

@@ -54,7 +54,11 @@ def whole(parts):
         "task": {"single_sizes": [3], "equal_tokens": True},
         "tournament": {"n_groups": 3, "drop_used": False},
     }
-    actors = {"checkpoints": {"rounds": 1}, "trainers": {"number": 2, "cpus": 0.1}, "evaluators": {"cpus": 0.1}}
+    actors = {
+        "checkpoints": {"rounds": 1},
+        "trainers": {"number": 2, "cpus": 0.1},
+        "evaluators": {"cpus": 0.1},
+    }
     targets = [str(parts / name) for name in ("target.txt", "other.txt")]
     searches = ["best", "merge", "halving"]
     swept = {"crowd": {"target": targets}, "task": {"learning_rate": [0.01, 0.02]}, "tournament": {"search": searches}}
@@ -112,7 +116,9 @@ def test_of_each_seed_other_workers_are_bad(whole, tmp_path):
 
 def test_a_sweep_that_is_killed_goes_on_from_its_checkpoints(whole, finished, tmp_path, monkeypatch):
     path, folder = tmp_path / "sweep.yaml", tmp_path / "s"
-    path.write_text(yaml.safe_dump(whole))
+    actors = {**whole["actors"], "checkpoints": {"rounds": 1, "steps": 1}}
+    own = {**whole, "actors": actors}
+    path.write_text(yaml.safe_dump(own))
     command = [sys.executable, "-m", "crowd_sim.cli.app", "sweep", str(path), "--tables", "workers,rounds"]
     process = subprocess.Popen(
         [*command, "--ray-address", "none", "--out", str(folder)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
@@ -124,6 +130,7 @@ def test_a_sweep_that_is_killed_goes_on_from_its_checkpoints(whole, finished, tm
     assert process.returncode == -signal.SIGKILL, said
     assert not (folder / "points.parquet").exists()
     assert list(folder.glob("cache/outputs/*/*"))
+    assert list(folder.glob("cache/tuning/*/00000001-*"))
 
     tuned = []
     usual = LoraLearner.tune
@@ -133,7 +140,7 @@ def test_a_sweep_that_is_killed_goes_on_from_its_checkpoints(whole, finished, tm
         return usual(self, jobs)
 
     monkeypatch.setattr(LoraLearner, "tune", counted)
-    assert sweep(Sweep.parse(whole), folder).done == 12
+    assert sweep(Sweep.parse(own), folder).done == 12
     events = [json.loads(line) for line in (folder / "log-1-of-1.jsonl").read_text().splitlines()]
     resumed = {event["point"]: event["round"] for event in events if event["event"] == "point resumed"}
     assert resumed
@@ -209,11 +216,11 @@ def test_a_sweep_is_not_gone_on_with_under_other_weights(whole, parts, tmp_path)
     save_file(weights, mine / "model.safetensors", {"format": "pt"})
     shared_learner.cache_clear()  # as in another process
     kept = sorted(path for path in (tmp_path / "s" / "parts").rglob("*.parquet"))
-    with pytest.raises(InputError, match=r"files of task.model or task.phi.model have changed since"):
+    with pytest.raises(InputError, match=r"files of task.model, task.phi.model or task.adapter have changed since"):
         sweep(plan, tmp_path / "s", shard=Shard(2, 2))
     assert sorted((tmp_path / "s" / "parts").rglob("*.parquet")) == kept
     sweep(plan, tmp_path / "t", shard=Shard(2, 2))
-    with pytest.raises(InputError, match=r"files of task.model or task.phi.model have changed since"):
+    with pytest.raises(InputError, match=r"files of task.model, task.phi.model or task.adapter have changed since"):
         merge(tmp_path / "merged", [tmp_path / "s", tmp_path / "t"])
     shared_learner.cache_clear()
 

@@ -16,12 +16,15 @@ pytest.importorskip("peft", reason="needs the extra llm")
 from crowd_sim.actors.run_metrics import RunMetrics
 from crowd_sim.actors.trainer import RayTrainers
 from crowd_sim.config import ActorsConfig, FailureConfig, PoolConfig
+from crowd_sim.host import LocalTrainers
 from crowd_sim.models.lora import TuneJob, shared_learner
-from crowd_sim.models.tuning import Key
+from crowd_sim.models.training import Key
+from crowd_sim.models.tuning_state import TuningFolder
 from crowd_sim.tasks.adapters.settings import learner_spec, training_of
 from crowd_sim.tasks.adapters.trainers import TextTrainers
 from crowd_sim.tasks.imitate.participants import load_texts
 from experiments.bench.processes import family
+from tests.learners.stopping import tell_steps
 from tests.llm.small import config, make_parts
 
 pytestmark = pytest.mark.usefixtures("local_ray")
@@ -51,7 +54,7 @@ def test_a_long_call_is_no_hang_and_a_trainer_that_stands_still_is(tmp_path, mon
 
         tuned(1_000)  # loads the model
         _, seconds = tuned(4_000)
-        long = int(4_000 * 3 * DEADLINE / seconds)
+        long = int(4_000 * 2 * DEADLINE / seconds)
         monkeypatch.setattr(trainers.pool, "_limits", FailureConfig(deadline=DEADLINE))
         expected, seconds = tuned(long)
         assert seconds > DEADLINE
@@ -69,3 +72,40 @@ def test_a_long_call_is_no_hang_and_a_trainer_that_stands_still_is(tmp_path, mon
         found, _ = tuned(long)
         assert measures.failures == {"hang": 1}
         assert all(np.array_equal(found.adapter[name], expected.adapter[name]) for name in expected.adapter)
+
+
+STEPS, EVERY, DIES_AFTER = 11, 3, 8
+
+
+def dying(spec, folder):
+    """The learner of a process that dies after a step, once; every step leaves a byte behind."""
+
+    def told(number):
+        with (folder / "steps").open("ab") as file:
+            file.write(b".")
+        if number == DIES_AFTER and not (folder / "died").exists():
+            (folder / "died").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    tell_steps(told)
+    return shared_learner(spec)
+
+
+def test_a_trainer_that_dies_at_a_step_costs_so_many_steps_at_most(tmp_path):
+    setup = config(make_parts(tmp_path), task={"epochs": STEPS, "batch_size": 100})
+    spec, measures = learner_spec(setup), RunMetrics("test")
+    examples = load_texts(setup).in_turn()
+    one = ActorsConfig(trainers=PoolConfig(number=1, cpus=0.1))
+
+    def tuned(trainers, tuning=None):
+        learners = TextTrainers(trainers, tuning=tuning)
+        job = TuneJob(learners.initial(0, 0), examples, Key(0, 0, 1, 0), training_of(setup))
+        return learners.tune([job])[0]
+
+    expected = tuned(LocalTrainers(shared_learner(spec)))
+    with closing(RayTrainers(partial(dying, spec, tmp_path), one, measures)) as trainers:
+        found = tuned(trainers, TuningFolder(tmp_path / "tuning", EVERY))
+    assert measures.failures == {"death": 1}
+    assert STEPS < (tmp_path / "steps").stat().st_size <= STEPS + EVERY
+    assert len(found.losses) == STEPS
+    assert all(np.array_equal(found.adapter[name], expected.adapter[name]) for name in expected.adapter)

@@ -47,7 +47,11 @@ def test_shards(request, kind, number, expected, tmp_path):
     [("vector", 1), ("behaviour", 2), ("valued", 4), ("halving", 4)],
 )
 def test_actors(request, kind, number, expected, tmp_path):
-    own, told = setup(request, kind, number), []
+    # of four that host a model two draw outputs
+    changes = (
+        {"actors__trainers__number": 2, "actors__generators": {"number": 2, "cpus": 0.1}} if kind == "halving" else {}
+    )
+    own, told = setup(request, kind, number, **changes), []
     outcome = run_on_ray(own, load_task(own), lambda *news: told.append(news))
     assert written(outcome, tmp_path) == expected(kind)
     if kind == "valued":

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from crowd_sim.actors.host import RayHost
+from crowd_sim.actors.run_metrics import Event
 from crowd_sim.config import ActorsConfig, ValuationConfig
 from crowd_sim.crowd.behaviours import per_shard
 from crowd_sim.crowd.cohort import Cohort
@@ -36,10 +37,22 @@ def beginning(members):
     return members.vectors
 
 
+class Telling(VectorTuner):
+    """Has something to tell of every call."""
+
+    def take_events(self):
+        return [("halved", {"rows": 3})]
+
+
+TOLD = []
+"""In process."""
+
+
 @pytest.fixture(params=["in process", "2 actors"])
 def host(request):
     if request.param == "in process":
-        return InProcess()
+        TOLD.clear()
+        return InProcess(lambda event, **details: TOLD.append(Event(0.0, event, details)))
     request.getfixturevalue("local_ray")
     pool = {"number": int(request.param[0]), "cpus": 0.1}
     return RayHost(ActorsConfig.model_validate({"crowd": pool, "trainers": pool, "evaluators": pool}))
@@ -92,11 +105,13 @@ class TestEveryHost:
     def test_trainers(self, host):
         models, sums = np.zeros((2, 3)), np.ones((2, 5, 4))
         step = np.array([0.1, 0.5])
-        with host.trainers(VectorTuner) as trainers:
+        with host.trainers(Telling) as trainers:
             parts = split_evenly(5, trainers.number)
             calls = [(models, sums[:, first:stop], step) for first, stop in parts]
             candidates = np.concatenate(trainers.gather("tune", calls, ["a part"] * len(parts)), axis=1)
+            told = TOLD if isinstance(host, InProcess) else trainers._measures.take_events()
         assert candidates.tolist() == [[[0.1] * 3] * 5, [[0.5] * 3] * 5]
+        assert [(event.name, event.details["rows"]) for event in told] == [("halved", 3)] * len(parts)
 
     def test_evaluators_keep_the_order_of_chunks_and_games(self, host):
         rng = np.random.default_rng(1)

@@ -10,7 +10,9 @@ from crowd_sim.models.adapters import AdapterStack, LoraSpec
 from crowd_sim.models.in_run_shapley import first_order
 from crowd_sim.models.language_model import load_base
 from crowd_sim.models.packing import Tokens
-from crowd_sim.models.tuning import Key, PackedTuneJob, Training, batches, tune
+from crowd_sim.models.steps import batches
+from crowd_sim.models.training import Key, PackedTuneJob, Training
+from crowd_sim.models.tuning import tune
 from tests.learners.busy import busy_adapter
 from tests.learners.plain_peft import gradients, plain_loss, plain_model
 from tests.learners.tiny_llm import make_tiny_llm

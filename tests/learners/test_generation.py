@@ -13,7 +13,7 @@ from crowd_sim.config.task import COLDEST
 from crowd_sim.models.adapters import AdapterStack, LoraSpec, save_adapter
 from crowd_sim.models.generation import GenerateJob, Sampling, _sample, generate
 from crowd_sim.models.language_model import load_base
-from crowd_sim.models.tuning import Key
+from crowd_sim.models.training import Key
 from crowd_sim.random import Purpose
 from tests.learners.busy import busy_adapter
 from tests.learners.tiny_llm import make_tiny_llm, tiny_tokens

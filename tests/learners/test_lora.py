@@ -11,7 +11,7 @@ import torch
 from crowd_sim.crowd.texts import Example
 from crowd_sim.models.generation import Sampling
 from crowd_sim.models.lora import LoraLearner, OutputJob, TuneJob
-from crowd_sim.models.tuning import Key, Training
+from crowd_sim.models.training import Key, Training
 from crowd_sim.random import Purpose
 from crowd_sim.tasks.adapters.settings import learner_spec
 from tests.llm.small import config, make_parts

@@ -17,9 +17,11 @@ import torch
 
 from crowd_sim.models.adapters import AdapterStack, LoraSpec
 from crowd_sim.models.language_model import load_base
-from crowd_sim.models.likelihoods import log_likelihoods, responses_of, token_losses
+from crowd_sim.models.likelihoods import ROW_TOKENS, log_likelihoods, responses_of, token_losses
 from crowd_sim.models.objectives import OBJECTIVES, Options, best_of, group_relative, leave_one_out
-from crowd_sim.models.tuning import Key, PackedTuneJob, Training, _sft_steps, _unit_steps, tune
+from crowd_sim.models.steps import steps_of
+from crowd_sim.models.training import Key, PackedTuneJob, Training
+from crowd_sim.models.tuning import tune
 
 PROMPTS = ((1, 40, 41, 2), (1, 50, 2), (1, 60, 61, 62, 63, 2), (7,))
 KEY = Key(3, 0, 1, 0)
@@ -199,10 +201,10 @@ def test_losses_and_gradients_are_those_of_trl(tiny, case, row_tokens):
 
     training = Training(1, N, 1e-3, 1.0, row_tokens)
     job = PackedTuneJob(start, first, KEY, None, objective, options, second, gains)
-    steps = [*(_sft_steps(job, training) if objective == "sft" else _unit_steps(base, stack, job, training))]
+    steps = [*(steps_of(base, stack, 0, job, training))]
     assert len(steps) == 1
     stack.put([policy], trainable=True)
-    rows = steps[0]()
+    rows = steps[0].rows()
     assert max(len(row.packed.ids) for row in rows) <= row_tokens
     assert len(rows) > (row_tokens < 1024)
     shares = []
@@ -262,6 +264,21 @@ def test_no_row_has_more_tokens_than_it_may():
     packed = [len(pack([long[i] for i in row]).ids) for row in rows]
     assert max(packed) <= 1024
     assert min(packed[:-1]) > 1024 - 400
+
+
+def test_rows_of_long_prompts_have_the_numbers_of_each_example_alone(tiny):
+    """A hundred examples of 300-token prompts: in one row a mask of 660 million places."""
+    base, stack, _, policy = tiny
+    draws = np.random.default_rng(0)
+    long = [Tokens((*draws.integers(3, 200, 299).tolist(), i + 3), (*[i + 4] * 20, 0), 21) for i in range(100)]
+    alone = sum(responses_of(base, stack, policy, [example])[0] for example in long)
+    (step,) = steps_of(base, stack, 0, PackedTuneJob(policy, tuple(long), KEY), Training(1, 100))
+    stack.put([policy], trainable=False)
+    rows = step.rows()
+    assert max(len(row.packed.ids) for row in rows) <= ROW_TOKENS
+    with torch.no_grad():
+        shares = [float(row.loss(token_losses(base, [row.packed])[0])) for row in rows]
+    assert sum(shares) == pytest.approx(-alone / (100 * 21), abs=1e-5)
 
 
 def test_rewards_within_a_prompts_outputs():

@@ -16,7 +16,10 @@ pytest.importorskip("peft", reason="needs the extra llm")
 
 from crowd_sim.models.adapters import AdapterStack, LoraSpec
 from crowd_sim.models.language_model import load_base
-from crowd_sim.models.tuning import Key, PackedTuneJob, Training, batches, losses_of, tune
+from crowd_sim.models.likelihoods import losses_of
+from crowd_sim.models.steps import batches
+from crowd_sim.models.training import Key, PackedTuneJob, Training
+from crowd_sim.models.tuning import tune
 
 SPEC = LoraSpec(rank=3, alpha=6.0)
 PROMPTS = ((1, 40, 41, 2), (1, 50, 2), (1, 60, 61, 62, 63, 2))
@@ -75,10 +78,10 @@ def test_three_epochs_lose_what_plain_peft_loses(tiny, tmp_path, together):
         assert result.n_tokens == 3 * sum(example.n_trained for example in job.examples)
 
 
-@pytest.mark.parametrize("together", [False, True])
-def test_in_bfloat16_losses_are_those_of_float32_within_one_percent(tiny, together):
+@pytest.mark.parametrize(("dtype", "together"), [("bfloat16", False), ("bfloat16", True), ("float16", True)])
+def test_in_half_precision_losses_are_those_of_float32_within_one_percent(tiny, dtype, together):
     folder, base, stack = tiny
-    half = load_base(str(folder), "cpu", "bfloat16")
+    half = load_base(str(folder), "cpu", dtype)
     half_stack = AdapterStack(half, SPEC)
     training = Training(epochs=3, batch_size=4, learning_rate=3e-3)
     jobs = [PackedTuneJob(busy_adapter(stack, k), examples(n, k), Key(5, 0, 1, k)) for k, n in enumerate((9, 14, 3))]

@@ -10,7 +10,7 @@ from crowd_sim.crowd.texts import Example, TextCrowd
 from crowd_sim.engine import _batch, _rules
 from crowd_sim.host import LocalTrainers
 from crowd_sim.models.lora import OutputJob, Outputs, TuneJob
-from crowd_sim.models.tuning import TunedAdapter
+from crowd_sim.models.training import TunedAdapter
 from crowd_sim.scores import l2
 from crowd_sim.tasks.adapters.trainers import TextTrainers
 from crowd_sim.tasks.imitate.learner import ImitateLearner

@@ -15,7 +15,7 @@ from crowd_sim import load_config
 from crowd_sim.cli.run import outcome_table
 from crowd_sim.cli.run import run as run_command
 from crowd_sim.cli.sweep import sweep
-from crowd_sim.config import RunConfig
+from crowd_sim.config import ActorsConfig, CheckpointConfig, RunConfig
 from crowd_sim.crowd.screens import LABEL_SCREENS, screened
 from crowd_sim.crowd.sources.feedback import example_feedback
 from crowd_sim.crowd.texts import Example, Item
@@ -26,7 +26,8 @@ from crowd_sim.host import InProcess, LocalTrainers
 from crowd_sim.models.lora import TuneJob, shared_learner
 from crowd_sim.models.objectives import leave_one_out
 from crowd_sim.models.reward_model import fit_reward
-from crowd_sim.models.tuning import Drawing, Key, PackedTuneJob, tune
+from crowd_sim.models.training import Drawing, Key, PackedTuneJob
+from crowd_sim.models.tuning import tune
 from crowd_sim.participants import roles
 from crowd_sim.store.run_folder import write_run
 from crowd_sim.sweeps.plan import Sweep
@@ -194,9 +195,12 @@ def test_a_run_is_the_same_bits_with_two_trainers_and_after_a_stop(parts, tmp_pa
         return usual(rules, state, learner)
 
     monkeypatch.setattr(crowd_sim.engine, "play", play)
+    keeping = ActorsConfig(checkpoints=CheckpointConfig(steps=2))
+    kept = setup.model_copy(update={"actors": keeping})
     with pytest.raises(Stopped):
-        run(setup, tmp_path / "stopped")
-    run(setup, tmp_path / "stopped")
+        run(kept, tmp_path / "stopped")
+    assert list((tmp_path / "stopped" / "checkpoints" / "tuning").rglob("00000001-*"))
+    run(kept, tmp_path / "stopped")
     assert tables(tmp_path / "stopped") == wanted
 
     text = Console(width=80, record=True, quiet=True)
@@ -328,7 +332,17 @@ def test_a_mixed_candidate_passes_over_examples_by_their_workers_weights():
 @pytest.mark.parametrize(
     ("kind", "changes", "says"),
     [
+        (
+            "verify",
+            {"task": {"quantization": "nf4", "engine": "vllm"}},
+            r"^task\.quantization = 'nf4': must be none with task\.engine=vllm",
+        ),
         ("classify", {"screens": {"action": "report"}}, r"^task\.expert: must be given with screens"),
+        (
+            "prefer",
+            {"actors": {"generators": {"number": 1}}},
+            r"^actors\.generators\.number = 1: must be 0 with task\.kind",
+        ),
         (
             "classify",
             {"screens": {"action": "merge"}, "trusted": expert()},

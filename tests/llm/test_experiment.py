@@ -309,7 +309,7 @@ def test_a_folder_is_not_gone_on_with_under_other_weights(parts, tmp_path, which
     weights[name][-1, -1] += 1
     save_file(weights, path, {"format": "pt"})
     shared_learner.cache_clear()  # as in another process
-    with pytest.raises(InputError, match=r"files of task.model or task.phi.model have changed since"):
+    with pytest.raises(InputError, match=r"files of task.model, task.phi.model or task.adapter have changed since"):
         run(setup, tmp_path / "run")
     assert tables(tmp_path / "run") == before
     shutil.rmtree(mine)

@@ -10,7 +10,7 @@ from crowd_sim.crowd.texts import Example
 from crowd_sim.host import LocalTrainers
 from crowd_sim.models.generation import Sampling
 from crowd_sim.models.lora import OutputJob, TuneJob
-from crowd_sim.models.tuning import Key, Training
+from crowd_sim.models.training import Key, Training
 from crowd_sim.random import Purpose
 from crowd_sim.tasks.adapters.lockstep import Lockstep
 from crowd_sim.tasks.adapters.output_cache import OutputCache, content_name
@@ -85,6 +85,33 @@ def test_who_was_judged_is_remembered_with_the_company(changes, tmp_path):
     both.judge([JUDGING])
     both.judge([other, JUDGING])
     assert len(learners.judged) == 5
+
+
+class Several(LocalTrainers):
+    """As many as there are calls at a time; which of their methods was asked."""
+
+    def __init__(self, hosted, number):
+        super().__init__(hosted, number)
+        object.__setattr__(self, "asked", [])
+
+    def gather(self, method, calls, names):
+        assert len(calls) <= self.number
+        self.asked.append(method)
+        return super().gather(method, calls, names)
+
+
+def test_outputs_are_drawn_by_generators_where_there_are_some_and_are_the_same():
+    jobs = [replace(JUDGING, adapter=number(float(k))) for k in range(9)]
+    found = []
+    for generators in (None, 1, 2):
+        trainers = Several(Scripted([1.0]), 3)
+        drawing = None if generators is None else Several(Scripted([]), generators)
+        both = TextTrainers(trainers, None, None, drawing)
+        judged, _ = both.baseline(TUNING, JUDGING)
+        found.append([outputs.vectors.tobytes() for outputs in (*both.judge(jobs), *judged.outputs)])
+        assert trainers.asked == ["tune", *(["judge_all"] * 2 if drawing is None else [])]
+        assert drawing is None or drawing.asked == ["judge_all"] * 2
+    assert found[0] == found[1] == found[2]
 
 
 def test_a_baseline_is_tuned_once_and_no_damage_is_taken_for_it(tmp_path):

@@ -15,7 +15,7 @@ from crowd_sim.elementary import power
 from crowd_sim.models.adapters import Adapter
 from crowd_sim.models.lora import TuneJob
 from crowd_sim.models.merging import merge
-from crowd_sim.models.tuning import Key
+from crowd_sim.models.training import Key
 from crowd_sim.tasks.adapters.settings import training_of
 from crowd_sim.tasks.adapters.trainers import TextTrainers
 from crowd_sim.tournament.learner import Candidates, Part

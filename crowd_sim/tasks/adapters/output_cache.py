@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from crowd_sim.arrays import pack, unpack
+from crowd_sim.arrays import pack, unpack, with_digest, without_digest
 from crowd_sim.files import write_bytes
 from crowd_sim.models.lora import OutputJob, Outputs, TuneJob
 
@@ -86,15 +86,11 @@ def _packed(judged: Judged) -> bytes:
         {"texts": outputs.texts, "n_tokens": outputs.n_tokens, "loss": None if isnan(outputs.loss) else outputs.loss}
         for outputs in judged.outputs
     ]
-    body = pack(vectors, {"outputs": told, "n_trained": judged.n_trained})
-    return hashlib.sha256(body).digest() + body
+    return with_digest(pack(vectors, {"outputs": told, "n_trained": judged.n_trained}))
 
 
 def _unpacked(content: bytes) -> Judged:
-    checksum, body = content[:32], content[32:]
-    if hashlib.sha256(body).digest() != checksum:
-        raise ValueError("damaged")
-    arrays, header = unpack(body)
+    arrays, header = unpack(without_digest(content))
     outputs = [
         Outputs(
             tuple(told["texts"]),

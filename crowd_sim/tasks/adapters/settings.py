@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
 from crowd_sim.config import RunConfig
 from crowd_sim.config.task import OF_OWN_OUTPUTS
 from crowd_sim.crowd.verifiers import Rule
+from crowd_sim.files import fingerprint_of
 from crowd_sim.models.adapters import LoraSpec
 from crowd_sim.models.generation import Sampling
 from crowd_sim.models.likelihoods import ROW_TOKENS
 from crowd_sim.models.lora import LearnerSpec
 from crowd_sim.models.objectives import Options
-from crowd_sim.models.tuning import Drawing, Training
+from crowd_sim.models.training import Drawing, Training
+from crowd_sim.models.tuning_state import TuningFolder
 from crowd_sim.participants import Participants
 
 
@@ -29,7 +32,7 @@ def training_of(config: RunConfig) -> Training:
         rule = Rule(verifier.kind, verifier.pattern)
         drawing = Drawing(verifier.n_outputs, generation.max_new_tokens, generation.temperature, rule)
     how = (task.epochs, task.batch_size, task.learning_rate, task.max_grad_norm, rows, task.objective)
-    return Training(*how, options, drawing, task.sft_epochs)
+    return Training(*how, options, drawing, task.sft_epochs, task.schedule, task.warmup)
 
 
 def sampling_of(config: RunConfig) -> Sampling:
@@ -51,7 +54,17 @@ def learner_spec(config: RunConfig) -> LearnerSpec:
         cut=task.long_texts == "cut",
         phi_kind=task.phi.kind if task.kind == "imitate" or task.asks_rewards else "none",
         phi_model=task.phi.model,
+        adapter=task.adapter,
+        recomputes=task.gradient_checkpointing,
+        engine=task.engine,
+        quantization=task.quantization,
     )
+
+
+def tuning_folder(folder: Path | None, configs: Sequence[RunConfig], content: str) -> TuningFolder | None:
+    """Where candidates are kept while they are tuned by a learner of this content; None: nowhere."""
+    every = configs[0].actors.checkpoints.steps
+    return TuningFolder(folder / fingerprint_of({"learner": content}), every) if folder is not None and every else None
 
 
 def everyone(n_workers: int, configs: Sequence[RunConfig]) -> list[Participants]:

@@ -17,7 +17,8 @@ from crowd_sim.host import Trainers
 from crowd_sim.models.adapters import Adapter
 from crowd_sim.models.generation import TOGETHER
 from crowd_sim.models.lora import ChoiceJob, LearnerInfo, OutputJob, Outputs, TuneJob
-from crowd_sim.models.tuning import Key, Training, TunedAdapter
+from crowd_sim.models.training import Key, Training, TunedAdapter
+from crowd_sim.models.tuning_state import TuningFolder
 from crowd_sim.tasks.adapters.lockstep import Lockstep
 from crowd_sim.tasks.adapters.output_cache import Judged, OutputCache, content_name
 
@@ -36,10 +37,14 @@ class TextTrainers:
     Attributes:
         trainers: each hosts a `crowd_sim.models.lora.LoraLearner`.
         cache: outputs that may be asked for again; absent where nothing is.
+        tuning: where candidates are kept while they are tuned; absent: nowhere.
+        generators: others who host one, and draw outputs in the trainers' place; absent: none.
     """
 
     trainers: Trainers
     cache: OutputCache | None = None
+    tuning: TuningFolder | None = None
+    generators: Trainers | None = None
 
     def together(self, works: Sequence[Callable[[], T]]) -> list[T]:
         """What pieces of work return that ask these trainers; they go on side by side."""
@@ -127,10 +132,15 @@ class TextTrainers:
 
     def _tuned(self, asked: Sequence[tuple[Any, ...]]) -> list[list[TunedAdapter]]:
         if len(asked) == 1:
-            return [self._dealt("tune", asked[0][0])]
+            return [self._kept_while_tuned(asked[0][0])]
         calls = [[job] for (own,) in asked for job in own]
-        tuned = iter(_once(calls, lambda new: self._dealt("tune", [job for (job,) in new])))
+        tuned = iter(_once(calls, lambda new: self._kept_while_tuned([job for (job,) in new])))
         return [[next(tuned) for _ in own] for (own,) in asked]
+
+    def _kept_while_tuned(self, jobs: Sequence[TuneJob]) -> list[TunedAdapter]:
+        if self.tuning is not None:
+            jobs = [replace(job, kept=self.tuning.file(job.key.round, content_name([job]))) for job in jobs]
+        return self._dealt("tune", jobs)
 
     def _baselines(self, asked: Sequence[tuple[Any, ...]]) -> list[tuple[Judged, float]]:
         seconds = 0.0
@@ -138,7 +148,7 @@ class TextTrainers:
         def make(calls: Sequence[Sequence[Any]]) -> list[Judged]:
             nonlocal seconds
             began = time.perf_counter()
-            tuned = self._dealt("tune", [job for job, _ in calls])
+            tuned = self._kept_while_tuned([job for job, _ in calls])
             seconds = (time.perf_counter() - began) / len(calls)
             reports = [[replace(report, adapter=own.adapter)] for (_, report), own in zip(calls, tuned, strict=True)]
             drawn = self._drawn(reports)
@@ -153,10 +163,11 @@ class TextTrainers:
         return [Judged(tuple(next(drawn) for _ in jobs)) for jobs in calls]
 
     def _dealt(self, method: str, jobs: Sequence[Any]) -> list[Any]:
-        parts = split_evenly(len(jobs), self.trainers.number)
+        own = self.generators if method == "judge_all" and self.generators is not None else self.trainers
+        parts = split_evenly(len(jobs), own.number)
         calls = [(list(jobs[first:stop]),) for first, stop in parts]
         names = [f"{method} candidates {first} to {stop - 1}" for first, stop in parts]
-        return [answer for part in self.trainers.gather(method, calls, names) for answer in part]
+        return [answer for part in own.gather(method, calls, names) for answer in part]
 
 
 def _once(

@@ -16,7 +16,7 @@ from crowd_sim.crowd.texts import Example, Item
 from crowd_sim.models.adapters import Adapter
 from crowd_sim.models.lora import OutputJob, TuneJob
 from crowd_sim.models.reward_model import Reward, fit_reward
-from crowd_sim.models.tuning import Drawing, Key, Training
+from crowd_sim.models.training import Drawing, Key, Training
 from crowd_sim.random import Purpose
 from crowd_sim.tasks.adapters.settings import sampling_of, training_of
 from crowd_sim.tasks.adapters.trainers import TextTrainers

@@ -11,7 +11,7 @@ from crowd_sim.crowd.screens import LABEL_SCREENS, screened
 from crowd_sim.elementary import exp
 from crowd_sim.errors import InputError
 from crowd_sim.models.lora import TuneJob
-from crowd_sim.models.tuning import Key
+from crowd_sim.models.training import Key
 from crowd_sim.tasks.adapters.screened_crowd import ScreenedCrowd
 from crowd_sim.tasks.adapters.settings import training_of
 from crowd_sim.tasks.adapters.trainers import TextTrainers

@@ -17,7 +17,7 @@ from crowd_sim.host import Host
 from crowd_sim.models.lora import shared_learner, weights_of
 from crowd_sim.participants import Participants
 from crowd_sim.tasks.adapters.screened_crowd import ScreenedCrowd, screened_of
-from crowd_sim.tasks.adapters.settings import everyone, learner_spec, training_of
+from crowd_sim.tasks.adapters.settings import everyone, learner_spec, training_of, tuning_folder
 from crowd_sim.tasks.adapters.trainers import TextTrainers
 from crowd_sim.tasks.base import Batch, OpenTask
 from crowd_sim.tasks.choose.crowd import ChoiceCrowd
@@ -60,11 +60,13 @@ class ChoiceTask:
         crowd: the workers that take part, and the items.
         utilities: a folder in which the utilities of coalitions are kept, by content; None: nowhere.
         means: what the items are judged by.
+        tuning: a folder for candidates that are being tuned; None: none.
     """
 
     crowd: ChoiceCrowd
     utilities: Path | None = None
     means: Means = CHOICES
+    tuning: Path | None = None
 
     @property
     def ids(self) -> Sequence[str]:
@@ -87,14 +89,17 @@ class ChoiceTask:
         rivals = tuple(tuple(replace(e, response=e.rival or e.response) for e in own) for own in texts.examples)
         trusted = replace(texts, ids=("expert",), examples=(self.crowd.expert,), screened=True)
         choices = tuple(Example(item.prompt, choice, item.before) for item in items for choice in item.choices)
-        with host.trainers(partial(shared_learner, spec)) as hosted:
+        make = partial(shared_learner, spec)
+        with host.trainers(make) as hosted, host.generators(make) as generators:
             trainers = TextTrainers(hosted)
             draws = any(config.task.kind == "verify" or config.task.asks_rewards for config in configs)
             prompts = (*texts.in_turn(), *self.crowd.expert, *choices) if draws else ()
             longest = max(config.task.generation.max_new_tokens for config in configs)
             for crowd in (trusted, replace(texts, examples=rivals), texts):
                 info = trainers.facts(crowd, prompts, choices, longest)
-            told = (replace(spec, model="", device="auto", dtype="auto"), info.device, info.dtype, info.weights)
+            own = replace(spec, model="", device="auto", dtype="auto", adapter=None, recomputes=False)
+            told = (own, info.device, info.dtype, info.weights)
+            trainers = TextTrainers(hosted, None, tuning_folder(self.tuning, configs, repr(told)), generators)
             opened = _OpenChoiceTask(self, trainers, info.weights, repr(told))
             for config in configs:  # before tournaments go on side by side
                 opened.screened_crowd(config)
@@ -161,7 +166,8 @@ class _OpenChoiceTask:
             return None
         how = repr((config.seed, config.screens, config.task))
         if how not in self.screens:
-            self.screens[how] = screen(config, self.crowd, self.trainers)
+            # done before the run has a folder to keep anything in
+            self.screens[how] = screen(config, self.crowd, replace(self.trainers, tuning=None))
         return self.screens[how]
 
     def details(self, config: RunConfig, history: History) -> Any:

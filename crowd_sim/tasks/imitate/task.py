@@ -23,7 +23,7 @@ from crowd_sim.models.lora import LearnerInfo, LearnerSpec, shared_learner, weig
 from crowd_sim.participants import Participants
 from crowd_sim.tasks.adapters.output_cache import OutputCache
 from crowd_sim.tasks.adapters.screened_crowd import ScreenedCrowd, screened_of
-from crowd_sim.tasks.adapters.settings import everyone, learner_spec, sampling_of, training_of
+from crowd_sim.tasks.adapters.settings import everyone, learner_spec, sampling_of, training_of, tuning_folder
 from crowd_sim.tasks.adapters.trainers import TextTrainers
 from crowd_sim.tasks.base import Batch, OpenTask
 from crowd_sim.tasks.imitate.game import RetrainingGame
@@ -71,11 +71,13 @@ class ImitateTask:
         crowd: the workers that take part.
         utilities: a folder in which the utilities of coalitions are kept, by content; None: nowhere.
         outputs: one for the outputs of candidates.
+        tuning: one for candidates that are being tuned.
     """
 
     crowd: TextCrowd
     utilities: Path | None = None
     outputs: Path | None = None
+    tuning: Path | None = None
 
     @property
     def ids(self) -> Sequence[str]:
@@ -94,14 +96,16 @@ class ImitateTask:
             InputError: a text or a prompt that the learner cannot take, or that its Φ was fitted to.
         """
         (spec,) = {learner_spec(config) for config in configs}
-        with host.trainers(partial(shared_learner, spec)) as hosted:
+        make = partial(shared_learner, spec)
+        with host.trainers(make) as hosted, host.generators(make) as generators:
             trainers = TextTrainers(hosted)
             info, target = _checked(configs, self.crowd, trainers), trainers.embed(self.crowd.target_texts)
             honest = trainers.embed(self.crowd.honest_texts) if self.crowd.held_out else target
-            content = _content(spec, info)
+            content, cache = _content(spec, info), None
             if self.outputs is not None or len(configs) > 1:
                 folder = self.outputs and self.outputs / fingerprint_of({"learner": content})
-                trainers = TextTrainers(hosted, OutputCache(folder))
+                cache = OutputCache(folder)
+            trainers = TextTrainers(hosted, cache, tuning_folder(self.tuning, configs, content), generators)
             opened = _OpenImitateTask(self, trainers, info, target, honest, content)
             for config in configs:  # before tournaments go on side by side
                 opened.screened_crowd(config)
@@ -207,6 +211,5 @@ def _checked(configs: Sequence[RunConfig], crowd: TextCrowd, trainers: TextTrain
 
 def _content(spec: LearnerSpec, info: LearnerInfo) -> str:
     """All of a learner that its answers depend on, wherever its files are."""
-    return repr(
-        (replace(spec, model="", device="auto", dtype="auto", phi_model=None), info.device, info.dtype, info.weights)
-    )
+    own = replace(spec, model="", device="auto", dtype="auto", phi_model=None, adapter=None, recomputes=False)
+    return repr((own, info.device, info.dtype, info.weights))
