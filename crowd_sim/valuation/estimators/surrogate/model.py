@@ -206,11 +206,10 @@ def _with_terms(
     missed = _squares(found, white, some)
     for _ in range(_TERM_ROUNDS):
         more = standing_out(found, signs, white, members, linear=linear)
-        if more is None:
+        if len(more) == 0:
             break
-        members = np.concatenate([members, more[0]])
-        start = replace(found.prior, variances=()), more[1]
-        prior = learnt(signs, columns, worth, order, Terms(members), linear=not linear, start=start)
+        members = np.concatenate([members, more])
+        prior = learnt(signs, columns, worth, order, Terms(members), linear=not linear)
         nearer = _solvable(prior, signs, columns)
         white_there = nearer.whitened(worth)
         left = _squares(nearer, white_there, some)

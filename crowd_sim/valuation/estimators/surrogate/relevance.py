@@ -47,11 +47,10 @@ def learnt(
     *,
     linear: bool,
     repeats: Repeats | None = None,
-    start: tuple[Prior, float] | None = None,
 ) -> Prior:
     """The prior for ``worth`` float64[m] of the pairs ``signs`` [m, n] with trend ``columns`` [m, p].
 
-    All relevances alike first, then each on its own, from the first few hundred pairs in ``order``; or from where they are.
+    All relevances alike first, then each on its own, from the first few hundred pairs in ``order``.
 
     Args:
         signs: of one coalition of each pair.
@@ -61,7 +60,6 @@ def learnt(
         known: further features.
         linear: whether there is a linear part; there is not where the trend has it.
         repeats: of a game with noise, whose variance is learnt too.
-        start: a prior of the same game, and the first guess of the last kind of features' variance.
     """
     n, unit = signs.shape[1], float(np.abs(worth).max())
     worth = worth / unit
@@ -76,8 +74,6 @@ def learnt(
         stages.append((_FEW, _APART, _APART_STEPS))
     if len(worth) >= _ENOUGH:
         stages.append((_MANY, stages[-1][1], _MORE_STEPS))
-    if start is not None:
-        at, stages = _logs(*start), [(_MANY, stages[-1][1], _MORE_STEPS)]
     for count, apart, steps in stages:
         some = np.sort(order[:count])
         chosen = [part[some] for part in parts]
@@ -108,15 +104,6 @@ def learnt(
         variances=tuple(variances[1:] if linear else variances),
         nugget=nugget,
     )
-
-
-def _logs(prior: Prior, last: float) -> Vector:
-    """Where the search for a prior goes on from another one, as `loss` takes it; ``last`` is the last variance."""
-    log_sizes = _log_sizes(len(prior.rates))
-    told = int(np.abs(log_sizes).argmax())
-    power = -float(log(prior.spread[told : told + 1])[0]) / log_sizes[told]
-    variances = [prior.linear] * bool(prior.linear) + [last]
-    return np.concatenate([log(np.append(prior.rates, prior.noise)), [power], log(np.array(variances))])
 
 
 def _parts(signs: Vector, known: Known | None, *, linear: bool) -> list[Vector]:

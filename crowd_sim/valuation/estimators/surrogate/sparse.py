@@ -13,6 +13,7 @@ from crowd_sim.linear_algebra import cholesky, gram, solved, times, transposed_t
 from crowd_sim.valuation.estimators.surrogate.prior import Prior
 from crowd_sim.valuation.estimators.surrogate.terms import likeliest, products, shares_of
 
+_CANDIDATES = 1024
 _PAIRS = 1024  # from which terms are solved; all have to agree
 _MOST_TERMS = 512
 _SURPLUS = 1.25  # different pairs to each term
@@ -45,10 +46,10 @@ def exact_values(
     shares = shares_of(prior.rates)
     first = np.zeros(len(shares), dtype=np.bool_)
     first[np.argsort(-shares, kind="stable")[: most.bit_length()]] = True
-    members, _ = likeliest(np.where(first, 0.5, 0.0))
+    members, _ = likeliest(np.where(first, 0.5, 0.0), _CANDIDATES)
     found = _solved(members[~members[:, ~first].any(axis=1)], signs, worth, some)  # all terms of a few players
     if found is None:
-        members, weights = likeliest(shares)
+        members, weights = likeliest(shares, _CANDIDATES)
         guess = np.abs(weights * transposed_times(products(members, signs), pulls))
         best = np.argsort(-guess, kind="stable")
         for count in (most, most // 2, most // 4, most // 8):

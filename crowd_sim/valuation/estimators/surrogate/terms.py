@@ -17,9 +17,9 @@ from crowd_sim.elementary import exp
 from crowd_sim.linear_algebra import transposed_times
 from crowd_sim.valuation.estimators.surrogate.gp import Equations
 
-_CANDIDATES = 1024
-_TESTED = 4  # times as many as there is room for: those that pull most
-_ROOM = 10  # pairs for each term
+_CANDIDATES = 4096
+_TESTED, _WORK = 2, 1_000_000_000  # times as many as there is room for, or more while that is little work
+_ROOM, _MOST = 10, 128  # pairs for each term, and terms
 _STANDS_OUT = 16.0  # squared, in standard deviations: by chance one of 16,000 terms
 _LEAST_TOLD = 1e-9  # of a term by the pairs, relative
 
@@ -58,15 +58,15 @@ def products(members: Sets, signs: Vector) -> Vector:
     return np.where(minus.astype(np.int64) & 1, -1.0, 1.0)
 
 
-def likeliest(shares: Vector) -> tuple[Sets, Vector]:
-    """The odd sets of players with the greatest product of ``shares`` (below 1): bool[k, n], and the products float64[k]."""
+def likeliest(shares: Vector, n_sets: int) -> tuple[Sets, Vector]:
+    """The odd sets of players with the greatest products of ``shares`` (below 1): bool[k, n], about ``n_sets``, and these."""
     n = len(shares)
     members, weights = np.zeros((1, n), dtype=np.bool_), np.ones(1)
     for player in np.argsort(-shares, kind="stable"):
         more = members.copy()
         more[:, player] = True
         members, weights = np.concatenate([members, more]), np.concatenate([weights, weights * shares[player]])
-        kept = np.argsort(-weights, kind="stable")[: 2 * _CANDIDATES]
+        kept = np.argsort(-weights, kind="stable")[: 2 * n_sets]
         members, weights = members[kept], weights[kept]
     odd = members.sum(axis=1) % 2 == 1
     return members[odd], weights[odd]
@@ -77,10 +77,8 @@ def shares_of(rates: Vector) -> Vector:
     return np.divide(1.0 - exp(-rates), 1.0 + exp(-rates))
 
 
-def standing_out(
-    found: Equations, signs: Vector, white: Vector, before: Sets, *, linear: bool
-) -> tuple[Sets, float] | None:
-    """The terms bool[k, n] that the pairs tell to be larger than the prior has them, and their variance; ``None``: no such.
+def standing_out(found: Equations, signs: Vector, white: Vector, before: Sets, *, linear: bool) -> Sets:
+    """The terms bool[k, n] that the pairs tell to be larger than the prior has them, the largest first.
 
     Args:
         found: the equations of the prior.
@@ -89,29 +87,33 @@ def standing_out(
         before: bool[k, n], those that are features already.
         linear: whether level 1 is in the trend.
     """
-    m, room = len(signs), len(signs) // _ROOM - len(before)
+    m, room = len(signs), min(len(signs) // _ROOM, _MOST) - len(before)
     if room <= 0:
-        return None
-    members, _ = likeliest(shares_of(found.prior.rates))
+        return before[:0]
+    rates = found.prior.rates
+    members, weights = likeliest(shares_of(rates), _CANDIDATES)
     old = {row.tobytes() for row in before}
-    fresh = [
-        (size > 1 or not linear) and row.tobytes() not in old
-        for row, size in zip(members, members.sum(axis=1), strict=True)
-    ]
-    members = members[np.array(fresh, dtype=np.bool_)]
-    _, pulls = found.coefficients(white)
-    pulled = np.abs(transposed_times(products(members, signs), pulls))
-    members = members[np.argsort(-pulled, kind="stable")[: _TESTED * room]]
+    fresh = np.array(
+        [
+            (size > 1 or not linear) and row.tobytes() not in old
+            for row, size in zip(members, members.sum(axis=1), strict=True)
+        ]
+    )
+    if not fresh.any():
+        return before[:0]
+    members, variances = members[fresh], weights[fresh] * (0.5 + 0.5 * exp(-rates)).prod()
+    # a term's precision is 1 / (its variance + what is unexplained, over m), of which the least likely one tells
+    last = found.off_trend(found.whitened(products(members[-1:], signs)))
+    unexplained = max(1.0 / max(float(np.square(last).sum()), 1e-300) - variances[-1], 0.0)
+    pulled = np.square(transposed_times(products(members, signs), found.coefficients(white)[1]))
+    tested = max(_TESTED * room, _WORK // (m * m))
+    members = members[np.argsort(-pulled * (variances + unexplained), kind="stable")[:tested]]
     columns = found.whitened(products(members, signs))
     least = _LEAST_TOLD * np.square(columns).sum(axis=0)
     columns, rest = found.off_trend(columns), found.off_trend(white[:, None])[:, 0]
     told = np.square(columns).sum(axis=0)
     scale = float(np.square(rest).sum()) / (m - len(found.basis))
     along = transposed_times(columns, rest)
-    sizes = np.divide(along, told, out=np.zeros_like(along), where=told > least)
-    score = along * sizes / scale
+    score = np.divide(np.square(along), told * scale, out=np.zeros_like(along), where=told > least)
     best = np.argsort(-score, kind="stable")[:room]
-    best = best[score[best] > _STANDS_OUT]
-    if len(best) == 0:
-        return None
-    return members[best], float(np.square(sizes[best]).mean()) / scale
+    return members[best[score[best] > _STANDS_OUT]]
