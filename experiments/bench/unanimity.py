@@ -3,7 +3,8 @@
     python -m experiments.bench.unanimity
 
 prints the mean over 20 games of ‖estimate − truth‖ / ‖truth − mean(truth)‖, and the processor's seconds per game, as
-Markdown. It needs the packages `shap` and `shapiq` (extra `dev`). Every budget counts all evaluations, those of the ends included.
+Markdown. It needs the packages `shap` and `shapiq` (extra `dev`). Every budget counts all evaluations, those of the ends
+included.
 """
 
 from __future__ import annotations
