@@ -2,8 +2,9 @@
 
     python -m experiments.bench.unanimity
 
-prints the mean over 20 games of ‖estimate − truth‖ / ‖truth − mean(truth)‖, and seconds per game, as Markdown. It needs
-the packages `shap` and `shapiq` (extra `dev`). Every budget counts all evaluations, those of the ends included.
+prints the mean over 20 games of ‖estimate − truth‖ / ‖truth − mean(truth)‖, and the processor's seconds per game, as
+Markdown. It needs the packages `shap` and `shapiq` (extra `dev`). Every budget counts all evaluations, those of the ends
+included.
 """
 
 from __future__ import annotations
@@ -116,9 +117,9 @@ def measure(kind: str, budget: int, n_games: int) -> dict[str, tuple[float, floa
     found = {}
     games = [random_game(kind, number) for number in range(n_games)]
     for name, estimate in ESTIMATORS.items():
-        start = time.perf_counter()
+        start = time.process_time()
         values = [estimate(game, budget, number) for number, game in enumerate(games)]
-        seconds = (time.perf_counter() - start) / n_games
+        seconds = (time.process_time() - start) / n_games
         truths = [game.shapley_values_known() for game in games]
         errors = [
             float(np.linalg.norm(v - truth) / np.linalg.norm(truth - truth.mean()))
