@@ -90,10 +90,18 @@ class Coverage:
         return (coalitions.astype(np.float64) @ self.has > 0.5).sum(axis=1).astype(np.float64)
 
 
-def _explained(model: Any, output: Callable[[Vector], Vector], rows: Vector, which: int, games: int) -> Known:
+def _explained(
+    model: Any,
+    output: Callable[[Vector], Vector],
+    rows: Vector,
+    which: int,
+    games: int,
+    background: Vector | None = None,
+) -> Known:
     import shap
 
-    background = rows[:: max(1, len(rows) // _BACKGROUND)][:_BACKGROUND]
+    if background is None:
+        background = rows[:: max(1, len(rows) // _BACKGROUND)][:_BACKGROUND]
     explainer = shap.TreeExplainer(model, background, feature_perturbation="interventional")
     for row in rows[1 :: len(rows) // games][:games]:
         found = np.asarray(explainer.shap_values(row[None]))[0]
@@ -113,10 +121,20 @@ def breast_cancer(games: int) -> Known:
 
 def digits(games: int) -> Known:
     """A forest of 100 trees, the chance of a 3; the 54 pixels that vary."""
+    return _digits(games)
+
+
+def few_trees(games: int) -> Known:
+    """20 trees of depth 5, absent pixels at their means: few terms, of up to five pixels."""
+    return _digits(games, n_estimators=20, max_depth=5)
+
+
+def _digits(games: int, **shape: int) -> Known:
     data = _sklearn("datasets").load_digits()
     rows = data.data[:, data.data.std(axis=0) > 0.3]
-    model = _sklearn("ensemble").RandomForestClassifier(random_state=0).fit(rows, data.target)
-    return _explained(model, lambda at: model.predict_proba(at)[:, 3], rows, 3, games)
+    model = _sklearn("ensemble").RandomForestClassifier(random_state=0, **shape).fit(rows, data.target)
+    means = rows.mean(axis=0, keepdims=True) if shape else None
+    return _explained(model, lambda at: model.predict_proba(at)[:, 3], rows, 3, games, means)
 
 
 def airport(games: int) -> Known:
@@ -178,6 +196,7 @@ BOUNDS: dict[str, tuple[Callable[[int], Known], dict[int, float]]] = {
     "bikes, boosted trees, n = 12": (_published("BikeSharing_LocalExplanation_n12"), {240: 0.008, 1200: 0.0001}),
     "breast cancer, boosted trees, n = 30": (breast_cancer, {600: 0.010, 3000: 0.0018}),
     "digits, forest, n = 54": (digits, {1080: 0.012, 2700: 0.006}),
+    "digits, few trees, n = 54": (few_trees, {1080: 0.012, 2700: 0.006}),
     "airport, n = 50": (airport, {2500: 0.012}),
     "coverage, n = 100": (coverage, {5000: 0.04}),
     "cosine averaging, n = 16": (_averaging(_cosine), {80: 0.09, 320: 0.014}),
