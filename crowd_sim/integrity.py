@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from crowd_sim.errors import InputError
+from crowd_sim.paths import is_file
 
 FORMAT = 3
 """Of folders: what their files say and how. Format 2 had no digests; folders of format 1 have no number."""
@@ -129,7 +130,7 @@ def check_file(folder: Path, name: str) -> None:
         known |= told.get(FILES, {})
     path, config = folder / name, folder / "config.yaml"
     if not has_digests:
-        if config.is_file() and config.read_bytes().startswith(_FIRST.encode()):
+        if is_file(config) and config.read_bytes().startswith(_FIRST.encode()):
             raise InputError("folder", str(folder), "must hold summary.json")
         return  # of an earlier version
     try:

@@ -25,6 +25,7 @@ from crowd_sim.host import InProcess
 from crowd_sim.integrity import FILES, digests_of, read_json, sealed_yaml
 from crowd_sim.metrics import mean_and_error
 from crowd_sim.participants import check_participants
+from crowd_sim.paths import exists
 from crowd_sim.progress import Progress, quiet
 from crowd_sim.searches.journal import Journal
 from crowd_sim.searches.plan import Search
@@ -338,7 +339,7 @@ def _says(folder: Path, summary: Mapping[str, Any]) -> bool:
         return False
     there.pop(FILES, None)
     whole = not any(checked.state in ("damaged", "missing") for checked in verify(folder))
-    return there == json.loads(json.dumps(summary)) and whole and (folder / "report.html").exists()
+    return there == json.loads(json.dumps(summary)) and whole and exists(folder / "report.html")
 
 
 def _write(found: Searched, summary: Mapping[str, Any], seconds: float, *, anew: bool) -> None:
@@ -355,7 +356,7 @@ def _write(found: Searched, summary: Mapping[str, Any], seconds: float, *, anew:
     tables.append(folder / BEST)
     shutil.rmtree(folder / CACHE, ignore_errors=True)
     shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
-    if anew or not (folder / "timing.json").exists():
+    if anew or not exists(folder / "timing.json"):
         write_timing(folder, {"seconds": seconds})
     write_sealed(folder / "summary.json", {**summary, FILES: digests_of(folder, tables)})
     from crowd_sim.report import write_report

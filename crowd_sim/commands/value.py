@@ -23,6 +23,7 @@ from crowd_sim.files import fingerprint_of, read_config, read_facts, write_seale
 from crowd_sim.host import Host, InProcess
 from crowd_sim.integrity import FILES, digests_of
 from crowd_sim.participants import load_population, participants_of
+from crowd_sim.paths import exists, is_file
 from crowd_sim.progress import Progress, quiet
 from crowd_sim.registry import resolve
 from crowd_sim.valuation import AveragingGame, Rule, ShapleyResult, shapley
@@ -137,7 +138,7 @@ def of_people(
         if not len(others):
             raise InputError("--target", target, "is the only worker of the crowd: there is nobody left to value")
         vectors, goal, ids = vectors[others], vectors[row], tuple(ids[i] for i in others)
-    elif Path(target).is_file():
+    elif is_file(Path(target)):
         goal = _target_of(load_vectors(Path(target)), people, target)
     else:
         raise InputError("--target", target, f"must be a worker of {name} by name, or a file with one row")
@@ -234,7 +235,7 @@ def check_folder(folder: Path, question: Question) -> None:
         InputError: it does, or values that do not say of what they are.
     """
     path = folder / _TABLE
-    if not path.exists():
+    if not exists(path):
         return
     facts = read_facts(path)  # of the table itself: another may have been put in its place
     if facts is None:

@@ -121,10 +121,13 @@ def _content_of(overrides: Sequence[str]) -> dict[str, Any]:
 
 
 def _read(path: str | Path) -> DictConfig:
+    place = located(path)
     try:
-        data = located(path).read_bytes()
+        data = place.read_bytes()
     except OSError as error:
         raise InputError("configuration", str(path), f"cannot be read ({error.strerror})") from None
+    except ValueError:  # a NUL in its name
+        raise InputError("configuration", str(path), "must be a YAML file that exists") from None
     check_yaml(data, path)
     try:
         content = OmegaConf.load(io.StringIO(_with_whole_numbers(data.decode("utf-8-sig"))))

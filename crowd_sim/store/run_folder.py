@@ -23,6 +23,7 @@ from crowd_sim.files import (
 )
 from crowd_sim.integrity import FILES, digests_of
 from crowd_sim.outcome import Outcome
+from crowd_sim.paths import exists, is_file
 from crowd_sim.store.checkpoint import Checkpoint, Checkpoints
 from crowd_sim.store.lock import RUN, exclusive
 from crowd_sim.tasks.base import Task
@@ -104,19 +105,19 @@ def write_run(folder: Path, outcome: Outcome, fingerprint: str) -> None:
 
         write_adapters(folder, outcome, told, fingerprint)
     names = [FILE, *(f"{name}.parquet" for name in own.TABLES if f"{name}.parquet" != TIMED)]
-    kept = [path for name in names if (path := folder / name).exists()]
+    kept = [path for name in names if exists(path := folder / name)]
     kept += _below(folder, "adapter")
     write_sealed(folder / "summary.json", {**own.summary(told, fingerprint), FILES: digests_of(folder, kept)})
 
 
 def write_timing(folder: Path, told: Mapping[str, Any]) -> None:
     """Write timing.json, apart from the summary, which is equal for equal runs; with the digests of what is not."""
-    timed = [path for path in (folder / TIMED, *_below(folder, "merged")) if path.exists()]
+    timed = [path for path in (folder / TIMED, *_below(folder, "merged")) if exists(path)]
     write_sealed(folder / "timing.json", {**told, FILES: digests_of(folder, timed)})
 
 
 def _below(folder: Path, name: str) -> list[Path]:
-    return [path for path in (folder / name).rglob("*") if path.is_file()]
+    return [path for path in (folder / name).rglob("*") if is_file(path)]
 
 
 def _as_given(outcome: Outcome) -> Outcome:
@@ -148,7 +149,7 @@ def _opening(folder: Path, config: RunConfig, own: str, accept_changes: bool, we
 
 def _before(folder: Path) -> dict[str, Any]:
     try:
-        return read_config(folder) if (folder / "config.yaml").exists() else {}
+        return read_config(folder) if exists(folder / "config.yaml") else {}
     except (OSError, ValueError):  # no folder at all, or a name that none can have: `open_folder` says what is wrong
         return {}
 

@@ -462,6 +462,34 @@ def test_a_folder_that_cannot_be_used_is_refused(refused, tmp_path, command, mak
     refused(command, f"{command}.yaml", "--out", str(out), *IN_PROCESS, says=says)
 
 
+@pytest.mark.parametrize("name", ["n" * 300, "n\0n", "circle"], ids=["long", "nul", "circle"])
+def test_a_path_that_can_be_none_is_refused_wherever_one_is_given(tmp_path, monkeypatch, capsys, name):
+    monkeypatch.chdir(tmp_path)
+    Path("run.yaml").write_text(CONFIGURATION)
+    for ending in ("", ".csv", ".jsonl", ".txt"):
+        Path(f"circle{ending}").symlink_to(f"circle{ending}")
+    texts = ("run", "llm_quickstart", "crowd.target=null", "task.prompt_template=null", *IN_PROCESS)
+    for command in (
+        ("run", "run.yaml", "crowd.source=vectors", f'crowd.path="{name}.csv"'.replace("\0", "\\0"), *IN_PROCESS),
+        ("run", "run.yaml", "crowd.source=movielens", f'crowd.path="{name}"'.replace("\0", "\\0"), *IN_PROCESS),
+        (*texts, "crowd.source=records", f'crowd.path="{name}.jsonl"'.replace("\0", "\\0")),
+        ("run", f"{name}/run.yaml"),
+        ("run", "--resume", name),
+        ("run", "run.yaml", "--out", name, *IN_PROCESS),
+        ("sweep", f"{name}/run.yaml"),
+        ("status", name),
+        ("verify", name),
+        ("report", name),
+        ("compare", name, f"{name}2"),
+        ("list", name),
+        ("watch", name),
+        ("value", f"{name}.csv", "--target", "a", *IN_PROCESS),
+        ("value", name, *IN_PROCESS),
+    ):
+        assert call(command) == 2, command
+        check_line("\n".join(capsys.readouterr().err.splitlines()[-1:]) + "\n", ("crowd-sim: ",))
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Mapping[str, Path]:
     """A run's and a sweep's folder."""

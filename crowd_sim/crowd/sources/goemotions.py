@@ -15,6 +15,7 @@ from crowd_sim.crowd.sources.neighbourhoods import read_neighbourhoods
 from crowd_sim.crowd.sources.places import DATA_VARIABLE
 from crowd_sim.crowd.texts import Example, TextCrowd
 from crowd_sim.errors import InputError
+from crowd_sim.paths import is_file
 
 FILE_NAME = "neighbourhoods.parquet"
 FOLDER_NAME = "goemotions"
@@ -101,6 +102,6 @@ def find_neighbourhoods(path: Path | None) -> Path:
     if here is None:
         raise InputError("crowd.path", None, f"{FILE_NAME}, here or in the environment's {DATA_VARIABLE}; {todo}")
     for candidate in (here, here / FILE_NAME, here / FOLDER_NAME / FILE_NAME):
-        if candidate.is_file():
+        if is_file(candidate):
             return candidate
     raise InputError(field, here, f"{FILE_NAME}, or a folder that holds it or {FOLDER_NAME}/{FILE_NAME}; {todo}")
