@@ -180,7 +180,7 @@ def test_utilities_of_the_wrong_shape_are_refused(method, answer):
 
 
 def test_utilities_that_are_no_numbers_are_refused():
-    with pytest.raises(InputError, match=r"^game = '<U1': must return numbers"):
+    with pytest.raises(InputError, match=r"^game = '<U1': must return real numbers"):
         shapley(Broken(5, lambda c: np.array(["a"] * len(c))), "exact")
 
 
