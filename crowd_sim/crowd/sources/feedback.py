@@ -105,5 +105,5 @@ def _grouped(records: Sequence[Record], target_texts: tuple[str, ...]) -> TextCr
     of_worker: dict[str, list[Example]] = {}
     for record in records:
         example = Example(record.text("prompt"), record.text("response"))
-        of_worker.setdefault(record.name("worker"), []).append(example)
+        of_worker.setdefault(record.worker("worker"), []).append(example)
     return TextCrowd(tuple(of_worker), tuple(map(tuple, of_worker.values())), target_texts)
