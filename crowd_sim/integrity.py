@@ -96,6 +96,22 @@ def check_yaml(content: bytes, path: object) -> None:
         raise DamagedError(path, _EDITED)
 
 
+def check_sealed(folder: Path) -> None:
+    """Refuse a folder's config.yaml without its seal beside results that have theirs: it may say anything of them.
+
+    Raises:
+        DamagedError: it is so.
+    """
+    config = folder / "config.yaml"
+    try:
+        results = json.loads((folder / "summary.json").read_bytes())
+        is_sealed = config.read_bytes().startswith(_FIRST.encode())
+    except (OSError, ValueError, RecursionError):  # told where it is read
+        return
+    if not is_sealed and isinstance(results, dict) and results.get("format") == FORMAT:
+        raise DamagedError(config, f"its lines format and digest are gone, and {folder.name}/summary.json has its own")
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object written by `crowd_sim.files.write_json`, without what seals it.
 

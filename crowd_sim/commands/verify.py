@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from crowd_sim.errors import InputError
-from crowd_sim.integrity import FILES, MANIFEST, DamagedError, check_yaml, read_json, sha256_of, unsealed
+from crowd_sim.integrity import FILES, MANIFEST, DamagedError, check_sealed, check_yaml, read_json, sha256_of, unsealed
 from crowd_sim.paths import is_file, is_folder
 from crowd_sim.store.checkpoint import is_whole
 from crowd_sim.sweeps.parts import is_part_whole, is_turn_whole
@@ -115,6 +115,7 @@ def _config(_folder: Path, path: Path) -> bool | None:
     content = path.read_bytes()
     try:
         check_yaml(content, path)
+        check_sealed(path.parent)
     except DamagedError:
         return False
     return True if b"\ndigest: " in content else None

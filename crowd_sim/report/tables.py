@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from crowd_sim.errors import InputError
 from crowd_sim.files import arrow_table
-from crowd_sim.integrity import check_file, check_yaml, read_json
+from crowd_sim.integrity import check_file, check_sealed, check_yaml, read_json
 from crowd_sim.paths import is_file, is_folder
 
 METRICS = (
@@ -140,6 +140,7 @@ def read_config(folder: Path) -> tuple[str, dict[str, Any]]:
     """
     text = _read_text(folder, "config.yaml")
     check_yaml(text.encode(), folder / "config.yaml")
+    check_sealed(folder)
     try:
         content = OmegaConf.to_container(OmegaConf.create(text), resolve=False)
     except Exception as error:  # the YAML and the OmegaConf errors have no common parent

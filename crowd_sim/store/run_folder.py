@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from crowd_sim.config import RunConfig
+from crowd_sim.config.places import KEY
 from crowd_sim.crowd.sources.given import FILE
 from crowd_sim.errors import InputError
 from crowd_sim.files import (
@@ -138,6 +139,9 @@ def _opening(folder: Path, config: RunConfig, own: str, accept_changes: bool, we
     fingerprint = _with_lineage(own, lineage)
     if accept_changes and before and before.get("fingerprint") != fingerprint:
         return _changed(folder, config, before, own, lineage)
+    if before.get("fingerprint") not in (None, fingerprint) and _fields(before) == _fields(config.recorded(folder)):
+        allowed = "must be another folder: the people its configuration names are not those of the run any more"
+        raise InputError("--out", str(folder), allowed)
     open_folder(folder, fingerprint)
     if before.get("weights") not in (None, weights):
         allowed = (
@@ -152,6 +156,12 @@ def _before(folder: Path) -> dict[str, Any]:
         return read_config(folder) if exists(folder / "config.yaml") else {}
     except (OSError, ValueError):  # no folder at all, or a name that none can have: `open_folder` says what is wrong
         return {}
+
+
+def _fields(content: Mapping[str, Any]) -> dict[str, Any]:
+    """What a folder's config.yaml says of the run itself."""
+    besides = ("format", "digest", "versions", "fingerprint", "lineage", "weights", "actors", KEY)
+    return {name: value for name, value in content.items() if name not in besides}
 
 
 def _with_lineage(own: str, lineage: _Lineage) -> str:
