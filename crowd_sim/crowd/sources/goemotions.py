@@ -41,7 +41,7 @@ def read_neighbours(path: Path | None, emotion: str, n_workers: int) -> TextCrow
     neighbours, others = _of(path, emotion)
     if not 1 <= n_workers <= len(neighbours):
         raise InputError(
-            "crowd.n_workers", n_workers, f"1 to {len(neighbours)}: each worker has at least one neighbour"
+            "crowd.n_workers", n_workers, f"must be 1 to {len(neighbours)}: each worker has at least one neighbour"
         )
     return _dealt(neighbours, n_workers, neighbours, others)
 
@@ -77,7 +77,7 @@ def _of(path: Path | None, emotion: str) -> tuple[tuple[str, ...], tuple[str, ..
     place = find_neighbourhoods(path)
     by_emotion = {neighbourhood.emotion: neighbourhood for neighbourhood in read_neighbourhoods(place)}
     if emotion not in by_emotion:
-        raise InputError("crowd.target", emotion, f"one of {', '.join(by_emotion)}: these are in {place}")
+        raise InputError("crowd.target", emotion, f"must be one of {', '.join(by_emotion)}: these are in {place}")
     others = tuple(text for other, its in by_emotion.items() if other != emotion for text in its.texts)
     return tuple(by_emotion[emotion].texts[1:]), others
 

@@ -44,7 +44,7 @@ def load_ratings(path: Path, layout: Layout = ANY) -> Population:
     """
     kind = kind_of(path)
     if kind not in (".csv", ".tsv", ".parquet"):
-        raise InputError("crowd.path", path, "a file that ends in .csv, .tsv, .parquet or .csv.gz")
+        raise InputError("crowd.path", path, "must be a file that ends in .csv, .tsv, .parquet or .csv.gz")
     return _from_parquet(path, layout) if kind == ".parquet" else _from_text(path, layout)
 
 

@@ -109,7 +109,7 @@ def read_records(path: Path, keys: Sequence[str], *, others: bool = False, field
     readers = dict(zip(ENDINGS, (_from_jsonl, _from_parquet), strict=True))
     reader = readers.get(path.suffix.lower())
     if reader is None:
-        raise InputError(field, path, f"a file that ends in {' or '.join(ENDINGS)}")
+        raise InputError(field, path, f"must be a file that ends in {' or '.join(ENDINGS)}")
     check_is_file(path, field)
     records = [
         Record(record.place, {key: record.values[key] for key in keys}) for record in reader(path, tuple(keys), others)

@@ -43,7 +43,7 @@ def load_vectors(path: Path, layout: Layout = ANY) -> Population:
     """
     reader = _READERS.get(kind_of(path))
     if reader is None:
-        raise InputError("crowd.path", path, f"a file that ends in {', '.join(_READERS)}, or .csv.gz")
+        raise InputError("crowd.path", path, f"must be a file that ends in {', '.join(_READERS)}, or .csv.gz")
     return reader(path, layout)
 
 
