@@ -203,7 +203,7 @@ def value(
             host = RayHost(actors)
         evaluators = stack.enter_context(host.evaluators([question.game]))
         evaluate = ListEvaluate(partial(evaluators.utilities, [0]))
-        return shapley(
+        result = shapley(
             question.game,
             method=method,
             budget=budget,
@@ -212,6 +212,9 @@ def value(
             evaluate=_counted(evaluate, lambda done: progress("evaluations", min(done, budget), budget)),
             stop=stop,
         )
+        if result.n_evaluations:  # however few were needed, they are done
+            progress("evaluations", result.n_evaluations, result.n_evaluations)
+        return result
 
 
 def _counted(evaluate: ListEvaluate, report: Callable[[int], None]) -> ListEvaluate:
