@@ -34,7 +34,7 @@ from crowd_sim.searches.trial import Trial, best_of
 from crowd_sim.searches.trials import HeldOut, Settings, trials_table
 from crowd_sim.store.lock import RUN, exclusive
 from crowd_sim.store.run_folder import write_timing
-from crowd_sim.store.run_log import RunLog
+from crowd_sim.store.run_log import RunLog, tidy
 from crowd_sim.sweeps.batch import CACHE, UNFINISHED, BatchResult, Workplace, unfinished
 from crowd_sim.tasks.load import load_task
 from crowd_sim.tasks.vector import VectorTask
@@ -111,6 +111,7 @@ def search(
     fingerprint = fingerprint_of_search(plan)
     folder = out or Path("runs") / f"{name}-{fingerprint[:8]}"
     with exclusive(folder / RUN, partial(open_folder, folder, fingerprint)):
+        tidy(folder)
         write_config(folder, plan.recorded(folder), fingerprint)
         with RunLog(folder, fingerprint, 0) as record, Watch(trackers) as watch, ExitStack() as stack:
             start = time.perf_counter()
