@@ -53,6 +53,7 @@ addEventListener("load", async () => {
       boxes(axis).some((a, i, all) => all.slice(i + 1).some((b) => cross(a, b)))).map((axis) => axis.textContent.slice(0, 60));
     out.dots = document.querySelector("#charts svg").querySelectorAll("circle").length;
     out.cells = [...document.querySelectorAll("#charts svg [aria-label=cell]")].map((cells) => cells.childElementCount);
+    out.best = document.querySelector("#best")?.textContent ?? "";
     const list = [...document.querySelectorAll("select")].at(host.id === "points" ? 1 : 0);
     list.selectedIndex = 1; list.dispatchEvent(new Event("change")); out.filtered = said();
     out.fits = document.documentElement.scrollWidth <= innerWidth;
@@ -90,6 +91,7 @@ def test_pages_answer(tmp_path):
         "every setting, and no names on others"
     )
     assert "points" in sweep["tip"]
+    assert "2.514 ± 0.02 (95 %: 1 to 1)" in sweep["best"], "no correlation is above 1"
     folders = [tmp_path / "run", write_run(tmp_path / "another")]
     compared = probed(write_comparison(compare(folders), tmp_path / "compared.html"), tmp_path)
     assert "error" not in compared, compared

@@ -16,7 +16,8 @@ DRAWN.sweep = () => {
   const both = (row, name) => (known(row[name]) ? shown(row[name]) + (known(row[`${name}_se`]) ? ` ± ${shown(Number(row[`${name}_se`].toPrecision(2)))}` : "") : "–");
   const interval = (row, name) => {
     const mean = row[name], half = data.t[row[`${name}_n`]] * row[`${name}_se`]; // by Student's t; of one run there is none
-    return known(row[`${name}_se`]) && known(half) ? ` (95 %: ${shown(mean - half)} to ${shown(mean + half)})` : "";
+    const cut = (end) => (/^(pearson|spearman)_/.test(name) ? Math.max(-1, Math.min(1, end)) : end); // no correlation is beyond
+    return known(row[`${name}_se`]) && known(half) ? ` (95 %: ${shown(cut(mean - half))} to ${shown(cut(mean + half))})` : "";
   };
   const here = () => rows.filter((row) => [...filters].every(([field, level]) => row[field] === level));
   const table = new Table(id("points"), {
