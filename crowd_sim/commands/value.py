@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -27,7 +26,7 @@ from crowd_sim.paths import exists, is_file
 from crowd_sim.progress import Progress, quiet
 from crowd_sim.registry import resolve
 from crowd_sim.valuation import AveragingGame, Rule, ShapleyResult, shapley
-from crowd_sim.valuation.request import Chunk, ListEvaluate
+from crowd_sim.valuation.request import ListEvaluate
 
 _TABLE, _FACTS = "values.parquet", "values.json"
 
@@ -203,32 +202,16 @@ def value(
             host = RayHost(actors)
         evaluators = stack.enter_context(host.evaluators([question.game]))
         evaluate = ListEvaluate(partial(evaluators.utilities, [0]))
-        result = shapley(
+        return shapley(
             question.game,
             method=method,
             budget=budget,
             seed=question.seed,
             run=question.run,
-            evaluate=_counted(evaluate, lambda done: progress("evaluations", min(done, budget), budget)),
+            evaluate=evaluate,
             stop=stop,
+            progress=progress,
         )
-        if result.n_evaluations:  # however few were needed, they are done
-            progress("evaluations", result.n_evaluations, result.n_evaluations)
-        return result
-
-
-def _counted(evaluate: ListEvaluate, report: Callable[[int], None]) -> ListEvaluate:
-    """The same evaluator, saying after each chunk how many utilities there are."""
-    done = 0
-
-    def counting(chunks: Iterable[Chunk]) -> Iterator[NDArray[np.float64]]:
-        nonlocal done
-        for utilities in evaluate(chunks):
-            done += utilities.shape[1]
-            report(done)
-            yield utilities
-
-    return ListEvaluate(counting)
 
 
 def check_folder(folder: Path, question: Question) -> None:

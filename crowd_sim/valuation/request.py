@@ -167,6 +167,20 @@ def in_process(games: Sequence[Game]) -> ListEvaluate:
     return ListEvaluate(evaluate)
 
 
+def counted(evaluate: Evaluate, report: Callable[[int], None]) -> Evaluate:
+    """The same evaluator, saying after each chunk how many utilities there are."""
+    done = 0
+
+    def counting(chunks: Iterable[Any]) -> Iterator[NDArray[np.float64]]:
+        nonlocal done
+        for utilities in evaluate(chunks):
+            done += np.shape(utilities)[-1]
+            report(done)
+            yield utilities
+
+    return ListEvaluate(counting) if isinstance(evaluate, ListEvaluate) else counting
+
+
 def _copied(chunk: Any) -> Any:
     """Of the kind that it is of."""
     return Lists(chunk.members.copy(), chunk.ends.copy()) if isinstance(chunk, Lists) else chunk.copy()

@@ -147,6 +147,6 @@ function thinned(names, step, begins = (i) => i === 0) {
 /** Where an axis says its levels: all, or a few of many. */
 function ticksOf(field) {
   const last = field.levels.length - 1, step = Math.ceil((last + 1) / 9);
-  return field.levels.map((words, i) => ({ at: i / last, words: words.length > 14 ? words.slice(0, 13) + "…" : words })).filter((_, i) => i % step === 0 || i === last);
+  return field.levels.map((words, i) => ({ at: i / last, words: words.length > 14 ? words.slice(0, 13) + "…" : words })).filter((_, i) => (i % step === 0 && last - i >= step / 2) || i === last);
 }
 
