@@ -25,6 +25,7 @@ from crowd_sim.actors.placement import Need, check_capacity
 from crowd_sim.errors import ClusterError
 
 _PROBE_SECONDS = 10.0
+_WITHOUT = "; --ray-address none does without one"
 
 _LAST_PRINTS = 0.5
 """Seconds until what code has just printed has come over, as Ray itself waits at the end of a process."""
@@ -93,12 +94,12 @@ def private_folder() -> Iterator[str]:
     if len(os.fsencode(place)) > most:
         shown = place if len(place) <= 60 else f"{place[:59]}…"
         raise ClusterError(
-            f"no local Ray could be started: {what}, {shown!r}, must have at most {most} bytes, for sockets"
+            f"no local Ray could be started: {what}, {shown!r}, must have at most {most} bytes, for sockets{_WITHOUT}"
         )
     try:
         folder = tempfile.mkdtemp(prefix="cs-", dir=place)  # 0700
     except OSError as error:
-        raise ClusterError(f"no local Ray could be started: {what}, {place!r}: {error.strerror}") from None
+        raise ClusterError(f"no local Ray could be started: {what}, {place!r}: {error.strerror}{_WITHOUT}") from None
     try:
         inner = Path(folder, "r")  # Ray opens its own folder to everyone
         inner.mkdir()
@@ -139,7 +140,8 @@ def _init(address: str | None, need: Need, temporary: str | None = None) -> None
         # Ray Client does not say that a token was not taken
         token = f" (where the cluster wants a token, {_ADMISSION})" if str(address).startswith("ray://") else ""
         where = f"no Ray cluster at {address}" if address else "no local Ray could be started"
-        raise ClusterError(f"{where}: {f'{error}'.partition(chr(10))[0] or type(error).__name__}{token}") from None
+        way = "" if address else _WITHOUT
+        raise ClusterError(f"{where}: {f'{error}'.partition(chr(10))[0] or type(error).__name__}{token}{way}") from None
 
 
 def keep_token_private(home: Path | None = None) -> None:

@@ -21,6 +21,7 @@ from yaml import YAMLError
 
 from crowd_sim.errors import InputError, RemovedError, StorageError
 from crowd_sim.integrity import FORMAT, DamagedError, check_yaml, sealed, sealed_yaml
+from crowd_sim.paths import exists, is_file
 
 if TYPE_CHECKING:  # importing it costs half a second, and a run's tables are its last work
     import pandas as pd
@@ -60,7 +61,7 @@ def open_folder(folder: Path, fingerprint: str) -> None:
     except ValueError:  # bytes that are no text, or a NUL
         raise InputError("--out", str(folder), "must be a name in UTF-8") from None
     found = None
-    if (folder / "config.yaml").exists():
+    if exists(folder / "config.yaml"):
         content = read_config(folder)
         check_format(folder, content)
         found = content.get("fingerprint")
@@ -124,7 +125,7 @@ def write_config(folder: Path, content: Mapping[str, Any], fingerprint: str) -> 
     Of a run that is complete the versions stay those that it was made with.
     """
     found: dict[str, Any] = {**content, "versions": _versions(content), "fingerprint": fingerprint}
-    if (folder / "summary.json").exists() and "versions" in (before := read_config(folder)):
+    if exists(folder / "summary.json") and "versions" in (before := read_config(folder)):
         found["versions"] = before["versions"]
     write_text(folder / "config.yaml", sealed_yaml(OmegaConf.to_yaml(OmegaConf.create(found))))
 
@@ -146,7 +147,7 @@ def check_not_removed(folder: Path) -> None:
     Raises:
         RemovedError: it is not.
     """
-    if not (folder / "config.yaml").exists():
+    if not exists(folder / "config.yaml"):
         raise RemovedError(folder)
 
 
@@ -248,7 +249,7 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     Raises:
         StorageError: it cannot be written, or something is there that is no file (a device, say); that is still there then.
     """
-    if path.exists() and not path.is_file():
+    if exists(path) and not is_file(path):
         raise StorageError(path, "it is no regular file")
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from crowd_sim.errors import InputError
+from crowd_sim.paths import is_file
 
 FORMAT = 3
 """Of folders: what their files say and how. Format 2 had no digests; folders of format 1 have no number."""
@@ -95,6 +96,22 @@ def check_yaml(content: bytes, path: object) -> None:
         raise DamagedError(path, _EDITED)
 
 
+def check_sealed(folder: Path) -> None:
+    """Refuse a folder's config.yaml without its seal beside results that have theirs: it may say anything of them.
+
+    Raises:
+        DamagedError: it is so.
+    """
+    config = folder / "config.yaml"
+    try:
+        results = json.loads((folder / "summary.json").read_bytes())
+        is_sealed = config.read_bytes().startswith(_FIRST.encode())
+    except (OSError, ValueError, RecursionError):  # told where it is read
+        return
+    if not is_sealed and isinstance(results, dict) and results.get("format") == FORMAT:
+        raise DamagedError(config, f"its lines format and digest are gone, and {folder.name}/summary.json has its own")
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object written by `crowd_sim.files.write_json`, without what seals it.
 
@@ -129,7 +146,7 @@ def check_file(folder: Path, name: str) -> None:
         known |= told.get(FILES, {})
     path, config = folder / name, folder / "config.yaml"
     if not has_digests:
-        if config.is_file() and config.read_bytes().startswith(_FIRST.encode()):
+        if is_file(config) and config.read_bytes().startswith(_FIRST.encode()):
             raise InputError("folder", str(folder), "must hold summary.json")
         return  # of an earlier version
     try:

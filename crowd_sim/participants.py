@@ -19,6 +19,7 @@ from crowd_sim.crowd.sources.by_name import FILE_SOURCES
 from crowd_sim.crowd.sources.layout import Layout
 from crowd_sim.crowd.sources.places import DATA_VARIABLE, MOVIELENS_FOLDER
 from crowd_sim.errors import InputError
+from crowd_sim.paths import is_file
 from crowd_sim.registry import resolve
 
 # a synthetic crowd is drawn from at least this many people, so that replicates with random selection differ
@@ -128,5 +129,5 @@ def _state_of(path: str | None) -> _State:
     root = Path(given)
     folders = (root, *(root / name for name in (MOVIELENS_FOLDER, "ml-1m", "ml-100k")))
     files = [root, *(folder / name for folder in folders for name in names)]
-    stats = [(str(file), file.stat()) for file in files if file.is_file()]
+    stats = [(str(file), file.stat()) for file in files if is_file(file)]
     return tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats)

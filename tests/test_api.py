@@ -186,7 +186,7 @@ def test_a_crowd_may_be_an_array_or_a_frame_or_a_file_of_the_same(tmp_path):
         (VECTORS[:, :0], r"^crowd: must have a row per worker and a column per feature; its shape is \(9, 0\)$"),
         (VECTORS[:0], r"its shape is \(0, 4\)$"),
         (VECTORS[:1], r"^tournament\.n_groups|^crowd\.n_workers"),
-        (VECTORS[:3], r"^crowd\.n_workers = 6: 1 to 2: there are 3 people and one of them is the target$"),
+        (VECTORS[:3], r"^crowd\.n_workers = 6: must be 1 to 2: there are 3 people and one of them is the target$"),
         (VECTORS * np.nan, r"^crowd: worker '0', 0 = nan: must be a finite number$"),
         (VECTORS * 1e300, r"^crowd: worker '0', 0 = .*: must be within"),
         (VECTORS.astype(object), r"^crowd: must be an array .* of shape \(9, 4\) and type object"),

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import crowd_sim
-from crowd_sim.commands.progress import in_place
 from crowd_sim.errors import InputError
+from crowd_sim.progress import in_place
 
 SMALL = {"runs": 2, "crowd__n_workers": 6, "tournament__rounds": 3, "valuation__kernel_shap_budget": 0}
 

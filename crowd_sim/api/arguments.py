@@ -20,7 +20,7 @@ from crowd_sim.config import RunConfig
 from crowd_sim.config.code import check_code
 from crowd_sim.config.io import check_content, load_config, load_content
 from crowd_sim.errors import InputError
-from crowd_sim.progress import Progress, quiet
+from crowd_sim.progress import Progress, in_place, quiet
 
 if TYPE_CHECKING:
     from crowd_sim.crowd.population import Population
@@ -80,7 +80,7 @@ def reporting(progress: Progress | bool | None) -> Iterator[Progress]:
     if progress is True:
         from rich.console import Console
 
-        from crowd_sim.commands.progress import in_place, shown
+        from crowd_sim.commands.progress import shown
 
         plain = Console(markup=False, emoji=False)
         with in_place(sys.stderr) if "ipykernel" in sys.modules else shown(plain) as report:

@@ -24,6 +24,7 @@ from crowd_sim.api.shown import frame_of, html_of, text_of
 from crowd_sim.commands import IN_PROCESS
 from crowd_sim.config import RunConfig
 from crowd_sim.errors import InputError
+from crowd_sim.paths import exists, is_folder
 from crowd_sim.progress import Progress
 
 if TYPE_CHECKING:
@@ -132,12 +133,12 @@ def sweep(
             plan = Sweep.parse(content if people is None else with_crowd(content, people, folder))
         if people is not None:
             check_kept(people, folder)
-            there = {path.name for path in folder.iterdir()} if folder.is_dir() else set[str]()
+            there = {path.name for path in folder.iterdir()} if is_folder(folder) else set[str]()
             if there - {FILE} and "config.yaml" not in there:
                 raise InputError("out", str(folder), "must be a new or empty folder, or one this sweep has made")
             folder.mkdir(parents=True, exist_ok=True)
             keep(people, folder)
         run_sweep(plan, folder, "", ray_address, report, retry_failed=retry_failed, trackers=watchers)
         paths = [folder / f"{name}.parquet" for name in ("points", "runs", "failures")]
-        points, runs, failures = (frame_of(path) if path.exists() else pd.DataFrame() for path in paths)
+        points, runs, failures = (frame_of(path) if exists(path) else pd.DataFrame() for path in paths)
     return SweepResult(points, runs, failures, wanted)

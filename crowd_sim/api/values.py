@@ -16,6 +16,7 @@ from crowd_sim.api.arguments import (
 )
 from crowd_sim.api.shown import html_of, text_of
 from crowd_sim.commands import IN_PROCESS
+from crowd_sim.paths import is_folder
 from crowd_sim.progress import Progress
 from crowd_sim.valuation import Rule, ShapleyResult
 from crowd_sim.valuation.validation import integer
@@ -102,7 +103,7 @@ def value(
 
     check_address(ray_address)
     folder = folder_of(out)
-    if isinstance(crowd, str | os.PathLike) and Path(crowd).is_dir():
+    if isinstance(crowd, str | os.PathLike) and is_folder(Path(crowd)):
         check_own(target, score, seed)
         question = of_run(Path(crowd), integer("run", run, 0), trust)
     else:

@@ -20,6 +20,7 @@ from typer.exceptions import TyperException
 from crowd_sim.characters import visible
 from crowd_sim.cli.output import plain_console, unfailing_output
 from crowd_sim.errors import ClusterError, InputError, StorageError, StrategyError
+from crowd_sim.paths import is_folder
 
 if TYPE_CHECKING:
     from crowd_sim.commands.sweep import Swept
@@ -338,7 +339,7 @@ def value(
         from crowd_sim.commands.value import check_folder, check_own, of_people, of_run, write
         from crowd_sim.crowd.sources.vectors import load_vectors
 
-        if source.is_dir():
+        if is_folder(source):
             check_own(target, score, seed)
             question = of_run(source, run, trust)
         else:

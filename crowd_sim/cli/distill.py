@@ -16,6 +16,7 @@ from crowd_sim.errors import InputError
 from crowd_sim.files import write_bytes, write_json
 from crowd_sim.models.distill import distill, measure, read_scored_texts
 from crowd_sim.models.distilled import DESCRIPTION, WEIGHTS
+from crowd_sim.paths import exists, is_folder
 from crowd_sim.progress import Progress, quiet
 
 
@@ -98,11 +99,11 @@ def read_labels(path: Path) -> tuple[str, ...]:
 def _check_folder(out: Path) -> None:
     # not made yet: what is refused later should leave nothing behind
     try:
-        foreign = out.exists() and any(out.iterdir()) and not (out / DESCRIPTION).exists()
-        place = next(path for path in (out, *out.absolute().parents) if path.exists())
+        foreign = exists(out) and any(out.iterdir()) and not exists(out / DESCRIPTION)
+        place = next(path for path in (out, *out.absolute().parents) if exists(path))
     except OSError as error:
         raise InputError("--out", out, f"a folder that can be written is needed ({error.strerror})") from error
-    if not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
+    if not (is_folder(place) and os.access(place, os.W_OK | os.X_OK)):
         raise InputError("--out", out, f"a folder that can be written is needed (not in {place})")
     if foreign:
         raise InputError("--out", out, f"a new or empty folder, or one with a {DESCRIPTION}")

@@ -46,7 +46,7 @@ def make_neighbourhoods(comments: Sequence[str], phi: Phi, emotions: Sequence[st
         InputError: another ending, an unknown emotion, a Φ without labels, too few comments.
     """
     if out.suffix.lower() != ".parquet":
-        raise InputError("--out", out, "a file that ends in .parquet")
+        raise InputError("--out", out, "must be a file that ends in .parquet")
     if phi.labels is None:
         raise InputError("--classifier", phi.name, "a Φ with labels is needed")
     unknown = [emotion for emotion in emotions if emotion not in phi.labels]
@@ -75,7 +75,7 @@ def score_texts(texts: Sequence[str], phi: Phi, out: Path, labels: Path) -> str:
         InputError: another ending, a Φ without labels, or files that cannot be written.
     """
     if out.suffix.lower() != ".parquet":
-        raise InputError("--out", out, "a file that ends in .parquet")
+        raise InputError("--out", out, "must be a file that ends in .parquet")
     if phi.labels is None:
         raise InputError("--classifier", phi.name, "a Φ with labels is needed")
     different = tuple(dict.fromkeys(texts))

@@ -15,6 +15,7 @@ from crowd_sim.characters import visible
 from crowd_sim.cli.status import how_far
 from crowd_sim.errors import InputError
 from crowd_sim.files import read_config
+from crowd_sim.paths import is_folder
 from crowd_sim.store.run_log import read_status
 from crowd_sim.sweeps.lists import size_of
 from crowd_sim.sweeps.log import read_sweep_statuses
@@ -27,7 +28,7 @@ def folders_table(root: Path) -> Table:
     Raises:
         InputError: no such folder.
     """
-    if not root.is_dir():
+    if not is_folder(root):
         raise InputError("folder", str(root), "must be a folder that holds the folders of runs and sweeps")
     table = Table(box=box.SIMPLE, pad_edge=False)
     for name in ("folder", "kind", "state", "how far", "last written"):

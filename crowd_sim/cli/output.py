@@ -10,6 +10,16 @@ from typing import Any, TextIO, cast
 
 from rich.console import Console
 
+MINUS = "\N{MINUS SIGN}"
+
+
+def _takes_minus(stream: TextIO) -> bool:
+    try:
+        MINUS.encode(getattr(stream, "encoding", None) or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
 
 class Output:
     """A text stream that takes everything; what cannot be written is dropped, and why is remembered."""
@@ -19,8 +29,9 @@ class Output:
         self._failure: OSError | None = None
 
     def write(self, text: str) -> int:
-        """Write, as far as the stream takes it."""
-        self._try(lambda: self._stream.write(text))
+        """Write, as far as the stream takes it; a minus that its encoding lacks as a hyphen."""
+        shown = text if MINUS not in text or _takes_minus(self._stream) else text.replace(MINUS, "-")
+        self._try(lambda: self._stream.write(shown))
         return len(text)
 
     def flush(self) -> None:

@@ -18,6 +18,7 @@ from crowd_sim.characters import shell_word, visible
 from crowd_sim.errors import InputError
 from crowd_sim.files import read_config
 from crowd_sim.integrity import DamagedError
+from crowd_sim.paths import exists
 from crowd_sim.store.run_log import Status, read_status
 from crowd_sim.sweeps.lists import size_of
 from crowd_sim.sweeps.log import SweepStatus, read_sweep_statuses
@@ -54,7 +55,7 @@ def is_at_work(folder: Path) -> bool:
     """Whether a command is at work in the folder of a run or a sweep."""
     if commands := read_sweep_statuses(folder):
         return any(command.state == "running" for command in commands)
-    return (folder / "status.json").exists() and read_status(folder).state == "running"
+    return exists(folder / "status.json") and read_status(folder).state == "running"
 
 
 def status_lines(folder: Path) -> Iterator[str]:
@@ -70,8 +71,10 @@ def status_lines(folder: Path) -> Iterator[str]:
             pass
         except NotADirectoryError:
             raise InputError("folder", str(folder), "must be the folder of a run, a sweep or a search") from None
-        except PermissionError as error:
+        except OSError as error:
             raise InputError("folder", str(folder), f"must be a folder that you can read ({error.strerror})") from None
+        except ValueError:  # a NUL
+            raise InputError("folder", str(folder), "must be the folder of a run, a sweep or a search") from None
     content: Mapping[str, Any] = {}
     try:
         content = read_config(folder)
@@ -85,7 +88,7 @@ def status_lines(folder: Path) -> Iterator[str]:
 
 
 def _of_run(folder: Path, *, is_search: bool) -> Iterator[str]:
-    if (folder / "config.yaml").exists() and not (folder / "status.json").exists():
+    if exists(folder / "config.yaml") and not exists(folder / "status.json"):
         yield f"{folder}: begun, and nothing is known of it: the disk was full, or its process ended as it began"
         yield f"{_again(folder, is_search)} goes on"
         return

@@ -12,6 +12,7 @@ from typing import Any
 from crowd_sim.characters import visible
 from crowd_sim.cli.status import is_at_work, status_lines
 from crowd_sim.errors import InputError
+from crowd_sim.paths import exists
 from crowd_sim.report.live import live_page, version_of
 
 HOST = "127.0.0.1"
@@ -97,7 +98,7 @@ def server_of(folder: Path, port: int) -> ThreadingHTTPServer:
 
 def _page(folder: Path) -> Served:
     path = folder / "report.html"
-    if path.exists() and not is_at_work(folder):
+    if exists(path) and not is_at_work(folder):
         return _HTML, path.read_bytes()
     return _HTML, live_page(folder, _said(folder), _version(folder), _SECONDS_BETWEEN_LOOKS).encode()
 

@@ -14,6 +14,7 @@ from crowd_sim.config.tournament import DEFENCES, TournamentConfig
 from crowd_sim.engine import simulate
 from crowd_sim.host import InProcess
 from crowd_sim.participants import check_participants
+from crowd_sim.paths import exists
 from crowd_sim.searches.plan import Search
 from crowd_sim.searches.study import check_installed
 from crowd_sim.store.run_folder import run_fingerprint
@@ -128,9 +129,9 @@ def _place(config: RunConfig, ray_address: str | None, *, swept: bool = False) -
 
 
 def _state(folder: Path) -> str:
-    if (folder / "summary.json").exists():
+    if exists(folder / "summary.json"):
         return "complete: its outcome would be read"
-    return "begun: would be gone on with" if (folder / "config.yaml").exists() else "new"
+    return "begun: would be gone on with" if exists(folder / "config.yaml") else "new"
 
 
 def _seconds(config: RunConfig, task: Task, n_points: int) -> str:

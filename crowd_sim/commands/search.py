@@ -25,6 +25,7 @@ from crowd_sim.host import InProcess
 from crowd_sim.integrity import FILES, digests_of, read_json, sealed_yaml
 from crowd_sim.metrics import mean_and_error
 from crowd_sim.participants import check_participants
+from crowd_sim.paths import exists
 from crowd_sim.progress import Progress, quiet
 from crowd_sim.searches.journal import Journal
 from crowd_sim.searches.plan import Search
@@ -33,7 +34,7 @@ from crowd_sim.searches.trial import Trial, best_of
 from crowd_sim.searches.trials import HeldOut, Settings, trials_table
 from crowd_sim.store.lock import RUN, exclusive
 from crowd_sim.store.run_folder import write_timing
-from crowd_sim.store.run_log import RunLog
+from crowd_sim.store.run_log import RunLog, tidy
 from crowd_sim.sweeps.batch import CACHE, UNFINISHED, BatchResult, Workplace, unfinished
 from crowd_sim.tasks.load import load_task
 from crowd_sim.tasks.vector import VectorTask
@@ -110,6 +111,7 @@ def search(
     fingerprint = fingerprint_of_search(plan)
     folder = out or Path("runs") / f"{name}-{fingerprint[:8]}"
     with exclusive(folder / RUN, partial(open_folder, folder, fingerprint)):
+        tidy(folder)
         write_config(folder, plan.recorded(folder), fingerprint)
         with RunLog(folder, fingerprint, 0) as record, Watch(trackers) as watch, ExitStack() as stack:
             start = time.perf_counter()
@@ -338,7 +340,7 @@ def _says(folder: Path, summary: Mapping[str, Any]) -> bool:
         return False
     there.pop(FILES, None)
     whole = not any(checked.state in ("damaged", "missing") for checked in verify(folder))
-    return there == json.loads(json.dumps(summary)) and whole and (folder / "report.html").exists()
+    return there == json.loads(json.dumps(summary)) and whole and exists(folder / "report.html")
 
 
 def _write(found: Searched, summary: Mapping[str, Any], seconds: float, *, anew: bool) -> None:
@@ -355,7 +357,7 @@ def _write(found: Searched, summary: Mapping[str, Any], seconds: float, *, anew:
     tables.append(folder / BEST)
     shutil.rmtree(folder / CACHE, ignore_errors=True)
     shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
-    if anew or not (folder / "timing.json").exists():
+    if anew or not exists(folder / "timing.json"):
         write_timing(folder, {"seconds": seconds})
     write_sealed(folder / "summary.json", {**summary, FILES: digests_of(folder, tables)})
     from crowd_sim.report import write_report

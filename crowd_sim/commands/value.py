@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -23,10 +22,11 @@ from crowd_sim.files import fingerprint_of, read_config, read_facts, write_seale
 from crowd_sim.host import Host, InProcess
 from crowd_sim.integrity import FILES, digests_of
 from crowd_sim.participants import load_population, participants_of
+from crowd_sim.paths import exists, is_file
 from crowd_sim.progress import Progress, quiet
 from crowd_sim.registry import resolve
 from crowd_sim.valuation import AveragingGame, Rule, ShapleyResult, shapley
-from crowd_sim.valuation.request import Chunk, ListEvaluate
+from crowd_sim.valuation.request import ListEvaluate
 
 _TABLE, _FACTS = "values.parquet", "values.json"
 
@@ -137,7 +137,7 @@ def of_people(
         if not len(others):
             raise InputError("--target", target, "is the only worker of the crowd: there is nobody left to value")
         vectors, goal, ids = vectors[others], vectors[row], tuple(ids[i] for i in others)
-    elif Path(target).is_file():
+    elif is_file(Path(target)):
         goal = _target_of(load_vectors(Path(target)), people, target)
     else:
         raise InputError("--target", target, f"must be a worker of {name} by name, or a file with one row")
@@ -208,23 +208,10 @@ def value(
             budget=budget,
             seed=question.seed,
             run=question.run,
-            evaluate=_counted(evaluate, lambda done: progress("evaluations", min(done, budget), budget)),
+            evaluate=evaluate,
             stop=stop,
+            progress=progress,
         )
-
-
-def _counted(evaluate: ListEvaluate, report: Callable[[int], None]) -> ListEvaluate:
-    """The same evaluator, saying after each chunk how many utilities there are."""
-    done = 0
-
-    def counting(chunks: Iterable[Chunk]) -> Iterator[NDArray[np.float64]]:
-        nonlocal done
-        for utilities in evaluate(chunks):
-            done += utilities.shape[1]
-            report(done)
-            yield utilities
-
-    return ListEvaluate(counting)
 
 
 def check_folder(folder: Path, question: Question) -> None:
@@ -234,7 +221,7 @@ def check_folder(folder: Path, question: Question) -> None:
         InputError: it does, or values that do not say of what they are.
     """
     path = folder / _TABLE
-    if not path.exists():
+    if not exists(path):
         return
     facts = read_facts(path)  # of the table itself: another may have been put in its place
     if facts is None:

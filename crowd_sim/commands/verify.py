@@ -12,7 +12,8 @@ from typing import Any, Literal
 
 from crowd_sim.arrays import without_digest
 from crowd_sim.errors import InputError
-from crowd_sim.integrity import FILES, MANIFEST, DamagedError, check_yaml, read_json, sha256_of, unsealed
+from crowd_sim.integrity import FILES, MANIFEST, DamagedError, check_sealed, check_yaml, read_json, sha256_of, unsealed
+from crowd_sim.paths import is_file, is_folder
 from crowd_sim.store.checkpoint import is_whole
 from crowd_sim.sweeps.parts import is_part_whole, is_turn_whole
 
@@ -42,9 +43,9 @@ def verify(folder: Path) -> list[Checked]:
     Raises:
         InputError: no folder, or an empty one.
     """
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise InputError("folder", str(folder), "must be the folder of a run, a sweep, values or a cache")
-    here = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    here = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if is_file(path)}
     if not here:
         raise InputError("folder", str(folder), "must hold a file at least")
     known = digests_known(folder)
@@ -114,6 +115,7 @@ def _config(_folder: Path, path: Path) -> bool | None:
     content = path.read_bytes()
     try:
         check_yaml(content, path)
+        check_sealed(path.parent)
     except DamagedError:
         return False
     return True if b"\ndigest: " in content else None

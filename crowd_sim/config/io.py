@@ -20,7 +20,7 @@ from crowd_sim.config.places import KEY, found_from, look_up, put
 from crowd_sim.config.run import RunConfig
 from crowd_sim.config.shipped import located
 from crowd_sim.errors import InputError
-from crowd_sim.integrity import check_yaml
+from crowd_sim.integrity import FORMAT, check_yaml
 
 _OWN_KEYS = ("format", "versions", "fingerprint", "lineage", "weights", "digest", KEY)
 """What a run's or a sweep's folder says in its config.yaml besides the configuration."""
@@ -121,23 +121,66 @@ def _content_of(overrides: Sequence[str]) -> dict[str, Any]:
 
 
 def _read(path: str | Path) -> DictConfig:
+    place = located(path)
     try:
-        data = located(path).read_bytes()
+        data = place.read_bytes()
     except OSError as error:
         raise InputError("configuration", str(path), f"cannot be read ({error.strerror})") from None
+    except ValueError:  # a NUL in its name
+        raise InputError("configuration", str(path), "must be a YAML file that exists") from None
     check_yaml(data, path)
     try:
-        content = OmegaConf.load(io.StringIO(_with_whole_numbers(data.decode("utf-8-sig"))))
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise InputError(f"{path}:{line}", None, f"must be text in UTF-8 ({error.reason})") from None
+    _check_decimal(text, path)
+    try:
+        content = OmegaConf.load(io.StringIO(_with_whole_numbers(text)))
     except (YAMLError, OmegaConfBaseException, ValueError, RecursionError) as error:
         raise InputError(_place(path, error), None, f"is not YAML: {_problem(error)}") from None
     except OSError:  # what OmegaConf calls a file that holds a single number
         content = None
     if not isinstance(content, DictConfig) or not content:
         raise InputError("configuration", str(path), "must be a mapping of fields to values, for example runs: 20")
+    _check_own_keys(content)
     return content
+
+
+def _check_own_keys(content: DictConfig) -> None:
+    """Refuse what only a run's or a sweep's folder says, where none has said it, or one of a version to come."""
+    made, known = content.get("fingerprint") is not None, content.get("format")
+    for key in ("format", "versions", "lineage", "weights") if not made else ():
+        if key in content:
+            value = content.get(key)
+            shown = value if isinstance(value, int | float | str) else None
+            raise InputError(key, shown, "must be left out: it is what a folder of results says, with its fingerprint")
+    if known is not None and not (isinstance(known, int) and known <= FORMAT):
+        raise InputError("format", known, f"must be at most {FORMAT}: another version of crowd-sim has written it")
+
+
+_NOT_DECIMAL = re.compile(r"[-+]?0[0-7_]+|[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?")
+_PERHAPS = re.compile(r"(?<![\w.-])[-+]?0[0-7_]|[0-9]:[0-9]")
+
+
+def _check_decimal(text: str, path: str | Path | None = None) -> None:
+    """Refuse what YAML 1.1 reads as a number of base 8 or 60: runs: 010 would be 8 of them, 1:30 would be 90.
+
+    Raises:
+        InputError: naming the line of the file, or the value of an override.
+    """
+    if _PERHAPS.search(text) is None:
+        return
+    try:
+        nodes = list(_scalars(yaml.compose(text, Loader=yaml.SafeLoader), set()))
+    except (YAMLError, ValueError, RecursionError):  # told when it is read
+        return
+    for node in nodes:
+        if node.style is None and _NOT_DECIMAL.fullmatch(node.value):
+            place = "override" if path is None else f"{path}:{node.start_mark.line + 1}"
+            base = 60 if ":" in node.value else 8
+            allowed = f"must be a decimal number (YAML takes it for one of base {base}), or a text in quotes"
+            raise InputError(place, node.value, allowed)
 
 
 _EXPONENT = re.compile(r"[0-9]+(\.[0-9]+)?[eE]\+?[0-9]{1,2}")
@@ -178,6 +221,7 @@ def _changed(content: DictConfig, override: str) -> DictConfig:
     # OmegaConf's "???" would leave the file's value as it is
     if not separator or not field or value.strip() == "???":
         raise InputError("override", override, "must be field=value, for example crowd.n_workers=1000")
+    _check_decimal(value)
     try:
         given = OmegaConf.from_dotlist([f"{field}={_with_whole_numbers(value)}"])
         return OmegaConf.merge(content, given)  # type: ignore[return-value]
@@ -194,4 +238,6 @@ def _place(path: str | Path, error: Exception) -> str:
 
 
 def _problem(error: Exception) -> str:
+    if "node expansion" in str(error):
+        return "its aliases stand for too many values"
     return str(error.problem if isinstance(error, MarkedYAMLError) else error).splitlines()[0]

@@ -153,6 +153,9 @@ def _first_line(error: ValidationError) -> InputError:
     message = allowed_by(first["msg"])
     if first["type"] == "extra_forbidden":
         near = _nearest(field)
+        if near == field:  # a key with a dot in it
+            group, _, name = field.rpartition(".")
+            near = f"{name} in the group {group}, as in {group}: {{{name}: …}}"
         message = f"unknown key; {near and f'perhaps {near}; '}allowed here: {', '.join(_fields_of(location[:-1]))}"
     elif first["type"] == "model_type":
         message = f"must be a group of fields: {', '.join(_fields_of(location))}"
@@ -169,7 +172,9 @@ def _nearest(field: str) -> str:
     if near:
         return near
     by_name = {name.rpartition(".")[2]: name for name in reversed(known)}
-    (last, *_) = [*get_close_matches(field.rpartition(".")[2], by_name, 1, 0.75), ""]
+    word = field.rpartition(".")[2]
+    ending = (name for name in by_name if name.endswith(f"_{word}"))  # workers: n_workers
+    last = word if word in by_name else next(ending, next(iter(get_close_matches(word, by_name, 1, 0.75)), ""))
     return by_name.get(last, "")
 
 

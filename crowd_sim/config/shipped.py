@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 from importlib.resources import files
 from pathlib import Path
 
 from crowd_sim.errors import InputError
+from crowd_sim.paths import exists, is_file
 
 
 def shipped() -> dict[str, Path]:
@@ -39,13 +41,11 @@ def located(given: str | Path) -> Path:
         InputError: a bare name that is neither.
     """
     path, known = Path(given), shipped()
-    try:
-        is_file, is_there = path.is_file(), path.exists()
-    except OSError:  # a name that is too long, for example: whoever reads the file says so
-        return path
-    if not is_file and str(given) in known:
+    if not is_file(path) and str(given) in known:
         return known[str(given)]
-    if not is_there and path.parent == Path():
-        allowed = f"is no file; must be a YAML file or a shipped configuration: {', '.join(known)}"
+    if not exists(path) and path.parent == Path():
+        near = difflib.get_close_matches(str(given), known, n=1)
+        perhaps = f", perhaps {near[0]}" if near else ""
+        allowed = f"is no file{perhaps}; must be a YAML file or a shipped configuration: {', '.join(known)}"
         raise InputError("configuration", str(given), allowed)
     return path

@@ -41,7 +41,9 @@ def select_people(
         InputError: if n is less than 1 or n + 1 is more than N, or the selection is unknown.
     """
     if not 1 <= n_workers <= population_size - 1:
-        allowed = f"1 to {population_size - 1}: there are {population_size} people and one of them is the target"
+        allowed = (
+            f"must be 1 to {population_size - 1}: there are {population_size} people and one of them is the target"
+        )
         if population_size < 2:
             allowed = f"at least 2 people are needed, a worker and a target; there are {population_size}"
         raise InputError("crowd.n_workers", n_workers, allowed)

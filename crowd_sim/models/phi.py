@@ -68,7 +68,7 @@ def load_phi(kind: str, model: str | None = None, device: str = "cpu") -> Phi:
         "distilled": lambda: _distilled(model, device),
     }
     if kind not in kinds:
-        raise InputError("phi.kind", kind, f"one of {', '.join(kinds)}")
+        raise InputError("phi.kind", kind, f"must be one of {', '.join(kinds)}")
     return kinds[kind]()
 
 

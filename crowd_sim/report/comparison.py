@@ -13,6 +13,7 @@ import pandas as pd
 
 from crowd_sim.characters import visible
 from crowd_sim.errors import InputError
+from crowd_sim.paths import exists
 from crowd_sim.report.labels import METRIC_WORDS
 from crowd_sim.report.layout import comparable
 from crowd_sim.report.page import leaves, setting
@@ -114,7 +115,7 @@ def compare(paths: Sequence[Path]) -> Comparison:
     if len(paths) < 2:
         raise InputError("folders", [str(path) for path in paths], "must be at least two, runs or sweeps")
     for i, path in enumerate(paths):
-        if any(path.resolve() == other.resolve() for other in paths[:i]):
+        if exists(path) and any(exists(other) and path.samefile(other) for other in paths[:i]):
             raise InputError("folder", str(path), "must be named once")
     kinds = [kind_of(path) for path in paths]
     if "search" in kinds:
@@ -147,7 +148,7 @@ def _read(path: Path, name: str, kind: Kind) -> Compared:
     if "seed" not in runs.columns:
         runs = runs.assign(seed=config.get("seed", 0))
     if kind == "sweep":
-        sampled = (path / "workers_sample.parquet").exists()
+        sampled = exists(path / "workers_sample.parquet")
         workers = read_table(path, "workers_sample.parquet", WORKERS_COLUMNS) if sampled else None
         return Compared(name, kind, config, runs, workers, None)
     workers = read_table(path, "workers.parquet", WORKERS_COLUMNS)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from crowd_sim.paths import is_file
 from crowd_sim.report.attack_figure import distance_by_share, sweeps_attacks
 from crowd_sim.report.detection_figure import detection, has_bad
 from crowd_sim.report.llm_figures import (
@@ -119,7 +120,7 @@ def draw_sweep(folder: Path) -> list[Path]:
     if sweeps_attacks(points):
         figures["distance_by_share"] = distance_by_share(points)
     figures |= {metric: pay_by_field(points, metric) for metric in PAY_METRICS if has(points, metric)}
-    if (folder / "workers_sample.parquet").is_file():
+    if is_file(folder / "workers_sample.parquet"):
         sample = read_table(folder, "workers_sample.parquet", WORKERS_COLUMNS)
         if set(sample.columns) >= VALUE_COLUMNS:
             figures["points_by_combination"] = points_by_combination(sample)

@@ -15,6 +15,7 @@ import pandas as pd
 
 from crowd_sim.characters import shell_word, visible
 from crowd_sim.integrity import MANIFEST, digests_of
+from crowd_sim.paths import exists
 from crowd_sim.report.captions import CAPTIONS, captions_of_run
 from crowd_sim.report.figures import draw_run, draw_sweep
 from crowd_sim.report.labels import (
@@ -177,7 +178,7 @@ def _run_page(folder: Path) -> dict[str, Any]:
 
 
 def _sweep_page(folder: Path) -> dict[str, Any]:
-    runs = read_table(folder, "runs.parquet", RUN) if (folder / "runs.parquet").exists() else None
+    runs = read_table(folder, "runs.parquet", RUN) if exists(folder / "runs.parquet") else None
     if runs is not None and len(runs) > _MOST_RUNS:
         runs = None
     return sweep_page(folder, read_points(folder), runs) | {"figures": figures(draw_sweep(folder), CAPTIONS)}

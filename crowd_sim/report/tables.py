@@ -11,7 +11,8 @@ from omegaconf import OmegaConf
 
 from crowd_sim.errors import InputError
 from crowd_sim.files import arrow_table
-from crowd_sim.integrity import check_file, check_yaml, read_json
+from crowd_sim.integrity import check_file, check_sealed, check_yaml, read_json
+from crowd_sim.paths import is_file, is_folder
 
 METRICS = (
     "final_distance",
@@ -50,16 +51,16 @@ def kind_of(folder: Path) -> Kind:
     Raises:
         InputError: if it is the folder of no run, sweep or search, or a run's without a readable config.yaml.
     """
-    if (folder / "points.parquet").is_file():
+    if is_file(folder / "points.parquet"):
         return "sweep"
-    if (folder / "trials.parquet").is_file():
+    if is_file(folder / "trials.parquet"):
         return "search"
-    if (folder / "rounds.parquet").is_file():
+    if is_file(folder / "rounds.parquet"):
         _, config = read_config(folder)
         task = config.get("task")
         return "llm" if isinstance(task, dict) and task.get("kind") == "imitate" else "run"
     allowed = "the folder of a run (with rounds.parquet) or of a sweep (with points.parquet), or of a search"
-    raise InputError("folder", folder, allowed if folder.is_dir() else f"no such folder; give {allowed}")
+    raise InputError("folder", folder, allowed if is_folder(folder) else f"no such folder; give {allowed}")
 
 
 def read_table(folder: Path, name: str, columns: Sequence[str] = ()) -> pd.DataFrame:
@@ -70,7 +71,7 @@ def read_table(folder: Path, name: str, columns: Sequence[str] = ()) -> pd.DataF
         DamagedError: it is not what was written.
     """
     path = folder / name
-    if not path.is_file():
+    if not is_file(path):
         raise InputError("folder", folder, f"must hold {name}")
     check_file(folder, name)
     try:
@@ -139,6 +140,7 @@ def read_config(folder: Path) -> tuple[str, dict[str, Any]]:
     """
     text = _read_text(folder, "config.yaml")
     check_yaml(text.encode(), folder / "config.yaml")
+    check_sealed(folder)
     try:
         content = OmegaConf.to_container(OmegaConf.create(text), resolve=False)
     except Exception as error:  # the YAML and the OmegaConf errors have no common parent

@@ -15,6 +15,7 @@ from crowd_sim.errors import InputError
 from crowd_sim.host import Evaluators, InProcess
 from crowd_sim.integrity import read_json
 from crowd_sim.outcome import Outcome
+from crowd_sim.paths import exists
 from crowd_sim.store.checkpoint import Checkpoints
 from crowd_sim.store.checkpointer import Checkpointer
 from crowd_sim.store.run_log import read_status
@@ -52,7 +53,7 @@ def kept_outcome(
         ids: names of the workers.
         fingerprint: the run's fingerprint.
     """
-    if not (folder / "summary.json").exists():  # it was, and is to go on with a changed configuration
+    if not exists(folder / "summary.json"):  # it was, and is to go on with a changed configuration
         return None
     kept = tuple(Checkpoints(folder, fingerprint).read())
     saving = _Whole(kept, config.actors.checkpoints, _nothing, _nothing)

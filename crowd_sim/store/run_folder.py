@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from crowd_sim.config import RunConfig
+from crowd_sim.config.places import KEY
 from crowd_sim.crowd.sources.given import FILE
 from crowd_sim.errors import InputError
 from crowd_sim.files import (
@@ -23,6 +24,7 @@ from crowd_sim.files import (
 )
 from crowd_sim.integrity import FILES, digests_of
 from crowd_sim.outcome import Outcome
+from crowd_sim.paths import exists, is_file
 from crowd_sim.store.checkpoint import Checkpoint, Checkpoints
 from crowd_sim.store.lock import RUN, exclusive
 from crowd_sim.tasks.base import Task
@@ -104,19 +106,19 @@ def write_run(folder: Path, outcome: Outcome, fingerprint: str) -> None:
 
         write_adapters(folder, outcome, told, fingerprint)
     names = [FILE, *(f"{name}.parquet" for name in own.TABLES if f"{name}.parquet" != TIMED)]
-    kept = [path for name in names if (path := folder / name).exists()]
+    kept = [path for name in names if exists(path := folder / name)]
     kept += _below(folder, "adapter")
     write_sealed(folder / "summary.json", {**own.summary(told, fingerprint), FILES: digests_of(folder, kept)})
 
 
 def write_timing(folder: Path, told: Mapping[str, Any]) -> None:
     """Write timing.json, apart from the summary, which is equal for equal runs; with the digests of what is not."""
-    timed = [path for path in (folder / TIMED, *_below(folder, "merged")) if path.exists()]
+    timed = [path for path in (folder / TIMED, *_below(folder, "merged")) if exists(path)]
     write_sealed(folder / "timing.json", {**told, FILES: digests_of(folder, timed)})
 
 
 def _below(folder: Path, name: str) -> list[Path]:
-    return [path for path in (folder / name).rglob("*") if path.is_file()]
+    return [path for path in (folder / name).rglob("*") if is_file(path)]
 
 
 def _as_given(outcome: Outcome) -> Outcome:
@@ -137,6 +139,9 @@ def _opening(folder: Path, config: RunConfig, own: str, accept_changes: bool, we
     fingerprint = _with_lineage(own, lineage)
     if accept_changes and before and before.get("fingerprint") != fingerprint:
         return _changed(folder, config, before, own, lineage)
+    if before.get("fingerprint") not in (None, fingerprint) and _fields(before) == _fields(config.recorded(folder)):
+        allowed = "must be another folder: the people its configuration names are not those of the run any more"
+        raise InputError("--out", str(folder), allowed)
     open_folder(folder, fingerprint)
     if before.get("weights") not in (None, weights):
         allowed = "must be another folder: files of task.model, task.phi.model or task.adapter have changed since this was made"
@@ -146,9 +151,15 @@ def _opening(folder: Path, config: RunConfig, own: str, accept_changes: bool, we
 
 def _before(folder: Path) -> dict[str, Any]:
     try:
-        return read_config(folder) if (folder / "config.yaml").exists() else {}
+        return read_config(folder) if exists(folder / "config.yaml") else {}
     except (OSError, ValueError):  # no folder at all, or a name that none can have: `open_folder` says what is wrong
         return {}
+
+
+def _fields(content: Mapping[str, Any]) -> dict[str, Any]:
+    """What a folder's config.yaml says of the run itself."""
+    besides = ("format", "digest", "versions", "fingerprint", "lineage", "weights", "actors", KEY)
+    return {name: value for name, value in content.items() if name not in besides}
 
 
 def _with_lineage(own: str, lineage: _Lineage) -> str:

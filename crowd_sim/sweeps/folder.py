@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from crowd_sim.errors import StorageError
 from crowd_sim.files import check_not_removed, replace_file, write_bytes, write_sealed, write_table
 from crowd_sim.integrity import FILES, digests_of
+from crowd_sim.paths import exists, is_folder
 from crowd_sim.store.lock import lock
 from crowd_sim.sweeps.batch import CACHE, UNFINISHED, BatchResult, joined, other_weights, unfinished
 from crowd_sim.sweeps.parts import digest_of, part_of
@@ -84,7 +85,7 @@ class SweepFolder:
     @staticmethod
     def has(folder: Path, name: str) -> bool:
         """Whether a sweep's folder has parts of one of `crowd_sim.sweeps.batch.TABLES`."""
-        return (folder / "parts" / _ALL[name]).is_dir()
+        return is_folder(folder / "parts" / _ALL[name])
 
     def standing(self) -> SweepProgress:
         """What is on disk; a damaged part is set aside, and its points count as not done.
@@ -156,7 +157,7 @@ class SweepFolder:
     def made(self) -> str:
         """A word that is another one whenever tables and report have been made; empty before that."""
         path = self.folder / _TURN
-        return path.read_text(encoding="utf-8") if path.exists() else ""
+        return path.read_text(encoding="utf-8") if exists(path) else ""
 
     def tables_version(self, before: str) -> bool:
         """Whether tables of just these parts have been made since `made` was this."""
@@ -180,7 +181,7 @@ class SweepFolder:
         """Copy the parts of another folder of the same sweep."""
         for source in sorted((other / "parts").glob("*/*.parquet")):
             target = self.folder / "parts" / source.parent.name / source.name
-            if not target.exists():
+            if not exists(target):
                 write_bytes(target, source.read_bytes())
 
     def compact(self, standing: SweepProgress) -> None:
@@ -194,7 +195,7 @@ class SweepFolder:
         self._write_rows("failures", "failures.parquet", standing.failed)
         for name in self.tables:
             self._write_rows(_ALL[name], f"{name}.parquet", standing.done)
-        for number in np.flatnonzero(standing.done) if (self.folder / UNFINISHED).exists() else ():
+        for number in np.flatnonzero(standing.done) if exists(self.folder / UNFINISHED) else ():
             shutil.rmtree(unfinished(self.folder, int(number)), ignore_errors=True)
         if standing.done.all():  # nothing is left that could ask for them
             shutil.rmtree(self.folder / CACHE, ignore_errors=True)

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from crowd_sim.characters import visible
+from crowd_sim.paths import is_file
 from crowd_sim.progress import Progress
 from crowd_sim.store.lock import ending
 from crowd_sim.trackers.by_name import Named
@@ -76,7 +77,7 @@ class Watch:
     def finish(self, metrics: Mapping[str, float], files: Sequence[Path]) -> None:
         """What came out in the end; files that are not there are left out."""
         known = {name: float(value) for name, value in metrics.items() if math.isfinite(value)}
-        self._each("finish", known, [path for path in files if path.is_file()])
+        self._each("finish", known, [path for path in files if is_file(path)])
 
     def over(self, progress: Progress) -> Progress:
         """Progress that trackers hear of, too: the share of a stage that is done, once a second and at its end."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from crowd_sim.errors import InputError
+from crowd_sim.progress import Progress, in_place
 from crowd_sim.valuation.estimators.chains import chains
 from crowd_sim.valuation.estimators.exact import exact
 from crowd_sim.valuation.estimators.kernel_shap.estimator import kernel_shap
@@ -19,7 +21,7 @@ from crowd_sim.valuation.estimators.surrogate.estimator import MAX_PLAYERS as MO
 from crowd_sim.valuation.estimators.surrogate.estimator import surrogate
 from crowd_sim.valuation.games import ClosedFormGame, Game, players_of
 from crowd_sim.valuation.noise import common_noise
-from crowd_sim.valuation.request import SMALLEST, Estimator, Evaluate, Request
+from crowd_sim.valuation.request import SMALLEST, Estimator, Evaluate, Request, counted, in_process
 from crowd_sim.valuation.requirements import automatic, automatic_where_noisy
 from crowd_sim.valuation.result import ShapleyResult
 from crowd_sim.valuation.staged import progressive
@@ -46,6 +48,7 @@ def shapley(
     previous: ShapleyResult | None = None,
     missing: str | float = "raise",
     features: ArrayLike | None = None,
+    progress: Progress | bool | None = None,
 ) -> ShapleyResult:
     """The Shapley values of one game.
 
@@ -67,6 +70,7 @@ def shapley(
             and are not made again.
         missing: what a utility that is NaN counts as: ``"raise"``, a number, or ``"skip"``; see `shapley_many`.
         features: float64[n, p], what is known of the players, of more than 500; see `shapley_many`.
+        progress: called with ("evaluations", done, total, note); True: a line on standard error that is written over.
 
     Returns:
         ``values`` and ``stderr`` float64[n], ``method``, ``n_evaluations``; `ShapleyResult.to_frame` makes a table of them.
@@ -77,7 +81,20 @@ def shapley(
             result that does not fit or has no evaluations.
     """
     earlier = None if previous is None else [previous]
-    return shapley_many([game], method, budget, seed, run, evaluate, stop, earlier, missing, features)[0]
+    if progress is True:
+        with in_place(sys.stderr) as report:
+            return shapley(game, method, budget, seed, run, evaluate, stop, previous, missing, features, report)
+    if progress and not callable(progress):
+        raise InputError("progress", progress, "must be True, or a callable that takes (stage, done, total, note)")
+    if progress:
+        report = progress
+        evaluate = counted(
+            evaluate or in_process([game]), lambda done: report("evaluations", min(done, budget), budget)
+        )
+    result = shapley_many([game], method, budget, seed, run, evaluate, stop, earlier, missing, features)[0]
+    if progress and result.n_evaluations:  # however few were needed, they are done
+        progress("evaluations", result.n_evaluations, result.n_evaluations)
+    return result
 
 
 def shapley_many(

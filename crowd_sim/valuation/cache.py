@@ -27,6 +27,7 @@ from crowd_sim.valuation.games import AveragingGame, ClosedFormGame, Game, Heart
 from crowd_sim.valuation.noise import noise_of
 from crowd_sim.valuation.pacing import paced
 from crowd_sim.valuation.utility_table import Memory, packed, packed_bytes
+from crowd_sim.valuation.validation import real
 
 _SECONDS_PER_WRITE = 0.1
 """The game is called with as many coalitions as take about this long, so that a crash loses no more."""
@@ -193,10 +194,7 @@ def _called(game: _Call, coalitions: NDArray[np.bool_]) -> NDArray[np.float64]:
     answer = np.asarray(game(coalitions))
     if answer.shape != (len(coalitions),):
         raise InputError("game", answer.shape, f"must return the shape ({len(coalitions)},)")
-    try:
-        return answer.astype(np.float64)
-    except (TypeError, ValueError):
-        raise InputError("game", str(answer.dtype), "must return numbers") from None
+    return real("game", answer)
 
 
 def _made(path: Path) -> Path:

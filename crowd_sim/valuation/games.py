@@ -24,7 +24,8 @@ class Game(Protocol):
 
     A coalition's utility may depend on nothing but the coalition: not on the others in the call, not on chance. Slow games
     are called with few coalitions at a time, quick ones with thousands, and the split is nobody's to rely on. To the last bit:
-    a product of BLAS may round a row differently with other rows around it, sums over one row at a time do not.
+    a product of BLAS may round a row differently with other rows around it, sums over one row at a time do not. A game that
+    writes into the coalitions that it is given is refused.
 
     A game of chance says so by an attribute ``noise``: a coalition's utility is then the mean of what the game answers, and
 

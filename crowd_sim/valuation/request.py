@@ -16,6 +16,7 @@ from crowd_sim.valuation.coalition_lists import Lists
 from crowd_sim.valuation.games import Game, ListGame
 from crowd_sim.valuation.noise import DRAW_BITS, noise_of, split_draws
 from crowd_sim.valuation.result import ShapleyResult
+from crowd_sim.valuation.validation import real
 
 Evaluate = Callable[[Iterable[NDArray[np.bool_]]], Iterator[NDArray[np.float64]]]
 """Takes chunks of coalitions, bool[m, n] each, and yields their utilities, float64[G, m], in the same order."""
@@ -99,10 +100,12 @@ class Request:
         """
         waiting: deque[_AnyChunk | None] = deque()  # None: there are no more
 
+        foreign = self.evaluate is not None and not isinstance(self.evaluate, ListEvaluate)
+
         def sent() -> Iterator[_AnyChunk]:
             for chunk in chunks:
                 waiting.append(chunk)
-                yield chunk
+                yield _copied(chunk) if foreign else chunk  # what is not ours may write into it
             waiting.append(None)
 
         evaluate: Callable[[Iterable[Any]], Iterator[NDArray[np.float64]]] = self.evaluate or in_process(self.games)
@@ -150,16 +153,43 @@ def in_process(games: Sequence[Game]) -> ListEvaluate:
         for chunk in chunks:
             out = np.empty((len(games), len(chunk)))
             for g, game in enumerate(games):
-                utilities = np.asarray(_called(game, chunk))
+                given: Chunk = _copied(chunk)  # others are asked the same, and what is estimated depends on it
+                utilities = np.asarray(_called(game, given))
+                if not _is_as(given, chunk):
+                    raise InputError(
+                        _name(g, len(games)), None, "must not write into its coalitions; take a copy of them"
+                    )
                 if utilities.shape != (len(chunk),):
                     raise InputError(_name(g, len(games)), utilities.shape, f"must return the shape ({len(chunk)},)")
-                try:
-                    out[g] = utilities
-                except (TypeError, ValueError):
-                    raise InputError(_name(g, len(games)), str(utilities.dtype), "must return numbers") from None
+                out[g] = real(_name(g, len(games)), utilities)
             yield out
 
     return ListEvaluate(evaluate)
+
+
+def counted(evaluate: Evaluate, report: Callable[[int], None]) -> Evaluate:
+    """The same evaluator, saying after each chunk how many utilities there are."""
+    done = 0
+
+    def counting(chunks: Iterable[Any]) -> Iterator[NDArray[np.float64]]:
+        nonlocal done
+        for utilities in evaluate(chunks):
+            done += np.shape(utilities)[-1]
+            report(done)
+            yield utilities
+
+    return ListEvaluate(counting) if isinstance(evaluate, ListEvaluate) else counting
+
+
+def _copied(chunk: Any) -> Any:
+    """Of the kind that it is of."""
+    return Lists(chunk.members.copy(), chunk.ends.copy()) if isinstance(chunk, Lists) else chunk.copy()
+
+
+def _is_as(given: Chunk, chunk: Chunk) -> bool:
+    if isinstance(given, Lists) and isinstance(chunk, Lists):
+        return np.array_equal(given.members, chunk.members) and np.array_equal(given.ends, chunk.ends)
+    return np.array_equal(given, chunk)  # type: ignore[arg-type]
 
 
 def _called(game: Game, chunk: Chunk) -> NDArray[np.float64]:
@@ -206,7 +236,7 @@ def _checked(
     members_of: Callable[[int], NDArray[np.int_]],
     missing: str | float,
 ) -> NDArray[np.float64]:
-    utilities = np.ascontiguousarray(answer, dtype=np.float64)
+    utilities = np.ascontiguousarray(real("evaluate", np.asarray(answer)))
     if utilities.shape != (n_games, n_rows):
         raise InputError("evaluate", utilities.shape, f"must yield the shape {(n_games, n_rows)}")
     if not isinstance(missing, str):

@@ -18,6 +18,8 @@ def finite(field: str, value: ArrayLike, shape: tuple[int | None, ...]) -> NDArr
     Raises:
         InputError: naming ``field``, where the value is not numeric, not of that shape, or not finite.
     """
+    if np.iscomplexobj(value):  # its imaginary part would be dropped
+        raise InputError(field, value, "must be an array of real numbers")
     try:
         array = np.array(value, dtype=np.float64, order="C")
     except (TypeError, ValueError):
@@ -31,6 +33,21 @@ def finite(field: str, value: ArrayLike, shape: tuple[int | None, ...]) -> NDArr
         raise InputError(field + str(list(where)) if where else field, float(array[where]), "must be finite")
     array.setflags(write=False)
     return array
+
+
+def real(field: str, utilities: NDArray[Any]) -> NDArray[np.float64]:
+    """What a game has returned, as float64.
+
+    Raises:
+        InputError: naming ``field``, where it is no numbers, or complex ones, whose imaginary part would be dropped.
+    """
+    allowed = "must return real numbers"
+    if utilities.dtype.kind == "c":
+        raise InputError(field, str(utilities.dtype), allowed)
+    try:
+        return utilities.astype(np.float64, copy=False)
+    except (TypeError, ValueError):
+        raise InputError(field, str(utilities.dtype), allowed) from None
 
 
 def integer(field: str, value: Any, low: int, high: int | None = None) -> int:

@@ -50,6 +50,7 @@ def refused(tmp_path, monkeypatch, capsys) -> Callable[..., None]:
     [
         # unknown keys, at every level
         ("foo=1", ("foo = 1", "unknown key", TOP)),
+        ("workers=3", ("workers = 3", "unknown key; perhaps crowd.n_workers;", TOP)),
         ("crowd.foo=1", ("crowd.foo = 1", "unknown key", "allowed here: source, path, target")),
         ("tournament.foo=x", ("tournament.foo = 'x'", "unknown key", "allowed here: rounds, n_groups")),
         (
@@ -73,6 +74,8 @@ def refused(tmp_path, monkeypatch, capsys) -> Callable[..., None]:
         ("runs=2.0", ("runs = 2.0", INTEGER)),
         ("runs='3'", ("runs = '3'", INTEGER)),
         ("runs=[1]", ("runs = [1]", INTEGER)),
+        ("runs=010", ("override = '010'", "must be a decimal number")),
+        ("tournament.step=1:30", ("override = '1:30'", "must be a decimal number")),
         ("runs=null", ("runs: is null", INTEGER)),
         ("runs=", ("runs: is null", INTEGER)),
         ("runs=.inf", ("runs = inf", INTEGER)),
@@ -255,7 +258,24 @@ def test_a_source_that_returns_something_else_is_refused(refused):
         (b"seed: ${\n", ("x.yaml", "is not YAML")),
         (b"seed: 0\r\nruns: x\r\n", ("runs = 'x'", INTEGER)),
         (b"\xef\xbb\xbfruns: x\n", ("runs = 'x'", INTEGER)),
-        (b"crowd.n_workers: 3\n", ("crowd.n_workers = 3", "unknown key", TOP)),
+        (
+            b"crowd.n_workers: 3\n",
+            (
+                "crowd.n_workers = 3",
+                "unknown key; perhaps n_workers in the group crowd, as in crowd: {n_workers: …}",
+                TOP,
+            ),
+        ),
+        (
+            b"a: &a [x, x, x, x, x, x, x, x, x, x]\n"
+            + b"".join(b"%c: &%c [%s]\n" % (c + 1, c + 1, b", ".join([b"*%c" % c] * 10)) for c in range(97, 101)),
+            ("x.yaml", "is not YAML: its aliases stand for too many values"),
+        ),
+        (b"runs: 010\n", ("x.yaml:1 = '010'", "must be a decimal number (YAML takes it for one of base 8)")),
+        (b"seed: 0\nruns: 1:30\n", ("x.yaml:2 = '1:30'", "must be a decimal number", "base 60")),
+        (b"format: 99\nseed: 0\n", ("format = 99", "must be left out: it is what a folder of results says")),
+        (b"versions: {ray: '9'}\nseed: 0\n", ("versions", "must be left out")),
+        (b"format: 99\nfingerprint: abc\nseed: 0\n", ("format = 99", "must be at most 3")),
         (b"crowd: [1]\n", ("crowd = [1]", "must be a group of fields")),
         (b"crowd: {path: ${nope}x}\n", ("x.yaml:1", "is not YAML")),
         (b"crowd: {path: '${nope}x'}\n", ("crowd.path", "cannot be resolved", "'nope' not found")),
@@ -267,6 +287,7 @@ def test_a_configuration_file_is_refused(refused, content, says):
 
 
 def test_a_configuration_that_is_not_there_or_a_folder_is_refused(refused):
+    refused("run", "quickstar", *IN_PROCESS, says=("'quickstar': is no file, perhaps quickstart; must be",))
     for command in ("run", "sweep"):
         for name in ("no.yaml", "no"):
             refused(
@@ -276,7 +297,7 @@ def test_a_configuration_that_is_not_there_or_a_folder_is_refused(refused):
                 says=(f"configuration = '{name}'", "is no file", "payments, quickstart"),
             )
     refused("run", "a/no.yaml", *IN_PROCESS, says=("configuration = 'a/no.yaml'", "cannot be read", "No such file"))
-    refused("run", "x" * 300, *IN_PROCESS, says=("configuration = 'xxx", "cannot be read", "too long"))
+    refused("run", "x" * 300, *IN_PROCESS, says=("configuration = 'xxx", "is no file; must be a YAML file"))
     Path("folder.yaml").mkdir()
     refused("run", "folder.yaml", *IN_PROCESS, says=("configuration = 'folder.yaml'", "cannot be read", "directory"))
 
@@ -322,7 +343,9 @@ def test_more_workers_than_the_source_has_are_refused(refused):
     Path("movies.csv").write_text(MOVIES)
     Path("ratings.csv").write_text(RATINGS)
     arguments = ("run", "run.yaml", "crowd.source=movielens", "crowd.path=.", "crowd.n_workers=11", *IN_PROCESS)
-    refused(*arguments, says=("crowd.n_workers = 11", "1 to 10: there are 11 people", "one of them is the target"))
+    refused(
+        *arguments, says=("crowd.n_workers = 11: must be 1 to 10: there are 11 people", "one of them is the target")
+    )
 
 
 VECTORS = "worker,a,b\n" + "".join(f"w{i},{i},{i * i % 7}\n" for i in range(8))
@@ -460,6 +483,34 @@ def a_broken_one(content: str) -> Callable[[Path], Path]:
 def test_a_folder_that_cannot_be_used_is_refused(refused, tmp_path, command, make, says):
     out = make(tmp_path / "out")
     refused(command, f"{command}.yaml", "--out", str(out), *IN_PROCESS, says=says)
+
+
+@pytest.mark.parametrize("name", ["n" * 300, "n\0n", "circle"], ids=["long", "nul", "circle"])
+def test_a_path_that_can_be_none_is_refused_wherever_one_is_given(tmp_path, monkeypatch, capsys, name):
+    monkeypatch.chdir(tmp_path)
+    Path("run.yaml").write_text(CONFIGURATION)
+    for ending in ("", ".csv", ".jsonl", ".txt"):
+        Path(f"circle{ending}").symlink_to(f"circle{ending}")
+    texts = ("run", "llm_quickstart", "crowd.target=null", "task.prompt_template=null", *IN_PROCESS)
+    for command in (
+        ("run", "run.yaml", "crowd.source=vectors", f'crowd.path="{name}.csv"'.replace("\0", "\\0"), *IN_PROCESS),
+        ("run", "run.yaml", "crowd.source=movielens", f'crowd.path="{name}"'.replace("\0", "\\0"), *IN_PROCESS),
+        (*texts, "crowd.source=records", f'crowd.path="{name}.jsonl"'.replace("\0", "\\0")),
+        ("run", f"{name}/run.yaml"),
+        ("run", "--resume", name),
+        ("run", "run.yaml", "--out", name, *IN_PROCESS),
+        ("sweep", f"{name}/run.yaml"),
+        ("status", name),
+        ("verify", name),
+        ("report", name),
+        ("compare", name, f"{name}2"),
+        ("list", name),
+        ("watch", name),
+        ("value", f"{name}.csv", "--target", "a", *IN_PROCESS),
+        ("value", name, *IN_PROCESS),
+    ):
+        assert call(command) == 2, command
+        check_line("\n".join(capsys.readouterr().err.splitlines()[-1:]) + "\n", ("crowd-sim: ",))
 
 
 @pytest.fixture(scope="module")

@@ -109,6 +109,43 @@ def test_people_are_read_again_where_their_file_has_changed(tmp_path, monkeypatc
     assert call(arguments) == 2
 
 
+def test_a_run_is_not_gone_on_with_under_other_people_or_another_configuration(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("c.yaml").write_text(CONFIGURATION)
+    Path("v.csv").write_text("a\n" + "".join(f"{i}\n" for i in range(9)))
+    assert call(["run", "c.yaml", "crowd.source=vectors", "crowd.path=v.csv", "--out", "out", *IN_PROCESS]) == 0
+    Path("v.csv").write_text("a\n" + "".join(f"{i}\n" for i in range(1, 10)))
+    capsys.readouterr()
+    assert call(["run", "--resume", "out", *IN_PROCESS]) == 2
+    assert "the people its configuration names are not those of the run any more" in capsys.readouterr().err
+    config = Path("out", "config.yaml")
+    lines = [line for line in config.read_text().splitlines() if not line.startswith(("format:", "digest:"))]
+    config.write_text("\n".join(lines).replace("n_groups: 2", "n_groups: 3") + "\n")
+    for command in ("report", "verify"):
+        assert call([command, "out"]) == 2
+    out, error = capsys.readouterr()
+    assert "out/config.yaml: is damaged: its lines format and digest are gone" in error
+    assert "config.yaml" in out
+
+
+def test_the_same_command_mends_a_damaged_log_and_removes_halves_of_files(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("c.yaml").write_text(CONFIGURATION)
+    command = ["run", "c.yaml", "--out", "out", *IN_PROCESS]
+    assert call(command) == 0
+    log = Path("out", "log.jsonl")
+    first, *others = log.read_bytes().splitlines(keepends=True)
+    log.write_bytes(first.replace(b"started", b"stbrted") + b"".join(others))
+    Path("out", "checkpoints", ".round-00000001.checkpoint.1.part").write_bytes(b"half")
+    assert call(["verify", "out"]) == 2
+    assert call(command) == 0
+    assert log.read_bytes() == b"".join(others)
+    assert Path("out", "log.jsonl.damaged").read_bytes() == first.replace(b"started", b"stbrted")
+    assert not list(Path("out").rglob(".*.part"))
+    assert call(["verify", "out"]) == 0
+    assert "log.jsonl.damaged: set aside" in capsys.readouterr().out
+
+
 def test_output_that_cannot_be_shown_fails_nothing(tmp_path):
     (tmp_path / "c.yaml").write_text(CONFIGURATION)
     command = [sys.executable, "-m", "crowd_sim.cli.app", "run", "c.yaml", "--out", "out", *IN_PROCESS]

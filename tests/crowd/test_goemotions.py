@@ -82,8 +82,8 @@ def test_it_is_found_in_a_folder_and_by_the_environment(path, tmp_path, monkeypa
     ("arguments", "says"),
     [
         (("anger", 3), "crowd.target = 'anger': one of (joy, fear|fear, joy)"),
-        (("joy", 0), "crowd.n_workers = 0: 1 to 7"),
-        (("joy", 8), "crowd.n_workers = 8: 1 to 7"),
+        (("joy", 0), "crowd.n_workers = 0: must be 1 to 7"),
+        (("joy", 8), "crowd.n_workers = 8: must be 1 to 7"),
     ],
 )
 def test_what_cannot_be_dealt_is_refused(path, arguments, says):

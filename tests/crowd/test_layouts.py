@@ -13,6 +13,7 @@ import pytest
 from crowd_sim.config import RunConfig
 from crowd_sim.crowd.sources.given import population_of
 from crowd_sim.crowd.sources.layout import Layout
+from crowd_sim.crowd.sources.layouts import read_table
 from crowd_sim.crowd.sources.movielens import load_movielens
 from crowd_sim.crowd.sources.ratings import load_ratings
 from crowd_sim.crowd.sources.records import read_records
@@ -244,7 +245,9 @@ def test_ratings_become_vectors(tmp_path):
     [
         (RATINGS + "a,i,4\n", "r.csv:6: worker 'a' rates item 'i' on an earlier line, too"),
         (RATINGS + "a,k,\n", "r.csv:6: rating must be a finite number, it is ''"),
-        (RATINGS + ",k,3\n", "r.csv:6: worker must be a name"),
+        (RATINGS + ",k,3\n", "r.csv:6: worker must be a name, it is ''"),
+        (RATINGS + "a ,k,3\n", "r.csv:6: worker must be a name, it is 'a ': a name must not begin or end with a blank"),
+        (RATINGS + "NA,k,3\n", "r.csv:6: worker must be a name, it is 'NA': this stands for a missing one"),
         (RATINGS.replace("item", "thing"), "r.csv:1: a column for the item is needed: none of item, movieId"),
         (RATINGS.replace("worker", "who"), "crowd.id_column names the workers'"),
         (RATINGS.replace("item", "user"), "more than one of worker, userId"),
@@ -364,3 +367,55 @@ def test_no_message_is_longer_than_300_characters(length):
     ):
         assert len(str(error)) <= 300
     assert str(InputError("p" * length, None, "must be a file")).endswith("must be a file")
+
+
+COLUMNS = [
+    "id",
+    "person_id",
+    "Person ID",
+    "SUBJECT_ID",
+    "userId",
+    "workerID",
+    "participant",
+    "Rater",
+    "names",
+    "person",
+]
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+def test_a_column_that_looks_like_identifiers_is_no_coordinate(tmp_path, column):
+    (tmp_path / "v.csv").write_text(f"{column},x\n1,2\n2,3\n")
+    with pytest.raises(InputError, match=r"looks like identifiers: crowd\.id_column="):
+        load_vectors(tmp_path / "v.csv")
+    with pytest.raises(InputError, match="looks like identifiers: call it worker"):
+        population_of(pd.DataFrame({column: [1, 2], "x": [2, 3]}))
+
+
+def test_columns_that_are_like_them_are_coordinates(tmp_path):
+    (tmp_path / "v.csv").write_text("humid,grid,GRID,acid,idea,named\n1,2,3,4,5,6\n")
+    assert load_vectors(tmp_path / "v.csv").n_features == 6
+
+
+@pytest.mark.parametrize("name", ["anna ", " anna", "an\0na", "NA", "nan", "null", "None"])
+def test_a_name_that_is_none_or_another_s_is_refused_with_its_row(tmp_path, name):
+    (tmp_path / "v.csv").write_text(f"worker,x\nanna,1\n{name},2\n")
+    parquet(tmp_path / "v.parquet", worker=["anna", name], x=[1, 2])
+    said = {"worker": name, "prompt": "p", "response": "r"}
+    (tmp_path / "t.jsonl").write_text(json.dumps(said | {"worker": "anna"}) + "\n" + json.dumps(said) + "\n")
+    for read, place in ((load_vectors, "v.csv:3"), (load_vectors, "v.parquet:1"), (read_table, "t.jsonl:2")):
+        with pytest.raises(
+            InputError, match=f"{place}: worker must be .*(begin or end with a blank|a NUL|a missing one)"
+        ):
+            read(tmp_path / place.partition(":")[0])
+
+
+def test_a_text_file_s_names_are_text(tmp_path):
+    (tmp_path / "v.csv").write_text("worker,x\n1.5,1\n2024-01-01,2\nTrue,3\n")
+    assert load_vectors(tmp_path / "v.csv").ids == ("1.5", "2024-01-01", "True")
+
+
+def test_an_author_s_column_is_offered(tmp_path):
+    (tmp_path / "t.jsonl").write_text(json.dumps({"author": "anna", "prompt": "p", "response": "r"}) + "\n")
+    with pytest.raises(InputError, match=r"crowd\.records\.worker=author"):
+        read_table(tmp_path / "t.jsonl")

@@ -1,10 +1,12 @@
 import io
 import json
+import sys
 
 import pytest
 from rich.console import Console
 
 from crowd_sim.cli import status
+from crowd_sim.cli.output import unfailing_output
 from crowd_sim.cli.status import status_lines
 from crowd_sim.commands import progress
 from crowd_sim.commands.progress import shown
@@ -93,3 +95,14 @@ def test_the_last_line_of_the_log_has_the_round_that_was_kept_though_nobody_told
         record.save(Checkpoint(100, b"state"))
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [(line["event"], line["round"]) for line in lines] == [("started", 0), ("finished", 100)]
+
+
+def test_a_minus_that_a_stream_lacks_is_a_hyphen(monkeypatch):
+    bytes_of = io.BytesIO()
+    for encoding in ("ascii", "utf-8"):
+        monkeypatch.setattr("sys.stdout", io.TextIOWrapper(bytes_of, encoding=encoding, errors="replace"))
+        with unfailing_output() as output:
+            print("a − b")
+            output.flush()
+        sys.stdout.detach()
+    assert bytes_of.getvalue() == "a - b\na − b\n".encode()

@@ -46,6 +46,14 @@ addEventListener("load", async () => {
     svg.dispatchEvent(new PointerEvent("pointermove", at));
     await new Promise((resolve) => setTimeout(resolve, 300));
     out.tip = svg.querySelector("[aria-label=tip]").textContent;
+    const lists = "#charts [aria-label='x-axis tick label'], #charts [aria-label='y-axis tick label']";
+    const boxes = (axis) => [...axis.querySelectorAll("text")].map((text) => text.getBoundingClientRect());
+    const cross = (a, b) => a.x < b.right && b.x < a.right && a.y + 1 < b.bottom && b.y + 1 < a.bottom;
+    out.crossed = [...document.querySelectorAll(lists)].filter((axis) =>
+      boxes(axis).some((a, i, all) => all.slice(i + 1).some((b) => cross(a, b)))).map((axis) => axis.textContent.slice(0, 60));
+    out.dots = document.querySelector("#charts svg").querySelectorAll("circle").length;
+    out.cells = [...document.querySelectorAll("#charts svg [aria-label=cell]")].map((cells) => cells.childElementCount);
+    out.best = document.querySelector("#best")?.textContent ?? "";
     const list = [...document.querySelectorAll("select")].at(host.id === "points" ? 1 : 0);
     list.selectedIndex = 1; list.dispatchEvent(new Event("change")); out.filtered = said();
     out.fits = document.documentElement.scrollWidth <= innerWidth;
@@ -75,10 +83,15 @@ def test_pages_answer(tmp_path):
     assert (run["rows"], run["sorted"], run["chosen"], run["fits"]) == ("1 to 12 of 12", "ascending", 1, True)
     assert run["filtered"] == "1 to 12 of 12"
     assert "rank gap" in run["tip"]
-    sweep = probed(write_report(write_sweep(tmp_path / "sweep", points_table())), tmp_path)
+    steps = {"tournament.step": [round(0.005 * i, 3) for i in range(1, 101)], "crowd.n_workers": [10, 25]}
+    sweep = probed(write_report(write_sweep(tmp_path / "sweep", points_table(**steps))), tmp_path)
     assert "error" not in sweep, sweep
-    assert (sweep["rows"], sweep["filtered"], sweep["fits"]) == ("1 to 16 of 16", "1 to 8 of 8", True)
+    assert (sweep["rows"], sweep["filtered"], sweep["fits"]) == ("1 to 25 of 200", "1 to 2 of 2", True)
+    assert (sweep["dots"], sweep["cells"], sweep["crossed"]) == (102, [200], []), (
+        "every setting, and no names on others"
+    )
     assert "points" in sweep["tip"]
+    assert "2.514 ± 0.02 (95 %: 1 to 1)" in sweep["best"], "no correlation is above 1"
     folders = [tmp_path / "run", write_run(tmp_path / "another")]
     compared = probed(write_comparison(compare(folders), tmp_path / "compared.html"), tmp_path)
     assert "error" not in compared, compared

@@ -52,6 +52,7 @@ def test_a_finished_runs_crowd(run_folder, tmp_path, capsys):
     assert table["value"].is_monotonic_decreasing
     out = capsys.readouterr().out
     assert "Shapley values by exact, 32,768 evaluations" in out
+    assert "evaluations: 32,768 of 32,768" in out
     assert table.index[0] in out
     assert "…" in out
     assert Image.open(tmp_path / "v" / "values.png").size[0] > 1000

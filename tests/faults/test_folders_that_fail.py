@@ -224,6 +224,8 @@ def test_a_folder_of_an_earlier_version_opens_but_is_not_gone_on_with(finished, 
     content.pop("digest")
     content["versions"]["crowd-sim"] = "0.0.1"
     Path("out", "config.yaml").write_text(yaml.safe_dump(content))
+    told = json.loads(Path("out", "summary.json").read_text())  # it had no seals, either
+    Path("out", "summary.json").write_text(json.dumps({k: told[k] for k in told if k not in ("format", "digest")}))
     if finished:
         assert call(["report", "out"]) == 0
         assert len(pd.read_parquet(Path("out", "workers.parquet"))) == 120

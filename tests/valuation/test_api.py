@@ -180,7 +180,7 @@ def test_utilities_of_the_wrong_shape_are_refused(method, answer):
 
 
 def test_utilities_that_are_no_numbers_are_refused():
-    with pytest.raises(InputError, match=r"^game = '<U1': must return numbers"):
+    with pytest.raises(InputError, match=r"^game = '<U1': must return real numbers"):
         shapley(Broken(5, lambda c: np.array(["a"] * len(c))), "exact")
 
 
@@ -227,3 +227,15 @@ def test_a_broken_evaluator_is_named(averaging_game, evaluate, what, method):
 def test_a_result_s_error_relative_to_the_spread_of_its_values(values, stderr, error):
     result = ShapleyResult(np.array(values), np.array(stderr), 9, "permutation")
     np.testing.assert_allclose(result.relative_error, error, rtol=1e-15)
+
+
+def test_progress_is_told_and_changes_nothing(capsys):
+    game = AveragingGame(np.arange(24.0).reshape(12, 2) % 7, np.ones(2), score="l1")
+    told = []
+    found = shapley(game, "permutation", budget=3000, progress=lambda *what: told.append(what))
+    assert told[-1] == ("evaluations", found.n_evaluations, found.n_evaluations)
+    assert all(stage == "evaluations" and done <= total for stage, done, total in told)
+    np.testing.assert_array_equal(found.values, shapley(game, "permutation", budget=3000, progress=True).values)
+    assert capsys.readouterr().err.startswith("\revaluations: ")
+    with pytest.raises(InputError, match=r"^progress = 3: must be True, or a callable"):
+        shapley(game, progress=3)

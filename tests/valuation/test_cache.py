@@ -212,7 +212,7 @@ def test_a_utility_that_is_not_finite_is_refused_and_not_stored(tmp_path):
     [
         (lambda c: c, r"^game = \(1, 5\): must return the shape \(1,\)"),
         (lambda c: None, r"^game = \(\): must return the shape"),
-        (lambda c: np.array(["a"] * len(c)), "must return numbers"),
+        (lambda c: np.array(["a"] * len(c)), "must return real numbers"),
     ],
 )
 def test_answers_that_are_no_utilities_are_refused(tmp_path, answer, line):

@@ -10,6 +10,7 @@ ALLOWED = (
     "crowd_sim.random",
     "crowd_sim.scores",
     "crowd_sim.errors",
+    "crowd_sim.progress",
     "crowd_sim.valuation",
 )
 

@@ -89,3 +89,46 @@ def test_utilities_whose_powers_are_no_numbers_are_refused(value, size):
     with pytest.raises(InputError, match=r"^game = .*; scale") as caught:
         value(Scaled(), budget=300)
     assert "\n" not in str(caught.value)
+
+
+class _Writes:
+    n_players = 6
+
+    def __call__(self, coalitions):
+        worth = coalitions @ np.arange(6.0)
+        coalitions[:] = False
+        return worth
+
+
+class _Complex:
+    n_players = 6
+
+    def __call__(self, coalitions):
+        return coalitions.sum(axis=1) * (1 + 1j)
+
+
+def _through(game):
+    def evaluate(chunks):
+        for chunk in chunks:
+            yield game(chunk)[None]
+
+    return evaluate
+
+
+@pytest.mark.parametrize("method", ["exact", "kernel_shap", "permutation", "paired_regression", "surrogate"])
+def test_a_game_that_writes_into_its_coalitions_is_refused_and_an_evaluator_changes_nothing(method):
+    with pytest.raises(InputError, match=r"^game: must not write into its coalitions; take a copy of them$"):
+        shapley(_Writes(), method=method, budget=60)
+    with pytest.raises(InputError, match="must not write into its coalitions"):
+        banzhaf(_Writes(), budget=40)
+    found = shapley(_Writes(), method=method, budget=60, evaluate=_through(_Writes()))
+    np.testing.assert_allclose(found.values, np.arange(6.0), atol=1e-6)
+
+
+@pytest.mark.filterwarnings("error")
+def test_complex_numbers_are_refused():
+    for arguments in ({}, {"evaluate": _through(_Complex())}):
+        with pytest.raises(InputError, match=r"^(game|evaluate) = 'complex128': must return real numbers$"):
+            shapley(_Complex(), **arguments)
+    with pytest.raises(InputError, match=r"^vectors = "):
+        AveragingGame(np.eye(3) * 1j, np.ones(3))

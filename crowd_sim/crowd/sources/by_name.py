@@ -18,7 +18,7 @@ Source = Callable[[str | None, int, int], Population]
 
 def _synthetic(_path: str | None, n_workers: int, seed: int) -> Population:
     if n_workers < 1:
-        raise InputError("crowd.n_workers", n_workers, "at least 1")
+        raise InputError("crowd.n_workers", n_workers, "must be at least 1")
     return draw_population(n_workers + 1, seed)  # one of them is the target
 
 
@@ -74,5 +74,5 @@ def read_source(source: str, path: str | None, n_workers: int, seed: int) -> Pop
         InputError: an unknown source, no path where one is needed, or what the source itself refuses.
     """
     if source not in SOURCES:
-        raise InputError("crowd.source", source, f"one of {', '.join(SOURCES)}")
+        raise InputError("crowd.source", source, f"must be one of {', '.join(SOURCES)}")
     return SOURCES[source](path, n_workers, seed)

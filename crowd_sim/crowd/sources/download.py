@@ -11,6 +11,7 @@ from pathlib import Path
 
 from crowd_sim.crowd.sources.places import MOVIELENS_FOLDER
 from crowd_sim.errors import InputError
+from crowd_sim.paths import exists, is_file
 from crowd_sim.progress import Progress, quiet
 
 URL = "https://files.grouplens.org/datasets/movielens/ml-latest-small.zip"
@@ -43,7 +44,7 @@ def fetch_movielens(folder: Path, progress: Progress = quiet) -> Path:
     place = folder / MOVIELENS_FOLDER
     if _is_right(place):
         return place
-    if place.exists():
+    if exists(place):
         raise InputError(str(place), None, "move it away first: it exists and is not the edition of 2018-09")
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -93,6 +94,6 @@ def _download(folder: Path, progress: Progress) -> Path:
 
 def _is_right(place: Path) -> bool:
     return all(
-        (place / name).is_file() and hashlib.sha256((place / name).read_bytes()).hexdigest() == digest
+        is_file(place / name) and hashlib.sha256((place / name).read_bytes()).hexdigest() == digest
         for name, digest in FILE_SHA256.items()
     )

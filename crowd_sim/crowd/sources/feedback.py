@@ -43,7 +43,7 @@ def read_target_texts(path: Path, field: str = "crowd.target") -> tuple[str, ...
     """
     if path.suffix.lower() != ".txt":
         if path.suffix.lower() not in (".jsonl", ".parquet"):
-            raise InputError(field, path, "a file that ends in .txt, .jsonl or .parquet")
+            raise InputError(field, path, "must be a file that ends in .txt, .jsonl or .parquet")
         return tuple(record.text("text") for record in read_records(path, ("text",), field=field))
     check_is_file(path, field)
     texts = tuple(line.strip() for _, line in read_lines(path) if line.strip())
@@ -65,7 +65,7 @@ def example_feedback(target: str) -> TextCrowd:
         InputError: another target.
     """
     if target not in EXAMPLE_TARGETS:
-        raise InputError("crowd.target", target, f"one of {', '.join(EXAMPLE_TARGETS)}")
+        raise InputError("crowd.target", target, f"must be one of {', '.join(EXAMPLE_TARGETS)}")
     with as_file(files("crowd_sim.crowd.sources") / "examples") as folder:
         return read_feedback(folder / "feedback.jsonl", folder / f"target_{target}.txt")
 
@@ -105,5 +105,5 @@ def _grouped(records: Sequence[Record], target_texts: tuple[str, ...]) -> TextCr
     of_worker: dict[str, list[Example]] = {}
     for record in records:
         example = Example(record.text("prompt"), record.text("response"))
-        of_worker.setdefault(record.name("worker"), []).append(example)
+        of_worker.setdefault(record.worker("worker"), []).append(example)
     return TextCrowd(tuple(of_worker), tuple(map(tuple, of_worker.values())), target_texts)

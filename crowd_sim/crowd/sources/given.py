@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from crowd_sim.crowd.population import Population, first_duplicate
-from crowd_sim.crowd.sources.identifiers import identifier
+from crowd_sim.crowd.sources.identifiers import identifier, looks_like_identifiers
 from crowd_sim.crowd.sources.layout import ID_COLUMN
 from crowd_sim.errors import InputError
 
@@ -110,6 +110,9 @@ def _of_frame(frame: pd.DataFrame) -> _Parts:
             raise InputError(
                 "crowd", None, f"must have a name for every column; {column!r} is pandas' own for an index"
             )
+        if looks_like_identifiers(str(column)):
+            allowed = f"must have columns of coordinates; {column!r} looks like identifiers: call it worker if it names"
+            raise InputError("crowd", None, f"{allowed} the workers, else give it another name")
         if getattr(kind, "kind", "O") not in "iuf":
             raise InputError("crowd", None, f"must have columns of numbers; {column!r} holds {kind}")
     vectors = rest.to_numpy(dtype=np.float64, na_value=np.nan) if columns else np.empty((len(frame), 0))

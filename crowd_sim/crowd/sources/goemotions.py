@@ -15,6 +15,7 @@ from crowd_sim.crowd.sources.neighbourhoods import read_neighbourhoods
 from crowd_sim.crowd.sources.places import DATA_VARIABLE
 from crowd_sim.crowd.texts import Example, TextCrowd
 from crowd_sim.errors import InputError
+from crowd_sim.paths import is_file
 
 FILE_NAME = "neighbourhoods.parquet"
 FOLDER_NAME = "goemotions"
@@ -40,7 +41,7 @@ def read_neighbours(path: Path | None, emotion: str, n_workers: int) -> TextCrow
     neighbours, others = _of(path, emotion)
     if not 1 <= n_workers <= len(neighbours):
         raise InputError(
-            "crowd.n_workers", n_workers, f"1 to {len(neighbours)}: each worker has at least one neighbour"
+            "crowd.n_workers", n_workers, f"must be 1 to {len(neighbours)}: each worker has at least one neighbour"
         )
     return _dealt(neighbours, n_workers, neighbours, others)
 
@@ -76,7 +77,7 @@ def _of(path: Path | None, emotion: str) -> tuple[tuple[str, ...], tuple[str, ..
     place = find_neighbourhoods(path)
     by_emotion = {neighbourhood.emotion: neighbourhood for neighbourhood in read_neighbourhoods(place)}
     if emotion not in by_emotion:
-        raise InputError("crowd.target", emotion, f"one of {', '.join(by_emotion)}: these are in {place}")
+        raise InputError("crowd.target", emotion, f"must be one of {', '.join(by_emotion)}: these are in {place}")
     others = tuple(text for other, its in by_emotion.items() if other != emotion for text in its.texts)
     return tuple(by_emotion[emotion].texts[1:]), others
 
@@ -101,6 +102,6 @@ def find_neighbourhoods(path: Path | None) -> Path:
     if here is None:
         raise InputError("crowd.path", None, f"{FILE_NAME}, here or in the environment's {DATA_VARIABLE}; {todo}")
     for candidate in (here, here / FILE_NAME, here / FOLDER_NAME / FILE_NAME):
-        if candidate.is_file():
+        if is_file(candidate):
             return candidate
     raise InputError(field, here, f"{FILE_NAME}, or a folder that holds it or {FOLDER_NAME}/{FILE_NAME}; {todo}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,6 +12,20 @@ from crowd_sim.crowd.population import first_duplicate
 from crowd_sim.errors import InputError
 
 LONGEST = 200
+
+_MISSING = frozenset({"NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NaT", "NULL", "null", "None"})
+"""What other programs write where there is nothing."""
+
+_ID = re.compile(r"(.*[\W_])?ids?", re.DOTALL)
+_CAMEL_ID = re.compile(r".*[a-z0-9](Id|ID)s?", re.DOTALL)
+_NAMING = frozenset(
+    {
+        *("worker", "user", "rater", "annotator", "participant", "subject", "person", "name", "index"),
+        *("workerid", "userid", "raterid", "annotatorid", "participantid", "subjectid", "personid"),
+        *("username", "workername"),
+    }
+)
+"""Without case, punctuation and the plural's s."""
 
 
 def identifier(value: Any, name: str, place: str) -> str:
@@ -38,16 +53,30 @@ def identifier(value: Any, name: str, place: str) -> str:
 
 def text_flaw(text: str) -> str | None:
     """Why a text cannot name a worker; None where it can."""
-    if not text.strip():
-        return "a name must not be blank"
-    if len(text) > LONGEST:
-        return f"a name must have at most {LONGEST} characters"
-    if not text.isascii():
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            return "it has half a pair (\\ud…)"
-    return None
+    stripped = text.strip()
+    flaws = (
+        (not stripped, "a name must not be blank"),
+        (len(stripped) < len(text), "a name must not begin or end with a blank"),
+        ("\0" in text, "a name must not have a NUL"),
+        (text in _MISSING, "this stands for a missing one"),
+        (len(text) > LONGEST, f"a name must have at most {LONGEST} characters"),
+        (not _is_unicode(text), "it has half a pair (\\ud…)"),
+    )
+    return next((flaw for is_so, flaw in flaws if is_so), None)
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        return text.isascii() or bool(text.encode())
+    except UnicodeEncodeError:
+        return False
+
+
+def looks_like_identifiers(column: str) -> bool:
+    """Whether a column is hardly meant as a coordinate: it is called as what names workers, or ends in _id, Id or ID."""
+    alike = "".join(letter for letter in column.casefold() if letter.isalnum())
+    is_id = _ID.fullmatch(column.casefold()) is not None or _CAMEL_ID.fullmatch(column) is not None
+    return is_id or alike in _NAMING or alike.removesuffix("s") in _NAMING
 
 
 def check_names(names: Sequence[str], refusal: Callable[[str], InputError]) -> None:

@@ -12,6 +12,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, Literal
 
+from crowd_sim.crowd.sources.identifiers import looks_like_identifiers
 from crowd_sim.crowd.sources.records import Record
 from crowd_sim.crowd.sources.tabular import read_rows
 from crowd_sim.crowd.texts import Turn
@@ -160,7 +161,7 @@ def read_table(
         values = {renamed.get(name, name): value for name, value in record.values.items()}
         own = Record(record.place, values)
         _check_columns(own, layout, owner, known, others)
-        name = own.name(owner) if owner else str(number)
+        name = own.worker(owner) if owner else str(number)
         kept = {name: value for name, value in values.items() if name not in known} if others == "keep" else {}
         rows.append(Row(record.place, name, layout.read(own), kept))
     return Table(layout.kind, tuple(rows))
@@ -188,10 +189,18 @@ def _check_columns(record: Record, layout: Layout, owner: str | None, known: set
     if others == "refuse":
         for name in record.values:
             if name not in known:
+                hint = (
+                    f"; if it names the workers: crowd.records.worker={name}" if _may_name(name) and not owner else ""
+                )
                 allowed = (
-                    f"unknown column; known here: {', '.join(sorted(known))}. crowd.records.others=ignore allows more"
+                    f"unknown column{hint}; known here: {', '.join(sorted(known))}. "
+                    "crowd.records.others=ignore allows more"
                 )
                 raise InputError(record.place, name, allowed)
+
+
+def _may_name(column: str) -> bool:
+    return looks_like_identifiers(column) or column.casefold() in ("author", "authors", "speaker", "writer")
 
 
 def _messages(record: Record) -> Demonstration:

@@ -20,6 +20,7 @@ from crowd_sim.crowd.sources.contents import content_of
 from crowd_sim.crowd.sources.csvtable import Check, is_integer, is_number, open_csv
 from crowd_sim.crowd.sources.places import MOVIELENS_FOLDER
 from crowd_sim.errors import InputError
+from crowd_sim.paths import exists, is_folder
 
 LOWEST_RATING, HIGHEST_RATING = 0.5, 5.0
 
@@ -37,7 +38,7 @@ def find_movielens(folder: Path, field: str = "crowd.path") -> Path:
     for candidate in (folder, *(folder / name for name in (MOVIELENS_FOLDER, "ml-1m", "ml-100k"))):
         if _layout_of(candidate) is not None:
             return candidate
-    missing = "" if folder.is_dir() else ", and this is no folder"
+    missing = "" if is_folder(folder) else ", and this is no folder"
     wanted = (
         f"a folder that holds ratings.csv and movies.csv (or u.data, or ratings.dat), or {MOVIELENS_FOLDER}/ with both"
     )
@@ -80,7 +81,7 @@ _Ratings = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
 def _layout_of(folder: Path) -> str | None:
     """Which of `_LAYOUTS` a folder has; None where it has none."""
     files = {"csv": ("ratings.csv", "movies.csv"), "dat": ("ratings.dat", "movies.dat"), "u": ("u.data", "u.item")}
-    return next((name for name, own in files.items() if any((folder / file).exists() for file in own)), None)
+    return next((name for name, own in files.items() if any(exists(folder / file) for file in own)), None)
 
 
 def _of_csv(folder: Path) -> tuple[_Movies, _Ratings]:

@@ -49,7 +49,7 @@ def read_neighbourhoods(path: Path, field: str = "crowd.path") -> tuple[Neighbou
         InputError: a column is missing or holds something else; the file or the row that is broken.
     """
     if path.suffix.lower() != ".parquet":
-        raise InputError(field, path, "a file that ends in .parquet")
+        raise InputError(field, path, "must be a file that ends in .parquet")
     rows: dict[str, dict[int, tuple[str, list[float]]]] = {}
     length = None
     for record in read_records(path, ("emotion", "rank", "text", "scores"), others=True, field=field):
@@ -81,7 +81,7 @@ def build_neighbourhood(
         InputError: an unknown emotion, or too few texts.
     """
     if emotion not in labels:
-        raise InputError("--emotion", emotion, f"one of {', '.join(labels)}")
+        raise InputError("--emotion", emotion, f"must be one of {', '.join(labels)}")
     if len(texts) <= n:
         raise InputError("texts", len(texts), f"more than {n} are needed for a comment and its {n} neighbours")
     target = int(scores[:, list(labels).index(emotion)].argmax())

@@ -44,7 +44,7 @@ def load_ratings(path: Path, layout: Layout = ANY) -> Population:
     """
     kind = kind_of(path)
     if kind not in (".csv", ".tsv", ".parquet"):
-        raise InputError("crowd.path", path, "a file that ends in .csv, .tsv, .parquet or .csv.gz")
+        raise InputError("crowd.path", path, "must be a file that ends in .csv, .tsv, .parquet or .csv.gz")
     return _from_parquet(path, layout) if kind == ".parquet" else _from_text(path, layout)
 
 
@@ -124,7 +124,7 @@ def _check(worker: str, item: str, rating: str, decimal: str) -> Check:
     def check(record: dict[str, str]) -> str | None:
         for name in (worker, item):
             if flaw := text_flaw(record[name]):
-                return f"{name} must be a name: {flaw}"
+                return f"{name} must be a name, it is {record[name][:60]!r}: {flaw}"
         if not is_number(record[rating], decimal):
             return f"{rating} must be a finite number, it is {record[rating][:60]!r}"
         pair = record[worker], record[item]

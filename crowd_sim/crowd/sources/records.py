@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from crowd_sim.crowd.population import first_duplicate
 from crowd_sim.crowd.sources.contents import check_is_file, content_of
-from crowd_sim.crowd.sources.identifiers import check_names
+from crowd_sim.crowd.sources.identifiers import check_names, text_flaw
 from crowd_sim.crowd.sources.parquet import read_parquet
 from crowd_sim.errors import InputError
 
@@ -78,6 +78,17 @@ class Record:
             raise InputError(self.place, None, f"{key} must be a text or a whole number, it is {_shown(value)}")
         return self.text(key)
 
+    def worker(self, key: str) -> str:
+        """A name as in `name` that can be a worker's.
+
+        Raises:
+            InputError: with the record's place.
+        """
+        name = self.name(key)
+        if flaw := text_flaw(name):
+            raise InputError(self.place, None, f"{key} must be a worker's name, it is {_shown(name)}: {flaw}")
+        return name
+
 
 def read_records(path: Path, keys: Sequence[str], *, others: bool = False, field: str = "crowd.path") -> list[Record]:
     """Every record of a file, in its order; each has all of ``keys``.
@@ -98,7 +109,7 @@ def read_records(path: Path, keys: Sequence[str], *, others: bool = False, field
     readers = dict(zip(ENDINGS, (_from_jsonl, _from_parquet), strict=True))
     reader = readers.get(path.suffix.lower())
     if reader is None:
-        raise InputError(field, path, f"a file that ends in {' or '.join(ENDINGS)}")
+        raise InputError(field, path, f"must be a file that ends in {' or '.join(ENDINGS)}")
     check_is_file(path, field)
     records = [
         Record(record.place, {key: record.values[key] for key in keys}) for record in reader(path, tuple(keys), others)

@@ -99,7 +99,7 @@ def draw_population(n_workers: int, seed: int) -> Population:
         InputError: if nobody is asked for.
     """
     if n_workers < 1:
-        raise InputError("crowd.n_workers", n_workers, "at least 1")
+        raise InputError("crowd.n_workers", n_workers, "must be at least 1")
     return Population(Synthetic(n_workers, seed), None, tuple(genre.name for genre in GENRES))
 
 

@@ -14,6 +14,7 @@ from crowd_sim.crowd.sources.identifiers import check_names
 from crowd_sim.crowd.sources.parquet import read_parquet
 from crowd_sim.crowd.sources.records import Record, parse_object, read_lines
 from crowd_sim.errors import InputError
+from crowd_sim.paths import is_file, is_folder
 
 if TYPE_CHECKING:  # imported late: a run of another source should not wait for it
     import pyarrow.parquet
@@ -34,7 +35,7 @@ def read_rows(path: Path, field: str = "crowd.path") -> list[Record]:
     Raises:
         InputError: what cannot be read, with its place: ``file:line`` from 1, of Parquet and Arrow ``file:row`` from 0.
     """
-    if path.is_dir():
+    if is_folder(path):
         rows = list(_from_folder(path, field))
     else:
         readers = dict(zip(ENDINGS, (_from_jsonl, _from_json, _from_csv, _from_parquet), strict=True))
@@ -119,7 +120,7 @@ def _from_parquet(path: Path) -> Iterator[Record]:
 
 
 def _from_folder(path: Path, field: str) -> Iterator[Record]:
-    folder = path / "train" if (path / "dataset_dict.json").is_file() else path
+    folder = path / "train" if is_file(path / "dataset_dict.json") else path
     try:
         state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
         names = [str(entry["filename"]) for entry in state["_data_files"]]

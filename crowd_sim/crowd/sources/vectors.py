@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from crowd_sim.crowd.population import Population, first_duplicate
 from crowd_sim.crowd.sources.contents import content_of, kind_of
 from crowd_sim.crowd.sources.csvtable import Check, is_number, open_csv
-from crowd_sim.crowd.sources.identifiers import check_names, identifier, text_flaw
+from crowd_sim.crowd.sources.identifiers import check_names, identifier, looks_like_identifiers, text_flaw
 from crowd_sim.crowd.sources.layout import ANY, Layout
 from crowd_sim.crowd.sources.parquet import read_parquet
 from crowd_sim.crowd.sources.records import parsed_json, read_lines
@@ -43,7 +43,7 @@ def load_vectors(path: Path, layout: Layout = ANY) -> Population:
     """
     reader = _READERS.get(kind_of(path))
     if reader is None:
-        raise InputError("crowd.path", path, f"a file that ends in {', '.join(_READERS)}, or .csv.gz")
+        raise InputError("crowd.path", path, f"must be a file that ends in {', '.join(_READERS)}, or .csv.gz")
     return reader(path, layout)
 
 
@@ -219,25 +219,6 @@ def _population(path: Path, parts: Sequence[_Part], ids: Sequence[Any] | None, l
     return Population(vectors, named, features)
 
 
-_ALIKE = frozenset(
-    {
-        "id",
-        "ids",
-        "user",
-        "userid",
-        "workerid",
-        "annotator",
-        "annotatorid",
-        "rater",
-        "raterid",
-        "participant",
-        "name",
-        "index",
-    }
-)
-"""Names that are like those of identifiers, without case and punctuation: such a column is hardly meant as a coordinate."""
-
-
 def _features(where: str, columns: tuple[str, ...], layout: Layout) -> tuple[str, ...]:
     """The columns that are coordinates.
 
@@ -252,8 +233,7 @@ def _features(where: str, columns: tuple[str, ...], layout: Layout) -> tuple[str
         if not name.strip() or name.startswith("Unnamed: "):
             allowed = "has no name: is it pandas' index? leave it out (index=False), or name it"
             raise InputError(where, name, f"the column {allowed}")
-        alike = "".join(letter for letter in name.casefold() if letter.isalnum())
-        if layout.id_column is None and name != layout.ids and alike in _ALIKE | {layout.ids}:
+        if layout.id_column is None and name != layout.ids and looks_like_identifiers(name):
             allowed = (
                 f"looks like identifiers: crowd.id_column={name} if it names the workers, else another name is needed"
             )

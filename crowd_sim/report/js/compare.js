@@ -21,7 +21,7 @@ DRAWN.compare = () => {
   if (data.distances.length) chart(id("charts"), "Distance to the target by round", "Means over the runs with one standard error.", (width) => {
     const rows = data.distances.flatMap((one) => one.rounds.map((round, i) => ({ name: one.name, round, mean: one.mean[i], error: one.error[i] ?? 0 })));
     return Plot.plot({
-      width, height: Math.min(width * 0.6, 340), grid: true, x: { label: "Round →" }, y: { label: "↑ Distance", zero: true },
+      width, height: Math.min(width * 0.6, 340), grid: true, x: { label: "Round →", tickFormat: whole }, y: { label: "↑ Distance", zero: true },
       color: { domain: data.distances.map((one) => one.name), range: COLOURS, legend: true },
       marks: [
         Plot.areaY(rows, { x: "round", y1: (d) => d.mean - d.error, y2: (d) => d.mean + d.error, z: "name", fill: "name", fillOpacity: 0.2 }),

@@ -16,7 +16,8 @@ DRAWN.sweep = () => {
   const both = (row, name) => (known(row[name]) ? shown(row[name]) + (known(row[`${name}_se`]) ? ` ± ${shown(Number(row[`${name}_se`].toPrecision(2)))}` : "") : "–");
   const interval = (row, name) => {
     const mean = row[name], half = data.t[row[`${name}_n`]] * row[`${name}_se`]; // by Student's t; of one run there is none
-    return known(row[`${name}_se`]) && known(half) ? ` (95 %: ${shown(mean - half)} to ${shown(mean + half)})` : "";
+    const cut = (end) => (/^(pearson|spearman)_/.test(name) ? Math.max(-1, Math.min(1, end)) : end); // no correlation is beyond
+    return known(row[`${name}_se`]) && known(half) ? ` (95 %: ${shown(cut(mean - half))} to ${shown(cut(mean + half))})` : "";
   };
   const here = () => rows.filter((row) => [...filters].every(([field, level]) => row[field] === level));
   const table = new Table(id("points"), {
@@ -32,7 +33,7 @@ DRAWN.sweep = () => {
     metric = data.metrics.find((m) => m.name === name); table.by = [name, metric.less ? 1 : -1]; redraw();
   }));
   for (const field of varying) {
-    bar.append(select(field.words, [["", "all"], ...field.levels.slice(0, 500).map((level, i) => [String(i), level])], "", (value) => {
+    bar.append(select(field.words, [["", "all"], ...field.levels.map((level, i) => [String(i), level])], "", (value) => {
       value === "" ? filters.delete(field.name) : filters.set(field.name, field.levels[Number(value)]); redraw();
     }));
   }
@@ -48,14 +49,15 @@ DRAWN.sweep = () => {
     const effects = varying.flatMap((field) => [...d3.group(here().filter((row) => known(row[metric.name])), (row) => row[field.name])]
       .map(([level, own]) => ({ field: field.words, level, at: rank.get(field.name).get(level), mean: d3.mean(own, (row) => row[metric.name]),
         error: own.length > 1 ? d3.deviation(own, (row) => row[metric.name]) / Math.sqrt(own.length) : 0, n: own.length }))
-      .sort((a, b) => a.at - b.at).slice(0, 60));
-    const label = (d) => `${d.field}: ${d.level}`;
+      .sort((a, b) => a.at - b.at));
+    const label = (d) => `${d.field}: ${d.level}`, row = effects.length > 200 ? 4 : effects.length > 60 ? 14 : 22; // of very many, few are named
+    const named = thinned(effects.map(label), Math.ceil(14 / row), (i) => i === 0 || effects[i - 1].field !== effects[i].field);
     return Plot.plot({
-      width, marginLeft: Math.min(220, width * 0.42), height: 60 + 22 * effects.length, x: { grid: true, label: metric.words + " →" }, y: { label: null, domain: effects.map(label) },
+      width, marginLeft: Math.min(220, width * 0.42), height: 60 + row * effects.length, x: { grid: true, label: metric.words + " →" }, y: { label: null, domain: effects.map(label), ticks: named },
       marks: [
         Plot.ruleX([d3.mean(here(), (row) => row[metric.name])].filter(known), { strokeDasharray: "4 3", strokeOpacity: 0.6 }),
         Plot.ruleY(effects, { y: label, x1: (d) => d.mean - d.error, x2: (d) => d.mean + d.error, stroke: BLUE, strokeWidth: 2 }),
-        Plot.dot(effects, { y: label, x: "mean", r: 4, fill: BLUE }),
+        Plot.dot(effects, { y: label, x: "mean", r: Math.min(4, row / 2), fill: BLUE }),
         Plot.tip(effects, Plot.pointer({ y: label, x: "mean", title: (d) => `${label(d)}\n${shown(d.mean)} ± ${shown(d.error)}\n${spaced(d.n)} points` })),
       ],
     });
@@ -70,12 +72,16 @@ DRAWN.sweep = () => {
     const heat = chart(host, "Two settings together", "Mean of the measure over all other settings.", (width) => {
       const cells = d3.flatRollup(here().filter((row) => known(row[metric.name])), (own) => d3.mean(own, (row) => row[metric.name]), (row) => row[across.name], (row) => row[down.name])
         .map(([x, y, mean]) => ({ x, y, mean }));
+      const marginLeft = Math.min(160, width * 0.3), row = Math.max(2, Math.min(30, 1500 / down.levels.length));
+      const widest = 8 + 7 * d3.max(across.levels, (level) => String(level).length); // of a label, in pixels
       const few = cells.length <= 80, [low, high] = d3.extent(cells, (d) => d.mean);
       return Plot.plot({
-        width, marginLeft: Math.min(160, width * 0.3), x: { label: across.words, domain: across.levels.slice(0, 60) }, y: { label: down.words, domain: down.levels.slice(0, 60) },
+        width, marginLeft, height: Math.min(1600, Math.max(200, 60 + row * down.levels.length)),
+        x: { label: across.words, domain: across.levels, ticks: thinned(across.levels, Math.ceil(widest * across.levels.length / (width - marginLeft - 20))) },
+        y: { label: down.words, domain: down.levels, ticks: thinned(down.levels, Math.ceil(14 / row)) },
         color: { scheme: "YlGnBu", legend: true, label: metric.words },
         marks: [
-          Plot.cell(cells, { x: "x", y: "y", fill: "mean", inset: 0.5 }),
+          Plot.cell(cells, { x: "x", y: "y", fill: "mean", inset: Math.max(across.levels.length, down.levels.length) > 60 ? 0 : 0.5 }),
           few ? Plot.text(cells, { x: "x", y: "y", text: (d) => shown(Number(d.mean.toPrecision(3))), fill: (d) => ((d.mean - low) / (high - low) > 0.65 ? "white" : "black") }) : null,
           Plot.tip(cells, Plot.pointer({ x: "x", y: "y", title: (d) => `${d.x}, ${d.y}\n${shown(d.mean)}` })),
         ],
@@ -128,9 +134,19 @@ DRAWN.sweep = () => {
   table.show(here());
   best();
 };
+/** Names with at least `step` places from one to the next, so that they do not overlap; in any case those that begin something. */
+function thinned(names, step, begins = (i) => i === 0) {
+  const kept = [];
+  names.forEach((_, i) => {
+    const near = kept.length > 0 && i - kept.at(-1) < step;
+    if (begins(i) && near) kept.pop();
+    if (begins(i) || !near) kept.push(i);
+  });
+  return kept.map((i) => names[i]);
+}
 /** Where an axis says its levels: all, or a few of many. */
 function ticksOf(field) {
   const last = field.levels.length - 1, step = Math.ceil((last + 1) / 9);
-  return field.levels.map((words, i) => ({ at: i / last, words: words.length > 14 ? words.slice(0, 13) + "…" : words })).filter((_, i) => i % step === 0 || i === last);
+  return field.levels.map((words, i) => ({ at: i / last, words: words.length > 14 ? words.slice(0, 13) + "…" : words })).filter((_, i) => (i % step === 0 && last - i >= step / 2) || i === last);
 }
 

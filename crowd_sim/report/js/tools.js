@@ -147,7 +147,10 @@ const dotted = (rows, x, y, colour) => (index, scales) => {
   for (const [name, value] of Object.entries({ stroke: colour, "stroke-width": 5.5, "stroke-linecap": "round", "stroke-opacity": 0.65, class: "dots" })) path.setAttribute(name, value);
   return path;
 };
-const BLUE = "var(--blue)", RED = "var(--red)";/** Means with their intervals, one below the other, against nothing at all. */
+/** Of an axis that counts: no half of a round. */
+const whole = (value) => (Number.isInteger(value) ? value.toLocaleString("en") : "");
+const BLUE = "var(--blue)", RED = "var(--red)";
+/** Means with their intervals, one below the other, against nothing at all. */
 function forest(rows, words, width) {
   return Plot.plot({
     width, marginLeft: Math.min(220, width * 0.42), height: 60 + 24 * Math.max(rows.length, 1), x: { grid: true, label: words + ", difference →" },
