@@ -136,9 +136,9 @@ def table(rows: pd.DataFrame) -> Iterator[str]:
             yield f"| {one} and {other} | {interval(gaps)} | {by_seed} | {wanted} |"
     yield ""
     if "dropped" in wide:
-        told = rows.loc[rows["arm"] == "dropped", "auc"]
-        by_seed = ", ".join(f"{value:.2f}" for value in told)
-        yield f"AUC of calibrated points: {told.mean():.2f} in the mean ({by_seed}), wanted at least 0.85."
+        by_points = rows.loc[rows["arm"] == "dropped", "auc"]
+        by_seed = ", ".join(f"{value:.2f}" for value in by_points)
+        yield f"AUC of calibrated points: {by_points.mean():.2f} in the mean ({by_seed}), wanted at least 0.85."
     yield f"Seeds: {len(wide)}; 95 % intervals by Student's t over them."
 
 
