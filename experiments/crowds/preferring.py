@@ -3,7 +3,7 @@
 The crowd, the trusted pairs and the 160 held-out pairs are those of `experiments.crowds.rewarding`, three seeds of them. A real
 model (SmolLM2-135M) trains equally many tokens in every arm:
 
-- sft: on the preferred comments alone, about three passes over them;
+- sft: on the preferred comments alone, more than two passes over them;
 - sft, dpo: one such pass (`task.sft_epochs=1`), then direct preference optimisation of the pairs;
 - dpo: of the pairs from the start on;
 - noisy: `sft, dpo` on a crowd of whom a third, drawn by the seed, has turned 30 % of its pairs round;
@@ -34,7 +34,7 @@ from experiments.crowds.models import interval, options, provenance
 from experiments.crowds.refusing import in_one_line
 from experiments.crowds.rewarding import N_WORKERS, Pairs, deal, preferences, turned, write_pairs
 
-TOKENS = 9_000
+TOKENS = 4_500
 """Trained by an arm."""
 N_BAD, TURNED = N_WORKERS // 3, 0.3
 """Workers who turn pairs round, and the share of theirs that they do."""

@@ -63,7 +63,7 @@ def test_pairs_turned_round_cost_what_the_table_says(pairs):
 @pytest.mark.parametrize("arm", preferring.ARMS)
 def test_every_arm_of_preferences_can_be_run(arm, tmp_path):
     config = RunConfig.parse(preferring.content(arm, 1, tmp_path))
-    assert (config.task.tokens_per_round, config.task.objective == "sft") == (9_000, arm == "sft")
+    assert (config.task.tokens_per_round, config.task.objective == "sft") == (4_500, arm == "sft")
 
 
 def test_a_third_of_the_crowd_turns_three_pairs_of_ten_round(pairs):
@@ -78,7 +78,7 @@ def test_a_third_of_the_crowd_turns_three_pairs_of_ten_round(pairs):
 
 def test_the_table_of_preferences_holds_arms_against_sft():
     found = [
-        {"seed": seed, "arm": arm, "accuracy": 70.0 + 5 * i + seed, "margin": 0.5, "auc": 0.75, "tokens": 9000.0}
+        {"seed": seed, "arm": arm, "accuracy": 70.0 + 5 * i + seed, "margin": 0.5, "auc": 0.75, "tokens": 4500.0}
         for seed in (1, 2)
         for i, arm in enumerate(preferring.ARMS)
     ]
