@@ -114,7 +114,7 @@ SUPPORT = {
             "tournament.initial_range",
             "tournament.convergence_distance",
             *_DEFENCES_OF_POINTS,
-            *("task.phi", "task.single_sizes", "task.equal_tokens", "task.merged_model"),
+            *("task.phi", "task.judged_by", "task.single_sizes", "task.equal_tokens", "task.merged_model"),
             *own,
         ),
         retrains=True,

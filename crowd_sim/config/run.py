@@ -126,6 +126,7 @@ class RunConfig(Strict):
                     "label_smoothing",
                     "sft_weight",
                     "tokens_per_round",
+                    "judged_by",
                     "verifier",
                     *OF_CHOICES,
                 ),

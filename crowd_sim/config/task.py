@@ -216,6 +216,12 @@ class TaskConfig(Strict):
     phi: PhiConfig = PhiConfig()
     generation: GenerationConfig = GenerationConfig()
     verifier: VerifierConfig = VerifierConfig()
+    judged_by: Literal["outputs", "likelihood"] = Field(
+        "outputs",
+        description="`imitate`: what candidates and coalitions are judged by. `outputs`: `tournament.score` of the Φ of texts "
+        "that they draw; `likelihood`: how likely they find the target's texts, in nats per token, for which nothing is drawn. "
+        "Reports are made of outputs either way",
+    )
     single_sizes: Sizes = Field(
         (), description="baselines: a single model tuned on the first so many examples (`goemotions`: the nearest)"
     )

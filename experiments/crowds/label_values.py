@@ -1,8 +1,9 @@
 """Does the worker who mislabels come last by value? `python -m experiments.crowds.label_values --out runs/label-values`.
 
-Six workers label six short GoEmotions comments each (`task.kind=classify`, dealt by `experiments.crowds.labelling`); one of
-them, drawn by the seed, says wrong labels. A real model (SmolLM2-135M) is tuned on each of the 64 coalitions; exact values
-stand beside the points of six rounds in pairs, and beside the calibrated points of the same rounds.
+Six workers label four short GoEmotions comments each, one of each emotion (`task.kind=classify`, dealt by
+`experiments.crowds.labelling`); one of them, drawn by the seed, says wrong labels. A real model (SmolLM2-135M) is tuned on each
+of the 64 coalitions; exact values stand beside the points of six rounds in pairs, and beside the calibrated points of the same
+rounds.
 
 Prints everyone's value and calibrated points by seed, the bad worker's place by either, and Spearman's correlation of the two.
 Every seed is a folder under --out: given again, the command goes on where it was stopped.
@@ -10,6 +11,7 @@ Every seed is a folder under --out: given again, the command goes on where it wa
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,7 @@ from experiments.crowds.labelling import deal
 from experiments.crowds.models import interval, options, provenance
 from experiments.crowds.refusing import in_one_line
 
-N_WORKERS, EACH = 6, 6
+N_WORKERS, EACH = 6, 4
 
 
 def content(seed: int, data: Path, model: str = "smollm2-135m") -> dict[str, Any]:
@@ -48,11 +50,21 @@ def content(seed: int, data: Path, model: str = "smollm2-135m") -> dict[str, Any
             "prompt_template": "{prompt}\n",
             "question": "{text}",
             "expert": str(data / "expert.jsonl"),
-            "epochs": 2,
+            "epochs": 4,
             "batch_size": 100,  # a step per epoch for every coalition: more examples do not mean more steps
-            "learning_rate": 3.0e-3,
+            "learning_rate": 2.0e-3,
+            "dtype": "auto",  # bfloat16 where that is fast: half the time
         },
     }
+
+
+def dealt(source: Path, seed: int, data: Path) -> None:
+    """Write the files of a seed; everyone has equally many comments of each emotion, lest values be those of the shares."""
+    deal(source, seed, data, N_WORKERS, EACH)
+    rows = [json.loads(line) for line in (data / "crowd.jsonl").read_text().splitlines()]
+    rows.sort(key=lambda row: row["label"])
+    own = [row | {"worker": f"w{i % N_WORKERS}"} for i, row in enumerate(rows)]
+    write_text(data / "crowd.jsonl", "".join(json.dumps(row) + "\n" for row in own))
 
 
 def rows_of(seed: int, out: Path, model: str) -> pd.DataFrame:
@@ -100,7 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     source, found = find_neighbourhoods(given.data), []
     for seed in given.seeds:
-        deal(source, seed, given.out / f"seed-{seed}" / "data", N_WORKERS, EACH)
+        dealt(source, seed, given.out / f"seed-{seed}" / "data")
         found.append(rows_of(seed, given.out, given.model))
     lines = [*table(pd.concat(found)), "", provenance()]
     write_text(given.out / "label_values.md", "\n".join(lines) + "\n")

@@ -207,6 +207,7 @@ OTHER = {
     "task.threads": 2,
     "task.phi": {"kind": "classifier"},
     "task.generation": {"temperature": 0.0},
+    "task.judged_by": "likelihood",
     "task.single_sizes": [2],
     "task.equal_tokens": True,
     "task.merged_model": True,

@@ -14,7 +14,7 @@ from tests.llm.small import make_parts
 
 
 @pytest.fixture(scope="module")
-def pairs(tmp_path_factory):
+def source(tmp_path_factory):
     path = tmp_path_factory.mktemp("rewarding") / "neighbourhoods.parquet"
     rows = [
         {"emotion": emotion, "rank": i, "text": f"{emotion} {i}", "scores": [0.5]}
@@ -22,8 +22,13 @@ def pairs(tmp_path_factory):
         for i in range(101)
     ]
     pd.DataFrame(rows).to_parquet(path)
-    assert deal(path, "admiration", 1) == deal(path, "admiration", 1)
-    return deal(path, "admiration", 1)
+    return path
+
+
+@pytest.fixture(scope="module")
+def pairs(source):
+    assert deal(source, "admiration", 1) == deal(source, "admiration", 1)
+    return deal(source, "admiration", 1)
 
 
 def test_a_seed_deals_splits_that_share_nothing(pairs, tmp_path):
@@ -58,17 +63,29 @@ def test_pairs_turned_round_cost_what_the_table_says(pairs):
 @pytest.mark.parametrize("arm", preferring.ARMS)
 def test_every_arm_of_preferences_can_be_run(arm, tmp_path):
     config = RunConfig.parse(preferring.content(arm, 1, tmp_path))
-    assert (config.task.tokens_per_round, config.task.objective == "sft") == (9_000, arm == "sft")
+    assert (config.task.tokens_per_round, config.task.objective == "sft") == (4_500, arm == "sft")
+
+
+def test_a_third_of_the_crowd_turns_three_pairs_of_ten_round(pairs):
+    noisy = preferring.noisy(pairs["crowd"], 1)
+    there = pd.Series([pair["worker"] for pair, was in zip(noisy, pairs["crowd"], strict=True) if pair != was])
+    assert there.value_counts().to_dict() == dict.fromkeys(preferring.bad_of(1), 6)
+    assert len(preferring.bad_of(1)) == 4
+    assert all(
+        a["worker"] == b["worker"] and a["prompt"] == b["prompt"] for a, b in zip(noisy, pairs["crowd"], strict=True)
+    )
 
 
 def test_the_table_of_preferences_holds_arms_against_sft():
     found = [
-        {"seed": seed, "arm": arm, "accuracy": 70.0 + 5 * i + seed, "margin": 0.5, "tokens": 9000.0}
+        {"seed": seed, "arm": arm, "accuracy": 70.0 + 5 * i + seed, "margin": 0.5, "auc": 0.75, "tokens": 4500.0}
         for seed in (1, 2)
         for i, arm in enumerate(preferring.ARMS)
     ]
     lines = "\n".join(preferring.table(pd.DataFrame(found)))
     assert "| sft, dpo and sft | 5.0 [5.0, 5.0] | +5.0, +5.0 | ≥ 6, interval above 0 |" in lines
+    assert "| dropped and noisy | 5.0 [5.0, 5.0] | +5.0, +5.0 | ≥ half" in lines
+    assert "0.75 in the mean (0.75, 0.75), wanted at least 0.85" in lines
 
 
 class Labelled:
@@ -80,7 +97,7 @@ class Labelled:
         return np.array([[0.0, 1.0] for _ in texts])
 
 
-def test_both_commands_run_what_is_missing_and_read_what_is_there(pairs, tmp_path, monkeypatch):
+def test_both_commands_run_what_is_missing_and_read_what_is_there(source, pairs, tmp_path, monkeypatch):
     parts = make_parts(tmp_path / "parts")
     monkeypatch.setattr(rewarding, "DRAWN", 6)
     for module in (rewarding, preferring):
@@ -97,12 +114,13 @@ def test_both_commands_run_what_is_missing_and_read_what_is_there(pairs, tmp_pat
     rows = pd.DataFrame(rewarding.drawn(*given))
     assert rows["model"].tolist() == ["before", "sft", "best_of_n", "rloo"]
     assert set(rows["probability"]) == {1.0}
-    for name, own in pairs.items():
-        write_pairs(tmp_path / "p" / "seed-1" / "data" / f"{name}.jsonl", own)
-    arms = ["sft", "sft, dpo"]
+    preferring.dealt(source, "admiration", 1, tmp_path / "p" / "seed-1" / "data")
+    arms = ["sft", "dropped"]
     found = pd.DataFrame(preferring.rows_of(1, tmp_path / "p", arms, str(parts / "model")))
     assert found["arm"].tolist() == arms
     assert found["accuracy"].between(0, 100).all()
+    left = {json.loads(line)["worker"] for line in (tmp_path / "p/seed-1/data/dropped.jsonl").read_text().splitlines()}
+    assert (len(left), found["auc"].between(0, 1).tolist()) == (8, [False, True])
     monkeypatch.setattr("crowd_sim.models.lora.LoraLearner.tune", lambda *_: pytest.fail("all is there"))
     assert pd.DataFrame(rewarding.drawn(*given)).equals(rows)
     assert pd.DataFrame(preferring.rows_of(1, tmp_path / "p", arms, str(parts / "model"))).equals(found)

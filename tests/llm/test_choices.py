@@ -23,7 +23,7 @@ from crowd_sim.crowd.verifiers import Rule, check_answer, verifier_of
 from crowd_sim.engine import simulate
 from crowd_sim.errors import InputError, StrategyError
 from crowd_sim.host import InProcess, LocalTrainers
-from crowd_sim.models.lora import TuneJob, shared_learner
+from crowd_sim.models.lora import LoraLearner, TuneJob, shared_learner
 from crowd_sim.models.objectives import leave_one_out
 from crowd_sim.models.reward_model import fit_reward
 from crowd_sim.models.training import Drawing, Key, PackedTuneJob
@@ -180,7 +180,12 @@ def test_a_run_is_the_same_bits_with_two_trainers_and_after_a_stop(parts, tmp_pa
         setup = configuration(parts, tmp_path, kind, trusted=expert(), screens={"action": "exclude"}, **FULL)
     if kind == "prefer":
         setup = configuration(parts, tmp_path, kind, task=rewarded(parts))
-    finished = run(setup, tmp_path / "whole")
+    read, choose = [], LoraLearner.choose
+    with monkeypatch.context() as counting:
+        counting.setattr(LoraLearner, "choose", lambda self, jobs: read.extend(jobs) or choose(self, jobs))
+        finished = run(setup, tmp_path / "whole")
+    if kind == "prefer":  # what all models are held against is read once: of the selection and of the report
+        assert sum(not any(w.any() for name, w in job.adapter.items() if name.endswith("B")) for job in read) == 2
     wanted = tables(finished.folder)
     (outcome,) = simulate([setup], load_task(setup), Two())
     write_run(tmp_path, outcome, json.loads(wanted["summary"])["fingerprint"])

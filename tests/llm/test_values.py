@@ -10,11 +10,14 @@ from rich.console import Console
 from crowd_sim.cli.run import run as run_command
 from crowd_sim.errors import InputError
 from crowd_sim.host import InProcess
-from crowd_sim.models.lora import LoraLearner
+from crowd_sim.models.lora import LoraLearner, OutputJob, shared_learner
+from crowd_sim.random import Purpose
+from crowd_sim.tasks.adapters.retraining import key_of
+from crowd_sim.tasks.adapters.settings import learner_spec, sampling_of
 from crowd_sim.tasks.imitate.game import RetrainingGame
 from crowd_sim.tasks.load import load_task
 from tests.bad_input.command import IN_PROCESS
-from tests.llm.small import config
+from tests.llm.small import config, content
 
 N = 3
 
@@ -24,9 +27,10 @@ def setup(parts):
     return valued(parts, 1)
 
 
-def valued(parts, runs: int):
+def valued(parts, runs: int, **task):
     crowd = {"n_workers": N, "selection": "first"}
-    return config(parts, runs, crowd=crowd, valuation={"method": "exact"}, tournament={"drop_used": False})
+    task = content(parts)["task"] | task
+    return config(parts, runs, crowd=crowd, valuation={"method": "exact"}, tournament={"drop_used": False}, task=task)
 
 
 def run(setup, out):
@@ -54,6 +58,28 @@ def test_exact_values_are_the_definitions(setup, tmp_path):
     np.testing.assert_allclose(outcome.values[0], expected / factorial(N), atol=1e-12)
     assert outcome.n_evaluations == {"accurate": 2**N, "kernel_shap": 0}
     assert outcome.values.sum() == pytest.approx(worth[tuple(range(N))] - worth[()])
+
+
+def test_by_likelihood_nothing_is_drawn_but_for_reports(parts, tmp_path, monkeypatch):
+    usual, purposes, setup = LoraLearner.judge, [], valued(parts, 1, judged_by="likelihood")
+
+    def judge(self, jobs):
+        purposes.extend(job.purpose for job in jobs)
+        return usual(self, jobs)
+
+    monkeypatch.setattr(LoraLearner, "judge", judge)
+    outcome, game = run(setup, tmp_path / "run").outcome, game_of(setup)
+    assert set(purposes) == {Purpose.REPORT_OUTPUTS}
+    assert all(record.tokens_generated == 0 for record in outcome.details.rounds)
+    learner, texts = shared_learner(learner_spec(setup)), outcome.details.crowd.validation()
+    start, how = (
+        learner.initial(setup.seed, 0),
+        (("day 1?",), key_of(setup, 0), Purpose.REPORT_OUTPUTS, sampling_of(setup)),
+    )
+    losses = [learner.judge([OutputJob(start, *how, held=(text,))])[0].loss for text in texts]
+    nobody, everyone = game(np.array([[False] * N, [True] * N]))
+    assert nobody == pytest.approx(-np.mean(losses), abs=1e-6)
+    assert outcome.values.sum() == pytest.approx(everyone - nobody)
 
 
 def test_utilities_do_not_depend_on_their_company(setup):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,7 @@ class ChoiceLearner(AdapterLearner):
 
     choices: ChoiceCrowd
     screens: Note | None = None
+    _references: dict[tuple[int, bool], NDArray[np.float64]] = field(default_factory=dict, init=False, repr=False)
 
     def notes(self, state: State, rounds: int, notes: Sequence[Note]) -> Iterator[Note]:
         """How likely the model finds each choice of the report's items, before the first round and after every one.
@@ -110,19 +111,31 @@ class ChoiceLearner(AdapterLearner):
         """Log-likelihoods of choices among each other: float64[m, c] of each adapter."""
         if not adapters:
             return []
-        reference = self._start(run) if self.config.task.kind == "prefer" else None
-        return choices_of(self.trainers, adapters, items, reference)
+        if self.config.task.kind != "prefer":
+            return choices_of(self.trainers, adapters, items)
+        start, reference = self._start(run), self._before(run, items)
+        others = [adapter for adapter in adapters if adapter is not start]
+        found = iter(choices_of(self.trainers, others, items, reference) if others else ())
+        alike = log_softmax(np.zeros_like(reference))
+        return [alike if adapter is start else next(found) for adapter in adapters]
+
+    def _before(self, run: int, items: tuple[Item, ...]) -> NDArray[np.float64]:
+        """Log-probabilities of choices by the run's start, which every model is held against: read once."""
+        key = (run, items is self.choices.report)
+        if key not in self._references:
+            (self._references[key],) = self.trainers.choose([ChoiceJob(self._start(run), items)])
+        return self._references[key]
 
 
 def choices_of(
-    trainers: TextTrainers, adapters: Sequence[Adapter], items: tuple[Item, ...], reference: Adapter | None
+    trainers: TextTrainers,
+    adapters: Sequence[Adapter],
+    items: tuple[Item, ...],
+    reference: NDArray[np.float64] | float = 0.0,
 ) -> list[NDArray[np.float64]]:
-    """Log-likelihoods of choices among each other, held against a reference if there is one: float64[m, c] of each adapter."""
-    jobs = [ChoiceJob(adapter, items) for adapter in (*adapters, *([] if reference is None else [reference]))]
-    found = trainers.choose(jobs)
-    if reference is not None:
-        found = [own - found[-1] for own in found[:-1]]
-    return [log_softmax(own) for own in found]
+    """Log-likelihoods of choices among each other, less a reference's log-probabilities: float64[m, c] of each adapter."""
+    found = trainers.choose([ChoiceJob(adapter, items) for adapter in adapters])
+    return [log_softmax(own - reference) for own in found]
 
 
 def right_of(likelihoods: NDArray[np.float64], items: Sequence[Item]) -> NDArray[np.float64]:

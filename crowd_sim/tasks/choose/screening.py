@@ -10,7 +10,7 @@ from crowd_sim.config import RunConfig
 from crowd_sim.crowd.screens import LABEL_SCREENS, screened
 from crowd_sim.elementary import exp
 from crowd_sim.errors import InputError
-from crowd_sim.models.lora import TuneJob
+from crowd_sim.models.lora import ChoiceJob, TuneJob
 from crowd_sim.models.training import Key
 from crowd_sim.tasks.adapters.screened_crowd import ScreenedCrowd
 from crowd_sim.tasks.adapters.settings import training_of
@@ -32,7 +32,7 @@ def screen(config: RunConfig, crowd: ChoiceCrowd, trainers: TextTrainers) -> Scr
     (expert,) = trainers.tune([TuneJob(start, crowd.expert, Key(config.seed, 0, 0, 0), training)])
     read = [crowd.items_of(worker) for worker in range(texts.n_workers)]
     items = tuple(item for own in read for item in own)
-    reference = start if config.task.kind == "prefer" else None
+    (reference,) = trainers.choose([ChoiceJob(start, items)]) if config.task.kind == "prefer" else (0.0,)
     (likelihoods,) = choices_of(trainers, [expert.adapter], items, reference)
     likely = exp(likelihoods)[np.arange(len(items)), [item.right for item in items]]
     found = screened(LABEL_SCREENS, np.split(likely, np.cumsum([len(own) for own in read])[:-1]), screens.use)

@@ -20,6 +20,7 @@ from crowd_sim.random import Purpose
 from crowd_sim.tasks.adapters.learner import AdapterLearner
 from crowd_sim.tasks.adapters.settings import sampling_of, training_of
 from crowd_sim.tasks.imitate.honesty import EQUAL_TOKENS, energy_distance, floor_of
+from crowd_sim.tasks.imitate.likelihood import likelihoods
 from crowd_sim.tasks.imitate.output_scoring import OutputScorer
 from crowd_sim.tasks.imitate.records import CandidateRound, Report, report_of, round_of, rounds_of
 from crowd_sim.tournament.learner import Note
@@ -28,7 +29,7 @@ from crowd_sim.tournament.state import Round, State
 
 @dataclass(frozen=True, eq=False)
 class ImitateLearner(AdapterLearner):
-    """Candidates are judged by their outputs.
+    """Candidates are judged by their outputs, or by how likely they find the target's texts.
 
     Attributes:
         scorer: what outputs are held against.
@@ -141,6 +142,8 @@ class ImitateLearner(AdapterLearner):
         )
 
     def _judged(self, adapters: Sequence[Adapter], keys: Sequence[Key]) -> list[tuple[float, float, int]]:
+        if self.config.task.judged_by == "likelihood":
+            return [(*mean_and_se(found), 0) for found in likelihoods(self.trainers, adapters, self.crowd)]
         prompts, sampling = self.scorer.selection_prompts, sampling_of(self.config)
         jobs = [
             OutputJob(adapter, prompts, key, Purpose.SELECTION_OUTPUTS, sampling)

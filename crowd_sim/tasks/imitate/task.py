@@ -163,6 +163,8 @@ class _OpenImitateTask:
             return game
         how = (training_of(config), sampling_of(config), config.tournament.score, scorer.selection_prompts)
         told = {"learner": self.content, "how": repr(how), "seed": config.seed, "run": run}
+        if config.task.judged_by == "likelihood":
+            told["judged_by"] = config.task.judged_by
         return CachedGame(game, self.task.utilities, fingerprint_of(told, crowd.identity()))
 
     def screened(self, config: RunConfig, history: History) -> Screened:
@@ -204,7 +206,8 @@ def _checked(configs: Sequence[RunConfig], crowd: TextCrowd, trainers: TextTrain
     """Refuse what would fail later, in the middle of the work; what a run records of its learner."""
     prompts = dict.fromkeys(p for config in configs for both in prompts_of(config, crowd) for p in both)
     # first-order values look at the target's texts, too
-    validation = crowd.validation() if any(config.valuation.method != "none" for config in configs) else ()
+    looks = any(config.valuation.method != "none" or config.task.judged_by == "likelihood" for config in configs)
+    validation = crowd.validation() if looks else ()
     longest = max(config.task.generation.max_new_tokens for config in configs)
     return trainers.facts(crowd, tuple(prompts), validation, longest)
 
