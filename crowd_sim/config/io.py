@@ -149,7 +149,8 @@ def _read(path: str | Path) -> DictConfig:
 
 def _check_own_keys(content: DictConfig) -> None:
     """Refuse what only a run's or a sweep's folder says, where none has said it, or one of a version to come."""
-    made, known = content.get("fingerprint") is not None, content.get("format")
+    made = content.get("fingerprint") is not None or "digest" in content
+    known = content.get("format")
     for key in ("format", "versions", "lineage", "weights") if not made else ():
         if key in content:
             value = content.get(key)

@@ -81,7 +81,7 @@ def test_it_is_found_in_a_folder_and_by_the_environment(path, tmp_path, monkeypa
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("anger", 3), "crowd.target = 'anger': one of (joy, fear|fear, joy)"),
+        (("anger", 3), "crowd.target = 'anger': must be one of (joy, fear|fear, joy)"),
         (("joy", 0), "crowd.n_workers = 0: must be 1 to 7"),
         (("joy", 8), "crowd.n_workers = 8: must be 1 to 7"),
     ],
