@@ -15,7 +15,7 @@ from typing import Any, Self
 from crowd_sim.errors import InputError, StorageError
 from crowd_sim.files import append_lines, check_not_removed, read_config, write_bytes, write_sealed
 from crowd_sim.integrity import DamagedError, read_json, unsealed
-from crowd_sim.paths import exists
+from crowd_sim.paths import is_file
 from crowd_sim.store.checkpoint import Checkpoint, Checkpoints
 from crowd_sim.store.lock import RUN, ending, is_locked
 
@@ -169,15 +169,14 @@ def tidy(folder: Path) -> None:
         for path in place.glob(".*.part"):
             path.unlink(missing_ok=True)
     log = folder / _LOG
-    try:
-        lines = log.read_bytes().splitlines(keepends=True)
-    except OSError:  # there is none
+    if not is_file(log):  # a device is read without end
         return
+    lines = log.read_bytes().splitlines(keepends=True)
     good = [line for line in lines if _is_whole(line, log)]
     if len(good) == len(lines):
         return
     aside = folder / f"{_LOG}.damaged"
-    before = aside.read_bytes() if exists(aside) else b""
+    before = aside.read_bytes() if is_file(aside) else b""
     write_bytes(aside, before + b"".join(line for line in lines if not _is_whole(line, log)))
     write_bytes(log, b"".join(good))
 
