@@ -18,12 +18,13 @@ def finite(field: str, value: ArrayLike, shape: tuple[int | None, ...]) -> NDArr
     Raises:
         InputError: naming ``field``, where the value is not numeric, not of that shape, or not finite.
     """
-    if np.iscomplexobj(value):  # its imaginary part would be dropped
-        raise InputError(field, value, "must be an array of real numbers")
     try:
-        array = np.array(value, dtype=np.float64, order="C")
+        given = np.asarray(value)
+        array = np.array(given if given.dtype.kind != "c" else given.real, dtype=np.float64, order="C")
     except (TypeError, ValueError):
         raise InputError(field, value, "must be an array of numbers") from None
+    if given.dtype.kind == "c":  # its imaginary part would be dropped
+        raise InputError(field, value, "must be an array of real numbers")
     if array.ndim != len(shape) or any(want not in (None, have) for want, have in zip(shape, array.shape, strict=True)):
         wanted = "×".join("any" if want is None else str(want) for want in shape) or "a single number"
         raise InputError(field, array.shape, f"must have the shape {wanted}")

@@ -57,7 +57,10 @@ def refused(tmp_path, monkeypatch, capsys) -> Callable[..., None]:
             "valuation.foo=[1]",
             ("valuation.foo = [1]", "unknown key", "allowed here: method, budget, kernel_shap_budget"),
         ),
-        ("actors.foo=1", ("actors.foo = 1", "unknown key", "allowed here: crowd, trainers, evaluators, sweep")),
+        (
+            "actors.foo=1",
+            ("actors.foo = 1", "unknown key", "allowed here: crowd, trainers, generators, evaluators, sweep"),
+        ),
         (
             "actors.crowd.foo=1",
             ("actors.crowd.foo = 1", "unknown key", "allowed here: number, cpus, gpus"),

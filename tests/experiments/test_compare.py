@@ -112,4 +112,4 @@ def test_a_folder_whose_configuration_says_nothing_is_refused(made, tmp_path, ca
     shutil.copytree(made / "fast", tmp_path / "fast")
     (tmp_path / "fast" / "config.yaml").write_text("")
     assert call(["compare", str(made / "dot"), str(tmp_path / "fast")]) == 2
-    check_line(capsys.readouterr().err, ("config.yaml", "must be a YAML mapping"))
+    check_line(capsys.readouterr().err, ("config.yaml", "is damaged", "summary.json has its own"))

@@ -131,7 +131,7 @@ def refused(kind, model, device="cpu"):
 
 
 def test_what_is_not_known_is_refused(encoder, tmp_path):
-    assert "phi.kind = 'word2vec': one of classifier, embedding, distilled" in refused("word2vec", None)
+    assert "phi.kind = 'word2vec': must be one of classifier, embedding, distilled" in refused("word2vec", None)
     assert "a folder that exists" in refused("embedding", tmp_path / "none")
     (tmp_path / "file").touch()
     assert "a folder that exists" in refused("embedding", tmp_path / "file")
