@@ -148,4 +148,6 @@ def check_device(device: str) -> None:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         first = str(error).strip().splitlines()[0]
-        raise InputError("phi.device", device, f"a device that torch can use here, as cpu or cuda ({first})") from error
+        raise InputError(
+            "phi.device", device, f"must be a device that torch can use here, as cpu or cuda ({first})"
+        ) from error
