@@ -73,7 +73,7 @@ def test_intervals_cover_the_noiseless_truth(method, factor):
                 result = shapley(Fresh(game, sd, seed), method, factor * game.n_players, seed=seed)
                 assert result.n_evaluations <= factor * game.n_players
                 shares.append(np.mean(np.abs(result.values - game.values) <= 1.96 * result.stderr))
-    assert 0.92 <= np.mean(shares) <= 0.99
+    assert 0.92 <= np.mean(shares) <= 0.98
 
 
 @pytest.mark.parametrize("method", METHODS[:2])

@@ -457,8 +457,9 @@ def test_players_who_are_all_alike_share():
     game = Oracle("majority of twelve", 12, lambda c: (c.sum(axis=1) >= 7).astype(float), np.full(12, 1 / 12))
     (result,) = values_of(game, budget=60)
     np.testing.assert_allclose(result.values, game.values, atol=1e-15)
-    sizes = 13
-    np.testing.assert_allclose(result.stderr, 1.0 / (result.n_evaluations - sizes + 2))
+    number = [2 * c for c in allocation(12, 29)]  # of both members of pairs: sizes k and 12 - k, and the middle one
+    unseen = [1 / (c // 2 + 1) for c in number[1:5]]  # of sizes 1 and 11 all are seen
+    np.testing.assert_allclose(result.stderr, (2 * sum(unseen) + 1 / (number[5] + 1)) / 12)
 
     def but_for_one(coalitions):
         return (coalitions.sum(axis=1) + coalitions[:, 3] >= 7).astype(float)

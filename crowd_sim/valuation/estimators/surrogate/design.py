@@ -13,21 +13,21 @@ from crowd_sim.random import Purpose, generator
 _AHEAD = 6  # times its share that size 1 may get
 
 
-def allocation(n: int, n_pairs: int) -> list[int]:
+def allocation(n: int, n_pairs: int, *, singles_first: bool = True) -> list[int]:
     """How many pairs each size 1, 2, … n // 2 gets: [k − 1] of size k, a pair counted at its smaller member.
 
     A share alike for all sizes 1 … n−1 (the leverage scores of the Shapley regression: Musco and Witter, "Provably
     accurate Shapley value estimation via leverage score sampling", ICLR 2025); a size whose share exceeds its
-    number of pairs is enumerated and the rest goes to the others. Size 1 is enumerated from a sixth on: games differ from
-    their pattern most where all but nothing, or nothing but one, is left out (errors at five evaluations a player are 0.76
-    times those of a share like the others', on eleven families that were held out).
+    number of pairs is enumerated and the rest goes to the others. With ``singles_first`` size 1 is from a sixth on: games
+    differ from their pattern most where all but nothing, or nothing but one, is left out (errors at five evaluations a
+    player are 0.76 times those of a share like the others', on eleven families that were held out).
     """
     half = n // 2
     number = [math.comb(n, k) // (2 if 2 * k == n else 1) for k in range(1, half + 1)]
     weight = [1 if 2 * k == n else 2 for k in range(1, half + 1)]
     if n_pairs >= sum(number):
         return number
-    full = {0} if _AHEAD * 2 * n_pairs >= n * (n - 1) and n_pairs >= n else set[int]()
+    full = {0} if singles_first and _AHEAD * 2 * n_pairs >= n * (n - 1) and n_pairs >= n else set[int]()
     while True:
         left = n_pairs - sum(number[k] for k in full)
         total = sum(weight[k] for k in range(half) if k not in full)
@@ -41,14 +41,14 @@ def allocation(n: int, n_pairs: int) -> list[int]:
     return counts
 
 
-def draw_pairs(n: int, n_pairs: int, seed: int, run: int) -> NDArray[np.bool_]:
+def draw_pairs(n: int, n_pairs: int, seed: int, run: int, *, singles_first: bool = True) -> NDArray[np.bool_]:
     """The smaller member of ``n_pairs`` distinct complementary pairs: bool[n_pairs, n], ascending in size.
 
     Random permutations are cut into coalitions of the same size, so that players appear about equally often. Size k is
     drawn from the stream (seed, run, SURROGATE, k).
     """
     blocks = []
-    for size, count in enumerate(allocation(n, n_pairs), start=1):
+    for size, count in enumerate(allocation(n, n_pairs, singles_first=singles_first), start=1):
         if count == math.comb(n, size) // (2 if 2 * size == n else 1):
             blocks.append(_all_of_size(n, size))
         else:

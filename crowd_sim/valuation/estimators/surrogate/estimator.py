@@ -118,7 +118,8 @@ def _of_noise(request: Request) -> list[ShapleyResult]:
     n_ends = max(2, request.budget // (2 * n))
     wanted = request.budget // 2 - n_ends
     repeated = min(math.ceil(_REPEATED * wanted), _MOST_REPEATED)
-    pairs = draw_pairs(n, min(wanted - repeated, MAX_PAIRS), request.seed, request.run)
+    # where there is noise single players are no surer than others, and intervals too wide with them first
+    pairs = draw_pairs(n, min(wanted - repeated, MAX_PAIRS), request.seed, request.run, singles_first=False)
     copies = np.full(len(pairs), wanted // len(pairs))
     again = generator(request.seed, request.run, Purpose.SURROGATE, chunk=n).permutation(len(pairs))
     copies[again[: wanted % len(pairs)]] += 1
