@@ -29,9 +29,9 @@ def losses_and_gradient(folder, spec: LoraSpec, n: int):
     return losses.detach(), [stack.named(stack.weights(k).grad) for k in range(n)]
 
 
-@pytest.mark.parametrize("n", [1, 2])
-@pytest.mark.parametrize("targets", [(), ("k_proj", "v_proj", "up_proj")])
-@pytest.mark.parametrize("kind", ["llama", "qwen2", "mistral"])
+@pytest.mark.parametrize(
+    ("kind", "targets", "n"), [("llama", (), 1), ("qwen2", ("k_proj", "v_proj", "up_proj"), 2), ("mistral", (), 2)]
+)
 def test_layers_as_one_step_are_layers_of_modules(tmp_path, monkeypatch, kind, targets, n):
     folder, spec = make_tiny_llm(tmp_path, kind), LoraSpec(3, 6.0, targets)
     passed = []
