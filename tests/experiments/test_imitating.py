@@ -49,14 +49,13 @@ def test_an_emotion_is_run_once_and_read_afterwards(tmp_path, monkeypatch):
         }
 
     monkeypatch.setattr(imitating, "content", tiny)
-    monkeypatch.setattr(imitating, "ARMS", {name: ARMS[name] for name in ("equal steps", "soup")})
     source = tmp_path / "neighbourhoods.parquet"
     pd.DataFrame(
         {"emotion": emotion, "rank": i, "text": f"{emotion} {i}", "scores": [0.5]}
         for emotion in ("love", "anger")
         for i in range(101)
     ).to_parquet(source)
-    given = ("love", 1, tmp_path / "out", None, source, str(parts / "model"))
+    given = (["equal steps", "soup"], "love", 1, tmp_path / "out", None, source, str(parts / "model"))
     found = pd.DataFrame(imitating.rows_of(*given))
     assert sorted(found["arm"]) == ["base", "equal steps", "soup"]
     assert len(set(found.loc[found["arm"] != "base", "tokens"])) == 1
