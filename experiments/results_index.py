@@ -27,7 +27,8 @@ Kept as files, each with its commands, commits and dates: [attacks](../experimen
 [language models](../experiments/results/llm_table.md),
 [the worker who contributes garbage](../experiments/results/bad_worker.md),
 [workers who mislabel](../experiments/results/labelling.md),
-[preferences after supervised tuning](../experiments/results/preferring.md).
+[preferences after supervised tuning](../experiments/results/preferring.md),
+[a reward model and what it is good for](../experiments/results/rewarding.md).
 """
 
 
