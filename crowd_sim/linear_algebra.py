@@ -12,14 +12,16 @@ from numpy.typing import NDArray
 
 from crowd_sim.tile import COLUMNS, ROWS, add_tile
 
-_DEPTH, _HEIGHT = 128, 256  # terms and rows of a block: what is read again and again stays in the cache
+# terms, rows and columns of a block: what is read again and again stays in the cache
+_DEPTH, _HEIGHT, _WIDTH = 128, 256, 256
 _BLOCK, _PART, _STEP = 128, 32, 8  # rows that are solved for
 _ZEROS = 64  # rows between which the part of zeros is looked up
 _MOST_SWEEPS = 60  # of Jacobi's rotations; ten suffice
 _EPSILON = 2.0**-52
 _MOST_STEPS, _NEARLY = 4, 1e-3  # to orthonormal rows, and how near they have to be before the last
 _DEPENDENT = 1e-13  # what others leave of a column, relative
-_Matrix = _Row = NDArray[np.float64]
+_Matrix = NDArray[np.float64]
+_Row = NDArray[np.float64]
 _Range = tuple[int, int]
 
 
@@ -42,28 +44,36 @@ def _add(
     if most <= 0:
         return
     factors, strip = np.empty(_HEIGHT * most), np.empty(COLUMNS * most)
+    for top in range(rows[0], rows[1], _HEIGHT):
+        bottom = min(top + _HEIGHT, rows[1])
+        for begin in range(max(columns[0], top) if upper else columns[0], columns[1], _WIDTH):
+            end = min(begin + _WIDTH, columns[1])
+            last = min(bottom, end) if upper else bottom
+            for low in range(terms[0], terms[1], _DEPTH):
+                high = min(low + _DEPTH, terms[1])
+                _pack_rows(factors, sign, left, (low, high), (top, last))
+                for near in range(begin, end, COLUMNS):
+                    far = min(near + COLUMNS, end)
+                    _pack_columns(strip, right, (low, high), (near, far))
+                    _add_strip(out, factors, strip, (top, min(last, far) if upper else last), (near, far), high - low)
+
+
+@numba.njit(cache=True)
+def _add_strip(out: _Matrix, factors: _Row, strip: _Row, rows: _Range, columns: _Range, terms: int) -> None:
+    """Add to ``rows`` of at most sixteen ``columns`` what the packed ``factors`` and ``strip`` make of them."""
     edge = np.empty(ROWS * COLUMNS)
-    for low in range(terms[0], terms[1], _DEPTH):
-        high = min(low + _DEPTH, terms[1])
-        for top in range(rows[0], rows[1], _HEIGHT):
-            bottom = min(top + _HEIGHT, rows[1])
-            _pack_rows(factors, sign, left, (low, high), (top, bottom))
-            for near in range(max(columns[0], top) if upper else columns[0], columns[1], COLUMNS):
-                far = min(near + COLUMNS, columns[1])
-                _pack_columns(strip, right, (low, high), (near, far))
-                for first in range(top, min(bottom, far) if upper else bottom, ROWS):
-                    last = min(first + ROWS, bottom)
-                    packed = (first - top) * (high - low)
-                    if last - first == ROWS and far - near == COLUMNS:
-                        add_tile(out, first * out.shape[1] + near, out.shape[1], factors, packed, strip, high - low)
-                        continue
-                    for i in range(first, last):
-                        for j in range(near, far):
-                            edge[(i - first) * COLUMNS + j - near] = out[i, j]
-                    add_tile(edge, 0, COLUMNS, factors, packed, strip, high - low)
-                    for i in range(first, last):
-                        for j in range(near, far):
-                            out[i, j] = edge[(i - first) * COLUMNS + j - near]
+    for first in range(rows[0], rows[1], ROWS):
+        last, packed = min(first + ROWS, rows[1]), (first - rows[0]) * terms
+        if last - first == ROWS and columns[1] - columns[0] == COLUMNS:
+            add_tile(out, first * out.shape[1] + columns[0], out.shape[1], factors, packed, strip, terms)
+            continue
+        for i in range(first, last):
+            for j in range(columns[0], columns[1]):
+                edge[(i - first) * COLUMNS + j - columns[0]] = out[i, j]
+        add_tile(edge, 0, COLUMNS, factors, packed, strip, terms)
+        for i in range(first, last):
+            for j in range(columns[0], columns[1]):
+                out[i, j] = edge[(i - first) * COLUMNS + j - columns[0]]
 
 
 @numba.njit(cache=True)
@@ -165,6 +175,12 @@ def gram(matrix: _Matrix) -> _Matrix:
 
 
 @numba.njit(cache=True)
+def add_upper(out: _Matrix, left: _Matrix, right: _Matrix) -> None:
+    """Add ``left``ᵀ ``right`` of [k, n] each, which is symmetric, to the upper triangle of ``out`` [n, n]."""
+    _add(out, 1.0, left, right, (0, len(out)), (0, len(out)), (0, len(left)), True)
+
+
+@numba.njit(cache=True)
 def less_gram(matrix: _Matrix, rows: _Matrix) -> _Matrix:
     """A symmetric ``matrix`` [n, n] less ``rows``ᵀ ``rows`` of [k, n]."""
     k, n = rows.shape
@@ -184,9 +200,15 @@ def _mirror(upper: _Matrix) -> None:
 @numba.njit(cache=True)
 def cholesky(matrix: _Matrix) -> tuple[_Matrix, bool]:
     """The upper R with Rᵀ R = ``matrix`` [n, n], positive definite; False where a pivot is not above 0."""
-    n = len(matrix)
-    upper = np.empty((n, n))
+    upper = np.empty(matrix.shape)
     upper[:] = matrix
+    return upper, factorise(upper)
+
+
+@numba.njit(cache=True)
+def factorise(upper: _Matrix) -> bool:
+    """`cholesky`, in the place of a matrix of which the upper triangle alone is read."""
+    n = len(upper)
     for top in range(0, n, _BLOCK):
         bottom = min(top + _BLOCK, n)
         _add(upper, -1.0, upper, upper, (top, bottom), (top, n), (0, top), True)
@@ -199,13 +221,13 @@ def cholesky(matrix: _Matrix) -> tuple[_Matrix, bool]:
                 for k in range(first, last):
                     pivot = upper[k, k]
                     if not pivot > 0.0:
-                        return upper, False
+                        return False
                     _divide(upper[k, k:], np.sqrt(pivot))
                     for i in range(k + 1, last):
                         _subtract(upper[i, i:], upper[k, i], upper[k, i:])
     for k in range(n):
         upper[k, :k] = 0.0
-    return upper, True
+    return True
 
 
 def forward(upper: _Matrix, right: _Matrix, widths: NDArray[np.int64] | None = None) -> _Matrix:

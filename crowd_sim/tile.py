@@ -1,8 +1,8 @@
 """The innermost loop of products: four rows of sixteen numbers, to which products are added in registers.
 
-It is written for vectors of eight, which the compiler cuts where a processor has shorter ones. Left to itself the compiler takes
-half of the longest and goes to memory after every eighth sum, which is 2.5 times as slow. No sum is reordered, and none is fused
-with its product.
+It is written for vectors of eight, which the compiler cuts where a processor has shorter ones. Left to itself the compiler
+takes half of the longest and goes to memory after every eighth sum, which is 2.5 times as slow. No sum is reordered, and none
+is fused with its product.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ _VECTOR = ir.VectorType(ir.DoubleType(), _LANES)
 _PLACES = list(itertools.product(range(ROWS), range(0, COLUMNS, _LANES)))
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def add_tile(_: Any, out: Any, where: Any, step: Any, left: Any, first: Any, right: Any, terms: Any) -> Any:
+def _add_tile(_: Any, out: Any, where: Any, step: Any, left: Any, first: Any, right: Any, terms: Any) -> Any:
     """Add Σ_k left[first + 4 k + i] right[16 k + j] to out[where + step i + j], i < 4, j < 16, in the order of k < ``terms``.
 
     Of float64 arrays in C order, counted as if they had one axis.
     """
-    return types.void(out, types.intp, types.intp, left, types.intp, right, types.intp), _code
+    where, step, first, terms = (types.unliteral(each) for each in (where, step, first, terms))
+    return types.void(out, where, step, left, first, right, terms), _code
 
 
 def _code(context: Any, builder: Any, signature: Any, given: Any) -> Any:
@@ -68,3 +68,6 @@ def _everywhere(builder: Any, number: Any) -> Any:
     nothing = ir.Constant(_VECTOR, ir.Undefined)
     one = builder.insert_element(nothing, number, ir.Constant(ir.IntType(32), 0))
     return builder.shuffle_vector(one, nothing, ir.Constant(ir.VectorType(ir.IntType(32), _LANES), [0] * _LANES))
+
+
+add_tile: Any = intrinsic(_add_tile)

@@ -11,7 +11,7 @@ from crowd_sim.errors import InputError
 from crowd_sim.valuation import AveragingGame, shapley
 from crowd_sim.valuation.estimators.surrogate import estimator, similarity
 from crowd_sim.valuation.estimators.surrogate.averages import averages
-from crowd_sim.valuation.estimators.surrogate.descent import least
+from crowd_sim.valuation.estimators.surrogate.descent import carried, least
 from crowd_sim.valuation.estimators.surrogate.design import allocation, draw_pairs
 from crowd_sim.valuation.estimators.surrogate.estimator import MAX_PLAYERS, minimum_budget, surrogate
 from crowd_sim.valuation.estimators.surrogate.gp import equations, trend
@@ -423,13 +423,25 @@ def test_the_descent_ends_where_bounds_and_slopes_say():
         pull = matrix @ (at - aim)
         return 0.5 * float((at - aim) @ pull), pull
 
-    found = least(bowl, np.zeros(12), low, high, 60)
+    found, past = least(bowl, np.zeros(12), low, high, 60)
     inside = (found > low) & (found < high)
     slope = bowl(found)[1]
     np.testing.assert_allclose(slope[inside], 0.0, atol=1e-2)
     assert (slope[found == low] > 0.0).all()
     assert (slope[found == high] < 0.0).all()
     assert 0 < inside.sum() < 12
+    steps = []
+
+    def twice(at):
+        steps.append(at)
+        value, pull = bowl(at)
+        return 2.0 * value, 2.0 * pull
+
+    again, _ = least(twice, np.clip(found + 0.1, low, high), low, high, 60, enough=1e-6, before=carried(past, 2.0, 0))
+    np.testing.assert_allclose(again, found, atol=1e-3)
+    with_memory = len(steps)
+    least(twice, np.clip(found + 0.1, low, high), low, high, 60, enough=1e-6)
+    assert 2 * with_memory < len(steps)
 
 
 def test_pairs_that_no_size_tells_apart_leave_the_trend_out():
