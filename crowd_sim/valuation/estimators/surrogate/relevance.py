@@ -33,8 +33,7 @@ _STEEP = 2.0  # on the square of the spread's power
 _FIRST_RATE, _FIRST_NOISE = 0.3, 1e-3
 _NUGGET = -1.0, -23.0, 9.0  # logarithms, relative to the variance: the first guess, the least and the most
 _LEAST_NOISE = 1e-10  # of the variance; without it the equations may be singular
-_FEWEST, _FEW, _MANY = 128, 256, 512  # pairs to learn from
-_ENOUGH = 400  # pairs from which many are taken
+_FEW, _MANY, _ENOUGH = 256, 512, 400  # pairs to learn from, and the number of pairs from which many are taken
 _ALIKE_STEPS, _APART_STEPS, _MORE_STEPS = 15, 30, 15
 _GAIN, _LAST_GAIN = (
     0.1,
@@ -74,8 +73,8 @@ def learnt(
 ) -> Learnt:
     """The prior for ``worth`` float64[m] of the pairs ``signs`` [m, n] with trend ``columns`` [m, p].
 
-    All relevances alike first, then each on its own, from the first few hundred pairs in ``order``: fewer pairs tell where to
-    begin with more.
+    All relevances alike first, then each on its own, from the first few hundred pairs in ``order``: fewer tell where to begin
+    with more.
 
     Args:
         signs: of one coalition of each pair.
@@ -95,7 +94,7 @@ def learnt(
     high = np.array([1.0] * n + [3.0, 2.5] + [6.0] * len(parts))
     if repeats is not None:
         at, low, high = np.append(at, _NUGGET[0]), np.append(low, _NUGGET[1]), np.append(high, _NUGGET[2])
-    stages = [(_FEWEST, _ALIKE, _ALIKE_STEPS)]
+    stages = [(_FEW, _ALIKE, _ALIKE_STEPS)]
     if n <= MOST_APART:
         stages.append((_FEW, _APART, _APART_STEPS))
     if len(worth) >= _ENOUGH:
@@ -123,7 +122,7 @@ def learnt(
         if past:
             past = carried(past, len(some) / pairs, len(at) - len(past[0][0]))
         gain = _LAST_GAIN if count == stages[-1][0] else _GAIN
-        if len(some) <= _FEWEST:  # where steps are cheap
+        if len(some) < _FEW:  # where steps are cheap
             gain = 0.0
         at, past = least(of_some, at, low, high, steps, enough=gain, before=past)
         pairs = len(some)
