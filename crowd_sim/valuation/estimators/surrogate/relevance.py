@@ -35,10 +35,7 @@ _NUGGET = -1.0, -23.0, 9.0  # logarithms, relative to the variance: the first gu
 _LEAST_NOISE = 1e-10  # of the variance; without it the equations may be singular
 _FEW, _MANY, _ENOUGH = 256, 512, 400  # pairs to learn from, and the number of pairs from which many are taken
 _ALIKE_STEPS, _APART_STEPS, _MORE_STEPS = 15, 30, 15
-_GAIN, _LAST_GAIN = (
-    0.1,
-    0.05,
-)  # of the log likelihood in a step that is one of the last, before more pairs are taken or at all
+_GAIN = 0.05  # of the log likelihood in each of the last steps
 
 Vector = NDArray[np.float64]
 
@@ -121,9 +118,7 @@ def learnt(
         )
         if past:
             past = carried(past, len(some) / pairs, len(at) - len(past[0][0]))
-        gain = _LAST_GAIN if count == stages[-1][0] else _GAIN
-        if len(some) < _FEW:  # where steps are cheap
-            gain = 0.0
+        gain = _GAIN if len(some) > _FEW else 0.0  # steps of fewer are cheap, and another start finds another maximum
         at, past = least(of_some, at, low, high, steps, enough=gain, before=past)
         pairs = len(some)
         if apart == _ALIKE:
