@@ -21,6 +21,7 @@ from crowd_sim.valuation.estimators.surrogate.prior import Prior, Repeats, sizes
 from crowd_sim.valuation.estimators.surrogate.relevance import loss
 from crowd_sim.valuation.estimators.surrogate.residual import contrasts, fresh_pairs, number_of_pairs, rest_allocation
 from crowd_sim.valuation.estimators.surrogate.surprise import held_out
+from crowd_sim.valuation.estimators.surrogate.terms import chosen
 from crowd_sim.valuation.request import Request, in_process
 from experiments.bench.textbook import voting
 from experiments.bench.unanimity import KINDS, random_game
@@ -401,6 +402,18 @@ def test_what_is_held_out_is_what_a_fit_to_the_others_leaves():
         slopes, pulls = others.coefficients(others.whitened(worth[kept]))
         expected = columns[j] @ slopes + prior.between(signs[j : j + 1], signs[kept])[0] @ pulls
         assert residuals[j] == pytest.approx(worth[j] - expected)
+
+
+def test_a_term_that_a_larger_one_hides_stands_out_beside_it():
+    rng = np.random.default_rng(0)
+    columns = rng.normal(size=(400, 20))
+    columns /= np.linalg.norm(columns, axis=0)
+    rest = 30.0 * columns[:, 3] + 7.0 * columns[:, 5] + rng.normal(size=400)
+    first = chosen(columns, rest, np.zeros(20), room=1, freedom=400)
+    both = chosen(columns, rest, np.zeros(20), room=5, freedom=400)
+    assert (first.tolist(), both.tolist()) == ([3], [3, 5])
+    hidden = np.square(columns[:, 5] @ rest) / (np.square(rest).sum() / 400)
+    assert hidden < 16.0
 
 
 def test_a_vote_is_no_surer_than_its_held_out_pairs():

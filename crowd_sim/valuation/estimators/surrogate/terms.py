@@ -135,24 +135,24 @@ def standing_out(found: Equations, signs: Vector, white: Vector, before: Sets, *
         return members
     columns = found.whitened(products(members, signs))
     least = _LEAST_TOLD * np.square(columns).sum(axis=0)
-    return members[_chosen(found.off_trend(columns), rest, least, room, m - len(found.basis))]
+    return members[chosen(found.off_trend(columns), rest, least, room, m - len(found.basis))]
 
 
-def _chosen(columns: Vector, rest: Vector, least: Vector, room: int, freedom: int) -> NDArray[np.int64]:
+def chosen(columns: Vector, rest: Vector, least: Vector, room: int, freedom: int) -> NDArray[np.int64]:
     """Which ``columns`` [m, k] stand out in ``rest`` [m], then in what they leave of it: ``room`` at most, largest first."""
-    chosen = np.zeros(0, dtype=np.int64)
+    taken = np.zeros(0, dtype=np.int64)
     for _ in range(_ROUNDS):
         told = np.square(columns).sum(axis=0)
-        scale = float(np.square(rest).sum()) / (freedom - len(chosen))
+        scale = float(np.square(rest).sum()) / (freedom - len(taken))
         along = transposed_times(columns, rest)
         score = np.divide(np.square(along), told * scale, out=np.zeros_like(along), where=told > least)
-        score[chosen] = 0.0
-        best = np.argsort(-score, kind="stable")[: room - len(chosen)]
+        score[taken] = 0.0
+        best = np.argsort(-score, kind="stable")[: room - len(taken)]
         best = best[score[best] > _STANDS_OUT]
-        chosen = np.append(chosen, best)
+        taken = np.append(taken, best)
         found = orthonormal(columns[:, best]) if len(best) else None
-        if found is None or len(chosen) == room:
+        if found is None or len(taken) == room:
             break
         rest = rest - transposed_times(found[0], times(found[0], rest))
         columns = columns - product(found[0].T, product(found[0], columns))
-    return chosen
+    return taken
