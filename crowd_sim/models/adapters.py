@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from crowd_sim.errors import InputError
 from crowd_sim.files import write_json
 from crowd_sim.integrity import check_file
+from crowd_sim.models.fused_layer import FusedLayer, Part, fuse
 from crowd_sim.models.fused_ops import adapted_linear
 from crowd_sim.models.language_model import Base
 from crowd_sim.models.load_weights import only_errors
@@ -51,22 +53,50 @@ class AdapterStack:
     """The model's linear modules, each with room for the adapters of K candidates.
 
     A stack takes hold of the model it is made for: the model then answers through whatever adapters were last `put`, whose
-    rows come first in the batch, candidate by candidate, equally many of each.
+    rows come first in the batch, candidate by candidate, equally many of each. An adapter is one tensor, all its weights in a
+    row, so that it is converted, clipped and moved at once; a layer's weights lie side by side.
     """
 
     def __init__(self, base: Base, spec: LoraSpec) -> None:
-        import torch
-
         self.spec = spec
         self._modules: dict[str, Any] = {}
-        adapted = _adapted_class(torch)
+        self._all: list[Any] = []
+        self._used: list[Any] = []
+        self._device, self._kind = base.device, base.dtype
+        adapted = _adapted_class()
         for name in target_names(base, spec):
             parent, _, leaf = name.rpartition(".")
-            module = adapted(base.model.get_submodule(name), spec.alpha / spec.rank, base.dtype)
+            module = adapted(base.model.get_submodule(name), spec.rank, spec.alpha / spec.rank)
             setattr(base.model.get_submodule(parent), leaf, module)
             self._modules[name] = module
-        self._all: list[list[Any]] = []
-        self._device = base.device
+        self._parts: list[Part] = []
+        self._places: dict[str, slice] = {}
+        self._lay_out(fuse(base.model) if self._device.type == "cpu" else [])
+        base.model.register_forward_pre_hook(self._load)
+
+    def _lay_out(self, layers: Sequence[FusedLayer]) -> None:
+        """Give every weight its place: those of a layer that is computed as one in one part, of other modules in one each."""
+        names = {module: name for name, module in self._modules.items()}
+        of = {module: layer for layer in layers for module in layer.modules if module in names}
+        for name, module in self._modules.items():
+            if f"{name}.lora_A" in self._places:
+                continue
+            if module in of:
+                self._add_part([(names[own], which) for own, which in of[module].weights if own in names])
+                of[module].part = self._parts[-1]
+            else:
+                self._add_part([(name, "A")])
+                self._add_part([(name, "B")])
+
+    def _add_part(self, weights: Sequence[tuple[str, str]]) -> None:
+        part, before = Part(), sum(part.size for part in self._parts)
+        for name, which in weights:
+            module = self._modules[name]
+            first = part.size
+            part.size += math.prod(module.shapes[which])
+            module.places[which] = (part, slice(first, part.size))
+            self._places[f"{name}.lora_{which}"] = slice(before + first, before + part.size)
+        self._parts.append(part)
 
     def initial(self, seed: int, run: int) -> Adapter:
         """An adapter that changes nothing yet: A uniform within ±1/√in, as peft draws it, and B = 0."""
@@ -81,16 +111,7 @@ class AdapterStack:
 
     def put(self, adapters: Sequence[Adapter], trainable: bool) -> None:
         """Load K adapters; with `trainable` their weights take part in gradients."""
-        import torch
-
-        self._all = [
-            [
-                torch.tensor(weights, device=self._device, requires_grad=trainable)
-                for name in self._modules
-                for weights in (adapter[f"{name}.lora_A"], adapter[f"{name}.lora_B"])
-            ]
-            for adapter in adapters
-        ]
+        self._all = [self.flat(adapter).requires_grad_(trainable) for adapter in adapters]
         self.use(range(len(adapters)))
 
     @contextmanager
@@ -106,29 +127,50 @@ class AdapterStack:
         """Let the model answer through these of the adapters, in this order."""
         self._set([self._all[k] for k in candidates])
 
-    def copy(self, k: int) -> list[Any]:
-        """Let the model answer through a copy of one adapter, with gradients of its own; the copy's tensors."""
-        made = [w.detach().clone().requires_grad_() for w in self._all[k]]
+    def copy(self, k: int) -> Any:
+        """Let the model answer through a copy of one adapter, with a gradient of its own; the copy's weights in a row."""
+        made = self._all[k].detach().clone().requires_grad_()
         self._set([made])
         return made
 
-    def _set(self, adapters: list[list[Any]]) -> None:
-        for i, module in enumerate(self._modules.values()):
-            module.set([own[2 * i] for own in adapters], [own[2 * i + 1] for own in adapters])
+    def _set(self, adapters: list[Any]) -> None:
+        self._used = adapters
+        for part in self._parts:
+            part.value = None
 
-    def weights(self, k: int) -> list[Any]:
-        """The tensors of one adapter, A and B of every module in their order."""
+    def _load(self, *_: object) -> None:
+        """Before each pass: the weights as they are now, in the model's type."""
+        import torch
+
+        if not self._used or (self._parts[0].value is not None and not self._used[0].requires_grad):
+            return
+        pieces = torch.stack(self._used).to(self._kind).split([part.size for part in self._parts], dim=1)
+        for part, piece in zip(self._parts, pieces, strict=True):
+            part.value = piece
+
+    def weights(self, k: int) -> Any:
+        """An adapter's weights in a row, float32[n]; the tensor that is trained."""
         return self._all[k]
 
-    @property
-    def names(self) -> list[str]:
-        """Of the tensors of an adapter, in their order."""
-        return [f"{name}.lora_{part}" for name in self._modules for part in "AB"]
+    def flat(self, adapter: Adapter) -> Any:
+        """Numbers that go by an adapter's names, in a row: float32[n]."""
+        import torch
+
+        row = np.concatenate([np.asarray(adapter[name], np.float32).ravel() for name in self._places])
+        return torch.from_numpy(row).to(self._device)
+
+    def named(self, row: Any) -> dict[str, NDArray[np.float32]]:
+        """Numbers float32[n] in a row, copied, by the names of an adapter, in their order."""
+        numbers = row.detach().cpu().numpy()
+        return {
+            f"{name}.lora_{which}": numbers[self._places[f"{name}.lora_{which}"]].reshape(module.shapes[which]).copy()
+            for name, module in self._modules.items()
+            for which in "AB"
+        }
 
     def get(self, k: int) -> dict[str, NDArray[np.float32]]:
         """One adapter's weights as they are now."""
-        own = zip(self.names, self._all[k], strict=True)
-        return {name: weights.detach().cpu().numpy().copy() for name, weights in own}
+        return self.named(self._all[k])
 
 
 def target_names(base: Base, spec: LoraSpec) -> list[str]:
@@ -226,39 +268,37 @@ def load_adapter(folder: Path, field: str = "adapter") -> Adapter:
     }
 
 
-def _adapted_class(torch: Any) -> Any:
+@lru_cache(maxsize=1)
+def _adapted_class() -> Any:
     """The class of an adapted linear module; made late, as torch is imported late."""
+    import torch
 
     class Adapted(torch.nn.Module):  # type: ignore[misc]
         """A frozen linear module and its adapters."""
 
-        def __init__(self, frozen: Any, scale: float, kind: Any) -> None:
+        def __init__(self, frozen: Any, rank: int, scale: float) -> None:
             super().__init__()
             self.frozen = frozen
             self.in_features, self.out_features = frozen.in_features, frozen.out_features
-            self._scale = scale
+            self.shapes = {"A": (rank, self.in_features), "B": (self.out_features, rank)}
+            self.scale = scale
+            self.places: dict[str, tuple[Part, slice]] = {}
             # weights that are quantised are whole numbers: only the module itself knows what they say
             self._opaque = not frozen.weight.is_floating_point()
-            self._kind = kind if self._opaque else frozen.weight.dtype
-            self._a: list[Any] = []
-            self._b: list[Any] = []
-            self._stacked: tuple[Any, Any] | None = None
 
-        def set(self, a: list[Any], b: list[Any]) -> None:
-            self._a, self._b = a, b
-            fixed = a and not a[0].requires_grad
-            self._stacked = self._stack() if fixed else None
-
-        def _stack(self) -> tuple[Any, Any]:
-            return torch.stack(self._a).to(self._kind), (torch.stack(self._b) * self._scale).to(self._kind)
+        def weights(self, which: str) -> Any:
+            """A [K, r, in] or B [K, out, r] of the adapters in use, None without one."""
+            part, place = self.places[which]
+            return None if part.value is None else part.value[:, place].unflatten(1, self.shapes[which])
 
         def forward(self, x: Any) -> Any:
-            if not self._a:
+            a, b = self.weights("A"), self.weights("B")
+            if a is None:
                 return self.frozen(x)
-            a, b = self._stacked or self._stack()
             if self._opaque:
                 rows = x.reshape(len(a), -1, x.shape[-1])
-                return self.frozen(x) + (rows @ a.mT @ b.mT).view(*x.shape[:-1], -1)
-            return adapted_linear(x, self.frozen.weight, self.frozen.bias, a, b)
+                return self.frozen(x) + (rows @ a.mT @ b.mT * self.scale).view(*x.shape[:-1], -1)
+            kind = self.frozen.weight.dtype
+            return adapted_linear(x, self.frozen.weight, self.frozen.bias, a.to(kind), b.to(kind), self.scale)
 
     return Adapted

@@ -1,4 +1,4 @@
-"""Two differentiable steps with gradients written out: a frozen linear module with its adapters, and the loss of packed rows.
+"""Differentiable steps with gradients written out: frozen linear modules with their adapters, and the loss of packed rows.
 
 Taken apart by autograd, each costs several passes over its largest array and as many copies of it; written out, one or two.
 """
@@ -12,27 +12,62 @@ _ROWS = 16
 """Rows whose softmax is taken at a time, so that what is needed beside the logits stays small."""
 
 
-def adapted_linear(x: Any, weight: Any, bias: Any, a: Any, b: Any) -> Any:
-    """A frozen module and its adapters: x Wᵀ + bias + x Aₖᵀ Bₖᵀ for the rows of every candidate k.
+def adapted_linear(x: Any, weight: Any, bias: Any, a: Any, b: Any, scale: float) -> Any:
+    """A frozen module and its adapters: x Wᵀ + bias + s x Aₖᵀ Bₖᵀ for the rows of every candidate k.
 
     Args:
         x: [..., in], the rows of K candidates, equally many of each, candidate by candidate.
         weight: W, [out, in], without gradient.
         bias: [out] or None, without gradient.
         a: [K, r, in], of the same type as `x`.
-        b: [K, out, r], likewise, with the adapters' scale in it.
+        b: [K, out, r], likewise.
+        scale: s, the adapters'.
 
     Returns:
         [..., out].
     """
-    return _classes()[0].apply(x, weight, bias, a, b)
+    return _classes()[0].apply(x, weight, bias, a, b, scale)
+
+
+def project(x: Any, weight: Any, bias: Any, a: Any, b: Any, scale: float) -> tuple[Any, Any]:
+    """`adapted_linear` of x [R, in] without autograd, [R, out]; and s x Aₖᵀ, [K, R / K, r], which its gradient needs.
+
+    Where a and b are None there are no adapters, and the second is None, too.
+    """
+    import torch
+
+    if a is None:
+        return torch.nn.functional.linear(x, weight, bias), None
+    # first what needs little, as the weights drive x out of the cache
+    u = torch.bmm(x.view(len(a), -1, x.shape[1]), a.mT).mul_(scale)
+    y = torch.nn.functional.linear(x, weight, bias)
+    y.view(len(a), -1, y.shape[1]).baddbmm_(u, b.mT)
+    return y, u
+
+
+def project_backward(
+    grad: Any, x: Any, weight: Any, u: Any, adapters: tuple[Any, Any], scale: float, wants_input: bool
+) -> tuple[Any, Any, Any]:
+    """Gradients of x, if it is wanted, else None, of a and of b, from that of the output, [R, out]; `adapters` are a and b."""
+    import torch
+
+    a, b = adapters
+    if a is None:
+        return torch.mm(grad, weight) if wants_input else None, None, None
+    rows = grad.view(len(a), -1, grad.shape[1])
+    of_b, inner = torch.bmm(rows.mT, u), torch.bmm(rows, b).mul_(scale)
+    of_a, down = torch.bmm(inner.mT, x.view(len(a), -1, x.shape[1])), None
+    if wants_input:
+        down = torch.mm(grad, weight)
+        down.view(len(a), -1, down.shape[1]).baddbmm_(inner, a)
+    return down, of_a, of_b
 
 
 def cross_entropies(logits: Any, places: Any, targets: Any) -> Any:
     """−log softmax of M predicted tokens: float32[M], in nats.
 
     Args:
-        logits: [U, V]; in float32 their memory is used up, as a second array of that size would cost as much as the sums.
+        logits: [U, V]; their memory is used up, as a second array of that size would cost as much as the sums.
         places: int64[M], the row of `logits` that predicts a token; several tokens may be predicted by one.
         targets: int64[M], the tokens.
     """
@@ -46,43 +81,47 @@ def _classes() -> tuple[Any, Any]:
 
     class AdaptedLinear(torch.autograd.Function):  # type: ignore[misc]
         @staticmethod
-        def forward(ctx: Any, x: Any, weight: Any, bias: Any, a: Any, b: Any) -> Any:
-            rows = x.reshape(len(a), -1, x.shape[-1])
-            y = torch.nn.functional.linear(rows, weight, bias)
-            u = torch.bmm(rows, a.mT)
-            ctx.save_for_backward(rows, weight, a, b, u)
-            ctx.shape = x.shape
-            return y.baddbmm_(u, b.mT).view(*x.shape[:-1], -1)
+        def forward(ctx: Any, x: Any, weight: Any, bias: Any, a: Any, b: Any, scale: float) -> Any:
+            rows = x.reshape(-1, x.shape[-1])
+            y, u = project(rows, weight, bias, a, b, scale)
+            ctx.save_for_backward(rows, weight, u, a, b)
+            ctx.shape, ctx.scale = x.shape, scale
+            return y.view(*x.shape[:-1], -1)
 
         @staticmethod
         def backward(ctx: Any, grad: Any) -> tuple[Any, ...]:
-            rows, weight, a, b, u = ctx.saved_tensors
-            grad = grad.reshape(len(a), -1, grad.shape[-1])
-            inner = torch.bmm(grad, b)
-            down = None
-            if ctx.needs_input_grad[0]:
-                down = torch.matmul(grad, weight).baddbmm_(inner, a).view(ctx.shape)
-            return down, None, None, torch.bmm(inner.mT, rows), torch.bmm(grad.mT, u)
+            rows = grad.reshape(-1, grad.shape[-1])
+            x, weight, u, a, b = ctx.saved_tensors
+            down, of_a, of_b = project_backward(rows, x, weight, u, (a, b), ctx.scale, ctx.needs_input_grad[0])
+            return None if down is None else down.view(ctx.shape), None, None, of_a, of_b, None
 
     class CrossEntropies(torch.autograd.Function):  # type: ignore[misc]
         @staticmethod
         def forward(ctx: Any, logits: Any, places: Any, targets: Any) -> Any:
             largest, wanted = logits.amax(dim=-1).float(), logits[places, targets].float()
-            shares = logits.float()
-            for part in shares.split(_ROWS):
-                part.copy_(part.softmax(dim=-1))
-            ctx.save_for_backward(shares, places, targets)
-            ctx.kind = logits.dtype
+            likeliest = torch.empty_like(largest)
+            work = logits.new_empty((_ROWS, logits.shape[1]), dtype=torch.float32)
+            for first in range(0, len(logits), _ROWS):
+                part = logits[first : first + _ROWS]
+                shares = work[: len(part)].copy_(part)
+                torch.softmax(shares, dim=-1, out=shares)
+                likeliest[first : first + _ROWS] = shares.amax(dim=-1)
+                part.copy_(shares)
             # the likeliest token's share cannot underflow
-            return (largest - shares.amax(dim=-1).log())[places] - wanted
+            sums = (largest - likeliest.log())[places]
+            own = (wanted - sums).exp()
+            ctx.save_for_backward(logits, places, targets, own)
+            return sums - wanted
 
         @staticmethod
         def backward(ctx: Any, grad: Any) -> tuple[Any, ...]:
-            shares, places, targets = ctx.saved_tensors
+            shares, places, targets, own = ctx.saved_tensors
             weights = torch.zeros(len(shares), dtype=grad.dtype, device=grad.device).index_add_(0, places, grad)
             # in place, as the array is the largest of all; a second pass backward would be refused for it
-            down = shares.mul_(weights[:, None])
-            down.index_put_((places, targets), -grad, accumulate=True)
-            return down.to(ctx.kind), None, None
+            down = shares.mul_(weights[:, None].to(shares.dtype))
+            # where a token is learnt its share less 1 is taken before it is rounded
+            same = (places[:, None] == places) & (targets[:, None] == targets)
+            down[places, targets] = (weights[places] * own - same.to(grad.dtype) @ grad).to(down.dtype)
+            return down, None, None
 
     return AdaptedLinear, CrossEntropies

@@ -23,6 +23,9 @@ however many trainers there are."""
 _COMPACT_BELOW = 0.75
 """Share of unfinished rows under which the finished ones are dropped: dropping copies what is cached."""
 
+_SAMPLED = 8
+"""Rows that are drawn at a time on a CPU: as many as stay in its cache from one step to the next."""
+
 _BELOW_ONE = np.nextafter(np.float32(1), np.float32(0))
 """The largest draw: one that is rounded to 1 would take the last token, however unlikely."""
 
@@ -208,7 +211,8 @@ def _prefill(base: Base, jobs: Sequence[GenerateJob], width: int) -> _State:
         attention_mask=flat_mask,
         position_ids=positions,
         use_cache=True,
-        logits_to_keep=1,
+        # as numbers: a slice of the last places would have the output layer's weights copied for every row
+        logits_to_keep=torch.tensor([length - 1], device=base.device),
     )
     rows = [
         k * most + (different[k].index(job.prompts[i]) if i < len(job.prompts) else 0)
@@ -237,11 +241,17 @@ def _sample(logits: Any, draws: NDArray[np.float64], temperature: float) -> Any:
 
     if temperature == 0:
         return logits.argmax(dim=-1)
-    cumulative = torch.softmax(logits.float() / temperature, dim=-1).cumsum(dim=-1)
     # rounding leaves the total a little off 1
     below_one = np.minimum(draws.astype(np.float32), _BELOW_ONE)
-    wanted = torch.from_numpy(below_one).to(logits.device)[:, None] * cumulative[:, -1:]
-    return torch.searchsorted(cumulative, wanted, right=True).squeeze(1).clamp_max(logits.shape[-1] - 1)
+    wanted = torch.from_numpy(below_one).to(logits.device)[:, None]
+    size = _SAMPLED if logits.device.type == "cpu" else len(logits)
+    chosen = []
+    for part, own in zip(logits.split(size), wanted.split(size), strict=True):
+        shares = part.to(torch.float32, copy=True).div_(temperature)
+        torch.softmax(shares, dim=-1, out=shares)
+        torch.cumsum(shares, dim=-1, out=shares)
+        chosen.append(torch.searchsorted(shares, own * shares[:, -1:], right=True).squeeze(1))
+    return torch.cat(chosen).clamp_max(logits.shape[-1] - 1)
 
 
 def draws_of(jobs: Sequence[GenerateJob], n: int) -> NDArray[np.float64]:

@@ -51,7 +51,7 @@ def first_order(
     values = np.zeros(len(workers))
     stack.put([start], trainable=True)
     weights = stack.weights(0)
-    optimiser = torch.optim.AdamW(weights, lr=training.learning_rate, weight_decay=0.0, fused=True)
+    optimiser = torch.optim.AdamW([weights], lr=training.learning_rate, weight_decay=0.0, fused=True)
     draws = generator(key.seed, key.run, Purpose.VALIDATION, key.round, key.number)
     job = PackedTuneJob(start, examples, key)
     for step, batch in enumerate(batches(job, training)):
@@ -60,31 +60,29 @@ def first_order(
         chosen = draws.permutation(len(validation))[:_VALIDATION_BATCH]
         towards = _gradient(base, stack, [validation[i] for i in chosen], training.row_tokens)
         total = sum(example.n_trained for example in batch)
-        summed = [torch.zeros_like(own) for own in weights]
+        summed = torch.zeros_like(weights)
         for worker in present:
             part = [e for e in batch if numbered[id(e)] == worker]
             share = sum(example.n_trained for example in part) / total
-            gradient = [share * g for g in _gradient(base, stack, part, training.row_tokens)]
-            products = [(g.double() * t.double()).sum() for g, t in zip(gradient, towards, strict=True)]
-            values[worker] += rate * float(sum(products))
-            summed = [s + g for s, g in zip(summed, gradient, strict=True)]
-        for own, s in zip(weights, summed, strict=True):
-            own.grad = s
+            gradient = share * _gradient(base, stack, part, training.row_tokens)
+            values[worker] += rate * float((gradient.double() * towards.double()).sum())
+            summed += gradient
+        weights.grad = summed
         torch.nn.utils.clip_grad_norm_(weights, training.max_grad_norm)
         optimiser.step()
         optimiser.zero_grad()
     return values
 
 
-def _gradient(base: Base, stack: AdapterStack, examples: Sequence[Tokens], row_tokens: int) -> list[Any]:
-    """The gradient of the examples' mean loss, token by token, at the first adapter: a tensor for each of its weights."""
+def _gradient(base: Base, stack: AdapterStack, examples: Sequence[Tokens], row_tokens: int) -> Any:
+    """The gradient of the examples' mean loss, token by token, at the first adapter: float32[n], its weights in a row."""
     total = sum(example.n_trained for example in examples)
     for scale in scales_of(base):
         copy = stack.copy(0)
         for part in parts(examples, row_tokens):
             row = pack(part)
             (losses_of(base, [row]).sum() * (len(row.targets) / total) * scale).backward()
-        gradients = [weights.grad / scale for weights in copy]
-        if all(bool(gradient.isfinite().all()) for gradient in gradients):
+        gradient = copy.grad / scale
+        if bool(gradient.isfinite().all()):
             break
-    return gradients
+    return gradient

@@ -213,9 +213,9 @@ class LoraLearner:
         if seen is not None and spec.max_tokens > seen:
             allowed = f"must be at most the window of the model's sliding attention, {seen}"
             raise InputError("task.max_tokens", spec.max_tokens, allowed)
+        self.stack = AdapterStack(self.base, spec.lora)
         if spec.recomputes:
             recompute(self.base)
-        self.stack = AdapterStack(self.base, spec.lora)
         self._first = None if spec.adapter is None else adapter_for(self.stack, spec.model, spec.adapter)
         self._engine = engine_of(spec.engine, self.base, self.stack)
         check_architecture(self.base, self.stack)

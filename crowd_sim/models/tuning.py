@@ -45,7 +45,7 @@ class _Candidate:
         steps: those to come.
         losses: of the steps before; tensors, or numbers that were read.
         n_tokens, spent, moved: see `TuningState`.
-        weights, optimiser: its tensors, and what moves them.
+        weights, optimiser: its adapter's, float32[n], and what moves them.
     """
 
     job: PackedTuneJob
@@ -55,18 +55,17 @@ class _Candidate:
     n_tokens: int = 0
     spent: int = 0
     moved: int = 0
-    weights: list[Any] = field(default_factory=list)
+    weights: Any = None
     optimiser: Any = None
 
-    def state(self, adapter: Any, *, is_over: bool = False) -> TuningState:
-        """It, with these weights, as it is kept."""
+    def state(self, stack: AdapterStack, *, is_over: bool = False) -> TuningState:
+        """It as it is kept."""
         moments: dict[str, dict[str, Any]] = {}
         if self.moved and not is_over:
-            for name, weights in zip(adapter, self.weights, strict=True):
-                own = self.optimiser.state[weights]
-                moments[name] = {which: own[which].cpu().numpy() for which in _MOMENTS}
+            own = {which: stack.named(self.optimiser.state[self.weights][which]) for which in _MOMENTS}
+            moments = {name: {which: own[which][name] for which in _MOMENTS} for name in own[_MOMENTS[0]]}
         losses = np.array([float(loss) for loss in self.losses])
-        return TuningState(adapter, moments, losses, self.n_tokens, self.spent, self.moved, is_over)
+        return TuningState(stack.named(self.weights), moments, losses, self.n_tokens, self.spent, self.moved, is_over)
 
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
@@ -79,7 +78,7 @@ def _together(
     made = [_begun(base, stack, k, *own) for k, own in enumerate(zip(jobs, ways, kept, strict=True))]
     stack.put([job.start if own is None else own.adapter for job, own in zip(jobs, kept, strict=True)], trainable=True)
     for k, (candidate, own) in enumerate(zip(made, kept, strict=True)):
-        _give_optimiser(candidate, dict(zip(stack.names, stack.weights(k), strict=True)), own)
+        _give_optimiser(candidate, stack, k, own)
     room = Room("examples", base.device)
     while rows := _next_rows(stack, made):
         losses = _gradients(base, stack, rows, room)
@@ -87,8 +86,8 @@ def _together(
             _move(made[k], losses[k], own_rows)
             job = made[k].job
             if job.kept is not None and len(made[k].losses) % job.kept.every == 0:
-                job.kept.write(made[k].state(stack.get(k)))
-    states = [candidate.state(stack.get(k), is_over=True) for k, candidate in enumerate(made)]
+                job.kept.write(made[k].state(stack))
+    states = [candidate.state(stack, is_over=True) for candidate in made]
     for job, state, own in zip(jobs, states, kept, strict=True):
         if job.kept is not None and not (own and own.is_over):
             job.kept.write(state)
@@ -106,16 +105,16 @@ def _begun(
     return _Candidate(job, training, steps, kept.losses.tolist(), kept.n_tokens, kept.spent, kept.moved)
 
 
-def _give_optimiser(candidate: _Candidate, weights: dict[str, Any], kept: TuningState | None) -> None:
+def _give_optimiser(candidate: _Candidate, stack: AdapterStack, k: int, kept: TuningState | None) -> None:
     import torch
 
-    candidate.weights = list(weights.values())
+    weights = candidate.weights = stack.weights(k)
     rate = candidate.training.learning_rate
-    candidate.optimiser = torch.optim.AdamW(candidate.weights, lr=rate, weight_decay=0.0, fused=True)
-    for name, own in (kept.moments if kept else {}).items():
-        moments = {which: torch.from_numpy(moment).to(weights[name].device) for which, moment in own.items()}
-        step = torch.tensor(float(candidate.moved), device=weights[name].device)
-        candidate.optimiser.state[weights[name]] = {"step": step, **moments}
+    candidate.optimiser = torch.optim.AdamW([weights], lr=rate, weight_decay=0.0, fused=True)
+    if kept and kept.moments:
+        moments = {which: stack.flat({name: own[which] for name, own in kept.moments.items()}) for which in _MOMENTS}
+        step = torch.tensor(float(candidate.moved), device=weights.device)
+        candidate.optimiser.state[weights] = {"step": step, **moments}
 
 
 def _next_rows(stack: AdapterStack, made: Sequence[_Candidate]) -> dict[int, list[Row]]:
@@ -138,7 +137,7 @@ def _gradients(base: Base, stack: AdapterStack, rows: dict[int, list[Row]], room
     """Gradients of everyone's step, in float16 of losses that are scaled up as far as they stay finite; the losses."""
     import torch
 
-    scales, weights = scales_of(base), [own for k in rows for own in stack.weights(k)]
+    scales, weights = scales_of(base), [stack.weights(k) for k in rows]
     for scale in scales:
         losses = _backward(base, stack, rows, room, scale)
         if len(scales) == 1:
@@ -171,7 +170,7 @@ def _backward(base: Base, stack: AdapterStack, rows: dict[int, list[Row]], room:
                 losses[k] = losses[k] + loss
         else:
             continue
-        _forget(own for k in rows for own in stack.weights(k))  # it may have failed with half of them there
+        _forget(stack.weights(k) for k in rows)  # it may have failed with half of them there
         return _backward(base, stack, rows, room, scale)
     return losses
 

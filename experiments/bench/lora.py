@@ -5,8 +5,9 @@ tokens from each, all ways on the same cores, and prints seconds, tokens per sec
 neighbourhoods (environment's CROWD_SIM_DATA). The plain ways: batches of eight, each example with its prompt, padded; then
 `generate` with sampling. `peft` is a lean loop around peft; `trl` (`pip install trl`) is TRL's SFTTrainer with its own
 defaults, which recompute activations (gradient checkpointing), in the same number format as the others and its setting up
-not counted. Each way is measured in a process of its own, after a few steps that do not count. Neither Ray nor, without
-`--plain trl`, TRL need be there.
+not counted. Each way is measured in a process of its own, after a few steps that do not count; with one thread of a CPU in
+seconds that the process had of its core, which do not grow with what else wants it. Neither Ray nor, without `--plain trl`,
+TRL need be there.
 
 On a GPU: `--device cuda --model smollm2-135m random-llama-1b --candidates 3 8 16 --peak-tflops P --out FILE.csv`, P being the
 peak of the card in dense bfloat16. Then the share of it that tuning came to is shown, too: over the peak, the operations

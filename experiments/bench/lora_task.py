@@ -110,11 +110,13 @@ class Prepared:
         return self.jobs[0][: TRAINING.batch_size]
 
     def clock(self) -> float:
-        """Seconds, when all that was asked of the device is done."""
+        """Seconds, when all that was asked of the device is done; with one thread, those that this process had of its core."""
         if self.base.device.type == "cuda":
             import torch
 
             torch.cuda.synchronize()
+        elif self.task.threads == 1:
+            return time.process_time()
         return time.perf_counter()
 
     def measured(self, tuning: float, generating: float, seen: int, trained: int, generated: int) -> Measured:

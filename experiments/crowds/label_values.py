@@ -35,10 +35,10 @@ def content(seed: int, data: Path, model: str = "smollm2-135m") -> dict[str, Any
         "seed": seed,
         "crowd": files
         | {"source": "records", "n_workers": N_WORKERS, "bad": {"behaviour": "flip", "share": 1 / N_WORKERS}},
-        # pairs: whoever is with the bad worker shares its score, and in another round is with somebody else
+        # values are those of models tuned from the start: later rounds say what somebody adds to a model that others have tuned
         "tournament": {
-            "rounds": 6,
-            "n_groups": 3,
+            "rounds": 1,
+            "n_groups": N_WORKERS,
             "mistake_probability": 0.0,
             "incumbent": False,
             "observe": ["calibrated"],

@@ -26,13 +26,14 @@ def options(doc: str | None, n_seeds: int = 3) -> argparse.ArgumentParser:
     return parser
 
 
-def interval(values: pd.Series) -> str:
-    """Mean and 95 % interval."""
+def interval(values: pd.Series, digits: int = 1) -> str:
+    """Mean and 95 % interval, with so many digits after the point."""
     n = len(values)
     if n < 2:
-        return f"{values.mean():.1f}"
+        return f"{values.mean():.{digits}f}".replace("-", "−")
     half = student.ppf(0.975, n - 1) * values.std(ddof=1) / np.sqrt(n)
-    return f"{values.mean():.1f} [{values.mean() - half:.1f}, {values.mean() + half:.1f}]".replace("-", "−")
+    shown = [f"{value:.{digits}f}" for value in (values.mean(), values.mean() - half, values.mean() + half)]
+    return f"{shown[0]} [{shown[1]}, {shown[2]}]".replace("-", "−")
 
 
 def provenance() -> str:

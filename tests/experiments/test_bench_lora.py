@@ -15,9 +15,9 @@ pytest.importorskip("peft", reason="needs the extra llm")
 
 from crowd_sim.crowd.texts import Example, TextCrowd
 from crowd_sim.models.language_model import load_base
-from experiments.bench import lora, lora_task
+from experiments.bench import lora, lora_profile, lora_task
 from experiments.bench.lora import Comparison, rows, table, verdicts
-from experiments.bench.lora_task import EXAMPLES, TRAINING, Measured, Task, apart, tuning_flops, write_llama
+from experiments.bench.lora_task import EXAMPLES, TRAINING, Measured, Task, apart, prepare, tuning_flops, write_llama
 from tests.learners.tiny_llm import make_tiny_llm
 
 TEXTS = ("sun", "rain on tin", "a mild day", "no", "snow, again")
@@ -169,3 +169,13 @@ def test_bad_options_are_one_line(monkeypatch, capsys, tmp_path):
         assert error.startswith(f"lora: {field} = ")
         assert error.count("\n") == 1
     assert refused(monkeypatch, capsys, "--out", str(tmp_path)).startswith("lora: --out = ")
+
+
+def test_the_shares_of_a_step_are_told_beside_its_rates(tiny):
+    step, square, layer, *shares = lora_profile.profiled(prepare(Task(str(tiny), "cpu", "float32", 1, 1, TEXTS)))
+    assert step.startswith("a step of ")
+    assert all(line.startswith("products of ") and "GFLOP/s, of which a step is" in line for line in (square, layer))
+    told = {line.partition("%")[2].strip(): float(line.partition("%")[0]) for line in shares}
+    assert set(told) == {*lora_profile.KINDS, "calls, and all else"}
+    assert sum(told.values()) == pytest.approx(100, abs=0.5)
+    assert told["products with frozen weights"] > 0

@@ -53,7 +53,7 @@ def test_gradients_are_those_of_plain_peft(tiny, tmp_path):
         loss = plain_loss(plain, row)
         loss.backward()
         expected = gradients(plain)
-        found = dict(zip(start, [w.grad.numpy() for w in stack.weights(k)], strict=True))
+        found = stack.named(stack.weights(k).grad)
         assert found.keys() == expected.keys()
         assert abs(losses[k].item() - loss.item()) < 1e-5
         largest = max(np.abs(g).max() for g in expected.values())

@@ -49,7 +49,7 @@ def test_in_float16_losses_are_scaled_as_far_as_gradients_stay_finite(folder):
         (row,) = next(steps_of(half, stack, 0, job, Training())).rows()
         stack.put([start], trainable=True)
         _gradients(half, stack, {0: [replace(row, loss=lambda losses: weight * losses.mean())]}, Room("rows", "cpu"))
-        return [own.grad.numpy() / weight for own in stack.weights(0)]
+        return list(stack.named(stack.weights(0).grad / weight).values())
 
     usual = gradients(1.0)
     for weight in (

@@ -1,0 +1,193 @@
+"""Which tournament imitates a crowd best, honestly: `python -m experiments.crowds.imitating --out runs/imitating`.
+
+Twelve workers own three short GoEmotions comments of one emotion each; a quarter of these is held out, and nobody trains on it.
+A real model (SmolLM2-135M) trains as many tokens in every arm, six passes over the crowd's texts:
+
+- equal tokens: a single model of everyone's texts, in steps as small as a candidate's, so that it takes three times as many;
+- equal steps: a single model in as many steps, one after another, as the tournament, each of everyone's texts;
+- tournament: the paper's, four groups at random, three rounds, the candidate whose outputs come nearest is the next model;
+- soup: the next model is the mean of all four candidates' adapters;
+- halving: half of the candidates leave each round after half of its training.
+
+The old model is no candidate: a dozen outputs tell it from a better one too seldom.
+
+Models are ranked by the energy distance of fresh outputs and the held-out texts under Φ, which is 0 for equal distributions
+alone. A model that recites the texts it was tuned on comes near to that, so an arm of whose outputs more than a tenth are, or
+begin, an example is marked †, and the held-out loss stands beside it, nats per token. So does the paper's distance, which one
+sentence said over and over can win. No arm is tuned for: steps of nine texts at a learning rate of 0.002.
+
+Prints means over emotions, each the mean of its seeds, with 95 % intervals, and differences emotion by emotion. Every arm of an
+emotion and a seed is a folder under --out: given again, the command goes on where it was stopped, and reads what is finished.
+Several processes may make different emotions at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from crowd_sim import run
+from crowd_sim.files import write_text
+from experiments.crowds.models import interval, options, provenance
+from experiments.crowds.refusing import in_one_line
+
+EMOTIONS = (
+    "admiration",
+    "amusement",
+    "annoyance",
+    "approval",
+    "curiosity",
+    "disappointment",
+    "disapproval",
+    "love",
+    "neutral",
+    "sadness",
+)
+"""The most frequent of GoEmotions among those that the paper publishes figures of."""
+ROUNDS, PASSES, GROUPS, STEP = 3, 2, 4, 9
+"""Of a tournament; passes are a round's, STEP is the texts of a step, at least those of a candidate."""
+
+ALONE: dict[str, Any] = {"tournament": {"rounds": 1, "n_groups": 1, "incumbent": False}}
+TOGETHER: dict[str, Any] = {"rounds": ROUNDS, "n_groups": GROUPS, "incumbent": False}
+ROUND: dict[str, Any] = {"epochs": PASSES, "batch_size": STEP}
+ARMS: dict[str, dict[str, Any]] = {
+    "equal tokens": ALONE | {"task": {"epochs": ROUNDS * PASSES, "batch_size": STEP}},
+    "equal steps": ALONE | {"task": {"epochs": ROUNDS * PASSES, "batch_size": GROUPS * STEP}},
+    "tournament": {"tournament": TOGETHER, "task": ROUND},
+    "soup": {"tournament": TOGETHER | {"search": "soup"}, "task": ROUND},
+    "halving": {"tournament": TOGETHER | {"search": "halving"}, "task": ROUND},
+}
+"""Configurations by name, besides what all have."""
+SINGLES, CROWD_ARMS = ("equal tokens", "equal steps"), ("tournament", "soup", "halving")
+
+COLUMNS = {
+    "energy": "energy distance",
+    "held_out_loss": "held-out loss",
+    "distance": "distance",
+    "distinct": "distinct, %",
+    "copied": "copied, %",
+    "copied_5grams": "5-grams copied, %",
+    "repetition": "repetition, %",
+}
+"""Of models.parquet, and what they are called here."""
+RECITES = 0.1
+"""Copied outputs beyond which an energy distance is, in part, that of the examples."""
+MOST_OF_SINGLE, LOWER_IN = 1.1, 0.8
+"""What is wanted of soup: energy over that of the single model of equal tokens; emotions with a lower held-out loss."""
+
+
+def content(
+    arm: str, emotion: str, seed: int, phi: Path | None, data: Path | None = None, model: str = "smollm2-135m"
+) -> dict[str, Any]:
+    """An arm's configuration."""
+    own = ARMS[arm]
+    return {
+        "seed": seed,
+        "crowd": {
+            "source": "goemotions",
+            "path": data and str(data),
+            "target": emotion,
+            "n_workers": 12,
+            "examples_per_worker": 3,
+            "max_words": 15,
+            "held_out": 0.25,
+        },
+        "tournament": {"mistake_probability": 0.0, "grouping": "random"} | own["tournament"],
+        "valuation": {"method": "none"},
+        "task": {
+            "kind": "imitate",
+            "model": model,
+            "prompt_template": "<|im_start|>user\n{prompt}<|im_end|>\n<|im_start|>assistant\n",
+            "learning_rate": 2.0e-3,
+            "dtype": "auto",  # bfloat16 where that is fast: half the time
+            "phi": {"kind": "classifier"} if phi is None else {"kind": "distilled", "model": str(phi)},
+            # a soup has nothing to select
+            "generation": {"selection_outputs": 2 if arm == "soup" else 12, "report_outputs": 40, "max_new_tokens": 24},
+        }
+        | own["task"],
+    }
+
+
+def rows_of(
+    arms: Sequence[str], emotion: str, seed: int, out: Path, phi: Path | None, data: Path | None, model: str
+) -> Iterator[dict[str, Any]]:
+    """A row per arm, and one of the model before; runs what is missing."""
+    for arm in arms:
+        folder = out / f"{emotion}-{seed}" / arm.replace(" ", "-")
+        run(content(arm, emotion, seed, phi, data, model), folder)
+        models = pd.read_parquet(folder / "models.parquet").set_index("model")
+        last = f"round_{ARMS[arm]['tournament']['rounds']}"
+        for name, shown in (("base", "base"), (last, arm)) if arm == arms[0] else ((last, arm),):
+            told = models.loc[name]
+            print(
+                f"{emotion}, seed {seed}, {shown}: energy {told['energy']:.3f}, loss {told['held_out_loss']:.3f}",
+                flush=True,
+            )
+            figures = {column: float(told[column]) for column in COLUMNS}
+            yield {"emotion": emotion, "seed": seed, "arm": shown, "tokens": float(told["tokens_trained"]), **figures}
+
+
+def table(found: pd.DataFrame) -> Iterator[str]:
+    """Lines of Markdown."""
+    means = found.groupby(["emotion", "arm"])[[*COLUMNS, "tokens"]].mean()
+    arms = [arm for arm in ("base", *ARMS) if arm in found["arm"].unique()]
+    yield f"| arm | {' | '.join(COLUMNS.values())} | trained tokens |"
+    yield "| --- |" + " --: |" * (len(COLUMNS) + 1)
+    for arm in arms:
+        own = means.xs(arm, level="arm")
+        shares = [f"{100 * own[column].mean():.0f}" for column in list(COLUMNS)[3:]]
+        cells = [*(interval(own[column], 3) for column in list(COLUMNS)[:3]), *shares, f"{own['tokens'].mean():,.0f}"]
+        recites = " †" * bool(own["copied"].mean() > RECITES)
+        yield f"| {arm}{recites} | {' | '.join(cells)} |"
+    yield ""
+    yield f"†: more than {RECITES:.0%} of the outputs are, or begin, one of the examples that the model was tuned on."
+    yield ""
+    yield from differences(means)
+
+
+def differences(means: pd.DataFrame) -> Iterator[str]:
+    """Lines of what the tournaments gain on the single models, emotion by emotion."""
+    energy, loss = (
+        means.reset_index().pivot_table(index="emotion", columns="arm", values=column)
+        for column in ("energy", "held_out_loss")
+    )
+    tournaments = energy[[arm for arm in CROWD_ARMS if arm in energy]].mean()
+    singles = [arm for arm in SINGLES if arm in energy]
+    yield f"| energy distance less that of … | {' | '.join(singles)} |"
+    yield "| --- |" + " --: |" * len(singles)
+    for arm in tournaments.index:
+        yield f"| {arm} | {' | '.join(interval(energy[arm] - energy[single], 3) for single in singles)} |"
+    yield ""
+    yield f"Best tournament by energy, named after all were seen: {tournaments.idxmin()}."
+    if "soup" in tournaments and "equal tokens" in singles:
+        ratio = float(energy["soup"].mean() / energy["equal tokens"].mean())
+        lower = int((loss["soup"] < loss["equal tokens"]).sum())
+        yield f"Soup's mean energy over that of equal tokens: {ratio:.2f}, wanted at most {MOST_OF_SINGLE};"
+        yield f"its held-out loss is lower in {lower} of {len(loss)} emotions, wanted at least {LOWER_IN:.0%}."
+
+
+@in_one_line
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run what is missing, and print the table."""
+    parser = options(__doc__)
+    parser.add_argument("--phi", type=Path, help="a folder of `crowd-sim data distill`; absent: the paper's classifier")
+    parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=ARMS, metavar="ARM")
+    parser.add_argument("--emotions", nargs="+", default=list(EMOTIONS), metavar="EMOTION")
+    given = parser.parse_args(arguments)
+    rows: list[dict[str, Any]] = []
+    for seed in given.seeds:
+        for emotion in given.emotions:
+            rows += rows_of(given.arms, emotion, seed, given.out, given.phi, given.data, given.model)
+    found = pd.DataFrame(rows)
+    told = f"Seeds: {len(given.seeds)}; emotions: {len(given.emotions)}; 95 % intervals by Student's t over emotions."
+    lines = [*table(found), told, "", provenance()]
+    write_text(given.out / "imitating.csv", found.to_csv(index=False, float_format="%.6g"))
+    write_text(given.out / "imitating.md", "\n".join(lines) + "\n")
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()
