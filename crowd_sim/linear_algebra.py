@@ -10,12 +10,18 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-_ROWS, _COLUMNS, _TERMS = 64, 256, 8  # of a block: what is read again and again stays in the cache
+from crowd_sim.tile import COLUMNS, ROWS, add_tile
+
+# terms, rows and columns of a block: what is read again and again stays in the cache
+_DEPTH, _HEIGHT, _WIDTH = 128, 256, 256
+_BLOCK, _PART, _STEP = 128, 32, 8  # rows that are solved for
+_ZEROS = 64  # rows between which the part of zeros is looked up
 _MOST_SWEEPS = 60  # of Jacobi's rotations; ten suffice
 _EPSILON = 2.0**-52
 _MOST_STEPS, _NEARLY = 4, 1e-3  # to orthonormal rows, and how near they have to be before the last
 _DEPENDENT = 1e-13  # what others leave of a column, relative
 _Matrix = NDArray[np.float64]
+_Row = NDArray[np.float64]
 _Range = tuple[int, int]
 
 
@@ -32,48 +38,86 @@ def _add(
 ) -> None:
     """Add ``sign`` Σ_k left[k, i] right[k, j] to out[i, j], in the order of k.
 
-    ``upper``: where j ≥ i; of fewer than eight entries of a row before that, too, something is left that means nothing.
+    ``upper``: where j ≥ i; of a few entries of a row before that, too, something is left that means nothing.
     """
-    height = _TERMS if upper else _ROWS
-    for far in range(columns[1], columns[0], -_COLUMNS):
-        for top in range(rows[0], min(rows[1], far) if upper else rows[1], height):
-            bottom = min(top + height, rows[1])
-            near = max(far - _COLUMNS, columns[0], top if upper else 0)
-            k = terms[0]
-            while k + _TERMS <= terms[1]:
-                one, two, three, four = (
-                    right[k, near:far],
-                    right[k + 1, near:far],
-                    right[k + 2, near:far],
-                    right[k + 3, near:far],
-                )
-                five, six, seven, eight = (
-                    right[k + 4, near:far],
-                    right[k + 5, near:far],
-                    right[k + 6, near:far],
-                    right[k + 7, near:far],
-                )
-                for i in range(top, bottom):
-                    a, b, c, d = sign * left[k, i], sign * left[k + 1, i], sign * left[k + 2, i], sign * left[k + 3, i]
-                    e, f, g, h = (
-                        sign * left[k + 4, i],
-                        sign * left[k + 5, i],
-                        sign * left[k + 6, i],
-                        sign * left[k + 7, i],
-                    )
-                    row = out[i, near:far]
-                    for j in range(len(row)):
-                        half = (((row[j] + a * one[j]) + b * two[j]) + c * three[j]) + d * four[j]
-                        row[j] = (((half + e * five[j]) + f * six[j]) + g * seven[j]) + h * eight[j]
-                k += _TERMS
-            while k < terms[1]:
-                one = right[k, near:far]
-                for i in range(top, bottom):
-                    a = sign * left[k, i]
-                    row = out[i, near:far]
-                    for j in range(len(row)):
-                        row[j] += a * one[j]
-                k += 1
+    most = min(_DEPTH, terms[1] - terms[0])
+    if most <= 0:
+        return
+    factors, strip = np.empty(_HEIGHT * most), np.empty(COLUMNS * most)
+    for top in range(rows[0], rows[1], _HEIGHT):
+        bottom = min(top + _HEIGHT, rows[1])
+        for begin in range(max(columns[0], top) if upper else columns[0], columns[1], _WIDTH):
+            end = min(begin + _WIDTH, columns[1])
+            last = min(bottom, end) if upper else bottom
+            for low in range(terms[0], terms[1], _DEPTH):
+                high = min(low + _DEPTH, terms[1])
+                _pack_rows(factors, sign, left, (low, high), (top, last))
+                for near in range(begin, end, COLUMNS):
+                    far = min(near + COLUMNS, end)
+                    _pack_columns(strip, right, (low, high), (near, far))
+                    _add_strip(out, factors, strip, (top, min(last, far) if upper else last), (near, far), high - low)
+
+
+@numba.njit(cache=True)
+def _add_strip(out: _Matrix, factors: _Row, strip: _Row, rows: _Range, columns: _Range, terms: int) -> None:
+    """Add to ``rows`` of at most sixteen ``columns`` what the packed ``factors`` and ``strip`` make of them."""
+    edge = np.empty(ROWS * COLUMNS)
+    for first in range(rows[0], rows[1], ROWS):
+        last, packed = min(first + ROWS, rows[1]), (first - rows[0]) * terms
+        if last - first == ROWS and columns[1] - columns[0] == COLUMNS:
+            add_tile(out, first * out.shape[1] + columns[0], out.shape[1], factors, packed, strip, terms)
+            continue
+        for i in range(first, last):
+            for j in range(columns[0], columns[1]):
+                edge[(i - first) * COLUMNS + j - columns[0]] = out[i, j]
+        add_tile(edge, 0, COLUMNS, factors, packed, strip, terms)
+        for i in range(first, last):
+            for j in range(columns[0], columns[1]):
+                out[i, j] = edge[(i - first) * COLUMNS + j - columns[0]]
+
+
+@numba.njit(cache=True)
+def _pack_rows(factors: _Row, sign: float, left: _Matrix, terms: _Range, rows: _Range) -> None:
+    """Set ``factors`` to ``sign`` times what tiles take of ``left``: four rows after the other, the last filled up with 0."""
+    place = 0
+    for first in range(rows[0], rows[1], ROWS):
+        last = min(first + ROWS, rows[1])
+        for k in range(terms[0], terms[1]):
+            if last - first == ROWS:
+                for i in range(ROWS):
+                    factors[place + i] = sign * left[k, first + i]
+                place += ROWS
+                continue
+            for i in range(first, last):
+                factors[place + i - first] = sign * left[k, i]
+            for i in range(last, first + ROWS):
+                factors[place + i - first] = 0.0
+            place += ROWS
+
+
+@numba.njit(cache=True)
+def _pack_columns(strip: _Row, right: _Matrix, terms: _Range, columns: _Range) -> None:
+    """Set ``strip`` to what tiles take of ``right``, at most sixteen columns, filled up with 0."""
+    width = columns[1] - columns[0]
+    place = 0
+    for k in range(terms[0], terms[1]):
+        for j in range(width):
+            strip[place + j] = right[k, columns[0] + j]
+        for j in range(width, COLUMNS):
+            strip[place + j] = 0.0
+        place += COLUMNS
+
+
+@numba.njit(cache=True)
+def _divide(row: _Row, number: float) -> None:
+    for j in range(len(row)):
+        row[j] /= number
+
+
+@numba.njit(cache=True)
+def _subtract(row: _Row, factor: float, other: _Row) -> None:
+    for j in range(len(other)):
+        row[j] -= factor * other[j]
 
 
 @numba.njit(cache=True)
@@ -82,8 +126,7 @@ def product(left: _Matrix, right: _Matrix) -> _Matrix:
     m, p = left.shape
     n = right.shape[1]
     out = np.zeros((m, n))
-    for first in range(0, p, _ROWS):
-        _add(out, 1.0, left.T, right, (0, m), (0, n), (first, min(first + _ROWS, p)), False)
+    _add(out, 1.0, left.T, right, (0, m), (0, n), (0, p), False)
     return out
 
 
@@ -126,10 +169,15 @@ def gram(matrix: _Matrix) -> _Matrix:
     """``matrix``ᵀ ``matrix`` [n, n] of [m, n], summed in the order of the rows."""
     m, n = matrix.shape
     out = np.zeros((n, n))
-    for first in range(0, m, _ROWS):
-        _add(out, 1.0, matrix, matrix, (0, n), (0, n), (first, min(first + _ROWS, m)), True)
+    _add(out, 1.0, matrix, matrix, (0, n), (0, n), (0, m), True)
     _mirror(out)
     return out
+
+
+@numba.njit(cache=True)
+def add_upper(out: _Matrix, left: _Matrix, right: _Matrix) -> None:
+    """Add ``left``ᵀ ``right`` of [k, n] each, which is symmetric, to the upper triangle of ``out`` [n, n]."""
+    _add(out, 1.0, left, right, (0, len(out)), (0, len(out)), (0, len(left)), True)
 
 
 @numba.njit(cache=True)
@@ -137,8 +185,7 @@ def less_gram(matrix: _Matrix, rows: _Matrix) -> _Matrix:
     """A symmetric ``matrix`` [n, n] less ``rows``ᵀ ``rows`` of [k, n]."""
     k, n = rows.shape
     out = matrix.copy()
-    for first in range(0, k, _ROWS):
-        _add(out, -1.0, rows, rows, (0, n), (0, n), (first, min(first + _ROWS, k)), True)
+    _add(out, -1.0, rows, rows, (0, n), (0, n), (0, k), True)
     _mirror(out)
     return out
 
@@ -153,23 +200,34 @@ def _mirror(upper: _Matrix) -> None:
 @numba.njit(cache=True)
 def cholesky(matrix: _Matrix) -> tuple[_Matrix, bool]:
     """The upper R with Rᵀ R = ``matrix`` [n, n], positive definite; False where a pivot is not above 0."""
-    n = len(matrix)
-    upper = matrix.copy()
-    for top in range(0, n, _ROWS):
-        bottom = min(top + _ROWS, n)
-        for first in range(top, bottom, _TERMS):
-            last = min(first + _TERMS, bottom)
-            for k in range(first, last):
-                pivot = upper[k, k]
-                if not pivot > 0.0:
-                    return upper, False
-                upper[k, k:] /= np.sqrt(pivot)
-                _add(upper, -1.0, upper, upper, (k + 1, last), (k + 1, n), (k, k + 1), True)
-            _add(upper, -1.0, upper, upper, (last, bottom), (last, n), (first, last), True)
-        _add(upper, -1.0, upper, upper, (bottom, n), (bottom, n), (top, bottom), True)
+    upper = np.empty(matrix.shape)
+    upper[:] = matrix
+    return upper, factorise(upper)
+
+
+@numba.njit(cache=True)
+def factorise(upper: _Matrix) -> bool:
+    """`cholesky`, in the place of a matrix of which the upper triangle alone is read."""
+    n = len(upper)
+    for top in range(0, n, _BLOCK):
+        bottom = min(top + _BLOCK, n)
+        _add(upper, -1.0, upper, upper, (top, bottom), (top, n), (0, top), True)
+        for middle in range(top, bottom, _PART):
+            end = min(middle + _PART, bottom)
+            _add(upper, -1.0, upper, upper, (middle, end), (middle, n), (top, middle), True)
+            for first in range(middle, end, _STEP):
+                last = min(first + _STEP, end)
+                _add(upper, -1.0, upper, upper, (first, last), (first, n), (middle, first), True)
+                for k in range(first, last):
+                    pivot = upper[k, k]
+                    if not pivot > 0.0:
+                        return False
+                    _divide(upper[k, k:], np.sqrt(pivot))
+                    for i in range(k + 1, last):
+                        _subtract(upper[i, i:], upper[k, i], upper[k, i:])
     for k in range(n):
         upper[k, :k] = 0.0
-    return upper, True
+    return True
 
 
 def forward(upper: _Matrix, right: _Matrix, widths: NDArray[np.int64] | None = None) -> _Matrix:
@@ -188,16 +246,22 @@ def forward(upper: _Matrix, right: _Matrix, widths: NDArray[np.int64] | None = N
 @numba.njit(cache=True)
 def _forward(upper: _Matrix, out: _Matrix, widths: NDArray[np.int64]) -> None:
     n = len(out)
-    for top in range(0, n, _ROWS):
-        bottom = min(top + _ROWS, n)
-        for first in range(top, bottom, _TERMS):
-            last = min(first + _TERMS, bottom)
-            width = widths[last - 1]
-            for k in range(first, last):
-                out[k, :width] /= upper[k, k]
-                _add(out, -1.0, upper, out, (k + 1, last), (0, width), (k, k + 1), False)
-            _add(out, -1.0, upper, out, (last, bottom), (0, width), (first, last), False)
-        _add(out, -1.0, upper, out, (bottom, n), (0, widths[bottom - 1]), (top, bottom), False)
+    for top in range(0, n, _BLOCK):
+        bottom = min(top + _BLOCK, n)
+        for first in range(0, top, _ZEROS):
+            last = first + _ZEROS
+            _add(out, -1.0, upper, out, (top, bottom), (0, widths[last - 1]), (first, last), False)
+        for middle in range(top, bottom, _PART):
+            end = min(middle + _PART, bottom)
+            _add(out, -1.0, upper, out, (middle, end), (0, widths[max(middle - 1, 0)]), (top, middle), False)
+            for first in range(middle, end, _STEP):
+                last = min(first + _STEP, end)
+                _add(out, -1.0, upper, out, (first, last), (0, widths[max(first - 1, 0)]), (middle, first), False)
+                for k in range(first, last):
+                    of_row = out[k, : widths[k]]
+                    _divide(of_row, upper[k, k])
+                    for i in range(k + 1, last):
+                        _subtract(out[i], upper[k, i], of_row)
 
 
 @numba.njit(cache=True)
@@ -233,8 +297,8 @@ def inverse_of(upper: _Matrix) -> _Matrix:
     lower = lower_inverse(upper)
     n = len(lower)
     out = np.zeros((n, n))
-    for first in range(0, n, _ROWS):  # a row has zeros beyond its diagonal
-        last = min(first + _ROWS, n)
+    for first in range(0, n, _ZEROS):  # a row has zeros beyond its diagonal
+        last = min(first + _ZEROS, n)
         _add(out, 1.0, lower, lower, (0, last), (0, last), (first, last), True)
     _mirror(out)
     return out
@@ -277,10 +341,10 @@ def orthonormal(columns: _Matrix) -> tuple[_Matrix, _Matrix] | None:
 def _product_of_uppers(left: _Matrix, right: _Matrix) -> _Matrix:
     n = len(left)
     out = np.zeros((n, n))
-    for top in range(0, n, _ROWS):
-        for first in range(top, n, _ROWS):
-            last = min(first + _ROWS, n)
-            _add(out, 1.0, left.T, right, (top, min(top + _ROWS, n)), (first, n), (first, last), False)
+    for top in range(0, n, _BLOCK):
+        for first in range(top, n, _BLOCK):
+            last = min(first + _BLOCK, n)
+            _add(out, 1.0, left.T, right, (top, min(top + _BLOCK, n)), (first, n), (first, last), False)
     return out
 
 

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from crowd_sim.linear_algebra import (
+    add_upper,
     back,
     cholesky,
     forward,
@@ -41,6 +42,20 @@ def test_they_are_numpy_s(m, n):
     np.testing.assert_allclose(product(x, normal), x @ normal, rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(times(x, vector), x @ vector, atol=1e-10)
     np.testing.assert_allclose(transposed_times(x, x[:, 0]), x.T @ x[:, 0], atol=1e-10)
+
+
+@pytest.mark.parametrize(("m", "p", "n"), [(1, 1, 1), (5, 3, 17), (70, 300, 290), (4, 16, 16)])
+def test_sums_keep_their_order(m, p, n):
+    rng = np.random.default_rng(n)
+    left, right = rng.normal(size=(m, p)), rng.normal(size=(p, n))
+    total = np.zeros((m, n))
+    for k in range(p):
+        total += left[:, k, None] * right[k]
+    assert np.array_equal(product(left, right), total)
+    assert np.array_equal(product(np.asfortranarray(left), right), total)
+    square = np.triu(gram(right))
+    add_upper(square, right, right)
+    np.testing.assert_allclose(np.triu(square), 2.0 * np.triu(gram(right)), rtol=1e-9, atol=1e-12)
 
 
 def test_what_is_not_definite_says_so():

@@ -11,7 +11,7 @@ from crowd_sim.errors import InputError
 from crowd_sim.valuation import AveragingGame, shapley
 from crowd_sim.valuation.estimators.surrogate import estimator, similarity
 from crowd_sim.valuation.estimators.surrogate.averages import averages
-from crowd_sim.valuation.estimators.surrogate.descent import least
+from crowd_sim.valuation.estimators.surrogate.descent import carried, least
 from crowd_sim.valuation.estimators.surrogate.design import allocation, draw_pairs
 from crowd_sim.valuation.estimators.surrogate.estimator import MAX_PLAYERS, minimum_budget, surrogate
 from crowd_sim.valuation.estimators.surrogate.gp import equations, trend
@@ -21,6 +21,7 @@ from crowd_sim.valuation.estimators.surrogate.prior import Prior, Repeats, sizes
 from crowd_sim.valuation.estimators.surrogate.relevance import loss
 from crowd_sim.valuation.estimators.surrogate.residual import contrasts, fresh_pairs, number_of_pairs, rest_allocation
 from crowd_sim.valuation.estimators.surrogate.surprise import held_out
+from crowd_sim.valuation.estimators.surrogate.terms import chosen
 from crowd_sim.valuation.request import Request, in_process
 from experiments.bench.textbook import voting
 from experiments.bench.unanimity import KINDS, random_game
@@ -403,6 +404,18 @@ def test_what_is_held_out_is_what_a_fit_to_the_others_leaves():
         assert residuals[j] == pytest.approx(worth[j] - expected)
 
 
+def test_a_term_that_a_larger_one_hides_stands_out_beside_it():
+    rng = np.random.default_rng(0)
+    columns = rng.normal(size=(400, 20))
+    columns /= np.linalg.norm(columns, axis=0)
+    rest = 30.0 * columns[:, 3] + 7.0 * columns[:, 5] + rng.normal(size=400)
+    first = chosen(columns, rest, np.zeros(20), room=1, freedom=400)
+    both = chosen(columns, rest, np.zeros(20), room=5, freedom=400)
+    assert (first.tolist(), both.tolist()) == ([3], [3, 5])
+    hidden = np.square(columns[:, 5] @ rest) / (np.square(rest).sum() / 400)
+    assert hidden < 16.0
+
+
 def test_a_vote_is_no_surer_than_its_held_out_pairs():
     """Worth that jumps between the middle sizes, where few of many coalitions are seen."""
     squared = []
@@ -423,13 +436,25 @@ def test_the_descent_ends_where_bounds_and_slopes_say():
         pull = matrix @ (at - aim)
         return 0.5 * float((at - aim) @ pull), pull
 
-    found = least(bowl, np.zeros(12), low, high, 60)
+    found, past = least(bowl, np.zeros(12), low, high, 60)
     inside = (found > low) & (found < high)
     slope = bowl(found)[1]
     np.testing.assert_allclose(slope[inside], 0.0, atol=1e-2)
     assert (slope[found == low] > 0.0).all()
     assert (slope[found == high] < 0.0).all()
     assert 0 < inside.sum() < 12
+    steps = []
+
+    def twice(at):
+        steps.append(at)
+        value, pull = bowl(at)
+        return 2.0 * value, 2.0 * pull
+
+    again, _ = least(twice, np.clip(found + 0.1, low, high), low, high, 60, enough=1e-6, before=carried(past, 2.0, 0))
+    np.testing.assert_allclose(again, found, atol=1e-3)
+    with_memory = len(steps)
+    least(twice, np.clip(found + 0.1, low, high), low, high, 60, enough=1e-6)
+    assert 2 * with_memory < len(steps)
 
 
 def test_pairs_that_no_size_tells_apart_leave_the_trend_out():

@@ -16,20 +16,32 @@ _REMEMBERED = 10  # steps
 _ENOUGH, _STEEP = 1e-3, 0.9  # Wolfe's conditions
 _TRIALS = 20  # along a line
 _NO_MORE = 2e-9  # relative gain
+_SLOW = 2  # steps
 
 Vector = NDArray[np.float64]
+Past = tuple[tuple[Vector, Vector], ...]
+"""The last moves, and how far the gradient turned at each."""
 
 
 def least(
-    function: Callable[[Vector], tuple[float, Vector]], start: Vector, low: Vector, high: Vector, steps: int
-) -> Vector:
+    function: Callable[[Vector], tuple[float, Vector]],
+    start: Vector,
+    low: Vector,
+    high: Vector,
+    steps: int,
+    *,
+    enough: float = 0.0,
+    before: Past = (),
+) -> tuple[Vector, Past]:
     """Where ``function``, which returns its value and gradient, is least between ``low`` and ``high``, after ``steps`` at most.
 
-    A variable at a bound stays there while the gradient points outward.
+    A variable at a bound stays there while the gradient points outward. It ends where two steps in a row gain no more than
+    ``enough``; ``before`` are the moves of a similar function.
     """
     at = np.clip(start, low, high)
     value, gradient = function(at)
-    past: deque[tuple[Vector, Vector]] = deque(maxlen=_REMEMBERED)
+    past = deque(before, maxlen=_REMEMBERED)
+    slow = 0
     for _ in range(steps):
         free = ~(((at <= low) & (gradient > 0.0)) | ((at >= high) & (gradient < 0.0)))
         direction = _direction(np.where(free, gradient, 0.0), past, free)
@@ -45,9 +57,15 @@ def least(
             past.append((moved, turned))
         gain = value - less
         at, value, gradient = there, less, its_gradient
-        if gain <= _NO_MORE * max(abs(value), 1.0):
+        slow = slow + 1 if gain <= enough else 0
+        if slow == _SLOW or gain <= _NO_MORE * max(abs(value), 1.0):
             break
-    return at
+    return at, tuple(past)
+
+
+def carried(past: Past, times: float, more: int) -> Past:
+    """The moves ``past`` as those of a function that is ``times`` as large and has ``more`` variables after the others."""
+    return tuple((np.pad(moved, (0, more)), np.pad(times * turned, (0, more))) for moved, turned in past)
 
 
 def _dot(left: Vector, right: Vector) -> float:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from crowd_sim.linear_algebra import back, cholesky, forward, orthonormal, product, times, transposed_times
+from crowd_sim.linear_algebra import back, factorise, forward, orthonormal, product, times, transposed_times
 from crowd_sim.valuation.estimators.surrogate.prior import Prior, Repeats
 
 
@@ -63,8 +63,8 @@ def equations(
     prior: Prior, signs: NDArray[np.float64], columns: NDArray[np.float64], repeats: Repeats | None = None
 ) -> Equations | None:
     """Factorise for the pairs ``signs`` [m, n] with trend ``columns`` [m, p]; ``None`` where rounding makes it singular."""
-    upper, regular = cholesky(prior.within(signs, repeats))
-    found = orthonormal(forward(upper, columns)) if regular else None
+    upper = prior.within(signs, repeats)
+    found = orthonormal(forward(upper, columns)) if factorise(upper) else None
     return found and Equations(prior, upper, *found)
 
 

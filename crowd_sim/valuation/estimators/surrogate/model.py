@@ -14,10 +14,10 @@ from crowd_sim.random import Purpose, generator
 from crowd_sim.valuation.estimators.surrogate.averages import Averages
 from crowd_sim.valuation.estimators.surrogate.gp import Equations, equations, trend, values
 from crowd_sim.valuation.estimators.surrogate.prior import Prior, Repeats, sizes, value_weights
-from crowd_sim.valuation.estimators.surrogate.relevance import MOST_APART, learnt
+from crowd_sim.valuation.estimators.surrogate.relevance import MOST_APART, Learnt, learnt
 from crowd_sim.valuation.estimators.surrogate.residual import number_of_pairs
 from crowd_sim.valuation.estimators.surrogate.sparse import exact_values
-from crowd_sim.valuation.estimators.surrogate.surprise import held_out, surprise
+from crowd_sim.valuation.estimators.surrogate.surprise import HeldOut, held_out, surprise
 from crowd_sim.valuation.estimators.surrogate.terms import Terms, standing_out
 from crowd_sim.valuation.result import widening
 
@@ -26,7 +26,7 @@ _ALL_LINEAR = 0.03  # what level 1 leaves, relative: below it, a prior of level 
 _ALL_TERMS = 1e-5  # of noise; with more a game is not one of few terms
 _FAR_MORE = 30.0  # relative, of root mean squares
 _HELD_OUT = 512  # pairs at most
-_TERM_ROUNDS = 3
+_TERM_ROUNDS = 2
 _NEARER = 0.9  # that held-out squares have to be of those before
 _WIDER = 0.1  # by so much: the posterior takes relevances as known (`python -m experiments.bench.real_games`)
 _CHOSEN = 2.0  # numbers that a term counts for
@@ -140,9 +140,8 @@ def _fit(
     if not linear:
         columns = trend(signs, linear=False)[:, :told]
         rest, slopes, contrasts = worth, np.zeros(1), np.zeros(n)
-    found = _solvable(
-        learnt(signs, columns, rest, order, known, linear=not linear, repeats=repeats), signs, columns, repeats
-    )
+    first = learnt(signs, columns, rest, order, known, linear=not linear, repeats=repeats)
+    found = _solvable(first.prior, signs, columns, repeats)
     white = found.whitened(rest)
     more, pulls = found.coefficients(white)
     if found.prior.noise <= _ALL_TERMS and m >= 16 and repeats is None:
@@ -151,8 +150,10 @@ def _fit(
             contrasts, error = exact
             return Model(contrasts, np.full(n, error * error), linear, slopes + more, pulls, found.prior)
     n_terms = 0
+    some = np.sort(order[:_HELD_OUT])
+    out = held_out(found, white, some)
     if known is None and repeats is None:
-        found, white, n_terms = _with_terms(found, signs, columns, rest, white, order, linear=linear)
+        found, white, out, n_terms = _with_terms(found, signs, columns, rest, white, order, first, out)
         more, pulls = found.coefficients(white)
     prior = found.prior
     mean, variance = values(found, signs, white)
@@ -171,7 +172,7 @@ def _fit(
     wider = (1.0 + unsure * (_WIDER + (0.0 if known is None else _WIDER_KNOWN / math.sqrt(m)))) * float(
         widening(freedom)
     )
-    scale *= surprise(found, signs, white, np.sort(order[:_HELD_OUT]), scale) * wider * wider
+    scale *= surprise(signs, some, *out, scale) * wider * wider
     variance = scale * variance
     if known is not None:
         variance = variance + known.uncertainty(signs, pulls, prior.variances)
@@ -194,35 +195,30 @@ def _with_terms(
     worth: NDArray[np.float64],
     white: NDArray[np.float64],
     order: NDArray[np.int64],
-    *,
-    linear: bool,
-) -> tuple[Equations, NDArray[np.float64], int]:
-    """The equations with the terms that stand out as features, L⁻¹ ``worth``, and how many terms there are.
+    first: Learnt,
+    out: HeldOut,
+) -> tuple[Equations, NDArray[np.float64], HeldOut, int]:
+    """The equations with the terms that stand out as features, L⁻¹ ``worth``, held-out pairs, and how many terms there are.
 
     The first terms may hide others. Those come in that bring held-out pairs nearer.
     """
-    some = np.sort(order[:_HELD_OUT])
-    members = np.zeros((0, signs.shape[1]), dtype=np.bool_)
-    missed = _squares(found, white, some)
+    n = signs.shape[1]
+    some, linear = np.sort(order[:_HELD_OUT]), columns.shape[1] >= n
+    members = np.zeros((0, n), dtype=np.bool_)
     for _ in range(_TERM_ROUNDS):
         more = standing_out(found, signs, white, members, linear=linear)
         if len(more) == 0:
             break
         members = np.concatenate([members, more])
-        prior = learnt(signs, columns, worth, order, Terms(members), linear=not linear)
-        nearer = _solvable(prior, signs, columns)
+        first = learnt(signs, columns, worth, order, Terms(members), linear=not linear, after=first)
+        nearer = _solvable(first.prior, signs, columns)
         white_there = nearer.whitened(worth)
-        left = _squares(nearer, white_there, some)
-        if left > _NEARER * missed:
+        left = held_out(nearer, white_there, some)
+        if np.square(left[0]).sum() > _NEARER * np.square(out[0]).sum():
             break
-        found, white, missed = nearer, white_there, left
+        found, white, out = nearer, white_there, left
     known = found.prior.known
-    return found, white, 0 if known is None else known.values[0].shape[0]
-
-
-def _squares(found: Equations, white: NDArray[np.float64], some: NDArray[np.int64]) -> float:
-    residuals, _, _ = held_out(found, white, some)
-    return float(np.square(residuals).sum())
+    return found, white, out, 0 if known is None else known.values[0].shape[0]
 
 
 def predictions(models: Sequence[Model], pairs: NDArray[np.bool_], fresh: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowd_sim.elementary import exp, exp_in_place
-from crowd_sim.linear_algebra import product
+from crowd_sim.linear_algebra import add_upper, product
 
 Vector = NDArray[np.float64]
 
@@ -90,7 +90,7 @@ class Prior:
         """Covariances float64[k, m] at different pairs, signs [k, n] and [m, n]."""
         turned = np.ascontiguousarray(right.T)
         found = product(left * (0.5 * self.rates), turned)
-        _structured(found, 0.5 * self.rates.sum(), self.spread[sizes(left)], self.spread[sizes(right)])
+        _structured(found, 0.5 * self.rates.sum(), self.spread[sizes(left)], self.spread[sizes(right)], False)
         if self.linear:
             found += product(left * (self.linear / left.shape[1]), turned)
         if self.known is not None:
@@ -100,12 +100,23 @@ class Prior:
         return found
 
     def within(self, signs: Vector, repeats: Repeats | None = None) -> Vector:
-        """Covariances float64[m, m] at the pairs ``signs`` [m, n] with each other, of what was answered in the mean."""
-        matrix = self.between(signs, signs)
-        matrix[np.diag_indices(len(matrix))] += self.noise * np.square(self.spread[sizes(signs)])
+        """Covariances float64[m, m] at the pairs ``signs`` [m, n] with each other, of what was answered in the mean.
+
+        Their upper triangle: below the diagonal is something that means nothing.
+        """
+        turned = np.ascontiguousarray(signs.T)
+        spread = self.spread[sizes(signs)]
+        found = np.zeros((len(signs), len(signs)))
+        add_upper(found, (0.5 * self.rates)[:, None] * turned, turned)
+        _structured(found, 0.5 * self.rates.sum(), spread, spread, True)
+        parts = [] if self.known is None else list(zip(self.variances, self.known.features(signs), strict=True))
+        for variance, part in [(self.linear / len(turned), signs), *parts]:
+            rows = np.ascontiguousarray(part.T)
+            add_upper(found, variance * rows, rows)
+        found[np.diag_indices(len(found))] += self.noise * np.square(spread)
         if repeats is not None:
-            matrix[np.diag_indices(len(matrix))] += self.nugget / repeats.copies
-        return matrix
+            found[np.diag_indices(len(found))] += self.nugget / repeats.copies
+        return found
 
     def with_values(self, signs: Vector) -> Vector:
         """Covariances float64[m, n] of d at the pairs ``signs`` [m, n] and the values less their mean."""
@@ -172,15 +183,16 @@ def hyperbolic(half: Vector, total: float, plus: Vector, minus: Vector) -> None:
 
 
 @numba.njit(cache=True)
-def _structured(half: Vector, total: float, of_row: Vector, of_column: Vector) -> None:
-    """Turn ``half`` [k, m] into covariances of pairs with these spreads."""
+def _structured(half: Vector, total: float, of_row: Vector, of_column: Vector, upper: bool) -> None:
+    """Turn ``half`` [k, m] into covariances of pairs with these spreads; ``upper``: from the diagonal on."""
     plus, minus = np.empty(half.shape[1]), np.empty(half.shape[1])
     for i in range(len(half)):
-        row = half[i]
+        first = i if upper else 0
+        row, columns = half[i, first:], of_column[first:]
         hyperbolic(row, total, plus, minus)
         spread = 0.5 * of_row[i]
         for j in range(len(row)):
-            row[j] = (plus[j] - minus[j]) * spread * of_column[j]
+            row[j] = (plus[j] - minus[j]) * spread * columns[j]
 
 
 @numba.njit(cache=True)

@@ -6,6 +6,7 @@ Greatest restricted likelihood, less penalties on what tells relevances apart an
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 
 import numba
@@ -22,7 +23,7 @@ from crowd_sim.linear_algebra import (
     times,
     transposed_times,
 )
-from crowd_sim.valuation.estimators.surrogate.descent import least
+from crowd_sim.valuation.estimators.surrogate.descent import Past, carried, least
 from crowd_sim.valuation.estimators.surrogate.prior import Known, Prior, Repeats, hyperbolic, sizes
 
 MOST_APART = 100  # players; of more, all have the same relevance
@@ -34,8 +35,26 @@ _NUGGET = -1.0, -23.0, 9.0  # logarithms, relative to the variance: the first gu
 _LEAST_NOISE = 1e-10  # of the variance; without it the equations may be singular
 _FEW, _MANY, _ENOUGH = 256, 512, 400  # pairs to learn from, and the number of pairs from which many are taken
 _ALIKE_STEPS, _APART_STEPS, _MORE_STEPS = 15, 30, 15
+_GAIN = 0.05  # of the log likelihood in each of the last steps
 
 Vector = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Learnt:
+    """A prior that was learnt, and what to go on from with further features.
+
+    Attributes:
+        prior: what it is about.
+        logs: the numbers that `loss` takes.
+        past: the last moves towards them.
+        pairs: how many pairs it was learnt from.
+    """
+
+    prior: Prior
+    logs: Vector
+    past: Past
+    pairs: int
 
 
 def learnt(
@@ -47,10 +66,12 @@ def learnt(
     *,
     linear: bool,
     repeats: Repeats | None = None,
-) -> Prior:
+    after: Learnt | None = None,
+) -> Learnt:
     """The prior for ``worth`` float64[m] of the pairs ``signs`` [m, n] with trend ``columns`` [m, p].
 
-    All relevances alike first, then each on its own, from the first few hundred pairs in ``order``.
+    All relevances alike first, then each on its own, from the first few hundred pairs in ``order``: fewer tell where to begin
+    with more.
 
     Args:
         signs: of one coalition of each pair.
@@ -60,6 +81,7 @@ def learnt(
         known: further features.
         linear: whether there is a linear part; there is not where the trend has it.
         repeats: of a game with noise, whose variance is learnt too.
+        after: learnt from the same pairs without the last of the ``known`` features, where it begins.
     """
     n, unit = signs.shape[1], float(np.abs(worth).max())
     worth = worth / unit
@@ -74,6 +96,12 @@ def learnt(
         stages.append((_FEW, _APART, _APART_STEPS))
     if len(worth) >= _ENOUGH:
         stages.append((_MANY, stages[-1][1], _MORE_STEPS))
+    past: Past = ()
+    pairs = 0
+    if after is not None:
+        at[: len(after.logs)] = after.logs
+        past, pairs = after.past, after.pairs
+        stages = [(stages[-1][0], stages[-1][1], _MORE_STEPS)]
     for count, apart, steps in stages:
         some = np.sort(order[:count])
         chosen = [part[some] for part in parts]
@@ -88,14 +116,19 @@ def learnt(
             apart=apart,
             repeats=None if repeats is None else repeats.only(some, unit),
         )
-        at = least(of_some, at, low, high, steps)
+        if past:
+            past = carried(past, len(some) / pairs, len(at) - len(past[0][0]))
+        gain = _GAIN if len(some) > _FEW else 0.0  # steps of fewer are cheap, and another start finds another maximum
+        at, past = least(of_some, at, low, high, steps, enough=gain, before=past)
+        pairs = len(some)
         if apart == _ALIKE:
             at[:n] = at[:n].mean()
+            past = ()
     noise, power = at[n : n + 2]
     nugget, variances = 0.0, exp(at[n + 2 :]).tolist()
     if repeats is not None:
         nugget = variances.pop()
-    return Prior(
+    prior = Prior(
         rates=exp(at[:n]),
         spread=exp(-power * _log_sizes(n)),
         linear=variances[0] if linear else 0.0,
@@ -104,6 +137,7 @@ def learnt(
         variances=tuple(variances[1:] if linear else variances),
         nugget=nugget,
     )
+    return Learnt(prior, at, past, pairs)
 
 
 def _parts(signs: Vector, known: Known | None, *, linear: bool) -> list[Vector]:

@@ -17,9 +17,11 @@ from crowd_sim.valuation.estimators.surrogate.residual import contrasts, number_
 _LEAST_TOLD = 1e-9  # of a pair by the others, relative
 
 Vector = NDArray[np.float64]
+HeldOut = tuple[Vector, Vector, Vector]
+"""What `held_out` returns."""
 
 
-def held_out(found: Equations, white: Vector, some: NDArray[np.int64]) -> tuple[Vector, Vector, Vector]:
+def held_out(found: Equations, white: Vector, some: NDArray[np.int64]) -> HeldOut:
     """What each of ``some`` pairs, ascending, is worth beyond what all others make of it, in units of the data.
 
     Returns:
@@ -37,21 +39,23 @@ def held_out(found: Equations, white: Vector, some: NDArray[np.int64]) -> tuple[
     return transposed_times(columns, white), variances, columns
 
 
-def surprise(found: Equations, signs: Vector, white: Vector, some: NDArray[np.int64], scale: float) -> float:
+def surprise(
+    signs: Vector, some: NDArray[np.int64], residuals: Vector, variances: Vector, columns: Vector, scale: float
+) -> float:
     """How many times what the prior expects the held-out residuals are, squared; 1 at least.
 
     They count by what they would add to the values of those in a pair and of the others, if the values were corrected by
     them: each alone, and all together. The larger tells how much wider than the prior's the values' variance has to be.
 
     Args:
-        found: of the fitted pairs.
         signs: float64[m, n], of the smaller member of each.
-        white: float64[m], L⁻¹ y.
-        some: int64[k], ascending, the pairs to hold out, one after the other.
+        some: int64[k], ascending, the pairs that were held out, one after the other.
+        residuals: float64[k], of `held_out`, as the next two.
+        variances: float64[k].
+        columns: float64[m, k].
         scale: of the prior.
     """
     n = signs.shape[1]
-    residuals, variances, columns = held_out(found, white, some)
     size = sizes(signs)
     drawn = {int(k): int((size == k).sum()) for k in np.unique(size)}
     unseen = np.array([1.0 - drawn[int(k)] / number_of_pairs(n, int(k)) for k in size[some]])
