@@ -26,7 +26,8 @@ Kept as files, each with its commands, commits and dates: [attacks](../experimen
 [defences](../experiments/results/defences.md), [payment and effort](../experiments/results/payment.md),
 [language models](../experiments/results/llm_table.md),
 [the worker who contributes garbage](../experiments/results/bad_worker.md),
-[workers who mislabel](../experiments/results/labelling.md),
+[workers who mislabel](../experiments/results/labelling.md), [by value](../experiments/results/label_values.md),
+[imitation by the honest metric](../experiments/results/imitating.md),
 [preferences after supervised tuning](../experiments/results/preferring.md),
 [a reward model and what it is good for](../experiments/results/rewarding.md).
 """

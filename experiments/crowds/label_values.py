@@ -2,8 +2,7 @@
 
 Six workers label four short GoEmotions comments each, one of each emotion (`task.kind=classify`, dealt by
 `experiments.crowds.labelling`); one of them, drawn by the seed, says wrong labels. A real model (SmolLM2-135M) is tuned on each
-of the 64 coalitions; exact values stand beside the points of six rounds in pairs, and beside the calibrated points of the same
-rounds.
+of the 64 coalitions; exact values stand beside the calibrated points of one round, in which everyone tunes by itself.
 
 Prints everyone's value and calibrated points by seed, the bad worker's place by either, and Spearman's correlation of the two.
 Every seed is a folder under --out: given again, the command goes on where it was stopped.
