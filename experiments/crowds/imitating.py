@@ -121,7 +121,7 @@ def rows_of(
         models = pd.read_parquet(folder / "models.parquet").set_index("model")
         last = f"round_{ARMS[arm]['tournament']['rounds']}"
         for name, shown in (("base", "base"), (last, arm)) if arm == arms[0] else ((last, arm),):
-            told = models.loc[name]
+            told: dict[Any, Any] = models.loc[name].to_dict()
             print(
                 f"{emotion}, seed {seed}, {shown}: energy {told['energy']:.3f}, loss {told['held_out_loss']:.3f}",
                 flush=True,
