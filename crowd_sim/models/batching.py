@@ -146,6 +146,7 @@ def check_device(device: str) -> None:
     torch = require("torch", "phi.device", device)
     try:
         torch.zeros(1, device=device)
+    # torch's three ways to say so: no such device, a build without it, and a kind of device that holds no numbers
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         first = str(error).strip().splitlines()[0]
         raise InputError(

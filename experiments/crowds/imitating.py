@@ -155,6 +155,8 @@ def differences(means: pd.DataFrame) -> Iterator[str]:
         for column in ("energy", "held_out_loss")
     )
     tournaments = energy[[arm for arm in CROWD_ARMS if arm in energy]].mean()
+    if tournaments.empty:
+        return
     singles = [arm for arm in SINGLES if arm in energy]
     yield f"| energy distance less that of … | {' | '.join(singles)} |"
     yield "| --- |" + " --: |" * len(singles)

@@ -61,3 +61,10 @@ def test_an_emotion_is_run_once_and_read_afterwards(tmp_path, monkeypatch):
     assert len(set(found.loc[found["arm"] != "base", "tokens"])) == 1
     monkeypatch.setattr("crowd_sim.models.lora.LoraLearner.tune", lambda *_: pytest.fail("all is there"))
     assert pd.DataFrame(imitating.rows_of(*given)).equals(found)
+
+
+def test_single_models_alone_have_no_best_tournament():
+    found = rows((0.6, 0.2, 0.3, 0.3, 0.1, 0.4), {})
+    lines = "\n".join(table(found[found["arm"].isin(("base", "equal steps"))]))
+    assert "| equal steps | 0.305" in lines
+    assert "Best" not in lines
