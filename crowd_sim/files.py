@@ -13,12 +13,13 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from crowd_sim.arrow import arrow_file
 from crowd_sim.errors import InputError, RemovedError, StorageError
 from crowd_sim.integrity import FORMAT, DamagedError, check_yaml, sealed, sealed_yaml
 from crowd_sim.paths import exists, is_file
@@ -167,14 +168,11 @@ def write_table(path: Path, table: pd.DataFrame, facts: Mapping[str, Any] | None
     replace_file(path, write)
 
 
-def arrow_table(file: IO[bytes]) -> pa.Table:
-    """The table of a Parquet file, read by this thread alone; raises what Arrow raises of a damaged one.
-
-    A thread of Arrow's that lets go of `file` while the interpreter ends aborts the process.
-    """
+def arrow_table(content: bytes) -> pa.Table:
+    """The table of a Parquet file's bytes, read by this thread alone; raises what Arrow raises of a damaged one."""
     import pyarrow.parquet as pq
 
-    return pq.ParquetFile(file, page_checksum_verification=True).read(use_threads=False)
+    return pq.ParquetFile(arrow_file(content), page_checksum_verification=True).read(use_threads=False)
 
 
 def read_table(path: Path) -> pd.DataFrame | None:
@@ -182,8 +180,7 @@ def read_table(path: Path) -> pd.DataFrame | None:
     import pyarrow as pa
 
     try:
-        with path.open("rb") as file:
-            return arrow_table(file).to_pandas()
+        return arrow_table(path.read_bytes()).to_pandas()
     except (OSError, pa.ArrowException):
         return None
 
@@ -194,8 +191,7 @@ def read_facts(path: Path) -> dict[str, Any] | None:
     import pyarrow.parquet as pq
 
     try:
-        with path.open("rb") as file:
-            facts = json.loads((pq.read_schema(file).metadata or {})[_FACTS])
+        facts = json.loads((pq.read_schema(arrow_file(path.read_bytes())).metadata or {})[_FACTS])
     except (OSError, pa.ArrowException, KeyError, ValueError):
         return None
     return facts if isinstance(facts, dict) else None

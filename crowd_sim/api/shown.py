@@ -27,5 +27,4 @@ def text_of(table: pd.DataFrame) -> str:
 
 def frame_of(path: Path) -> pd.DataFrame:
     """A Parquet file's table."""
-    with path.open("rb") as file:
-        return arrow_table(file).to_pandas()
+    return arrow_table(path.read_bytes()).to_pandas()

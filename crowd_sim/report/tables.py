@@ -75,8 +75,7 @@ def read_table(folder: Path, name: str, columns: Sequence[str] = ()) -> pd.DataF
         raise InputError("folder", folder, f"must hold {name}")
     check_file(folder, name)
     try:
-        with path.open("rb") as file:  # given a name, pandas would take one like a:b for an address
-            table = arrow_table(file).to_pandas()
+        table = arrow_table(path.read_bytes()).to_pandas()
     except Exception as error:  # of a file that is damaged Arrow and pandas raise almost anything
         raise InputError(str(path), None, f"must be a readable Parquet file ({error})") from error
     for column in columns:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,7 +54,7 @@ def _numbers(parts: Path) -> NDArray[np.int64]:
 def part_of(path: Path) -> pa.Table | None:
     """A part's table; None where it is damaged."""
     content = path.read_bytes()
-    return arrow_table(io.BytesIO(content)) if path.stem.rpartition("-")[2] == digest_of(content) else None
+    return arrow_table(content) if path.stem.rpartition("-")[2] == digest_of(content) else None
 
 
 def is_part_whole(path: Path) -> bool:

@@ -15,6 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.csv
 
+from crowd_sim.arrow import arrow_file
 from crowd_sim.crowd.population import first_duplicate
 from crowd_sim.crowd.sources.contents import content_of
 from crowd_sim.errors import InputError
@@ -109,7 +110,7 @@ class CsvFile:
     def _converted(self, types: Mapping[str, pa.DataType], decimal: str) -> pa.Table:
         longest = self.content.find(b"\n") + 1
         return pyarrow.csv.read_csv(
-            io.BytesIO(self.content),
+            arrow_file(self.content),
             read_options=pyarrow.csv.ReadOptions(block_size=min(max(BLOCK, 64 * longest), 1 << 30)),
             parse_options=pyarrow.csv.ParseOptions(delimiter=self.separator, newlines_in_values=True),
             convert_options=pyarrow.csv.ConvertOptions(

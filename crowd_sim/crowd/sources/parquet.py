@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from crowd_sim.arrow import arrow_file
 from crowd_sim.crowd.sources.contents import content_of
 from crowd_sim.errors import InputError
 
@@ -29,7 +29,7 @@ def read_parquet(
     content = content_of(path, field)
     try:
         # the bytes themselves, not a data set: folders named like a=1 must not become columns
-        file = pyarrow.parquet.ParquetFile(io.BytesIO(content), page_checksum_verification=True)
+        file = pyarrow.parquet.ParquetFile(arrow_file(content), page_checksum_verification=True)
         return read(file, _index_columns(file))
     except InputError:
         raise
