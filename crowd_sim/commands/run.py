@@ -27,7 +27,8 @@ from crowd_sim.store.checkpointer import Checkpointer
 from crowd_sim.store.finished import kept_outcome, opened_at_rest
 from crowd_sim.store.given_crowd import check_kept, keep
 from crowd_sim.store.run_folder import open_run, run_fingerprint, write_run, write_timing
-from crowd_sim.store.run_log import RunLog, tidy
+from crowd_sim.store.run_log import RunLog
+from crowd_sim.store.tidying import tidy
 from crowd_sim.tasks.base import OpenTask, Task
 from crowd_sim.tasks.choose.task import ChoiceTask
 from crowd_sim.tasks.imitate.task import ImitateTask

@@ -34,7 +34,8 @@ from crowd_sim.searches.trial import Trial, best_of
 from crowd_sim.searches.trials import HeldOut, Settings, trials_table
 from crowd_sim.store.lock import RUN, exclusive
 from crowd_sim.store.run_folder import write_timing
-from crowd_sim.store.run_log import RunLog, tidy
+from crowd_sim.store.run_log import RunLog
+from crowd_sim.store.tidying import tidy
 from crowd_sim.sweeps.batch import CACHE, UNFINISHED, BatchResult, Workplace, unfinished
 from crowd_sim.tasks.load import load_task
 from crowd_sim.tasks.vector import VectorTask

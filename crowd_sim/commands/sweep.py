@@ -23,7 +23,7 @@ from crowd_sim.progress import Progress, quiet
 from crowd_sim.store.lock import exclusive
 from crowd_sim.sweeps.batch import TABLES, Workplace
 from crowd_sim.sweeps.folder import SweepFolder, SweepProgress
-from crowd_sim.sweeps.log import SweepRecord, lock_of
+from crowd_sim.sweeps.log import SweepRecord, lock_of, tidy_sweep
 from crowd_sim.sweeps.partition import WHOLE, Shard, batches, in_order
 from crowd_sim.sweeps.plan import Sweep
 from crowd_sim.tasks.load import crowd_key, load_task
@@ -95,6 +95,7 @@ def sweep(
     folder = out or Path("runs") / f"{name}-{fingerprint[:8]}"
     files = SweepFolder(folder, plan, tables)
     with exclusive(lock_of(folder, shard), partial(open_folder, folder, fingerprint)):
+        tidy_sweep(folder, shard)
         write_config(folder, {**plan.first.recorded(folder), "sweep": _nested(plan)}, fingerprint)
         made_before = files.made()
         with Watch(trackers) as watch:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import time
@@ -13,9 +12,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from crowd_sim.errors import InputError, StorageError
-from crowd_sim.files import append_lines, check_not_removed, read_config, write_bytes, write_sealed
-from crowd_sim.integrity import DamagedError, read_json, unsealed
-from crowd_sim.paths import is_file
+from crowd_sim.files import append_lines, check_not_removed, read_config, write_sealed
+from crowd_sim.integrity import DamagedError, read_json
 from crowd_sim.store.checkpoint import Checkpoint, Checkpoints
 from crowd_sim.store.lock import RUN, ending, is_locked
 
@@ -155,38 +153,6 @@ class RunLog:
         self._status.updated = time.time()
         write_sealed(self._folder / _STATUS, asdict(self._status))
         self._written = time.monotonic()
-
-
-def tidy(folder: Path) -> None:
-    """Take out of a run's folder what a process that was killed, or a bit that flipped, has left; nobody else is at work there.
-
-    Halves of files are removed. Damaged lines of the log are moved into a file of their own, which `verify` knows as set aside.
-
-    Raises:
-        StorageError: the log cannot be written.
-    """
-    for place in (folder, folder / "checkpoints", folder / "figures"):
-        for path in place.glob(".*.part"):
-            path.unlink(missing_ok=True)
-    log = folder / _LOG
-    if not is_file(log):  # a device is read without end
-        return
-    lines = log.read_bytes().splitlines(keepends=True)
-    good = [line for line in lines if _is_whole(line, log)]
-    if len(good) == len(lines):
-        return
-    aside = folder / f"{_LOG}.damaged"
-    before = aside.read_bytes() if is_file(aside) else b""
-    write_bytes(aside, before + b"".join(line for line in lines if not _is_whole(line, log)))
-    write_bytes(log, b"".join(good))
-
-
-def _is_whole(line: bytes, log: Path) -> bool:
-    try:
-        unsealed(json.loads(line), log)
-    except (ValueError, RecursionError):  # a DamagedError, too
-        return False
-    return line.endswith(b"\n")
 
 
 def read_status(folder: Path) -> Status:

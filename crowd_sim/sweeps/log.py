@@ -17,12 +17,15 @@ from crowd_sim.errors import StorageError
 from crowd_sim.files import append_lines, write_sealed
 from crowd_sim.integrity import read_json
 from crowd_sim.store.lock import ending, is_locked
+from crowd_sim.store.tidying import mend
 
 if TYPE_CHECKING:  # whoever only asks how far a sweep is needs no engine
     from crowd_sim.sweeps.batch import BatchResult
     from crowd_sim.sweeps.partition import Shard
 
 _SECONDS_BETWEEN_WRITES = 1.0
+_LONGEST_WRITE = 60.0
+"""Seconds after which a file that has not got its name yet is nobody's."""
 
 
 @dataclass
@@ -70,6 +73,26 @@ def lock_of(folder: Path, shard: Shard) -> Path:
     return folder / f"status-{shard.number}-of-{shard.of}.lock"
 
 
+def log_of(folder: Path, shard: Shard) -> Path:
+    """What was done of a shard."""
+    return folder / f"log-{shard.number}-of-{shard.of}.jsonl"
+
+
+def tidy_sweep(folder: Path, shard: Shard) -> None:
+    """Mend a shard's log, and remove halves of files where no other shard is at work; `lock_of` is the caller's.
+
+    Raises:
+        StorageError: the log cannot be written.
+    """
+    mend(log_of(folder, shard))
+    if any(is_locked(path) for path in folder.glob("status-*-of-*.lock") if path != lock_of(folder, shard)):
+        return
+    for path in folder.rglob(".*.part"):
+        with suppress(OSError):  # another shard began in the meantime, and it is whole now
+            if time.time() - path.stat().st_mtime > _LONGEST_WRITE:
+                path.unlink()
+
+
 class SweepRecord:
     """Keeps a command's status and log as long as its context lasts, in which `lock_of` is its own.
 
@@ -80,7 +103,7 @@ class SweepRecord:
     def __init__(self, folder: Path, shard: Shard, points: int, there: int) -> None:
         self._folder = folder
         self._path = lock_of(folder, shard).with_suffix(".json")
-        self._log = folder / f"log-{shard.number}-of-{shard.of}.jsonl"
+        self._log = log_of(folder, shard)
         now, host = time.time(), socket.gethostname()
         name = f"{shard.number}/{shard.of}"
         self._status = SweepStatus(name, "running", points, there, 0, 0, now, now, os.getpid(), host)

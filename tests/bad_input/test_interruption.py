@@ -1,5 +1,6 @@
 """Sweeps that were interrupted, folders that were damaged: nothing is lost, nothing is doubled, the bits stay the same."""
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -49,6 +50,28 @@ def test_a_finished_sweep_is_not_computed_again(sweep, monkeypatch):
     whole = sweep("a:b")
     monkeypatch.setattr("crowd_sim.commands.batches.run_batch", None)
     assert sweep("a:b") == whole
+
+
+def test_the_same_command_mends_a_sweeps_log_and_removes_halves_of_files_that_are_nobodys(sweep, capsys):
+    sweep("a")
+    log, old, new = Path("a", "log-1-of-1.jsonl"), Path("a/parts/runs/.1.parquet.7.part"), Path("a/.b.7.part")
+    first, *others = log.read_bytes().splitlines(keepends=True)
+    log.write_bytes(first.replace(b"started", b"stbrted") + b"".join(others))
+    for path in (old, new):  # the newer one may be another shard's, which has just begun
+        path.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    sweep("a")
+    assert log.read_bytes().startswith(b"".join(others))
+    assert Path("a", "log-1-of-1.jsonl.damaged").read_bytes() == first.replace(b"started", b"stbrted")
+    assert (old.exists(), new.exists()) == (False, True)
+    os.utime(new, (0, 0))
+    with Path("a", "status-2-of-2.lock").open("a") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        sweep("a")
+        assert new.exists()
+    sweep("a")
+    assert call(["verify", "a"]) == 0
+    assert "log-1-of-1.jsonl.damaged: set aside" in capsys.readouterr().out
 
 
 def test_an_interrupted_sweep_goes_on_where_it_stopped(sweep, monkeypatch, capsys):
