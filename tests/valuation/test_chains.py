@@ -143,3 +143,26 @@ def test_features_that_do_not_fit_are_refused_in_one_line(arguments, line):
     with pytest.raises(InputError) as caught:
         shapley(additive([1.0] * 60, 0.0), **{"features": np.ones((60, 2)), **arguments})
     assert str(caught.value).startswith(line)
+
+
+def test_a_rule_does_not_cost_the_method():
+    """What looks on at stages of `auto` is spent on chains, which ask again for what they had in a shorter stage."""
+    game = sum_of_unanimity(600, 20, seed=0)
+    least = minimum_budget(600)
+    ruled = shapley(game, budget=least, stop=MaxEvaluations(least))
+    whole = shapley(game, budget=least)
+    assert ruled.method == "chains"
+    assert np.array_equal(ruled.values, whole.values)
+    more = shapley(game, budget=4 * least, previous=ruled)
+    assert more.method == "chains"
+    assert more.n_evaluations <= 4 * least
+    in_one = shapley(game, budget=4 * least)
+    assert in_one.n_evaluations <= more.n_evaluations < in_one.n_evaluations + 0.2 * ruled.n_evaluations
+    assert np.array_equal(more.values, in_one.values)
+
+
+def test_what_an_earlier_permutation_leaves_is_spent_all_the_same():
+    game = sum_of_unanimity(600, 20, seed=0)
+    least = minimum_budget(600)
+    earlier = shapley(game, "permutation", least, stop=MaxEvaluations(least))
+    assert shapley(game, budget=least + 2_000, previous=earlier).n_evaluations <= least + 2_000
