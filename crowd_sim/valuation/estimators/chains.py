@@ -193,10 +193,11 @@ def _valued(request: Request) -> ShapleyResult:
 
 
 def _result(values: _Vector, variance: _Vector, total: float, seen: _Seen, cost: int) -> ShapleyResult:
-    lacking = total - values.sum()
-    values = values + lacking * (variance / variance.sum() if variance.any() else 1.0 / len(values))
-    error = np.sqrt(variance + (_ROUNDING * max(seen.largest, abs(total))) ** 2)
-    return ShapleyResult(values, error, cost, "chains")
+    # what the values lack to their sum is not known of any player: a few may have most of it, and nobody has seen them; of a
+    # vote that was never decided it is everything
+    shift = (total - values.sum()) * (variance / variance.sum() if variance.any() else 1.0 / len(values))
+    error = np.sqrt(variance + shift**2 + (_ROUNDING * max(seen.largest, abs(total))) ** 2)
+    return ShapleyResult(values + shift, error, cost, "chains")
 
 
 def _survey_cost(strata: Sequence[_Stratum]) -> float:
@@ -225,9 +226,7 @@ def _surveyed(
     _measure(request, plan, total, seen)
     told = _expected(request, seen, np.ones(n, dtype=np.bool_))
     values, variance = _predicted(seen, told, weights)
-    # what the values lack to their sum is not known of any player: a few may have most of it, and nobody has seen them
-    shift = (total - values.sum()) * (variance / variance.sum() if variance.any() else 1.0 / n)
-    return _result(values + shift, variance + shift**2, total, seen, different(2 + 2 * _cost(plan)))
+    return _result(values, variance, total, seen, different(2 + 2 * _cost(plan)))
 
 
 def _expected(request: Request, seen: _Seen, players: NDArray[np.bool_]) -> _Vector:
