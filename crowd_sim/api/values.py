@@ -80,7 +80,8 @@ def value(
         crowd: a run's folder; a CSV or Parquet file, a row per worker; an array [n, d]; or a DataFrame, as for `run`.
         target: not for a folder, which has its own: a worker of the crowd by name, who is then not valued, a file with one
             row, or a vector [d].
-        out: the folder for values.parquet and values.png; None: none.
+        out: the folder for values.parquet and values.png; given again after an interruption, the same call goes on there;
+            None: none.
         score: not for a folder: l2, l1, dot, squared_l2, or package.module:Name.
         run: of a folder, which of its runs.
         method: as for `crowd_sim.shapley`.
@@ -114,7 +115,7 @@ def value(
     if folder is not None:
         check_folder(folder, question)
     with reporting(progress) as report:
-        result = value_question(question, method, budget, stop, ray_address, report)
+        result = value_question(question, method, budget, stop, ray_address, report, folder)
     if folder is not None:
         write(folder, question, result, budget)
     return CrowdValues(table_of(question, result), result)

@@ -38,6 +38,8 @@ data = typer.Typer(help="Fetch or make data that the project may not ship.", no_
 app.add_typer(data, name="data")
 
 _INTERRUPTED = 130
+_RESUMABLE = ("run", "sweep", "search", "value")
+"""Commands that keep what is done as they go, and are continued by being given again."""
 
 Configuration = Annotated[
     Path, typer.Argument(help="A YAML file, or the name of a configuration that ships (`crowd-sim configs`).")
@@ -346,7 +348,7 @@ def value(
             question = of_people(load_vectors(source), target, score, seed, str(source))
     folder = out or Path("runs") / f"values-{question.name}"
     check_folder(folder, question)
-    result = value_question(question, method, budget, target_error, ray_address, console)
+    result = value_question(question, method, budget, target_error, ray_address, console, folder)
     console.print(values_table(write(folder, question, result, budget), result))
     _say(f"{folder}: values.parquet and values.png")
 
@@ -642,7 +644,10 @@ def _status_of(arguments: Sequence[str] | None) -> int:
     except (KeyboardInterrupt, typer.Abort):
         status = _INTERRUPTED
     if status == _INTERRUPTED:  # Typer makes it of Ctrl-C itself
-        _fail("interrupted; what is done is kept: the same command goes on where it stopped", _INTERRUPTED)
+        given = sys.argv[1:] if arguments is None else arguments
+        goes_on = next((word for word in given if not word.startswith("-")), "") in _RESUMABLE
+        kept = "; what is done is kept: the same command goes on where it stopped" if goes_on else ""
+        _fail(f"interrupted{kept}", _INTERRUPTED)
     return int(status or 0)
 
 

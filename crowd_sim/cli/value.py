@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -28,11 +29,12 @@ def value(
     target_error: float | None,
     ray_address: str | None,
     console: Console,
+    folder: Path,
 ) -> ShapleyResult:
     """See `crowd_sim.commands.value.value`; progress and, with a target error, the error of each stage are shown."""
     stop = None if target_error is None else _Shown(console) | TargetError(relative=target_error)
     with stoppable(), shown(console) as progress:
-        return value_question(question, method, budget, stop, ray_address, progress)
+        return value_question(question, method, budget, stop, ray_address, progress, folder)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,10 @@
 """`crowd-sim value`: values of a finished run's crowd and of a file of vectors."""
 
+import importlib
+import math
 import shutil
+import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -8,9 +12,10 @@ import pytest
 from PIL import Image
 
 from crowd_sim.cli.app import main
+from crowd_sim.commands.verify import verify
 from crowd_sim.crowd.sources.synthetic import draw_population
 from crowd_sim.files import read_facts
-from crowd_sim.valuation import AveragingGame, shapley
+from crowd_sim.valuation import AveragingGame, log, shapley
 
 SMALL = [
     "runs=2",
@@ -176,3 +181,69 @@ def test_bad_input_is_one_line(arguments, says, crowd, run_folder, tmp_path, mon
     assert says in line
     assert len(line.splitlines()) == 1
     assert not (tmp_path / "v").exists()
+
+
+SCORE = """\
+CALLS = {"made": 0, "most": float("inf")}
+
+def score(x, target):
+    if CALLS["made"] + len(x) > CALLS["most"]:
+        raise KeyboardInterrupt
+    CALLS["made"] += len(x)
+    return -abs(x - target).max(axis=1)
+"""
+
+
+@pytest.fixture
+def user(tmp_path, monkeypatch):
+    """A module of the user's in the folder one works in, imported anew where its text is written."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(log, "_SECONDS_PER_PIECE", 0.0)  # one coalition at a time
+
+    def write(text):
+        (tmp_path / "users_score.py").write_text(text)
+        monkeypatch.delitem(sys.modules, "users_score", raising=False)
+        importlib.invalidate_caches()
+        return importlib.import_module("users_score").CALLS
+
+    return write
+
+
+def test_what_an_interrupted_valuation_has_evaluated_is_kept(crowd, user, capsys):
+    asked = ["value", crowd[1], "--target", "w0", "--score", "users_score:score", "--budget", 300]
+    calls = user(SCORE)
+    assert command(*asked, "--out", "whole") == 0
+    total = calls["made"]
+    calls.update(made=0, most=200)
+    assert command(*asked, "--out", "v") == 130
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line == "crowd-sim: interrupted; what is done is kept: the same command goes on where it stopped"
+    kept = {path: path.read_bytes() for path in Path("v").rglob("*.checkpoint")}
+    assert {checked.state for checked in verify(Path("v"))} == {"whole"}
+    calls.update(made=0, most=math.inf)
+    assert command(*asked, "--out", "v") == 0
+    assert calls["made"] == total - 200
+    assert {path.name for path in Path("v").iterdir()} == {"values.parquet", "values.json", "values.png"}
+    assert Path("v", "values.parquet").read_bytes() == Path("whole", "values.parquet").read_bytes()
+    for changed in ({"--target": "w1"}, {}):  # another question, and another score of the same name
+        for path, content in kept.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        if not changed:
+            calls = user(SCORE.replace("abs(x", "2 * abs(x"))
+        Path("v", "values.parquet").unlink()
+        calls["made"] = 0
+        assert command(*[changed.get(asked[i - 1], word) for i, word in enumerate(asked)], "--out", "v") == 0
+        assert calls["made"] > 0.9 * total
+
+
+def test_an_interruption_promises_only_what_is_so(monkeypatch, capsys):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("crowd_sim.commands.verify.verify", stop)
+    with pytest.raises(SystemExit) as ended:
+        main(["verify", "runs"])
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "crowd-sim: interrupted\n"
