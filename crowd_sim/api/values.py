@@ -97,10 +97,18 @@ def value(
         StrategyError: user-defined code raised.
         ClusterError: no cluster, or one that is too small.
     """
-    from crowd_sim.commands.value import check_folder, check_own, of_people, of_run, table_of, write
+    from crowd_sim.commands.value import (
+        check_folder,
+        check_no_run,
+        check_own,
+        load_people,
+        of_people,
+        of_run,
+        table_of,
+        write,
+    )
     from crowd_sim.commands.value import value as value_question
     from crowd_sim.crowd.sources.given import population_of
-    from crowd_sim.crowd.sources.vectors import load_vectors
 
     check_address(ray_address)
     folder = folder_of(out)
@@ -109,7 +117,8 @@ def value(
         question = of_run(Path(crowd), integer("run", run, 0), trust)
     else:
         is_file = isinstance(crowd, str | os.PathLike)
-        people = load_vectors(Path(cast("str", crowd))) if is_file else population_of(crowd)
+        check_no_run(run)
+        people = load_people(Path(cast("str", crowd)), "crowd") if is_file else population_of(crowd)
         goal: Any = str(target) if isinstance(target, os.PathLike) else target
         question = of_people(people, goal, score, seed, str(crowd) if is_file else "the crowd")
     if folder is not None:

@@ -68,7 +68,12 @@ def values_table(table: pd.DataFrame, result: ShapleyResult) -> Table:
         if row != last + 1:
             view.add_row("…", "", "", "")
         worker, number, low, high = (table.loc[row, name] for name in ("worker", "value", "lower", "upper"))
-        interval = "exact" if low == high else "unknown" if np.isnan(low) else f"{low:.4g} to {high:.4g}"
-        view.add_row(str(row + 1), Text(visible(str(worker))), f"{number:.4g}", interval)
+        interval = "exact" if low == high else "unknown" if np.isnan(low) else f"{_figures(low)} to {_figures(high)}"
+        view.add_row(str(row + 1), Text(visible(str(worker))), _figures(number), interval)
         last = row
     return view
+
+
+def _figures(number: float) -> str:
+    """With four significant digits, of which zeros at the end are some."""
+    return f"{number:#.4g}".removesuffix(".")

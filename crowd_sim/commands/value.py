@@ -120,6 +120,30 @@ def check_own(target: object, score: str, seed: int) -> None:
             raise InputError(field, given, "must be left out with a run's folder, which has its own")
 
 
+def check_no_run(run: int) -> None:
+    """Refuse the number of a run where no run's folder is valued.
+
+    Raises:
+        InputError: it is given.
+    """
+    if run:
+        raise InputError("--run", run, "must be left out with a file or an array: it is for a run's folder")
+
+
+def load_people(path: Path, field: str) -> Population:
+    """Vectors from a file; what is wrong with its name is told of `field`.
+
+    Raises:
+        InputError: as `load_vectors`.
+    """
+    try:
+        return load_vectors(path)
+    except InputError as error:
+        if error.field != "crowd.path":
+            raise
+        raise InputError(field, error.value, error.allowed) from None
+
+
 def of_people(
     people: Population, target: str | NDArray[np.float64] | None, score: str, seed: int, name: str
 ) -> Question:
@@ -147,7 +171,7 @@ def of_people(
             raise InputError("--target", target, "is the only worker of the crowd: there is nobody left to value")
         vectors, goal, ids = vectors[others], vectors[row], tuple(ids[i] for i in others)
     elif is_file(Path(target)):
-        goal = _target_of(load_vectors(Path(target)), people, target)
+        goal = _target_of(load_people(Path(target), "--target"), people, target)
     else:
         raise InputError("--target", target, f"must be a worker of {name} by name, or a file with one row")
     named = target if isinstance(target, str) else "a vector"
@@ -155,8 +179,13 @@ def of_people(
 
 
 def _goal(target: Any, n_features: int) -> NDArray[np.float64]:
-    goal = np.asarray(target)
-    if goal.dtype.kind not in "iuf" or goal.shape != (n_features,) or not np.isfinite(goal).all():
+    goal = target if isinstance(target, np.ma.MaskedArray) else np.asarray(target)
+    if (
+        np.ma.is_masked(goal)
+        or goal.dtype.kind not in "iuf"
+        or goal.shape != (n_features,)
+        or not np.isfinite(goal).all()
+    ):
         raise InputError(
             "target", target, f"must be a worker by name, a file, or a vector of {n_features} finite numbers"
         )
@@ -164,11 +193,11 @@ def _goal(target: Any, n_features: int) -> NDArray[np.float64]:
 
 
 def _target_of(found: Population, people: Population, path: str) -> NDArray[np.float64]:
-    if found.features != people.features:
+    if sorted(found.features) != sorted(people.features):
         raise InputError("--target", path, f"must have the crowd's features: {', '.join(people.features)}")
     if found.n_workers != 1:
         raise InputError("--target", path, f"must have one row, not {found.n_workers}")
-    return found.vectors[0]
+    return found.vectors[0, [found.features.index(name) for name in people.features]]
 
 
 def _game(vectors: NDArray[np.float64], target: NDArray[np.float64], score: str) -> AveragingGame:
