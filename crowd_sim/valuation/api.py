@@ -35,7 +35,6 @@ _ANEW = {"kernel_shap"}  # methods for which an earlier result's evaluations do 
 _TOLERANT = ("auto", "paired_regression", "permutation")  # of missing utilities
 _FEATURED = ("auto", "chains")
 _NOISY = (*_TOLERANT, "surrogate")
-_EXACT = ("exact", "closed_form")
 _BESIDES = {"kernel_shap": 2}  # evaluations that a method's budget does not count: both ends
 
 
@@ -193,7 +192,7 @@ def shapley_many(
     else:
         results = _in_stages(estimator, request, stop, previous, method)
     for result in results:
-        if result.method not in _EXACT:
+        if result.method != "closed_form":
             checked_size(float(np.abs(result.values).max()), SMALLEST)
     return results
 

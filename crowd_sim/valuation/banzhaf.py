@@ -89,6 +89,7 @@ def _enumerated(request: Request) -> ShapleyResult:
             empty = utilities[0, 0]  # a constant takes no part, to the last digit
         # One player at a time and by numpy's own sum: the bits of a matrix product depend on the threads
         values += [np.where(coalitions[:, i], utilities[0] - empty, empty - utilities[0]).sum() for i in range(n)]
+    checked_size(float(np.abs(values).max()), SMALLEST)
     return ShapleyResult(values / 2.0 ** (n - 1), np.zeros(n), 2**n, "exact", kind="Banzhaf")
 
 

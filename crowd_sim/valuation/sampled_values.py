@@ -33,14 +33,21 @@ from crowd_sim.random import Purpose
 from crowd_sim.valuation.complements import with_complements
 from crowd_sim.valuation.estimators.exact import all_coalitions
 from crowd_sim.valuation.games import Game, players_of
-from crowd_sim.valuation.noise import DRAW_BITS, noise_of
+from crowd_sim.valuation.noise import DRAW_BITS
 from crowd_sim.valuation.once import once
 from crowd_sim.valuation.request import Evaluate, Request, chunk_rows
 from crowd_sim.valuation.result import ShapleyResult, widening
 from crowd_sim.valuation.semivalue_weights import banzhaf_weights, beta_weights, checked_weights
 from crowd_sim.valuation.shuffle import shuffle
 from crowd_sim.valuation.validation import checked_budget, finite, integer
-from crowd_sim.valuation.values import AllUtilities, LeastCore, checked_groups, least_core_of, semivalue
+from crowd_sim.valuation.values import (
+    AllUtilities,
+    LeastCore,
+    check_not_noisy,
+    checked_groups,
+    least_core_of,
+    semivalue,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -369,13 +376,14 @@ def sampled_owen(
         evaluate: what evaluates the coalitions, as in `shapley`.
 
     Raises:
-        InputError: not a group for every player, a budget of less than two pairs, and as `shapley`.
+        InputError: a game with noise, not a group for every player, a budget of less than two pairs, and as `shapley`.
     """
     n = players_of(game)
+    check_not_noisy(game)
     number = checked_groups(groups, n)
     allowed = checked_budget(budget)
     compatible = _n_compatible(number)
-    enumerated = compatible <= min(allowed, _MOST_ENUMERATED) and noise_of(game) is None
+    enumerated = compatible <= min(allowed, _MOST_ENUMERATED)
     request = Request(
         games=[game],
         n_players=n,

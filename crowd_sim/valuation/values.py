@@ -24,9 +24,10 @@ from numpy.typing import ArrayLike, NDArray
 from crowd_sim.errors import InputError
 from crowd_sim.valuation.estimators.exact import MAX_PLAYERS, all_coalitions
 from crowd_sim.valuation.games import Game, players_of
-from crowd_sim.valuation.request import LARGEST, Evaluate, Request
+from crowd_sim.valuation.noise import noise_of
+from crowd_sim.valuation.request import LARGEST, SMALLEST, Evaluate, Request
 from crowd_sim.valuation.semivalue_weights import beta_weights, checked_weights
-from crowd_sim.valuation.validation import finite, integer
+from crowd_sim.valuation.validation import checked_size, finite, integer
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,7 +44,8 @@ class AllUtilities:
         table: float64[2^n]; coalition number c holds player i where bit i of c is set.
 
     Raises:
-        InputError: another number of players, or a table that is not of this shape, not finite, or of a size above 1e70.
+        InputError: another number of players, or a table that is not of this shape, not finite, or of a size above 1e70 or
+            below 1e-70 but 0.
     """
 
     n_players: int
@@ -56,17 +58,19 @@ class AllUtilities:
         object.__setattr__(self, "table", table)
         if (size := float(np.abs(table).max())) > LARGEST:
             raise InputError("table", size, f"utilities must be of a size up to {LARGEST:g}; scale them")
+        checked_size(size, SMALLEST)
 
     @classmethod
     def of(cls, game: Game, evaluate: Evaluate | None = None) -> AllUtilities:
         """Evaluate all 2^n coalitions, or take those of an `AllUtilities`; ``evaluate`` as in `shapley`.
 
         Raises:
-            InputError: no game, more than 20 players, utilities of the wrong shape or not finite.
+            InputError: no game, one with noise, more than 20 players, utilities of the wrong shape or not finite.
         """
         if isinstance(game, AllUtilities):
             return game
         n = players_of(game)
+        check_not_noisy(game)
         if n > MAX_PLAYERS:
             raise InputError("game.n_players", n, f"must be at most {MAX_PLAYERS}, to evaluate all coalitions")
         request = Request(games=[game], n_players=n, evaluate=evaluate, budget=2**n, seed=0, run=0)
@@ -164,6 +168,17 @@ def owen(game: Game, groups: ArrayLike) -> NDArray[np.float64]:
                 s = have | beside
                 values[i] += their_weight * weight * (table[s | 1 << i] - table[s])
     return values
+
+
+def check_not_noisy(game: Game) -> None:
+    """Refuse a game of chance where one answer would be taken for its mean.
+
+    Raises:
+        InputError: it is one.
+    """
+    if (noise := noise_of(game)) is not None:
+        allowed = "must be None here: shapley, banzhaf and leave_one_out take games with noise"
+        raise InputError("game.noise", noise, allowed)
 
 
 def checked_groups(groups: ArrayLike, n: int) -> NDArray[np.int64]:

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from crowd_sim.errors import InputError
+from crowd_sim.registry import checked
 from crowd_sim.valuation import (
     AllUtilities,
     AveragingGame,
@@ -78,6 +79,28 @@ def test_utilities_that_are_no_real_numbers_or_masked_are_refused(value, answer,
     for game in (Made(answer), CachedGame(Made(answer), tmp_path, "it")):
         with pytest.raises(InputError, match=r"^game\b.*(must return real numbers|must be finite)"):
             value(game)
+
+
+@pytest.mark.parametrize("value", VALUES)
+def test_utilities_too_small_for_their_powers_are_refused_whatever_the_budget(value):
+    with pytest.raises(InputError, match=r"^game = .*: the largest value must be 0 or of a size from 1e-70 on; scale"):
+        value(Made(lambda c: 1e-320 * c.sum(axis=1)))
+
+
+@pytest.mark.parametrize("value", [*VALUES[3:9], AllUtilities.of])
+def test_what_takes_no_noise_says_so(value):
+    for game in (Made(noise="fresh"), Keyed(noise="keyed")):
+        with pytest.raises(
+            InputError, match=r"^game\.noise = '(fresh|keyed)': must be None here: shapley, banzhaf and"
+        ):
+            value(game)
+
+
+def test_scores_that_are_masked_are_no_scores():
+    given = np.ma.masked_array([1.0, 2.0], mask=[True, False])
+    score = checked("score", "mine:score", lambda x, target: given)
+    with pytest.raises(InputError, match=r"a number that is not finite"):
+        score(np.ones((2, 1)), np.ones(1))
 
 
 def test_what_is_masked_is_missing():
