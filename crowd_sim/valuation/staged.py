@@ -206,7 +206,7 @@ class _Asked:
         """All of them with their utilities."""
         numbers = np.concatenate([np.empty(0, dtype=np.int64), *self._order])
         utilities = self._memory.utilities(self._game, numbers)
-        return Evaluated(self._source.width, self._memory.rows(numbers), utilities, budget)
+        return Evaluated(self._source.width, self._memory.rows(numbers), utilities, budget, self._source.missing)
 
     def admit(self, chunks: Iterable[NDArray[np.bool_]]) -> None:
         """Refuse chunks whose new coalitions would pass the limit.
