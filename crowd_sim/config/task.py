@@ -159,6 +159,13 @@ class TaskConfig(Strict):
         "outputs",
     )
     beta: float = Field(0.1, gt=0, le=1000, description="of `dpo`, `ipo`, `kto`, `orpo` and `spin`")
+    kl: float = Field(
+        0.05,
+        ge=0,
+        le=1000,
+        description="of `rloo`: an output earns less by this times the nats by which it is likelier than under the model that "
+        "reinforcement starts from",
+    )
     label_smoothing: float = Field(
         0.0,
         ge=0,
@@ -267,6 +274,11 @@ class TaskConfig(Strict):
     def asks_rewards(self) -> bool:
         """Whether a baseline asks a reward model."""
         return any(name in self.baselines for name in OF_REWARDS)
+
+    @property
+    def reinforces(self) -> bool:
+        """Whether outputs are reinforced by `rloo`."""
+        return self.objective == "rloo" or "rloo" in self.baselines
 
     @field_validator("single_sizes")
     @classmethod

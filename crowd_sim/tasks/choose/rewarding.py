@@ -29,6 +29,19 @@ _LOWEST = -1e6
 """Of the outputs of a model that diverged: those that a judge is fitted to have a spread of 1."""
 
 
+def vectors_of(
+    trainers: TextTrainers, pairs: Sequence[Example | Item]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Φ of what is preferred and of what is not: float64[m, d] each."""
+    texts = [
+        text
+        for pair in pairs
+        for text in (pair.choices if isinstance(pair, Item) else (pair.response, str(pair.rival)))
+    ]
+    vectors = trainers.embed(texts)
+    return vectors[::2], vectors[1::2]
+
+
 @dataclass(frozen=True, eq=False)
 class Rewarding:
     """The models of one run that draw outputs to the report's prompts.
@@ -84,20 +97,10 @@ class Rewarding:
 
         And of the selection's the judge, which has not seen those.
         """
-        said = [self._vectors(self.examples), *map(self._vectors, (self.items.report, self.items.selection))]
+        said = [vectors_of(self.trainers, pairs) for pairs in (self.examples, self.items.report, self.items.selection)]
         reward, judge = fit_reward(*said[0]), fit_reward(*said[1])
         told = {"reward_accuracy": reward.accuracy(*said[1]), "judge_accuracy": judge.accuracy(*said[2])}
         return reward, judge, told
-
-    def _vectors(self, pairs: Sequence[Example | Item]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Φ of what is preferred and of what is not: float64[m, d] each."""
-        texts = [
-            text
-            for pair in pairs
-            for text in (pair.choices if isinstance(pair, Item) else (pair.response, str(pair.rival)))
-        ]
-        vectors = self.trainers.embed(texts)
-        return vectors[::2], vectors[1::2]
 
     @property
     def _supervised(self) -> Training:
