@@ -140,6 +140,7 @@ def test_both_commands_run_what_is_missing_and_read_what_is_there(source, pairs,
         return made | {"task": made["task"] | ({"phi": phi} if "screens" in made else {})}
 
     monkeypatch.setattr(preferring, "content", with_phi)
+    monkeypatch.setattr(preferring, "read", lambda own, _: {"sizes": np.array([float(len(w[0])) for w in own])})
     given = (1, tmp_path / "r", pairs, None, Labelled(), "admiration", str(parts / "model"))
     rows = pd.DataFrame(rewarding.drawn(*given))
     assert rows["model"].tolist() == ["before", "sft", "best_of_n", "rloo"]
@@ -152,8 +153,9 @@ def test_both_commands_run_what_is_missing_and_read_what_is_there(source, pairs,
     assert found["arm"].tolist() == arms
     assert found["accuracy"].between(0, 100).all()
     told = pd.DataFrame(preferring.told_apart(1, folder, numbered, rest[-1]))
-    assert told["way"].tolist() == ["screen `peers`", "expert's reward", "values of rewards", "calibrated points"]
+    assert told["way"].tolist() == ["screen `peers`", "sizes", "calibrated points"]
     assert told["auc"].between(0, 1).all()
+    assert told["auc"][1] == 0.5  # twenty pairs of everyone's
     workers = pd.read_parquet(folder / "dropped" / "workers.parquet")
     assert told["found"][0] + told["lost"][0] == workers["flagged"].sum()
     monkeypatch.setattr("crowd_sim.models.lora.LoraLearner.tune", lambda *_: pytest.fail("all is there"))

@@ -337,18 +337,25 @@ def test_workers_whom_the_expert_contradicts_are_flagged():
     assert not screened(LABEL_SCREENS, [np.array([0.1])] * 5).flagged.any()  # what all do is the expert's fault
 
 
-def test_workers_whom_a_reward_of_all_others_contradicts_are_flagged(parts, tmp_path):
+def test_workers_whom_a_reward_of_all_others_contradicts_are_flagged():
     draws = np.random.default_rng(0)
     better = [draws.normal(1.0, 1.0, (20, 3)) for _ in range(8)]
     worse = [draws.normal(-1.0, 1.0, (20, 3)) for _ in range(8)]
     better[5][:8], worse[5][:8] = worse[5][:8].copy(), better[5][:8].copy()
     agreed = peer_agreement(better, worse)
     assert (set(np.concatenate(agreed)), agreed[0].shape) == ({0.0, 1.0}, (20,))
-    found = screened(PAIR_SCREENS, agreed, ("peers",))
-    assert found.scores["peers"].argmax() == 5
-    assert found.flagged.tolist() == [i == 5 for i in range(8)]
+    assert screened(PAIR_SCREENS, agreed, ("peers",)).flagged.tolist() == [i == 5 for i in range(8)]
     same = [np.ones((2, 3))] * 3
     assert np.concatenate(peer_agreement(same, same)).tolist() == [0.5] * 6
+
+
+def test_the_more_pairs_the_less_they_may_be_contradicted():
+    wrong = [(0, 20), (1, 20), (1, 20), (2, 20), (4, 20), (5, 20), (2, 4), (10, 80), (0, 0)]
+    found = screened(PAIR_SCREENS, [np.arange(m) >= k for k, m in wrong], ("peers",))
+    usual = np.mean([0.0, 0.05, 0.05, 0.1, 0.0])  # of those at most at the median, the one without pairs with them
+    assert found.scores["peers"][4] == pytest.approx((0.2 - usual) / np.sqrt(usual * (1 - usual) / 20))
+    assert found.flagged.tolist() == [False] * 4 + [True, True, True, True, False]
+    assert not screened(PAIR_SCREENS, [np.zeros(20)] * 5, ("peers",)).flagged.any()  # what all do is nobody's fault
 
 
 def test_peers_are_read_by_the_phi_of_the_configuration(parts, tmp_path):
@@ -360,7 +367,7 @@ def test_peers_are_read_by_the_phi_of_the_configuration(parts, tmp_path):
     vectors = [trainers.embed([str(e.response) for e in own]) for own in crowd.texts.examples]
     rivals = [trainers.embed([str(e.rival) for e in own]) for own in crowd.texts.examples]
     assert len({len(own) for own in vectors}) > 1  # everyone's stay everyone's
-    assert found.scores["peers"].tolist() == [1 - own.mean() for own in peer_agreement(vectors, rivals)]
+    assert found.scores["peers"].tolist() == PAIR_SCREENS["peers"].scores(peer_agreement(vectors, rivals)).tolist()
 
 
 def test_a_mixed_candidate_passes_over_examples_by_their_workers_weights():
@@ -383,7 +390,7 @@ def test_a_mixed_candidate_passes_over_examples_by_their_workers_weights():
         ("prefer", {"screens": {"use": ["peers", "expert"]}}, r"^task\.expert: must be given with screens"),
         (
             "prefer",
-            {"crowd": {"n_workers": 1}, **PEERS},
+            {"crowd": {"n_workers": 1}, "tournament": {"n_groups": 1}, **PEERS},
             r"^screens\.use = 'peers': must be left out with crowd\.n_work",
         ),
         ("classify", {"trusted": expert(), **PEERS}, r"^screens\.use = 'peers': must be among expert with"),
