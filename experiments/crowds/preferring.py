@@ -79,13 +79,13 @@ def bad_of(seed: int) -> set[str]:
     return {f"w{i}" for i in drawn.tolist()}
 
 
-def noisy(pairs: Pairs, seed: int) -> Pairs:
-    """A crowd's pairs, of which bad workers have turned their share round."""
+def noisy(pairs: Pairs, seed: int, share: float = TURNED) -> Pairs:
+    """A crowd's pairs, of which bad workers have turned a share round."""
     bad, crowd = bad_of(seed), list(pairs)
     for number, worker in enumerate(sorted({pair["worker"] for pair in pairs})):
         places = [i for i, pair in enumerate(pairs) if pair["worker"] == worker]
         own = [pairs[i] for i in places]
-        for i, pair in zip(places, turned(own, TURNED, 1000 * seed + number) if worker in bad else own, strict=True):
+        for i, pair in zip(places, turned(own, share, 1000 * seed + number) if worker in bad else own, strict=True):
             crowd[i] = pair
     return crowd
 

@@ -8,7 +8,7 @@ import pytest
 
 from crowd_sim.config import RunConfig
 from crowd_sim.tasks.choose.crowd import load_choices
-from experiments.crowds import preferring, rewarding
+from experiments.crowds import peers, preferring, rewarding
 from experiments.crowds.pair_readers import RewardGame, read
 from experiments.crowds.rewarding import content, deal, ordered, tables, turned, write_pairs
 from tests.llm.small import make_parts
@@ -93,6 +93,18 @@ def test_the_table_of_preferences_holds_arms_against_sft():
     assert "| dropped and noisy | 5.0 [5.0, 5.0] | +5.0, +5.0 | ≥ half" in lines
     assert "| calibrated points | 0.75 | 0.75, 0.75 | ≥ 0.85 |" in lines
     assert "flags 3, 3 of the 4 who turn pairs round, and 1, 2 of the 8 others" in lines
+
+
+def test_the_screen_is_tried_on_crowds_of_every_share(pairs):
+    draws = np.random.default_rng(0)
+    texts = {pair[side]: side for own in pairs.values() for pair in own for side in ("chosen", "rejected")}
+    vectors = {text: draws.normal([3.0 * (side == "chosen"), 0, 0, 0]) for text, side in texts.items()}
+    rows = pd.DataFrame(peers.rows_of(1, pairs, vectors))
+    assert rows["share"].tolist() == list(peers.SHARES)
+    assert rows.loc[2, ["found", "lost", "peers"]].tolist() == [1, 0, 1]
+    lines = list(peers.table(rows))
+    assert lines[2].startswith("| 0 % |  |  | 0.0 |")
+    assert lines[4].startswith("| 30 % | 1.000 | 100.0 | 0.0 | 1.000 |")
 
 
 def test_readers_find_who_turns_pairs_round():
