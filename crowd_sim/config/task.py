@@ -259,7 +259,7 @@ class TaskConfig(Strict):
         description="tasks of items: single models of the tournament's trained tokens, reported beside it: tuned on the "
         "`expert`'s records, or (`single`) on everyone's examples. `prefer` has two more, by a reward model of the crowd's "
         "pairs on Φ: `best_of_n` of `verifier.n_outputs` to each prompt, drawn from a model tuned on the preferred responses "
-        "(`sft`), and `rloo`, which reinforces such outputs in the second half of the tokens",
+        "(`sft`), and `rloo`, which reinforces such outputs in the second half of the tokens, at 0.3 times the learning rate",
     )
     merged_model: bool = Field(False, description="also write the final model with its adapter merged into it")
 

@@ -38,6 +38,7 @@ from crowd_sim.tasks.adapters.trainers import TextTrainers
 from crowd_sim.tasks.choose.crowd import load_choices
 from crowd_sim.tasks.choose.game import ChoiceGame
 from crowd_sim.tasks.choose.learner import accuracy, calibration_error
+from crowd_sim.tasks.choose.rewarding import Rewarding
 from crowd_sim.tasks.choose.screening import peer_agreement, screen
 from crowd_sim.tasks.load import load_task, task_key
 from crowd_sim.tasks.verify.game import VerifyGame
@@ -266,6 +267,8 @@ def by_reward(finished, found):
     phi = [learner.embed([pair for e in crowd.texts.in_turn() for pair in (e.response, e.rival)])[i::2] for i in (0, 1)]
     report = [learner.embed([text for item in crowd.report for text in item.choices])[i::2] for i in (0, 1)]
     assert found["reward_accuracy"]["mean"] == fit_reward(*phi).accuracy(*report)
+    how = Rewarding(setup, (), crowd, None, None, None, None, 0)._reinforced(fit_reward(*phi))
+    assert (how.learning_rate, how.options.kl) == (0.3 * setup.task.learning_rate, 0.05)
     job = drawing_of(learner, setup, crowd, fit_reward(*phi))
     adapter = {name: weights + 0.1 for name, weights in job.start.items()}
     outputs, gains = learner._drawer(job)(adapter, np.arange(2), 0)

@@ -25,6 +25,8 @@ from crowd_sim.tournament.learner import Note
 
 _SFT, _FIRST, _RLOO = 100, 101, 102
 """Numbers of candidates that are none of the tournament's, for their random streams."""
+REINFORCED = 0.3
+"""Of the learning rate while outputs are reinforced: at all of it few steps end in one sentence, whatever the penalty."""
 _LOWEST = -1e6
 """Of the outputs of a model that diverged: those that a judge is fitted to have a spread of 1."""
 
@@ -111,7 +113,8 @@ class Rewarding:
         sampling = sampling_of(self.config)
         rows = max(usual.row_tokens, task.max_tokens + sampling.max_new_tokens)
         drawing = Drawing(task.verifier.n_outputs, sampling.max_new_tokens, sampling.temperature, reward=reward)
-        return replace(usual, objective="rloo", drawing=drawing, row_tokens=rows, sft_epochs=0)
+        rate = REINFORCED * usual.learning_rate
+        return replace(usual, objective="rloo", drawing=drawing, row_tokens=rows, sft_epochs=0, learning_rate=rate)
 
     def _tuned(self, start: Adapter, number: int, training: Training, tokens: int) -> tuple[Adapter, int]:
         job = TuneJob(start, self.examples, replace(self.key, number=number), training, tokens)
