@@ -25,7 +25,7 @@ from crowd_sim.models.phi import load_phi
 from crowd_sim.models.reward_model import fit_reward
 from crowd_sim.tasks.choose.screening import peer_agreement
 from experiments.crowds.models import options, provenance
-from experiments.crowds.preferring import bad_of, noisy
+from experiments.crowds.preferring import N_BAD, bad_of, noisy
 from experiments.crowds.refusing import in_one_line
 from experiments.crowds.rewarding import N_WORKERS, Pairs, deal
 
@@ -59,17 +59,13 @@ def table(rows: pd.DataFrame) -> Iterator[str]:
     """Lines of Markdown."""
     yield "| pairs turned round by a third | AUC | they are flagged, % | others are, % | AUC of the expert's reward |"
     yield "| --: | --: | --: | --: | --: |"
-    for share, own in rows.groupby("share"):
-        said = own.drop(columns=["seed", "share"]).mean()
-        told = (
-            f"{said['peers']:.3f}",
-            f"{100 * said['found']:.1f}",
-            f"{100 * said['lost']:.1f}",
-            f"{said['expert']:.3f}",
-        )
+    for share in SHARES:
+        own = rows[rows["share"] == share]
+        found, lost, peers, expert = (float(own[what].mean()) for what in ("found", "lost", "peers", "expert"))
+        told = f"{peers:.3f} | {100 * found:.1f} | {100 * lost:.1f} | {expert:.3f}"
         if share == 0:  # nobody is bad: those are like the others
-            told = ("", "", f"{100 * np.average(said[['found', 'lost']], weights=(4, 8)):.1f}", "")
-        yield f"| {100 * share:.0f} % | {' | '.join(told)} |"
+            told = f" |  | {100 * (found * N_BAD + lost * (N_WORKERS - N_BAD)) / N_WORKERS:.1f} | "
+        yield f"| {100 * share:.0f} % | {told} |"
 
 
 @in_one_line
