@@ -159,6 +159,13 @@ class TaskConfig(Strict):
         "outputs",
     )
     beta: float = Field(0.1, gt=0, le=1000, description="of `dpo`, `ipo`, `kto`, `orpo` and `spin`")
+    kl: float = Field(
+        0.05,
+        ge=0,
+        le=1000,
+        description="of `rloo`: an output earns less by this times the nats by which it is likelier than under the model that "
+        "reinforcement starts from",
+    )
     label_smoothing: float = Field(
         0.0,
         ge=0,
@@ -252,7 +259,7 @@ class TaskConfig(Strict):
         description="tasks of items: single models of the tournament's trained tokens, reported beside it: tuned on the "
         "`expert`'s records, or (`single`) on everyone's examples. `prefer` has two more, by a reward model of the crowd's "
         "pairs on Φ: `best_of_n` of `verifier.n_outputs` to each prompt, drawn from a model tuned on the preferred responses "
-        "(`sft`), and `rloo`, which reinforces such outputs in the second half of the tokens",
+        "(`sft`), and `rloo`, which reinforces such outputs in the second half of the tokens, at 0.3 times the learning rate",
     )
     merged_model: bool = Field(False, description="also write the final model with its adapter merged into it")
 
@@ -267,6 +274,11 @@ class TaskConfig(Strict):
     def asks_rewards(self) -> bool:
         """Whether a baseline asks a reward model."""
         return any(name in self.baselines for name in OF_REWARDS)
+
+    @property
+    def reinforces(self) -> bool:
+        """Whether outputs are reinforced by `rloo`."""
+        return self.objective == "rloo" or "rloo" in self.baselines
 
     @field_validator("single_sizes")
     @classmethod

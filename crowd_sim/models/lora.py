@@ -25,7 +25,7 @@ from crowd_sim.models.language_model import Base, Device, DType, Quantization, b
 from crowd_sim.models.likelihoods import responses_of
 from crowd_sim.models.memory import take_events
 from crowd_sim.models.model_hub import digest
-from crowd_sim.models.objectives import DRAWING, OBJECTIVES, worth
+from crowd_sim.models.objectives import DRAWING, OBJECTIVES, kept_near, worth
 from crowd_sim.models.packing import Tokens
 from crowd_sim.models.phi import Phi, load_phi, phi_folders
 from crowd_sim.models.prompts import plain_ids, prompt_ids
@@ -342,6 +342,7 @@ class LoraLearner:
         drawing = job.training.drawing
         assert drawing is not None  # noqa: S101 - a configuration with such an objective says how
         reward, verify = drawing.reward, verifier_of(drawing.rule)
+        penalty, rows = job.training.options.kl * (job.training.objective == "rloo"), job.training.row_tokens
 
         def draw(adapter: Adapter, order: NDArray[np.int64], step: int) -> tuple[list[Tokens], NDArray[np.float64]]:
             texts, outputs = self._own_outputs(job, adapter, order, step, drawing.n_outputs)
@@ -350,6 +351,10 @@ class LoraLearner:
                 earned = reward(self.embed(texts))
             else:
                 earned = np.array([verify(e.prompt, text, e.response) for e, text in zip(asked, texts, strict=True)])
+            if penalty:
+                both = (responses_of(self.base, self.stack, own, outputs, rows) for own in (adapter, job.start))
+                now, before = both
+                earned = kept_near(earned, now, before, penalty)
             return outputs, worth(job.training.objective, earned.reshape(len(order), -1)).ravel()
 
         return draw

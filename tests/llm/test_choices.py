@@ -16,15 +16,16 @@ from crowd_sim.cli.run import outcome_table
 from crowd_sim.cli.run import run as run_command
 from crowd_sim.cli.sweep import sweep
 from crowd_sim.config import ActorsConfig, CheckpointConfig, RunConfig
-from crowd_sim.crowd.screens import LABEL_SCREENS, screened
+from crowd_sim.crowd.screens import LABEL_SCREENS, PAIR_SCREENS, screened
 from crowd_sim.crowd.sources.feedback import example_feedback
 from crowd_sim.crowd.texts import Example, Item
 from crowd_sim.crowd.verifiers import Rule, check_answer, verifier_of
 from crowd_sim.engine import simulate
 from crowd_sim.errors import InputError, StrategyError
 from crowd_sim.host import InProcess, LocalTrainers
+from crowd_sim.models.likelihoods import responses_of
 from crowd_sim.models.lora import LoraLearner, TuneJob, shared_learner
-from crowd_sim.models.objectives import leave_one_out
+from crowd_sim.models.objectives import Options, leave_one_out
 from crowd_sim.models.reward_model import fit_reward
 from crowd_sim.models.training import Drawing, Key, PackedTuneJob
 from crowd_sim.models.tuning import tune
@@ -33,9 +34,12 @@ from crowd_sim.store.run_folder import write_run
 from crowd_sim.sweeps.plan import Sweep
 from crowd_sim.tasks.adapters.learner import mixed
 from crowd_sim.tasks.adapters.settings import learner_spec, training_of
+from crowd_sim.tasks.adapters.trainers import TextTrainers
 from crowd_sim.tasks.choose.crowd import load_choices
 from crowd_sim.tasks.choose.game import ChoiceGame
 from crowd_sim.tasks.choose.learner import accuracy, calibration_error
+from crowd_sim.tasks.choose.rewarding import Rewarding
+from crowd_sim.tasks.choose.screening import peer_agreement, screen
 from crowd_sim.tasks.load import load_task, task_key
 from crowd_sim.tasks.verify.game import VerifyGame
 from crowd_sim.tasks.verify.tables import verify_metrics
@@ -84,6 +88,9 @@ def expert(n=6):
     return [
         {"worker": "t", "text": f"{WEATHER[i % 6]} and {i}", "label": "wet" if i % 6 < 3 else "dry"} for i in range(n)
     ]
+
+
+PEERS = {"screens": {"action": "exclude", "use": ["peers"]}}
 
 
 def configuration(parts, tmp_path, kind, rows=None, target=None, trusted=None, screens=None, **changes):
@@ -260,14 +267,21 @@ def by_reward(finished, found):
     phi = [learner.embed([pair for e in crowd.texts.in_turn() for pair in (e.response, e.rival)])[i::2] for i in (0, 1)]
     report = [learner.embed([text for item in crowd.report for text in item.choices])[i::2] for i in (0, 1)]
     assert found["reward_accuracy"]["mean"] == fit_reward(*phi).accuracy(*report)
+    how = Rewarding(setup, (), crowd, None, None, None, None, 0)._reinforced(fit_reward(*phi))
+    assert (how.learning_rate, how.options.kl) == (0.3 * setup.task.learning_rate, 0.05)
     job = drawing_of(learner, setup, crowd, fit_reward(*phi))
-    outputs, gains = learner._drawer(job)(job.start, np.arange(2), 0)
+    adapter = {name: weights + 0.1 for name, weights in job.start.items()}
+    outputs, gains = learner._drawer(job)(adapter, np.arange(2), 0)
     drawn = [learner.base.tokenizer.decode(o.response, skip_special_tokens=True) for o in outputs]
-    assert gains == pytest.approx(leave_one_out(fit_reward(*phi)(learner.embed(drawn)).reshape(2, 3)).ravel())
+    now, before = (responses_of(learner.base, learner.stack, own, outputs) for own in (adapter, job.start))
+    assert np.abs(now - before).max() > 0.1
+    earned = fit_reward(*phi)(learner.embed(drawn)) - 0.3 * (now - before)
+    assert gains == pytest.approx(leave_one_out(earned.reshape(2, 3)).ravel())
 
 
 def drawing_of(learner, setup, crowd, reward):
-    training = replace(training_of(setup), objective="rloo", drawing=Drawing(3, 4, 1.0, reward=reward))
+    how = {"objective": "rloo", "drawing": Drawing(3, 4, 1.0, reward=reward), "options": Options(kl=0.3)}
+    training = replace(training_of(setup), **how)
     return TuneJob(learner.initial(4, 0), crowd.texts.in_turn(), Key(4, 0, 0, 0), training)
 
 
@@ -326,6 +340,39 @@ def test_workers_whom_the_expert_contradicts_are_flagged():
     assert not screened(LABEL_SCREENS, [np.array([0.1])] * 5).flagged.any()  # what all do is the expert's fault
 
 
+def test_workers_whom_a_reward_of_all_others_contradicts_are_flagged():
+    draws = np.random.default_rng(0)
+    better = [draws.normal(1.0, 1.0, (20, 3)) for _ in range(8)]
+    worse = [draws.normal(-1.0, 1.0, (20, 3)) for _ in range(8)]
+    better[5][:8], worse[5][:8] = worse[5][:8].copy(), better[5][:8].copy()
+    agreed = peer_agreement(better, worse)
+    assert (set(np.concatenate(agreed)), agreed[0].shape) == ({0.0, 1.0}, (20,))
+    assert screened(PAIR_SCREENS, agreed, ("peers",)).flagged.tolist() == [i == 5 for i in range(8)]
+    same = [np.ones((2, 3))] * 3
+    assert np.concatenate(peer_agreement(same, same)).tolist() == [0.5] * 6
+
+
+def test_the_more_pairs_the_less_they_may_be_contradicted():
+    wrong = [(0, 20), (1, 20), (1, 20), (2, 20), (4, 20), (5, 20), (2, 4), (10, 80), (0, 0)]
+    found = screened(PAIR_SCREENS, [np.arange(m) >= k for k, m in wrong], ("peers",))
+    usual = np.mean([0.0, 0.05, 0.05, 0.1, 0.0])  # of those at most at the median, the one without pairs with them
+    assert found.scores["peers"][4] == pytest.approx((0.2 - usual) / np.sqrt(usual * (1 - usual) / 20))
+    assert found.flagged.tolist() == [False] * 4 + [True, True, True, True, False]
+    assert not screened(PAIR_SCREENS, [np.zeros(20)] * 5, ("peers",)).flagged.any()  # what all do is nobody's fault
+
+
+def test_peers_are_read_by_the_phi_of_the_configuration(parts, tmp_path):
+    rows = [row | {"worker": "w5"} for row in pairs(36)[:2]] + pairs(44)[8:]
+    task = {"phi": {"kind": "embedding", "model": str(parts / "phi")}}
+    setup = configuration(parts, tmp_path, "prefer", rows, task=task, **PEERS)
+    trainers, crowd = TextTrainers(LocalTrainers(shared_learner(learner_spec(setup)))), load_choices(setup)
+    found = screen(setup, crowd, trainers).screened
+    vectors = [trainers.embed([str(e.response) for e in own]) for own in crowd.texts.examples]
+    rivals = [trainers.embed([str(e.rival) for e in own]) for own in crowd.texts.examples]
+    assert len({len(own) for own in vectors}) > 1  # everyone's stay everyone's
+    assert found.scores["peers"].tolist() == PAIR_SCREENS["peers"].scores(peer_agreement(vectors, rivals)).tolist()
+
+
 def test_a_mixed_candidate_passes_over_examples_by_their_workers_weights():
     examples = [tuple(Example(f"{w}{i}", "") for i in range(3)) for w in "abc"]
     told = [e.prompt for e in mixed(examples, np.array([2.0, 0.0, 1.0]))]
@@ -343,6 +390,15 @@ def test_a_mixed_candidate_passes_over_examples_by_their_workers_weights():
             r"^task\.quantization = 'nf4': must be none with task\.engine=vllm",
         ),
         ("classify", {"screens": {"action": "report"}}, r"^task\.expert: must be given with screens"),
+        ("prefer", {"screens": {"use": ["peers", "expert"]}}, r"^task\.expert: must be given with screens"),
+        (
+            "prefer",
+            {"crowd": {"n_workers": 1}, "tournament": {"n_groups": 1}, **PEERS},
+            r"^screens\.use = 'peers': must be left out with crowd\.n_work",
+        ),
+        ("classify", {"trusted": expert(), **PEERS}, r"^screens\.use = 'peers': must be among expert with"),
+        ("prefer", {"task": {"kl": 0.1}}, r"^task\.kl = 0\.1: must be left out without task\.baselines=rloo"),
+        ("verify", {"task": {"kl": 0.1, "objective": "grpo"}}, r"^task\.kl = 0\.1: must be left out without task\.obj"),
         (
             "prefer",
             {"actors": {"generators": {"number": 1}}},
