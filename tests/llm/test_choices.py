@@ -1,5 +1,6 @@
 """`classify`, `prefer` and `verify` on the one engine: splits, scores, and the same bits however a run is made."""
 
+import io
 import json
 import re
 from contextlib import nullcontext
@@ -208,8 +209,9 @@ def test_a_run_is_the_same_bits_with_two_trainers_and_after_a_stop(parts, tmp_pa
     run(kept, tmp_path / "stopped")
     assert tables(tmp_path / "stopped") == wanted
 
-    text = Console(width=80, record=True, quiet=True)
+    text = Console(width=80, record=True, file=io.StringIO())
     text.print(outcome_table(finished))
+    reported(finished, kind, " ".join(text.export_text().split()))
     if kind == "verify":
         verified(finished, json.loads(wanted["summary"])["verified"])
         return
@@ -228,6 +230,28 @@ def test_a_run_is_the_same_bits_with_two_trainers_and_after_a_stop(parts, tmp_pa
         by_reward(finished, found)
     items = pd.read_parquet(finished.folder / "items.parquet")
     assert (items["chosen_after"] == items["right"]).mean() == pytest.approx(found["accuracy_after"]["mean"])
+
+
+def reported(finished, kind, terminal):
+    """The page, the picture, the table of runs and the terminal speak of the task's measure, not of distances."""
+    page = re.sub(
+        'data:image/png;base64,[^"]*|<script.*?</script>', "", (finished.folder / "report.html").read_text(), flags=re.S
+    )
+    name = "reward" if kind == "verify" else "accuracy"
+    for word in (name, "floor", "Base model", "Objective", "Search", "95 % intervals", f"task {kind}"):
+        assert word in page, word
+    run_with = page.partition("What was run")[2].partition("What differs from the defaults")[0]
+    for word in ("Euclidean", "came within", "Distance to the target"):
+        assert word not in page, word
+    for word in ("Step size", "Clipping", "Aggregation", "Score"):
+        assert word not in run_with, word
+    assert ("By label" in page) == (kind == "classify")
+    assert [path.name for path in (finished.folder / "figures").glob("*_per_round.png")] == [f"{name}_per_round.png"]
+    runs = pd.read_parquet(finished.folder / "runs.parquet")
+    assert {f"{name}_after", "floor"} < set(runs)
+    assert "rounds_to_converge" not in runs
+    assert "± s.e.: over the items; " in terminal
+    assert "seconds" not in terminal.partition("± s.e.: ")[0]
 
 
 def verified(finished, found):
