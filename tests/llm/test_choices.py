@@ -17,6 +17,7 @@ from crowd_sim.cli.run import outcome_table
 from crowd_sim.cli.run import run as run_command
 from crowd_sim.cli.sweep import sweep
 from crowd_sim.config import ActorsConfig, CheckpointConfig, RunConfig
+from crowd_sim.crowd import verifiers
 from crowd_sim.crowd.screens import LABEL_SCREENS, screened
 from crowd_sim.crowd.sources.feedback import example_feedback
 from crowd_sim.crowd.texts import Example, Item
@@ -581,12 +582,32 @@ def test_a_user_defined_verifier_is_answered_for_by_its_name():
         verifier_of(Rule("tests.llm.test_choices:halved"))("", "a", "")
     with pytest.raises(InputError, match=r"returned \[1\]; must return a finite number"):
         verifier_of(Rule("tests.llm.test_choices:no_number"))("", "a", "")
+    for huge in ("1e308", "-1e7", "nan"):
+        with pytest.raises(
+            InputError,
+            match=rf"returned {huge.replace('e308', r'e[+]308').replace('-1e7', '-10000000.0')}; must .* -1e6 to 1e6",
+        ):
+            verifier_of(Rule("tests.llm.test_choices:number"))("", huge, "")
     with pytest.raises(InputError, match=r"answer must be one of positive, negative"):
         check_answer(Rule("vader"), "fine", "line 1")
 
 
 def no_number(*_):
     return [1]
+
+
+def number(_, output, answer):
+    del answer
+    return float(output)
+
+
+def test_a_pattern_that_takes_too_long_is_refused_and_worth_nothing(monkeypatch):
+    monkeypatch.setattr(verifiers, "_SECONDS", 0.02)
+    match = r"^task\.verifier\.pattern = '\^\(a\|aa\)\+\$': takes more than 0\.02 seconds on the output 'aaa.*…'; must have no"
+    with pytest.raises(InputError, match=match):
+        verifier_of(Rule("regex", "^(a|aa)+$"))("", "a" * 80 + "b", "")
+    with pytest.raises(InputError, match=r"task\.verifier\.pattern.*regular expression"):
+        verifier_of(Rule("regex", "(?P<a>x)(?P<1>y)"))
 
 
 def test_vader_is_on_the_answers_side():
