@@ -208,7 +208,7 @@ def _caption(outcome: Outcome) -> str:
     floor = outcome.details.floor
     if floor is None:
         return "trained: tokens"
-    kind = "held-out texts" if floor.held_out else "target's texts"
+    kind = "held-out texts" if outcome.config.crowd.held_out else "target's texts"
     return (
         f"energy: to the {kind}, whose own distance is {floor.distance:.3g}; 5-grams: those copied; trained: tokens; "
         "*: concentrated, nearer by less variety or by copying"

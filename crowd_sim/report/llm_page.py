@@ -22,7 +22,7 @@ from crowd_sim.report.llm_numbers import (
     round_row,
     worth_rows,
 )
-from crowd_sim.report.page import OF_IMITATING, figures, record, settings, verbatim, versions, worth_rows_of
+from crowd_sim.report.page import OF_IMITATING, figures, look_up, record, settings, verbatim, versions, worth_rows_of
 from crowd_sim.report.payload import payload_of_run
 from crowd_sim.report.tables import (
     CANDIDATES_COLUMNS,
@@ -80,7 +80,7 @@ def llm_page(folder: Path) -> dict[str, Any]:
     return {
         "title": "One LLM run" if n_runs == 1 else f"{n_runs} LLM runs of one configuration",
         "summary": [
-            *_honestly(models, summary, final),
+            *_honestly(models, summary, final, config),
             *_in_a_nutshell(models, names, distances, nearer, n_runs),
             _lineage(rounds, candidates),
         ],
@@ -106,13 +106,13 @@ def llm_page(folder: Path) -> dict[str, Any]:
     }
 
 
-def _honestly(models: pd.DataFrame, summary: dict[str, Any], final: str) -> list[str]:
+def _honestly(models: pd.DataFrame, summary: dict[str, Any], final: str, config: dict[str, Any]) -> list[str]:
     """How the final model's outputs are distributed; nothing in folders of earlier versions, which do not say it."""
     floor, ranking = summary.get("floor"), summary.get("ranking")
     if not isinstance(floor, dict) or not isinstance(ranking, list) or not ranking:
         return []
     by_name = dict(iter(models.groupby("model")))
-    kind = "held-out texts" if floor.get("held_out") else "target's texts"
+    kind = "held-out texts" if look_up(config, "crowd.held_out") else "target's texts"
     sentences = [
         f"After the last round, the energy distance of fresh outputs and the {kind} is {energy_words(by_name[final])}; the "
         f"base model's is {energy_words(by_name['base'])}, and equal distributions have 0. By it the best model is "

@@ -16,6 +16,7 @@ from crowd_sim import load_config
 from crowd_sim.cli.run import outcome_table
 from crowd_sim.cli.run import run as run_command
 from crowd_sim.cli.sweep import sweep
+from crowd_sim.commands.rehearsal import of_run
 from crowd_sim.config import ActorsConfig, CheckpointConfig, RunConfig
 from crowd_sim.crowd import verifiers
 from crowd_sim.crowd.screens import LABEL_SCREENS, screened
@@ -474,6 +475,18 @@ def test_records_of_another_kind_are_refused(parts, tmp_path):
     one = [row | {"label": "wet"} for row in labels()]
     with pytest.raises(InputError, match="must hold at least two labels, there is 'wet' alone"):
         load_choices(configuration(parts, tmp_path, "classify", one))
+
+
+def test_ties_are_said_and_a_dry_run_names_all_that_is_tuned(parts, tmp_path):
+    rows = [{"worker": r["worker"], "prompt": r["prompt"], "a": r["chosen"], "b": r["rejected"]} for r in pairs()]
+    rows = [row | {"winner": "tie" if i % 12 == 5 else "a"} for i, row in enumerate(rows)]
+    changes = {"valuation": {"method": "exact"}, "task": {"baselines": ["single"]}}
+    setup = configuration(parts, tmp_path, "prefer", rows, **changes)
+    assert load_choices(setup).ties == 3
+    would, crowd, _, long = of_run(setup, "small", None, "none")
+    assert would.endswith("values by exact, all 64 coalitions a game")
+    assert "3 ties left out" in crowd
+    assert "4 candidates to tune, 1 baselines, 64 coalitions to tune a model for" in long
 
 
 def test_bad_workers_mislabel_what_is_trained_on_and_nothing_that_judges(parts, tmp_path):
