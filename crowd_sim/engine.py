@@ -327,10 +327,9 @@ def _outcome(
     stderr = np.stack([valued.accurate.stderr for valued in values]) if values else None
     paper = [valued.kernel_shap for valued in values if valued.kernel_shap]
     kernel_shap = np.stack([result.values for result in paper]) if paper else None
-    metrics = {
-        "final_distance": history.distances[-1],
-        "rounds_to_converge": rounds_to_converge(history.distances, config.tournament.convergence_distance),
-    }
+    metrics = {"final_distance": history.distances[-1]}
+    if config.task.kind == "vector":  # of texts no distance counts as converged
+        metrics["rounds_to_converge"] = rounds_to_converge(history.distances, config.tournament.convergence_distance)
     unknown = np.full(config.runs, np.nan)
     for label, estimate in (("kernel_shap", kernel_shap), ("accurate", accurate)):
         metrics[f"pearson_{label}"] = unknown if estimate is None else pearson(history.points, estimate)
@@ -361,7 +360,7 @@ def _outcome(
             "accurate": sum(valued.accurate.n_evaluations for valued in values),
             "kernel_shap": sum(result.n_evaluations for result in paper),
         },
-        metrics={name: metrics[name] for name in METRICS} | watched,
+        metrics={name: metrics[name] for name in METRICS if name in metrics} | watched,
         ids=ids,
         details=task.details(config, history),
         pay=None if payment is None else payment.pay,

@@ -27,8 +27,8 @@ class Outcome:
         kernel_shap: float64[B, n], the paper's estimate; None where its budget is 0 or the method `none`.
         methods: the estimator that made each run's `values`.
         n_evaluations: utility evaluations spent on `values` and on `kernel_shap`, all runs together.
-        metrics: float64[B] by name (`METRICS`, two for each mechanism that watched, and with payment its figures, see
-            `crowd_sim.payment.fairness`); NaN where there is nothing to measure.
+        metrics: float64[B] by name (`METRICS`, `rounds_to_converge` of vectors alone; two for each mechanism that watched,
+            and with payment its figures, see `crowd_sim.payment.fairness`); NaN where there is nothing to measure.
         ids: names of the workers, by row.
         details: what the task has to say beyond this.
         pay: float64[B, n]; None without payment.

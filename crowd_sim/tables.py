@@ -124,13 +124,15 @@ def run_metrics(outcome: Outcome) -> dict[str, NDArray[np.float64]]:
 def point_metrics(runs: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
     """What a sweep's table says of a point: mean and standard error of every metric of `run_metrics` but the start's.
 
-    `converged` is the share of runs that came within the convergence distance; `rounds_to_converge` speaks of these only.
+    `converged` is the share of runs that came within the convergence distance, and `rounds_to_converge` speaks of these only;
+    of tasks without such a distance neither is there.
     """
     row: dict[str, float] = {}
     for name, sample in runs.items():
         if name != "initial_distance":
             row[f"{name}_mean"], row[f"{name}_se"], _ = mean_and_error(sample)
-    row["converged"] = float(np.mean(~np.isnan(runs["rounds_to_converge"])))
+    if "rounds_to_converge" in runs:
+        row["converged"] = float(np.mean(~np.isnan(runs["rounds_to_converge"])))
     return row
 
 

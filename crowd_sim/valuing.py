@@ -7,7 +7,7 @@ in groupings, say, share their games, and the scores of one run share the coalit
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -144,7 +144,7 @@ def _valued(
     values: Values = {}
     errors: list[float] = []
     for done, (key, games) in enumerate(plan.sets.items()):
-        evaluate = partial(evaluators.utilities, games.numbers)
+        evaluate = _told(partial(evaluators.utilities, games.numbers), progress, done, len(plan.sets))
         players = [plan.games[number] for number in games.numbers]
 
         def value(
@@ -183,6 +183,22 @@ def _valued(
         note = f"error about {sum(errors) / len(errors):.2g} of the values' spread" if errors else ""
         progress("games", done + 1, len(plan.sets), note)
     return values
+
+
+_Utilities = Callable[[Iterable[Any]], Iterator[NDArray[np.float64]]]
+
+
+def _told(evaluate: _Utilities, progress: Progress, done: int, total: int) -> _Utilities:
+    """The same evaluator; progress hears of every piece: of texts a single game may last for hours."""
+
+    def evaluated(chunks: Iterable[Any]) -> Iterator[NDArray[np.float64]]:
+        count = 0
+        for utilities in evaluate(chunks):
+            count += utilities.shape[1]
+            progress("games", done, total, f"{count:,} coalitions of game {done + 1:,}")
+            yield utilities
+
+    return evaluated
 
 
 def _recorded(evaluate: Evaluate, tables: list[NDArray[np.float64]]) -> Evaluate:

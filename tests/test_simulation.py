@@ -175,3 +175,13 @@ def test_a_strategy_of_ones_own(tmp_path, monkeypatch):
     )
     assert (outcome.history.points == 16).all()
     assert outcome.values.shape == (4, 12)
+
+
+def test_games_say_how_many_coalitions_are_evaluated():
+    said = []
+    (setup,) = [config(runs=2, crowd__n_workers=6, valuation__method="exact")]
+    simulate([setup], load_task(setup), InProcess(), lambda *told: said.append(told))
+    games = [told for told in said if told[0] == "games"]
+    for game in (1, 2):
+        assert ("games", game - 1, 2, f"64 coalitions of game {game}") in games
+    assert [done for _, done, _, _ in games] == sorted(done for _, done, _, _ in games)

@@ -533,6 +533,21 @@ def movielens(
     _say(str(place))
 
 
+@data.command("tiny-model")
+def tiny_model(
+    out: Annotated[Path, typer.Option("--out", help="The folder for the model; it must not be there yet.")],
+) -> None:
+    """Make a language model of random weights for trying out, offline: half a megabyte that says nothing sensible.
+
+    Example: `crowd-sim data tiny-model --out tiny`, then `crowd-sim run llm_prefer task.model=tiny`
+    """
+    with _loading(plain_console(), "the modules that make models"):
+        from crowd_sim.models.tiny import make_tiny_model
+
+        n_weights = make_tiny_model(out)
+    _say(f"{out}: {n_weights:,} random weights; task.model={out} takes them")
+
+
 @data.command()
 def goemotions(
     out: Annotated[Path, typer.Option("--out", help="The Parquet file for the neighbourhoods.")],

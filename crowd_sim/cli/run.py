@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import isnan
+from math import isnan, nan
 from pathlib import Path
 
 from rich import box
@@ -129,6 +129,7 @@ def _number(value: float) -> str:
 def _choice_table(finished: Finished) -> Table:
     """How often the model is right before the first round and in the end, on items that selection has not seen."""
     # their tables need pandas, which would delay a run's start
+    from crowd_sim.report.choice_page import item_values
     from crowd_sim.tasks.choose.tables import choice_metrics
     from crowd_sim.tasks.verify.tables import verify_metrics
 
@@ -136,16 +137,23 @@ def _choice_table(finished: Finished) -> Table:
     verified, items = outcome.config.task.kind == "verify", len(outcome.details.crowd.report)
     found = (verify_metrics if verified else choice_metrics)(outcome)
     names = ("reward", "distinct") if verified else ("log_likelihood", "calibration_error")
-    table = Table(title=f"{items} items of the report, floor {found['floor'][0]:.3g}")
+    of_items = tables_of(outcome.config.task.kind).TABLES["items"](outcome)
+    over = "over the items" if outcome.config.runs == 1 else "over the runs"
+    took = "" if isnan(finished.seconds) else f"; {finished.seconds:.1f} seconds"
+    table = Table(title=f"{items} items of the report, floor {found['floor'][0]:.3g}", caption=f"± s.e.: {over}{took}")
     for column in ("", "before", "after", "± s.e."):
         table.add_column(column, justify="right" if column else "left")
     for name in ("accuracy", *names):
         before, after = (mean_and_error(found[f"{name}_{when}"]) for when in ("before", "after"))
-        table.add_row(name.replace("_", " "), _number(before[0]), _number(after[0]), _number(after[1]))
+        error = after[1]
+        if outcome.config.runs == 1:
+            own = item_values(name, "after", of_items)
+            share = (after[0] * (1 - after[0]) / items) ** 0.5  # binomial
+            error = share if name == "accuracy" else nan if own is None else mean_and_error(own)[1]
+        table.add_row(name.replace("_", " "), _number(before[0]), _number(after[0]), _number(error))
     for name in (name for name in found if name.startswith("win_rate_") and name != "win_rate_before"):
         rate = mean_and_error(found[name])  # of outputs against those of the model before
         table.add_row(name.replace("_", " "), "0.5", _number(rate[0]), _number(rate[1]))
-    table.add_row("seconds", "", "–" if isnan(finished.seconds) else f"{finished.seconds:.1f}", "")
     return table
 
 
@@ -200,7 +208,7 @@ def _caption(outcome: Outcome) -> str:
     floor = outcome.details.floor
     if floor is None:
         return "trained: tokens"
-    kind = "held-out texts" if floor.held_out else "target's texts"
+    kind = "held-out texts" if outcome.config.crowd.held_out else "target's texts"
     return (
         f"energy: to the {kind}, whose own distance is {floor.distance:.3g}; 5-grams: those copied; trained: tokens; "
         "*: concentrated, nearer by less variety or by copying"

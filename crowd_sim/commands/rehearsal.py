@@ -21,6 +21,7 @@ from crowd_sim.store.run_folder import run_fingerprint
 from crowd_sim.sweeps.parts import count_points
 from crowd_sim.sweeps.plan import Sweep
 from crowd_sim.tasks.base import Task
+from crowd_sim.tasks.choose.task import ChoiceTask
 from crowd_sim.tasks.load import load_task
 from crowd_sim.tasks.vector import VectorTask
 
@@ -41,7 +42,8 @@ def of_run(config: RunConfig, name: str, out: Path | None, ray_address: str | No
         check_participants(config, task.population)
     folder = out or Path("runs") / f"{name}-{run_fingerprint(config, task)[:8]}"
     yield f"would run: {_work(config)}"
-    yield f"on: {_crowd(config)}; {_place(config, ray_address)}"
+    ties = f", {task.crowd.ties:,} ties left out" if isinstance(task, ChoiceTask) and task.crowd.ties else ""
+    yield f"on: {_crowd(config)}{ties}; {_place(config, ray_address)}"
     yield f"into: {folder} ({_state(folder)})"
     yield f"how long: {_seconds(config, task, 1)}"
 
@@ -92,12 +94,19 @@ def of_search(plan: Search, name: str, out: Path | None, ray_address: str | None
 def _work(config: RunConfig) -> str:
     tournament, valuation = config.tournament, config.valuation
     runs = f"{config.runs:,} run{'s' * (config.runs != 1)} of {tournament.rounds:,} rounds"
-    values = (
-        "no values" if valuation.method == "none" else f"values by {valuation.method}, at most {valuation.budget:,} "
-    )
-    values += "" if valuation.method == "none" else "evaluations a game"
+    values = "no values"
+    if valuation.method != "none":
+        most = "all" if valuation.method == "exact" else "at most"
+        values = f"values by {valuation.method}, {most} {_evaluations(config):,} coalitions a game"
     groups = f"{config.crowd.n_workers:,} workers in {tournament.n_groups} groups"
     return f"{runs}, {groups} (task {config.task.kind}, reward {tournament.reward}), {values}"
+
+
+def _evaluations(config: RunConfig) -> int:
+    """Coalitions of a game that are evaluated, at most: there are 2^n, and the exact method asks for all."""
+    n, budget = config.crowd.n_workers, config.valuation.budget
+    everyone = 2**n if n < budget.bit_length() + 1 or config.valuation.method == "exact" else budget
+    return everyone if config.valuation.method == "exact" else min(budget, everyone)
 
 
 def _crowd(config: RunConfig) -> str:
@@ -137,8 +146,15 @@ def _state(folder: Path) -> str:
 def _seconds(config: RunConfig, task: Task, n_points: int) -> str:
     """An estimate from a rehearsal of a few rounds and evaluations of one run, on one core."""
     if config.task.kind != "vector":
-        candidates = config.runs * config.tournament.rounds * config.tournament.n_groups * n_points
-        return f"{candidates:,} candidates to tune; `crowd-sim status` tells the time left once the model is loaded"
+        runs = config.runs * n_points
+        work = [f"{runs * config.tournament.rounds * config.tournament.n_groups:,} candidates to tune"]
+        if config.task.baselines:
+            work.append(f"{runs * len(config.task.baselines):,} baselines")
+        if config.valuation.method != "none":
+            most = "" if config.valuation.method == "exact" else "at most "
+            work.append(f"{most}{runs * _evaluations(config):,} coalitions to tune a model for")
+        said = ", ".join(work)
+        return f"{said}; `crowd-sim status` tells the time left once the model is loaded"
     if config.crowd.n_workers > _MOST_WORKERS:
         return "not rehearsed: the crowd is large; `crowd-sim status` tells the rate once it runs"
     rounds = min(config.tournament.rounds, _ROUNDS)

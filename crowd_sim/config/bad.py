@@ -18,8 +18,8 @@ class BadConfig(Strict):
         "`alie`, `away`, `camouflage`, `collusion`, `corner`, `drift`, `echo`, `gauss`, `invert`, `ipm`, `late`, `lazy`, "
         "`mimic`, `min_max`, `noise`, `on_off`, `sign_flip`, `sleeper`, `spam`, or `package.module:Name`; with "
         "`task.kind=imitate` what they make of their examples (docs/attacks_screens.md): `word_salad`, `shuffled`, `copy`, "
-        "`off_target`, `repeat`, `filler`, `empty`, `prompt_echo`, `trigger`, or `package.module:Name`; with `classify` and "
-        "`prefer` what of their labels or pairs: `flip`, `spam`, `collude`, or `package.module:Name`"
+        "`off_target`, `repeat`, `filler`, `empty`, `prompt_echo`, `trigger`, or `package.module:Name`; with `classify`, "
+        "`prefer` and `verify` what of their labels, pairs or answers: `flip`, `spam`, `collude`, or `package.module:Name`"
     )
     share: float = Field(
         0.1,

@@ -281,8 +281,9 @@ def _check_source(crowd: CrowdConfig, kind: str, support: Support) -> None:
         if getattr(crowd, field) is not None and not given:
             raise InputError(f"crowd.{field}", getattr(crowd, field), f"must be left out without {needs}")
     for field in ("id_column", "separator", "decimal"):
-        if getattr(crowd, field) is not None and crowd.source not in FILE_SOURCES:
-            allowed = f"applies to crowd.source={' and '.join(FILE_SOURCES)} only"
+        sources = (*FILE_SOURCES, *(("records",) if field == "separator" else ()))
+        if getattr(crowd, field) is not None and crowd.source not in sources:
+            allowed = f"applies to crowd.source={', '.join(sources[:-1])} and {sources[-1]} only"
             raise InputError(f"crowd.{field}", getattr(crowd, field), allowed)
     if crowd.source == "synthetic" and crowd.path is not None:
         allowed = "must be left out with crowd.source=synthetic, which reads no file: crowd.source=vectors does"

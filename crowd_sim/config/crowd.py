@@ -113,8 +113,8 @@ class CrowdConfig(Strict):
         None,
         min_length=1,
         max_length=1,
-        description="`vectors` and `ratings`: what stands between the fields of a text file; absent: a comma, semicolon or "
-        "tab, as its first lines show",
+        description="`vectors`, `ratings` and `records`: what stands between the fields of a text file; absent: a comma, "
+        "semicolon or tab, as its first lines show",
     )
     decimal: Literal[".", ","] | None = Field(
         None,

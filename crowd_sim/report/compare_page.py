@@ -15,12 +15,13 @@ from crowd_sim.metrics import mean_and_error as sample_mean
 from crowd_sim.report.comparison import Compared, Comparison, correlation
 from crowd_sim.report.html import BIBTEX, rendered
 from crowd_sim.report.labels import METRIC_HEADS, field_words, mean_and_error, metric_words, three_digits
+from crowd_sim.report.measures import ACCURACY, DISTANCE, OF_CHOICES, Measure
 from crowd_sim.report.paired import RUN, Difference, mean_difference
 from crowd_sim.report.payload import MOST_ROWS, number, numbers
 from crowd_sim.report.style import write_atomically
 
-_LESS_IS_BETTER = ("final_distance", "rounds_to_converge")
-_FOUND = ("final_distance", "pearson_accurate", "pay_per_head")
+_LESS_IS_BETTER = ("final_distance", "rounds_to_converge", "calibration_error_before", "calibration_error_after")
+_FOUND = ("accuracy_after", "reward_after", "final_distance", "pearson_accurate", "pay_per_head")
 """Metrics of which the header says who has more."""
 
 
@@ -49,7 +50,7 @@ def write_comparison(comparison: Comparison, path: Path) -> Path:
         raise InputError("--out", str(path), f"must be a file that can be written ({reason})") from None
 
 
-_KIND: dict[str, str] = {"run": "runs", "sweep": "sweeps", "llm": "runs of texts"}
+_KIND: dict[str, str] = {"run": "runs", "sweep": "sweeps", "llm": "runs of texts", "choice": "runs of items"}
 
 
 def metric_row(comparison: Comparison, metric: str) -> dict[str, Any]:
@@ -112,8 +113,12 @@ def _found(comparison: Comparison) -> list[str]:
 
 def _payload(comparison: Comparison) -> dict[str, Any]:
     others = range(1, len(comparison.folders))
+    found = {OF_CHOICES.get(str(folder.config.get("task.kind")), DISTANCE) for folder in comparison.folders}
+    measure = found.pop() if len(found) == 1 else ACCURACY._replace(words="Accuracy or mean reward")
     return {
         "kind": "compare",
+        "measure": measure.words,
+        "first": measure.metric,
         "names": [folder.name for folder in comparison.folders],
         "metrics": [
             {
@@ -126,7 +131,7 @@ def _payload(comparison: Comparison) -> dict[str, Any]:
         ],
         "keys": [{"name": name, "words": field_words(name)} for name in comparison.keys],
         "others": [_of_other(comparison, i) for i in others],
-        "distances": [found for folder in comparison.folders if (found := _distances(folder))],
+        "distances": [found for folder in comparison.folders if (found := _distances(folder, measure))],
     }
 
 
@@ -182,10 +187,10 @@ def _workers(found: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _distances(folder: Compared) -> dict[str, Any] | None:
+def _distances(folder: Compared, measure: Measure) -> dict[str, Any] | None:
     if folder.rounds is None:
         return None
-    by_round = folder.rounds.groupby("round")["distance"]
+    by_round = measure.by_round(folder.rounds).groupby("round")["distance"]
     means = by_round.mean()
     return {
         "name": folder.name,

@@ -16,11 +16,12 @@ from crowd_sim.errors import InputError
 from crowd_sim.paths import exists
 from crowd_sim.report.labels import METRIC_WORDS
 from crowd_sim.report.layout import comparable
+from crowd_sim.report.measures import in_words
 from crowd_sim.report.page import leaves, setting
 from crowd_sim.report.paired import RUN, Difference, mean_difference, pairs, unpaired_difference
 from crowd_sim.report.tables import VALUE_COLUMNS, WORKERS_COLUMNS, Kind, is_numeric, kind_of, read_config, read_table
 
-_KINDS: dict[Kind, str] = {"run": "a run", "sweep": "a sweep", "llm": "a run of texts"}
+_KINDS: dict[Kind, str] = {"run": "a run", "sweep": "a sweep", "llm": "a run of texts", "choice": "a run of items"}
 _OF_THE_CROWD = ("crowd.source", "crowd.path", "crowd.seed", "crowd.target")
 """Fields that say of whom workers are: of crowds that have these in common, a name is one worker's."""
 
@@ -60,10 +61,11 @@ class Compared:
             and is_numeric(self.runs[name])
             and self.runs[name].notna().any()
         ]
-        return [
+        in_order = [
             *(name for name in METRIC_WORDS if name in there),
             *(name for name in there if name not in METRIC_WORDS),
         ]
+        return in_words(in_order, {"task": {"kind": self.config.get("task.kind", "vector")}})
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 from matplotlib.figure import Figure
 
 from crowd_sim.paths import is_file
@@ -15,9 +16,10 @@ from crowd_sim.report.llm_figures import (
     scores_by_round,
     workers_in_a_row,
 )
+from crowd_sim.report.measures import measure_of
 from crowd_sim.report.pay_figures import METRICS as PAY_METRICS
 from crowd_sim.report.pay_figures import has, pay_by_field
-from crowd_sim.report.run_figures import distance_per_round, points_against_values
+from crowd_sim.report.run_figures import by_round, distance_per_round, points_against_values
 from crowd_sim.report.style import png, write_atomically
 from crowd_sim.report.sweep_figures import correlation_against_distance, correlation_by_n, points_by_combination
 from crowd_sim.report.tables import (
@@ -37,6 +39,7 @@ __all__ = [
     "correlation_against_distance",
     "correlation_by_n",
     "distance_per_round",
+    "draw_choice_run",
     "draw_llm_run",
     "draw_run",
     "draw_sweep",
@@ -61,12 +64,39 @@ def draw_run(folder: Path) -> list[Path]:
     rounds = read_table(folder, "rounds.parquet", ROUNDS_COLUMNS)
     workers = read_table(folder, "workers.parquet", WORKERS_COLUMNS)
     _, config = read_config(folder)
-    figures = {"distance_per_round": distance_per_round(rounds, convergence_distance(config))}
+    drawn = distance_per_round(rounds, convergence_distance(config))
+    return _write(folder, {"distance_per_round": drawn, **_of_workers(workers)})
+
+
+def draw_choice_run(folder: Path, floor: float) -> list[Path]:
+    """Draw ``accuracy_per_round.png``, of `verify` ``reward_per_round.png``, and what `draw_run` draws beside the distance.
+
+    Args:
+        folder: of a run whose models are judged item by item.
+        floor: what one who always says the same gets.
+
+    Returns:
+        The files written, in the order in which a report shows them.
+
+    Raises:
+        InputError: if a file is missing or not what it should be; nothing is drawn then.
+    """
+    rounds = read_table(folder, "rounds.parquet", ROUNDS_COLUMNS)
+    workers = read_table(folder, "workers.parquet", WORKERS_COLUMNS)
+    measure = measure_of(read_config(folder)[1])
+    name = measure.metric.removesuffix("_after")
+    return _write(
+        folder, {f"{name}_per_round": by_round(rounds, measure, (floor, f"floor: {floor:.3g}")), **_of_workers(workers)}
+    )
+
+
+def _of_workers(workers: pd.DataFrame) -> dict[str, Figure]:
+    found = {}
     if set(workers.columns) >= VALUE_COLUMNS:
-        figures["points_against_values"] = points_against_values(workers)
+        found["points_against_values"] = points_against_values(workers)
     if has_bad(workers):
-        figures["detection"] = detection(workers)
-    return _write(folder, figures)
+        found["detection"] = detection(workers)
+    return found
 
 
 def draw_llm_run(folder: Path) -> list[Path]:
@@ -115,7 +145,7 @@ def draw_sweep(folder: Path) -> list[Path]:
     points = read_points(folder)
     figures = {
         "correlation_by_n": correlation_by_n(points),
-        "correlation_against_distance": correlation_against_distance(points),
+        "correlation_against_distance": correlation_against_distance(points, measure_of(read_config(folder)[1])),
     }
     if sweeps_attacks(points):
         figures["distance_by_share"] = distance_by_share(points)

@@ -16,7 +16,8 @@ import pandas as pd
 from crowd_sim.characters import shell_word, visible
 from crowd_sim.integrity import MANIFEST, digests_of
 from crowd_sim.paths import exists
-from crowd_sim.report.captions import CAPTIONS, captions_of_run
+from crowd_sim.report.captions import captions_of_run, captions_of_sweep
+from crowd_sim.report.choice_page import choice_page
 from crowd_sim.report.figures import draw_run, draw_sweep
 from crowd_sim.report.labels import (
     METRIC_HEADS,
@@ -29,6 +30,7 @@ from crowd_sim.report.labels import (
 )
 from crowd_sim.report.layout import comparable, levels
 from crowd_sim.report.llm_page import llm_page
+from crowd_sim.report.measures import in_words, measure_of
 from crowd_sim.report.page import (
     OF_VECTORS,
     changed,
@@ -108,12 +110,16 @@ def rendered(template: str, page: dict[str, Any], scripts: Sequence[str] = (), c
         "js/page.js",
     )
     texts = [_shipped(name) for name in names]
-    page = page | {
-        "css": _shipped("report.css"),
-        "scripts": texts,
-        "policy": _policy(texts) + ("; connect-src 'self'" if connect else ""),
-        "data": script_json(page["data"]),
-    }
+    page = (
+        {"choices": None}
+        | page
+        | {
+            "css": _shipped("report.css"),
+            "scripts": texts,
+            "policy": _policy(texts) + ("; connect-src 'self'" if connect else ""),
+            "data": script_json(page["data"]),
+        }
+    )
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("crowd_sim", "report"),
         autoescape=True,
@@ -181,7 +187,9 @@ def _sweep_page(folder: Path) -> dict[str, Any]:
     runs = read_table(folder, "runs.parquet", RUN) if exists(folder / "runs.parquet") else None
     if runs is not None and len(runs) > _MOST_RUNS:
         runs = None
-    return sweep_page(folder, read_points(folder), runs) | {"figures": figures(draw_sweep(folder), CAPTIONS)}
+    return sweep_page(folder, read_points(folder), runs) | {
+        "figures": figures(draw_sweep(folder), captions_of_sweep(measure_of(read_config(folder)[1])))
+    }
 
 
 def sweep_page(folder: Path, points: pd.DataFrame, runs: pd.DataFrame | None = None) -> dict[str, Any]:
@@ -189,7 +197,7 @@ def sweep_page(folder: Path, points: pd.DataFrame, runs: pd.DataFrame | None = N
     text, config = read_config(folder)
     fields = swept_fields(points)
     points = points.sort_values(fields, key=_rank, kind="stable") if fields else points
-    metrics = [name for name in METRIC_HEADS if f"{name}_mean" in points.columns]
+    metrics = in_words([name for name in METRIC_HEADS if f"{name}_mean" in points.columns], config)
     swept = [(field_words(field), _list(levels(points, field))) for field in fields]
     each = config.get("runs")
     several = isinstance(each, int) and each > 1
@@ -311,4 +319,5 @@ _PAGES: dict[Kind, Callable[[Path], dict[str, Any]]] = {
     "sweep": _sweep_page,
     "search": search_page,
     "llm": llm_page,
+    "choice": choice_page,
 }

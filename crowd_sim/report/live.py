@@ -13,6 +13,7 @@ from crowd_sim.arrays import unpack
 from crowd_sim.errors import InputError
 from crowd_sim.report.html import frame, rendered, sweep_page
 from crowd_sim.report.labels import METRIC_HEADS
+from crowd_sim.report.measures import measure_of, task_of
 from crowd_sim.report.page import settings, versions
 from crowd_sim.report.payload import payload_of_distances
 from crowd_sim.report.tables import convergence_distance, read_config
@@ -67,7 +68,8 @@ def _of_run(folder: Path, config: dict[str, Any]) -> tuple[dict[str, Any], list[
         distances = np.asarray(arrays["rows"]["distances"], dtype=float)
     except (ValueError, KeyError, TypeError) as error:
         raise InputError("folder", str(folder), f"has a checkpoint that cannot be read ({error})") from None
-    data = payload_of_distances(distances, convergence_distance(config))
+    within = convergence_distance(config) if task_of(config) == "vector" else None
+    data = payload_of_distances(distances, within, measure_of(config))
     return page | {"title": f"A run after round {last.round:,}", "data": data}, ["run"]
 
 

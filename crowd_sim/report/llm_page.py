@@ -11,7 +11,7 @@ import pandas as pd
 
 from crowd_sim.report.captions import captions_of_llm_run
 from crowd_sim.report.figures import draw_llm_run
-from crowd_sim.report.labels import FIELD_WORDS, model_words, three_digits
+from crowd_sim.report.labels import model_words, three_digits
 from crowd_sim.report.llm_numbers import (
     distance_words,
     energy_words,
@@ -22,7 +22,7 @@ from crowd_sim.report.llm_numbers import (
     round_row,
     worth_rows,
 )
-from crowd_sim.report.page import figures, look_up, record, settings, versions, worth_rows_of
+from crowd_sim.report.page import OF_IMITATING, figures, look_up, record, settings, verbatim, versions, worth_rows_of
 from crowd_sim.report.payload import payload_of_run
 from crowd_sim.report.tables import (
     CANDIDATES_COLUMNS,
@@ -45,15 +45,6 @@ _LONGEST = 600
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
-# Texts that stand as they are: an underscore in a path is an underscore.
-_VERBATIM = {"crowd.path": "File of the crowd", "crowd.target": "Target", "task.model": "Base model"}
-_SETTINGS = (
-    *("crowd.source", "crowd.n_workers", "tournament.n_groups", "tournament.rounds", "tournament.grouping"),
-    *("tournament.score", "tournament.reward", "tournament.mistake_probability", "valuation.method"),
-    *("tournament.search", "tournament.incumbent", "tournament.drop_used"),
-    *(field for field in FIELD_WORDS if field.startswith("task.")),
-    "seed",
-)
 _FACTS = {
     "phi": "Φ",
     "n_dimensions": "Dimensions of Φ",
@@ -89,11 +80,11 @@ def llm_page(folder: Path) -> dict[str, Any]:
     return {
         "title": "One LLM run" if n_runs == 1 else f"{n_runs} LLM runs of one configuration",
         "summary": [
-            *_honestly(models, summary, final),
+            *_honestly(models, summary, final, config),
             *_in_a_nutshell(models, names, distances, nearer, n_runs),
             _lineage(rounds, candidates),
         ],
-        "settings": [*_verbatim(config), *settings(config, _SETTINGS)],
+        "settings": [*verbatim(config), *settings(config, OF_IMITATING)],
         "n_runs": n_runs,
         "outcome": [],
         "sweep": None,
@@ -115,13 +106,13 @@ def llm_page(folder: Path) -> dict[str, Any]:
     }
 
 
-def _honestly(models: pd.DataFrame, summary: dict[str, Any], final: str) -> list[str]:
+def _honestly(models: pd.DataFrame, summary: dict[str, Any], final: str, config: dict[str, Any]) -> list[str]:
     """How the final model's outputs are distributed; nothing in folders of earlier versions, which do not say it."""
     floor, ranking = summary.get("floor"), summary.get("ranking")
     if not isinstance(floor, dict) or not isinstance(ranking, list) or not ranking:
         return []
     by_name = dict(iter(models.groupby("model")))
-    kind = "held-out texts" if floor.get("held_out") else "target's texts"
+    kind = "held-out texts" if look_up(config, "crowd.held_out") else "target's texts"
     sentences = [
         f"After the last round, the energy distance of fresh outputs and the {kind} is {energy_words(by_name[final])}; the "
         f"base model's is {energy_words(by_name['base'])}, and equal distributions have 0. By it the best model is "
@@ -165,11 +156,6 @@ def _lineage(rounds: pd.DataFrame, candidates: pd.DataFrame) -> str:
     own = rounds[rounds["run"] == rounds["run"].iloc[0]].sort_values("round")
     steps = [str(round_row(row, candidates)["winner"]) for row in own.to_dict("records")]
     return f"Lineage{' of the first run' if len(own) < len(rounds) else ''}: {' → '.join(['base', *steps])}."
-
-
-def _verbatim(config: dict[str, Any]) -> list[tuple[str, str]]:
-    found = [(words, look_up(config, field)) for field, words in _VERBATIM.items()]
-    return [(words, str(value)) for words, value in found if value is not None]
 
 
 def _fact(summary: dict[str, Any], name: str) -> str:

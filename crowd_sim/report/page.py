@@ -18,6 +18,7 @@ from crowd_sim.characters import visible
 from crowd_sim.config import RunConfig
 from crowd_sim.report.captions import Caption
 from crowd_sim.report.labels import FIELD_WORDS, field_words, minus, plain, three_digits, value_words
+from crowd_sim.report.measures import task_of
 from crowd_sim.report.worth import by_worker, interval, over_and_underpaid, worth
 
 _NAMED, _SHOWN = 5, 50
@@ -26,8 +27,44 @@ _NAMED, _SHOWN = 5, 50
 
 # Shown above the full configuration, which stands at the end.
 _OF_TEXTS = ("tournament.search", "tournament.incumbent", "tournament.drop_used")
+_COMMON_OF_TEXTS = (
+    *("crowd.source", "crowd.n_workers", "tournament.n_groups", "tournament.rounds", "tournament.grouping"),
+    *("tournament.reward", "tournament.mistake_probability", "valuation.method", *_OF_TEXTS),
+)
+_TRAINING = ("task.rank", "task.alpha", "task.epochs", "task.batch_size", "task.learning_rate")
+_BAD = tuple(field for field in FIELD_WORDS if field.startswith("crowd.bad."))
 OF_VECTORS = tuple(field for field in FIELD_WORDS if field != "runs" and not field.startswith(("task.", *_OF_TEXTS)))
 """Fields that say what a run of vectors is."""
+OF_IMITATING = (
+    *_COMMON_OF_TEXTS,
+    "tournament.score",
+    *(field for field in FIELD_WORDS if field.startswith("task.") and field not in ("task.verifier.kind",)),
+    "seed",
+)
+"""Fields that say what a run of `imitate` is."""
+_OF_CHOICES = ("task.kind", "task.objective", *_COMMON_OF_TEXTS, *_TRAINING, "crowd.held_out", *_BAD)
+_BY_TASK = {
+    "imitate": OF_IMITATING,
+    "classify": (*_OF_CHOICES, "payment.rule", "seed"),
+    "prefer": (*_OF_CHOICES, "payment.rule", "seed"),
+    "verify": (
+        *(*_OF_CHOICES, "task.verifier.kind", "task.verifier.pattern"),
+        *("task.generation.max_new_tokens", "task.generation.temperature", "payment.rule", "seed"),
+    ),
+}
+# Texts that stand as they are: an underscore in a path is an underscore.
+_VERBATIM = {"crowd.path": "File of the crowd", "crowd.target": "Target", "task.model": "Base model"}
+
+
+def fields_of(config: dict[str, Any]) -> tuple[str, ...]:
+    """The fields that say what a run of a configuration's task is."""
+    return _BY_TASK.get(task_of(config), OF_VECTORS)
+
+
+def verbatim(config: dict[str, Any]) -> list[tuple[str, str]]:
+    """Files and models, by the names that a reader meets."""
+    found = [(words, look_up(config, field)) for field, words in _VERBATIM.items()]
+    return [(words, str(value)) for words, value in found if value is not None]
 
 
 def settings(config: dict[str, Any], fields: Iterable[str]) -> list[tuple[str, str]]:
@@ -38,7 +75,8 @@ def settings(config: dict[str, Any], fields: Iterable[str]) -> list[tuple[str, s
 
 def settings_beside(varied: Sequence[tuple[str, str]], config: dict[str, Any]) -> list[tuple[str, str]]:
     """What varies, by names and values, and then what is the same for all."""
-    return [*varied, *(entry for entry in settings(config, OF_VECTORS) if entry[0] not in dict(varied))]
+    same = [*(verbatim(config) if task_of(config) != "vector" else ()), *settings(config, fields_of(config))]
+    return [*varied, *(entry for entry in same if entry[0] not in dict(varied))]
 
 
 def look_up(config: dict[str, Any], field: str) -> Any:

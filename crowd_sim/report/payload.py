@@ -15,6 +15,7 @@ from scipy.special import stdtrit
 from crowd_sim.characters import visible
 from crowd_sim.report.labels import METRIC_HEADS, field_words, metric_words, value_words
 from crowd_sim.report.layout import comparable, levels, varies
+from crowd_sim.report.measures import DISTANCE, Measure
 from crowd_sim.report.paired import Difference, between_levels
 from crowd_sim.report.tables import is_numeric, swept_fields
 from crowd_sim.report.worth import worth
@@ -27,20 +28,29 @@ _MOST_LINES = 30
 """Runs whose distances a page carries beside their mean."""
 
 
-def payload_of_run(rounds: pd.DataFrame, workers: pd.DataFrame, within: float | None) -> dict[str, Any]:
-    """Workers of every run, and distances by round."""
+def payload_of_run(
+    rounds: pd.DataFrame, workers: pd.DataFrame, within: float | None, measure: Measure = DISTANCE
+) -> dict[str, Any]:
+    """Workers of every run, and a measure by round, with a line across where it is `within`, or the floor."""
     found = worth(workers)
-    distances = rounds.pivot_table(index="round", columns="run", values="distance")
-    return {"kind": "run", "workers": _table(found), "whole": len(found), **_of_rounds(distances, within)}
+    distances = measure.by_round(rounds).pivot_table(index="round", columns="run", values="distance")
+    return {"kind": "run", "workers": _table(found), "whole": len(found), **_of_rounds(distances, within, measure)}
 
 
-def payload_of_distances(distances: NDArray[np.float64], within: float | None) -> dict[str, Any]:
-    """Distances by round alone, float64[rounds + 1, runs]."""
-    return {"kind": "rounds", **_of_rounds(pd.DataFrame(distances), within)}
-
-
-def _of_rounds(distances: pd.DataFrame, within: float | None) -> dict[str, Any]:
+def payload_of_distances(
+    distances: NDArray[np.float64], within: float | None, measure: Measure = DISTANCE
+) -> dict[str, Any]:
+    """A measure by round alone, of distances float64[rounds + 1, runs]."""
     return {
+        "kind": "rounds",
+        **_of_rounds(pd.DataFrame(1 - distances if measure.turned else distances), within, measure),
+    }
+
+
+def _of_rounds(distances: pd.DataFrame, within: float | None, measure: Measure) -> dict[str, Any]:
+    return {
+        "measure": measure.words,
+        "line": "Dashed: the floor." if measure.turned and within is not None else "",
         "rounds": [int(number) for number in distances.index],
         "mean": numbers(distances.mean(axis=1)),
         "error": numbers(distances.sem(axis=1)),

@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from crowd_sim.report.labels import minus
+from crowd_sim.report.measures import DISTANCE, Measure
 from crowd_sim.report.style import COLUMN_WIDTH, INK, PALETTE, RULE, new_figure, say, styled
 
 _BLUE = PALETTE[0]
@@ -26,34 +27,49 @@ def distance_per_round(rounds: pd.DataFrame, within: float = 5.0) -> Figure:
         rounds: the columns ``run``, ``round`` and ``distance`` of ``rounds.parquet``; a single run is one line.
         within: the distance from which a model counts as converged, drawn where a run starts farther away.
     """
+    known = rounds["distance"].dropna()  # a model that starts this near has nothing to reach
+    line = within if len(known) and known.max() > within > 0 else None
+    return by_round(rounds, DISTANCE, None if line is None else (line, f"converged: within {line:g}"))
+
+
+@styled
+def by_round(rounds: pd.DataFrame, measure: Measure, across: tuple[float, str] | None = None) -> Figure:
+    """A measure by round, as `distance_per_round`.
+
+    Args:
+        rounds: the columns ``run``, ``round`` and ``distance`` of ``rounds.parquet``; a single run is one line.
+        measure: what is drawn of them.
+        across: a dashed line across, and what it is called.
+    """
     figure = new_figure(COLUMN_WIDTH, 2.8)
     axes = figure.subplots()
-    axes.set(xlabel="Round", ylabel="Distance to target\n‖model − target‖₂")
+    axes.set(xlabel="Round", ylabel=measure.axis)
+    rounds = measure.by_round(rounds)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     known = rounds.dropna(subset=["distance"])
     if known.empty:
         say(axes, "no distances recorded")
         return figure
-    by_round = known.groupby("round")["distance"]
-    mean = by_round.mean()
+    of_round = known.groupby("round")["distance"]
+    mean = of_round.mean()
     numbers = mean.index.to_numpy(float)
     n_runs = known["run"].nunique()
     if n_runs > 1:
-        low, high = by_round.quantile(0.25), by_round.quantile(0.75)
+        low, high = of_round.quantile(0.25), of_round.quantile(0.75)
         label = f"middle half of the {n_runs} runs"
         axes.fill_between(numbers, low.to_numpy(), high.to_numpy(), color=_BLUE, alpha=0.2, linewidth=0, label=label)
     dots = "o" if len(numbers) <= 12 else None
     label = f"mean of {n_runs} runs" if n_runs > 1 else "one run"
     axes.plot(numbers, mean.to_numpy(), color=_BLUE, marker=dots, label=label, clip_on=False)
-    if known["distance"].max() > within > 0:  # a model that starts this near has nothing to reach
-        axes.axhline(within, color=INK, linestyle=(0, (4, 3)), linewidth=0.9, label=f"converged: within {within:g}")
+    if across is not None:
+        axes.axhline(across[0], color=INK, linestyle=(0, (4, 3)), linewidth=0.9, label=across[1])
     axes.margins(y=0.15)  # a band that ends near the frame looks cut off
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]) if known["distance"].min() < 0 else 0)
     axes.set_xlim(numbers.min(), max(numbers.max(), numbers.min() + 1))
     handles, labels = axes.get_legend_handles_labels()
     # The line first: the band is named after it.
     order = sorted(
-        range(len(labels)), key=lambda i: (labels[i].startswith("converged"), labels[i].startswith("middle"))
+        range(len(labels)), key=lambda i: (labels[i] == (across and across[1]), labels[i].startswith("middle"))
     )
     axes.legend([handles[i] for i in order], [labels[i] for i in order], loc="best")
     return figure

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from crowd_sim.report.facets import Axis, facets
 from crowd_sim.report.labels import field_words, plain, value_words, with_note
 from crowd_sim.report.layout import GROUPING, SCORE, Layout, averaged, comparable, levels, plan, varies, where
+from crowd_sim.report.measures import DISTANCE, Measure
 from crowd_sim.report.run_figures import draw_cloud, leave_room, pool
 from crowd_sim.report.style import (
     COLUMN_WIDTH,
@@ -75,28 +76,34 @@ def correlation_by_n(points: pd.DataFrame) -> Figure:
 
 
 @styled
-def correlation_against_distance(points: pd.DataFrame) -> Figure:
-    """Pearson correlation with accurate values against the final distance, one dot per point of the sweep.
+def correlation_against_distance(points: pd.DataFrame, measure: Measure = DISTANCE) -> Figure:
+    """Pearson correlation with accurate values against what the task measures in the end, one dot per point of the sweep.
 
     Colour: grouping; marker: score. Up to eight points are labelled with their other settings. Points without both numbers
     are left out and counted in the panel.
 
     Args:
         points: the table ``points.parquet``.
+        measure: of the task; the final distance of vectors and of imitated texts.
     """
+    words = "Final distance to target, ‖model − target‖₂" if measure is DISTANCE else measure.axis.replace("\n", ", ")
     figure = new_figure(COLUMN_WIDTH, 3.3)
     axes = figure.subplots()
     axes.set(
-        xlabel="Final distance to target, ‖model − target‖₂",
+        xlabel=words,
         ylabel="Pearson correlation of points\nwith accurate Shapley values",
     )
     names = [field for field in (GROUPING, SCORE) if varies(points, field)]
     frame = comparable(points[names]).assign(
-        distance=points.get("final_distance_mean", np.nan), correlation=points.get("pearson_accurate_mean", np.nan)
+        distance=points.get(f"{measure.metric}_mean", np.nan), correlation=points.get("pearson_accurate_mean", np.nan)
     )
     drawn = frame.dropna(subset=["distance", "correlation"])
     if drawn.empty:
-        say(axes, "no point has both a final distance and\na correlation with accurate values")
+        say(
+            axes,
+            f"no point has both {'a final distance' if measure is DISTANCE else measure.words.lower()} and\n"
+            "a correlation with accurate values",
+        )
         return figure
     grouping, score = (field if field in names else None for field in (GROUPING, SCORE))
     palette = colours(len(levels(frame, grouping)))

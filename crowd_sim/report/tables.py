@@ -13,6 +13,7 @@ from crowd_sim.errors import InputError
 from crowd_sim.files import arrow_table
 from crowd_sim.integrity import check_file, check_sealed, check_yaml, read_json
 from crowd_sim.paths import is_file, is_folder
+from crowd_sim.report.measures import OF_CHOICES, task_of
 
 METRICS = (
     "final_distance",
@@ -38,8 +39,8 @@ OUTPUTS_COLUMNS = ("run", "model", "output", "prompt", "text", "distance")
 VALUE_COLUMNS = frozenset({"shapley", "shapley_stderr"})
 """Columns of the workers' table that are there unless the configuration's valuation method is `none`."""
 
-Kind = Literal["run", "sweep", "search", "llm"]
-"""A run's folder is `llm` where its task is to imitate texts."""
+Kind = Literal["run", "sweep", "search", "llm", "choice"]
+"""A run's folder is `llm` where its task is to imitate texts, `choice` where models are judged item by item."""
 
 # The only fields that stand outside a section and so have no dot.
 _TOP_LEVEL_FIELDS = ("seed", "runs")
@@ -57,8 +58,8 @@ def kind_of(folder: Path) -> Kind:
         return "search"
     if is_file(folder / "rounds.parquet"):
         _, config = read_config(folder)
-        task = config.get("task")
-        return "llm" if isinstance(task, dict) and task.get("kind") == "imitate" else "run"
+        task = task_of(config)
+        return "llm" if task == "imitate" else "choice" if task in OF_CHOICES else "run"
     allowed = "the folder of a run (with rounds.parquet) or of a sweep (with points.parquet), or of a search"
     raise InputError("folder", folder, allowed if is_folder(folder) else f"no such folder; give {allowed}")
 

@@ -155,6 +155,8 @@ def _check_metric(metric: str, config: RunConfig) -> None:
         InputError: what there is.
     """
     valuation = config.valuation
+    if metric == "rounds_to_converge" and config.task.kind != "vector":
+        raise InputError("search.metric", metric, f"is of vectors alone; not of task.kind={config.task.kind}")
     if metric.endswith("_accurate") and valuation.method == "none":
         raise InputError("search.metric", metric, "needs values: valuation.method must not be none")
     if metric.endswith("_kernel_shap") and not valuation.kernel_shap_budget:

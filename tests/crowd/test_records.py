@@ -94,7 +94,7 @@ BROKEN = [
         {"chosen": "\n\nHuman: q\n\nAssistant: c", "rejected": "\n\nHuman: p\n\nAssistant: r"},
         "must be the same conversation",
     ),
-    ({"prompt": "q", "a": "x", "b": "y", "winner": "tie"}, "winner must be a or b"),
+    ({"prompt": "q", "a": "x", "b": "y", "winner": "c"}, "winner must be a, b, model_a, model_b, or tie"),
     ({"prompt": "q", "completion": "r", "label": "maybe"}, "label must be true or false"),
     ({"prompt": "q", "response": "r", "rating": "high"}, "rating must be a finite number"),
     ({"text": "t", "label": None}, "label must be a text or a whole number"),
@@ -165,7 +165,7 @@ def write(path: Path, rows) -> Path:
     ("name", "place"),
     [
         ("f.jsonl", "f.jsonl:2"),
-        ("f.json", "f.json:3"),
+        ("f.json", "f.json:1"),
         ("f.csv", "f.csv:4"),
         ("f.parquet", "f.parquet:1"),
         ("f", "f/data-0.arrow:1"),
@@ -202,11 +202,11 @@ def test_a_folder_that_datasets_has_saved(tmp_path):
             "unknown column",
         ),
         ("f.jsonl", '{"prompt": "p", "prompt": "q"}', ":1", "a key must come only once"),
-        ("f.jsonl", '{"text": "p"}', ":1", "columns of one of these layouts are needed"),
-        ("f.json", '{"prompt": "p"}', ":1", "an array of JSON objects is needed"),
-        ("f.json", '[\n{"prompt": "p", "response": "r"},\n3]', ":3", "a JSON object is needed"),
-        ("f.json", '[\n{"prompt": "p", "response": "r"}\n{}]', ":3", "a comma or the end of the array"),
-        ("f.json", "[{}]\n[]", ":2", "nothing may follow"),
+        ("f.jsonl", '{"text": "p"}', ":1", "the columns text are of no layout"),
+        ("f.json", '{"prompt": "p"}', "", "an array of JSON objects is needed"),
+        ("f.json", '[\n{"prompt": "p", "response": "r"},\n3]', ":1", "a JSON object is needed"),
+        ("f.json", '[\n{"prompt": "p", "response": "r"}\n{}]', ":0", "a comma or the end of the array"),
+        ("f.json", "[{}]\n[]", "", "nothing may follow"),
         ("f.csv", "prompt,response\np,r\np\n", ":3", "2 values are needed as in line 1, there are 1"),
         ("f.csv", "prompt,prompt\np,r\n", ":1", "a column must come only once"),
         ("f.csv", 'prompt,response\np,r\n"p,r\n', ":3", "CSV is needed"),
@@ -286,3 +286,33 @@ def test_records_of_another_kind_are_refused(tmp_path):
                 "valuation": {"method": "none"},
             }
         )
+
+
+@pytest.mark.parametrize(("separator", "named"), [(";", None), ("\t", None), ("|", "|")])
+def test_a_separator_is_recognised_or_named(tmp_path, separator, named):
+    path = tmp_path / "f.csv"
+    path.write_text(f"worker{separator}text{separator}label\na{separator}one two{separator}x\n")
+    (row,) = read_table(path, separator=named).rows
+    assert (row.worker, row.said) == ("a", Label("one two", "x"))
+    if named:
+        with pytest.raises(
+            InputError, match=r"f\.csv:2: the columns worker\|text\|label are of no layout .crowd\.separator"
+        ):
+            read_table(path)
+
+
+def test_ties_are_left_out_and_counted(tmp_path):
+    tie = {"prompt": "q", "a": "x", "b": "y", "winner": "tie"}
+    table = read_table(
+        write(tmp_path / "f.jsonl", [tie, tie | {"winner": "model_b"}, tie | {"winner": "tie (bothbad)"}])
+    )
+    assert ([row.said.chosen for row in table.rows], table.ties) == (["y"], 2)
+    with pytest.raises(InputError, match="no tie is needed, there are 1 ties"):
+        read_table(write(tmp_path / "g.jsonl", [tie]))
+
+
+def test_a_column_of_no_layout_is_named(tmp_path):
+    with pytest.raises(
+        InputError, match=r"^crowd\.records\.columns\.foo = 'prompt': 'foo' is a column of no layout; .*worker$"
+    ):
+        read_table(write(tmp_path / "f.jsonl", ROWS), {"foo": "prompt"})

@@ -188,6 +188,8 @@ def test_an_unknown_id_and_an_unreachable_hub_are_one_line(monkeypatch):
 
     raises(HFValidationError("bad"))
     assert "no id that the Hugging Face hub knows" in refused("embedding", "no/such-model-here")
+    raises(AssertionError("a name without a slash is nothing that the hub has"))
+    assert "must be one, minilm, or an id on the Hugging Face hub, which has a / in it" in refused("embedding", "tiny")
     raises(ConnectionError("no\ninternet"))
     assert "could not be asked for it (ConnectionError)" in refused("embedding", "no/such-model-here")
 

@@ -1,5 +1,6 @@
 """`classify`, `prefer` and `verify` on the one engine: splits, scores, and the same bits however a run is made."""
 
+import io
 import json
 import re
 from contextlib import nullcontext
@@ -15,7 +16,9 @@ from crowd_sim import load_config
 from crowd_sim.cli.run import outcome_table
 from crowd_sim.cli.run import run as run_command
 from crowd_sim.cli.sweep import sweep
+from crowd_sim.commands.rehearsal import of_run
 from crowd_sim.config import ActorsConfig, CheckpointConfig, RunConfig
+from crowd_sim.crowd import verifiers
 from crowd_sim.crowd.screens import LABEL_SCREENS, PAIR_SCREENS, screened
 from crowd_sim.crowd.sources.feedback import example_feedback
 from crowd_sim.crowd.texts import Example, Item
@@ -215,8 +218,9 @@ def test_a_run_is_the_same_bits_with_two_trainers_and_after_a_stop(parts, tmp_pa
     run(kept, tmp_path / "stopped")
     assert tables(tmp_path / "stopped") == wanted
 
-    text = Console(width=80, record=True, quiet=True)
+    text = Console(width=80, record=True, file=io.StringIO())
     text.print(outcome_table(finished))
+    reported(finished, kind, " ".join(text.export_text().split()))
     if kind == "verify":
         verified(finished, json.loads(wanted["summary"])["verified"])
         return
@@ -235,6 +239,28 @@ def test_a_run_is_the_same_bits_with_two_trainers_and_after_a_stop(parts, tmp_pa
         by_reward(finished, found)
     items = pd.read_parquet(finished.folder / "items.parquet")
     assert (items["chosen_after"] == items["right"]).mean() == pytest.approx(found["accuracy_after"]["mean"])
+
+
+def reported(finished, kind, terminal):
+    """The page, the picture, the table of runs and the terminal speak of the task's measure, not of distances."""
+    page = re.sub(
+        'data:image/png;base64,[^"]*|<script.*?</script>', "", (finished.folder / "report.html").read_text(), flags=re.S
+    )
+    name = "reward" if kind == "verify" else "accuracy"
+    for word in (name, "floor", "Base model", "Objective", "Search", "95 % intervals", f"task {kind}"):
+        assert word in page, word
+    run_with = page.partition("What was run")[2].partition("What differs from the defaults")[0]
+    for word in ("Euclidean", "came within", "Distance to the target"):
+        assert word not in page, word
+    for word in ("Step size", "Clipping", "Aggregation", "Score"):
+        assert word not in run_with, word
+    assert ("By label" in page) == (kind == "classify")
+    assert [path.name for path in (finished.folder / "figures").glob("*_per_round.png")] == [f"{name}_per_round.png"]
+    runs = pd.read_parquet(finished.folder / "runs.parquet")
+    assert {f"{name}_after", "floor"} < set(runs)
+    assert "rounds_to_converge" not in runs
+    assert "± s.e.: over the items; " in terminal
+    assert "seconds" not in terminal.partition("± s.e.: ")[0]
 
 
 def verified(finished, found):
@@ -507,6 +533,18 @@ def test_records_of_another_kind_are_refused(parts, tmp_path):
         load_choices(configuration(parts, tmp_path, "classify", one))
 
 
+def test_ties_are_said_and_a_dry_run_names_all_that_is_tuned(parts, tmp_path):
+    rows = [{"worker": r["worker"], "prompt": r["prompt"], "a": r["chosen"], "b": r["rejected"]} for r in pairs()]
+    rows = [row | {"winner": "tie" if i % 12 == 5 else "a"} for i, row in enumerate(rows)]
+    changes = {"valuation": {"method": "exact"}, "task": {"baselines": ["single"]}}
+    setup = configuration(parts, tmp_path, "prefer", rows, **changes)
+    assert load_choices(setup).ties == 3
+    would, crowd, _, long = of_run(setup, "small", None, "none")
+    assert would.endswith("values by exact, all 64 coalitions a game")
+    assert "3 ties left out" in crowd
+    assert "4 candidates to tune, 1 baselines, 64 coalitions to tune a model for" in long
+
+
 def test_bad_workers_mislabel_what_is_trained_on_and_nothing_that_judges(parts, tmp_path):
     bad = {"bad": {"behaviour": "flip", "share": 1 / 3}}
     honest = load_choices(configuration(parts, tmp_path, "classify"))
@@ -613,12 +651,32 @@ def test_a_user_defined_verifier_is_answered_for_by_its_name():
         verifier_of(Rule("tests.llm.test_choices:halved"))("", "a", "")
     with pytest.raises(InputError, match=r"returned \[1\]; must return a finite number"):
         verifier_of(Rule("tests.llm.test_choices:no_number"))("", "a", "")
+    for huge in ("1e308", "-1e7", "nan"):
+        with pytest.raises(
+            InputError,
+            match=rf"returned {huge.replace('e308', r'e[+]308').replace('-1e7', '-10000000.0')}; must .* -1e6 to 1e6",
+        ):
+            verifier_of(Rule("tests.llm.test_choices:number"))("", huge, "")
     with pytest.raises(InputError, match=r"answer must be one of positive, negative"):
         check_answer(Rule("vader"), "fine", "line 1")
 
 
 def no_number(*_):
     return [1]
+
+
+def number(_, output, answer):
+    del answer
+    return float(output)
+
+
+def test_a_pattern_that_takes_too_long_is_refused_and_worth_nothing(monkeypatch):
+    monkeypatch.setattr(verifiers, "_SECONDS", 0.02)
+    match = r"^task\.verifier\.pattern = '\^\(a\|aa\)\+\$': takes more than 0\.02 seconds on the output 'aaa.*…'; must have no"
+    with pytest.raises(InputError, match=match):
+        verifier_of(Rule("regex", "^(a|aa)+$"))("", "a" * 80 + "b", "")
+    with pytest.raises(InputError, match=r"task\.verifier\.pattern.*regular expression"):
+        verifier_of(Rule("regex", "(?P<a>x)(?P<1>y)"))
 
 
 def test_vader_is_on_the_answers_side():

@@ -109,13 +109,13 @@ class Layout:
         kind: of what its rows say.
         needed: columns that tell it.
         optional: further ones that it knows.
-        read: what a row says; raises InputError.
+        read: what a row says, None of a tie; raises InputError.
     """
 
     kind: Kind
     needed: tuple[str, ...]
     optional: tuple[str, ...]
-    read: Callable[[Record], Said]
+    read: Callable[[Record], Said | None]
 
 
 @dataclass(frozen=True)
@@ -125,14 +125,20 @@ class Table:
     Attributes:
         kind: of what they say.
         rows: in the file's order.
+        ties: rows that are left out, as they prefer nothing.
     """
 
     kind: Kind
     rows: tuple[Row, ...]
+    ties: int = 0
 
 
 def read_table(
-    path: Path, columns: Mapping[str, str] | None = None, worker: str | None = None, others: Others = "refuse"
+    path: Path,
+    columns: Mapping[str, str] | None = None,
+    worker: str | None = None,
+    others: Others = "refuse",
+    separator: str | None = None,
 ) -> Table:
     """Every row of a file, checked.
 
@@ -141,11 +147,18 @@ def read_table(
         columns: the name here of columns that a layout knows by another name.
         worker: the column with each row's worker; None: `worker` if there is one, else every row is a worker of its own.
         others: what becomes of columns that the layout does not know.
+        separator: of CSV; None: recognised.
 
     Raises:
         InputError: columns of no layout, or what is wrong with a row, with its place.
     """
-    records, named = read_rows(path), dict(columns or {})
+    named = dict(columns or {})
+    names = {"worker", *(name for layout in LAYOUTS.values() for name in (*layout.needed, *layout.optional))}
+    for ours, theirs in named.items():
+        if ours not in names:
+            allowed = f"{ours!r} is a column of no layout; must be one of {', '.join(sorted(names))}"
+            raise InputError(f"crowd.records.columns.{ours}", theirs, allowed)
+    records = read_rows(path, separator=separator)
     renamed = {theirs: ours for ours, theirs in named.items()}
     present = set(records[0].values)
     for ours, theirs in named.items():
@@ -156,15 +169,21 @@ def read_table(
     owner = worker or ("worker" if renamed.get("worker", "worker") in present else None)
     layout = layout_of({renamed.get(name, name) for name in present}, records[0].place)
     known = {*layout.needed, *layout.optional} | ({owner} if owner else set())
-    rows = []
+    rows, ties = [], 0
     for number, record in enumerate(records):
         values = {renamed.get(name, name): value for name, value in record.values.items()}
         own = Record(record.place, values)
         _check_columns(own, layout, owner, known, others)
         name = own.worker(owner) if owner else str(number)
         kept = {name: value for name, value in values.items() if name not in known} if others == "keep" else {}
-        rows.append(Row(record.place, name, layout.read(own), kept))
-    return Table(layout.kind, tuple(rows))
+        said = layout.read(own)
+        if said is None:
+            ties += 1
+        else:
+            rows.append(Row(record.place, name, said, kept))
+    if not rows:
+        raise InputError(str(path), None, f"at least one row that is no tie is needed, there are {ties} ties")
+    return Table(layout.kind, tuple(rows), ties)
 
 
 def layout_of(columns: set[str], place: str) -> Layout:
@@ -177,8 +196,17 @@ def layout_of(columns: set[str], place: str) -> Layout:
         if columns >= set(layout.needed):
             return layout
     known = "; ".join(", ".join(layout.needed) for layout in LAYOUTS.values())
-    allowed = f"columns of one of these layouts are needed: {known}; there are: {', '.join(sorted(columns))}"
-    raise InputError(place, None, f"{allowed}. crowd.records.columns maps other names")
+    there = _listed(sorted(columns))
+    split = (
+        "crowd.separator names what stands between them" if len(columns) == 1 else "crowd.records.columns maps names"
+    )
+    raise InputError(place, None, f"the columns {there} are of no layout ({split}); one of these is needed: {known}")
+
+
+def _listed(names: list[str], longest: int = 80) -> str:
+    """Names in a row, cut where they are many."""
+    text = ", ".join(names)
+    return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def _check_columns(record: Record, layout: Layout, owner: str | None, known: set[str], others: Others) -> None:
@@ -330,11 +358,18 @@ def _dialogue(record: Record, text: str) -> tuple[Turn, ...]:
     return tuple(turns)
 
 
-def _winner(record: Record) -> Pair:
+_TIES = ("tie", "tie (bothbad)")
+
+
+def _winner(record: Record) -> Pair | None:
     who = record.values["winner"]
     sides = {"a": 0, "b": 1, "model_a": 0, "model_b": 1}
+    if isinstance(who, str) and who.strip().lower() in _TIES:
+        return None
     if not isinstance(who, str) or who.strip().lower() not in sides:
-        raise InputError(record.place, who, "winner must be a or b")
+        raise InputError(
+            record.place, who, f"winner must be {', '.join(sides)}, or {' or '.join(_TIES)}, which is left out"
+        )
     texts = [_response(record, "a"), _response(record, "b")]
     if texts[0] == texts[1]:
         raise InputError(record.place, None, "a and b must differ")

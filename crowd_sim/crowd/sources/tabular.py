@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crowd_sim.crowd.sources.contents import check_is_file
+from crowd_sim.crowd.sources.csvtable import open_csv
 from crowd_sim.crowd.sources.identifiers import check_names
 from crowd_sim.crowd.sources.parquet import read_parquet
 from crowd_sim.crowd.sources.records import Record, parse_object, read_lines
@@ -22,23 +24,27 @@ if TYPE_CHECKING:  # imported late: a run of another source should not wait for 
 ENDINGS = (".jsonl", ".json", ".csv", ".parquet")
 
 
-def read_rows(path: Path, field: str = "crowd.path") -> list[Record]:
+def read_rows(path: Path, field: str = "crowd.path", separator: str | None = None) -> list[Record]:
     """Every row of a file or folder, in its order, with all of its columns.
 
-    JSONL and JSON arrays hold objects, whose keys may differ from row to row. CSV is UTF-8 with a line of names; all of its
-    values are texts. A folder is a `datasets` data set as `save_to_disk` leaves it, or several of which one is called train.
+    JSONL and JSON arrays hold objects, whose keys may differ from row to row. CSV is UTF-8 with a line of names and a comma,
+    semicolon or tab between its values, which are texts. A folder is a `datasets` data set as `save_to_disk` leaves it, or
+    several of which one is called train.
 
     Args:
         path: ends in .jsonl, .json, .csv or .parquet, or is a folder.
         field: where the path comes from, for the error if there is no such file.
+        separator: of CSV; None: recognised.
 
     Raises:
-        InputError: what cannot be read, with its place: ``file:line`` from 1, of Parquet and Arrow ``file:row`` from 0.
+        InputError: what cannot be read, with its place: ``file:line`` from 1, of JSON, Parquet and Arrow ``file:row`` from 0.
     """
     if is_folder(path):
         rows = list(_from_folder(path, field))
     else:
-        readers = dict(zip(ENDINGS, (_from_jsonl, _from_json, _from_csv, _from_parquet), strict=True))
+        from_csv = partial(_from_csv, separator=separator)
+        every: tuple[Callable[[Path], Iterator[Record]], ...] = (_from_jsonl, _from_json, from_csv, _from_parquet)
+        readers = dict(zip(ENDINGS, every, strict=True))
         reader = readers.get(path.suffix.lower())
         if reader is None:
             raise InputError(field, path, f"a folder, or a file that ends in {', '.join(ENDINGS)}")
@@ -58,18 +64,13 @@ def _from_jsonl(path: Path) -> Iterator[Record]:
 
 def _from_json(path: Path) -> Iterator[Record]:
     text = _text(path)
-    decoder, at, line, counted = json.JSONDecoder(), _skip(text, 0), 1, 0
-
-    def place() -> str:
-        nonlocal line, counted
-        line, counted = line + text.count("\n", counted, at), at
-        return f"{path}:{line}"
-
+    decoder, at, row = json.JSONDecoder(), _skip(text, 0), -1
     if text[at : at + 1] != "[":
-        raise InputError(place(), None, "an array of JSON objects is needed")
+        raise InputError(str(path), None, "an array of JSON objects is needed")
     at = _skip(text, at + 1)
     while text[at : at + 1] != "]":
-        here = place()
+        row += 1  # an array may stand on one line
+        here = f"{path}:{row}"
         try:
             _, end = decoder.raw_decode(text, at)
         except (ValueError, RecursionError) as error:
@@ -79,10 +80,10 @@ def _from_json(path: Path) -> Iterator[Record]:
         if text[at : at + 1] == ",":
             at = _skip(text, at + 1)
         elif text[at : at + 1] != "]":
-            raise InputError(place(), None, "a comma or the end of the array is needed")
+            raise InputError(here, None, "a comma or the end of the array is needed after it")
     at = _skip(text, at + 1)
     if at < len(text):
-        raise InputError(place(), None, "nothing may follow the array")
+        raise InputError(str(path), None, "nothing may follow the array")
 
 
 def _skip(text: str, at: int) -> int:
@@ -91,8 +92,9 @@ def _skip(text: str, at: int) -> int:
     return at
 
 
-def _from_csv(path: Path) -> Iterator[Record]:
-    reader = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
+def _from_csv(path: Path, separator: str | None = None) -> Iterator[Record]:
+    text = io.StringIO(_text(path), newline="")
+    reader = csv.reader(text, strict=True, delimiter=open_csv(path, separator).separator)
     first = 1
     try:
         names = next(reader, [])
@@ -104,7 +106,9 @@ def _from_csv(path: Path) -> Iterator[Record]:
             if not values:
                 continue  # a blank line
             if len(values) != len(names):
-                raise InputError(place, None, f"{len(names)} values are needed as in line 1, there are {len(values)}")
+                hint = "; crowd.separator names what stands between them" if len(names) == 1 else ""
+                allowed = f"{len(names)} values are needed as in line 1, there are {len(values)}{hint}"
+                raise InputError(place, None, allowed)
             yield Record(place, dict(zip(names, values, strict=True)))
     except csv.Error as error:
         raise InputError(f"{path}:{first}", None, f"CSV is needed ({error})") from error

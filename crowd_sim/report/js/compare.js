@@ -2,7 +2,7 @@
 // Of a comparison: run against run, by setting, round by round, worker against worker.
 DRAWN.compare = () => {
   const [first, ...rest] = data.names;
-  let other = 0, metric = data.metrics.find((m) => m.name === "final_distance") ?? data.metrics[0];
+  let other = 0, metric = data.metrics.find((m) => m.name === data.first) ?? data.metrics[0];
   const redraw = () => { charts.forEach((again) => again()); workers(); };
   if (rest.length > 1) id("filters").append(select(`${first} against`, rest.map((name, i) => [String(i), name]), "0", (i) => { other = Number(i); redraw(); }));
   id("filters").append(select("Measure", data.metrics.map((m) => [m.name, m.words]), metric.name, (name) => { metric = data.metrics.find((m) => m.name === name); redraw(); }));
@@ -18,10 +18,10 @@ DRAWN.compare = () => {
       const [mean, low, high, n] = row[metric.name];
       return { words: `${data.keys.find((key) => key.name === row.field).words}: ${row.level}`, mean, low, high, n };
     }), metric.head, width));
-  if (data.distances.length) chart(id("charts"), "Distance to the target by round", "Means over the runs with one standard error.", (width) => {
+  if (data.distances.length) chart(id("charts"), `${data.measure} by round`, "Means over the runs with one standard error.", (width) => {
     const rows = data.distances.flatMap((one) => one.rounds.map((round, i) => ({ name: one.name, round, mean: one.mean[i], error: one.error[i] ?? 0 })));
     return Plot.plot({
-      width, height: Math.min(width * 0.6, 340), grid: true, x: { label: "Round →", tickFormat: whole }, y: { label: "↑ Distance", zero: true },
+      width, height: Math.min(width * 0.6, 340), grid: true, x: { label: "Round →", tickFormat: whole }, y: { label: `↑ ${data.measure.split(" to ")[0]}`, zero: true },
       color: { domain: data.distances.map((one) => one.name), range: COLOURS, legend: true },
       marks: [
         Plot.areaY(rows, { x: "round", y1: (d) => d.mean - d.error, y2: (d) => d.mean + d.error, z: "name", fill: "name", fillOpacity: 0.2 }),

@@ -56,11 +56,12 @@ DRAWN.rounds = () => ofRounds(() => false);
 
 /** Distances by round; `isChosen` says of a run whether it is the one that is looked at. */
 function ofRounds(isChosen) {
-  chart(id("charts"), "Distance to the target by round", data.runs.length > 1 ? "Mean over the runs with one standard error; thin: the runs; red: the one chosen." : "Of the one run.", (width) => {
+  const said = data.runs.length > 1 ? "Mean over the runs with one standard error; thin: the runs; red: the one chosen." : "Of the one run.";
+  chart(id("charts"), `${data.measure} by round`, [said, data.line].filter(Boolean).join(" "), (width) => {
     const mean = data.rounds.map((round, i) => ({ round, mean: data.mean[i], error: data.error[i] ?? 0 }));
     const lines = data.runs.flatMap((r, j) => data.rounds.map((round, i) => ({ run: String(r), round, distance: data.lines[j][i] })));
     return Plot.plot({
-      width, height: Math.min(width * 0.6, 340), grid: true, x: { label: "Round →", tickFormat: whole }, y: { label: "↑ Distance", zero: true },
+      width, height: Math.min(width * 0.6, 340), grid: true, x: { label: "Round →", tickFormat: whole }, y: { label: `↑ ${data.measure.split(" to ")[0]}`, zero: true },
       marks: [
         data.runs.length > 1 ? Plot.lineY(lines, { x: "round", y: "distance", z: "run", stroke: BLUE, strokeOpacity: 0.25, strokeWidth: 1 }) : null,
         data.runs.length > 1 ? Plot.areaY(mean, { x: "round", y1: (d) => d.mean - d.error, y2: (d) => d.mean + d.error, fill: BLUE, fillOpacity: 0.2 }) : null,

@@ -31,6 +31,7 @@ class ChoiceCrowd:
         selection, report: disjoint from the examples and from each other, by prompt and by text.
         expert: the trusted records of `task.expert`, as examples; they are the selection's items, then.
         labels: all that there are; empty for pairs.
+        ties: rows that prefer nothing and are left out.
     """
 
     texts: TextCrowd
@@ -38,6 +39,7 @@ class ChoiceCrowd:
     report: tuple[Item, ...]
     expert: tuple[Example, ...] = ()
     labels: tuple[str, ...] = ()
+    ties: int = 0
 
     def items_of(self, worker: int) -> tuple[Item, ...]:
         """What a worker contributes, with its choice for the right one."""
@@ -68,8 +70,8 @@ def load_choices(config: RunConfig) -> ChoiceCrowd:
         InputError: what is wrong with a file, or too few rows.
     """
     crowd, kind = config.crowd, config.task.kind
-    rows, trusted = _given(config)
-    expert = _rows(Path(config.task.expert), config) if config.task.expert is not None else ()
+    (rows, ties), (trusted, trusted_ties) = _given(config)
+    expert, expert_ties = _rows(Path(config.task.expert), config) if config.task.expert is not None else _NOTHING
     together = _components([*rows, *trusted, *expert])
     n_items = len(rows) + len(trusted)
     experts = set(together[n_items:])
@@ -103,22 +105,31 @@ def load_choices(config: RunConfig) -> ChoiceCrowd:
     texts = TextCrowd(tuple(of_worker), tuple(map(tuple, of_worker.values())), right)
     crowd_of = with_bad(texts.of(range(taking_part(texts, config))), config, LABEL_BEHAVIOURS)
     own = tuple(_example(row, labels, config) for row in expert)
-    return ChoiceCrowd(crowd_of, tuple(parts[0]), tuple(parts[1]), own, labels if kind == "classify" else ())
+    ties += trusted_ties + expert_ties
+    of_labels = labels if kind == "classify" else ()
+    return ChoiceCrowd(crowd_of, tuple(parts[0]), tuple(parts[1]), own, of_labels, ties)
 
 
-def _given(config: RunConfig) -> tuple[tuple[Row, ...], tuple[Row, ...]]:
+_Rows = tuple[tuple[Row, ...], int]
+"""Rows, and how many ties were left out."""
+_NOTHING: _Rows = ((), 0)
+
+
+def _given(config: RunConfig) -> tuple[_Rows, _Rows]:
     """The crowd's rows, and trusted ones."""
     crowd = config.crowd
     if crowd.source == "example_feedback":
-        return example_pairs(str(crowd.target))
+        rows, trusted = example_pairs(str(crowd.target))
+        return (rows, 0), (trusted, 0)
     if crowd.source == "example_answers":
-        return example_answers(), ()
-    return _rows(Path(str(crowd.path)), config), _rows(Path(crowd.target), config) if crowd.target is not None else ()
+        return (example_answers(), 0), _NOTHING
+    shown = _rows(Path(crowd.target), config) if crowd.target is not None else _NOTHING
+    return _rows(Path(str(crowd.path)), config), shown
 
 
-def _rows(path: Path, config: RunConfig) -> tuple[Row, ...]:
+def _rows(path: Path, config: RunConfig) -> _Rows:
     crowd, kind = config.crowd, config.task.kind
-    table = read_table(path, crowd.records.columns, crowd.records.worker, crowd.records.others)
+    table = read_table(path, crowd.records.columns, crowd.records.worker, crowd.records.others, crowd.separator)
     wanted = {"classify": "labels", "prefer": "pairs", "verify": "answers"}[kind]
     if table.kind != wanted:
         raise InputError("crowd.path", str(path), f"must hold {wanted} with task.kind={kind}, not {table.kind}")
@@ -126,7 +137,7 @@ def _rows(path: Path, config: RunConfig) -> tuple[Row, ...]:
     for row in table.rows:
         if isinstance(row.said, Answer):
             check_answer(rule, row.said.answer, row.place)
-    return table.rows
+    return table.rows, table.ties
 
 
 def _shared(row: Row) -> tuple[Hashable, ...]:

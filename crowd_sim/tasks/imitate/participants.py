@@ -76,7 +76,8 @@ def read_demonstrations(config: RunConfig) -> TextCrowd:
         InputError: what is wrong with a file, or rows that say something else.
     """
     crowd = config.crowd
-    table = read_table(Path(str(crowd.path)), crowd.records.columns, crowd.records.worker, crowd.records.others)
+    named = crowd.records
+    table = read_table(Path(str(crowd.path)), named.columns, named.worker, named.others, crowd.separator)
     of_worker: dict[str, list[Example]] = {}
     for row in table.rows:
         said = row.said

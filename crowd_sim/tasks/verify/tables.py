@@ -53,10 +53,15 @@ def summary(outcome: Outcome, fingerprint: str) -> dict[str, Any]:
     return tables.summary(outcome, fingerprint) | {"verified": summarise(verify_metrics(outcome))}
 
 
+def runs_table(outcome: Outcome) -> pd.DataFrame:
+    """One row per run and every metric, so that folders can be compared."""
+    return pd.DataFrame({"run": np.arange(outcome.config.runs), **run_metrics(outcome)})
+
+
 def run_metrics(outcome: Outcome) -> dict[str, NDArray[np.float64]]:
     """What a sweep keeps of every run: float64[B] by name."""
     return tables.run_metrics(outcome) | verify_metrics(outcome)
 
 
-TABLES = {**tables.TABLES, "items": items_table}
+TABLES = {**tables.TABLES, "runs": runs_table, "items": items_table}
 """Of a run's folder, by name."""
