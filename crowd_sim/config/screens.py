@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, field_validator
 
 from crowd_sim.config.strict import Strict, listed
 
@@ -30,3 +30,10 @@ class ScreensConfig(Strict):
         description="of vectors: the first round in which the action shows, by the evidence of all rounds before it; anew in "
         "every round",
     )
+
+    @field_validator("use")
+    @classmethod
+    def _different(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError("must not list a screen twice")
+        return value

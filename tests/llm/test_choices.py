@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from contextlib import nullcontext
 from dataclasses import replace
 
@@ -33,6 +34,7 @@ from crowd_sim.store.run_folder import write_run
 from crowd_sim.sweeps.plan import Sweep
 from crowd_sim.tasks.adapters.learner import mixed
 from crowd_sim.tasks.adapters.settings import learner_spec, training_of
+from crowd_sim.tasks.choose import dealing
 from crowd_sim.tasks.choose.crowd import load_choices
 from crowd_sim.tasks.choose.game import ChoiceGame
 from crowd_sim.tasks.choose.learner import accuracy, calibration_error
@@ -298,6 +300,113 @@ def test_the_crowds_that_come_with_the_project():
     assert (len(verify.selection), len(verify.report), sum(map(len, verify.texts.examples))) == (16, 16, 32)
 
 
+def sides_of(crowd):
+    return [Counter(item.choices[item.right] for item in part) for part in (crowd.selection, crowd.report)]
+
+
+def alternating(n=36, worker=lambda i: f"w{i // 2 % 6}"):
+    return [{"worker": worker(i), "text": f"text {i}", "label": "xy"[i % 2]} for i in range(n)]
+
+
+def test_halves_have_equal_shares_of_each_label_in_whatever_order_rows_stand(parts, tmp_path):
+    deals = set()
+    for seed in range(4):
+        setup = configuration(parts, tmp_path, "classify", alternating(), alternating(20, lambda i: "t"))
+        crowd = load_choices(setup.model_copy(update={"seed": seed}))
+        assert sides_of(crowd) == [Counter(x=5, y=5)] * 2
+        deals.add(crowd.report)
+        own = configuration(parts, tmp_path, "classify", alternating(), crowd={"held_out": 0.17})
+        crowd = load_choices(own.model_copy(update={"seed": seed}))
+        assert sides_of(crowd) == [Counter(x=3, y=3)] * 2
+        assert crowd.texts.n_workers == 6
+        assert crowd.remarks == ()
+        deals.add(crowd.report)
+    assert len(deals) == 8
+    assert task_key(setup) != task_key(setup.model_copy(update={"seed": 9}))  # a sweep over seeds meets them all
+
+
+def test_what_is_linked_stays_together_and_halves_are_even_all_the_same():
+    sizes = [1, 1, 2, 3, 1, 5, 1, 4, 2, 2]
+    numbers = [number for number, size in enumerate(sizes) for _ in range(size)]
+    labels = ["ab"[i % 2] for i in range(len(numbers))]
+    there = dealing.linked(numbers, labels, [f"w{i % 3}" for i in range(len(numbers))])
+    where = dealing.halved(list(there), there, np.random.default_rng(1))
+    assert set(where) == set(range(10))
+    rows = Counter((where[number], label) for number, label in zip(numbers, labels, strict=True))
+    assert max(rows.values()) - min(rows.values()) <= 1
+
+
+def test_a_worker_keeps_something_where_another_can_give(parts, tmp_path):
+    rows = alternating(40, lambda i: "few" if i < 2 else f"w{i % 5}")
+    for seed in range(8):
+        setup = configuration(parts, tmp_path, "classify", rows, crowd={"held_out": 0.35})
+        assert "few" in load_choices(setup.model_copy(update={"seed": seed})).texts.ids
+
+
+def test_items_of_one_label_are_refused_and_missing_ones_remarked(parts, tmp_path):
+    for one in ({"target": [row for row in alternating(20) if row["label"] == "x"]}, {"trusted": alternating(8)[::2]}):
+        field = "crowd.target" if "target" in one else "task.expert"
+        setup = configuration(parts, tmp_path, "classify", alternating(), **one)
+        with pytest.raises(InputError, match=rf"^{field} = .*at least two labels to the selection, there is 'x' alone"):
+            load_choices(setup)
+    third = {"worker": "t", "text": "another", "label": "z"}
+    setup = configuration(parts, tmp_path, "classify", [*alternating(), third], target=[*alternating(20), third])
+    with pytest.raises(InputError, match=r"^task|^crowd"):  # z is in the target alone, once all that is linked is out
+        load_choices(setup.model_copy(update={"crowd": setup.crowd.model_copy(update={"n_workers": 7})}))
+    more = [*alternating(), third | {"worker": "w0", "text": "one more"}]
+    found = load_choices(configuration(parts, tmp_path, "classify", more, target=[*alternating(20), third]))
+    ((said),) = found.remarks
+    assert re.fullmatch(r"crowd\.target = .*: no item of the (selection|report) is called z", said)
+
+
+def test_who_has_nothing_left_and_what_goes_together_is_said(parts, tmp_path):
+    rows = [{"worker": f"w{i}", "prompt": "same?", "answer": "a"} for i in range(3)]
+    with pytest.raises(InputError, match=r"there are 0: rows that share a prompt.* go together, and 3 of them make 1"):
+        load_choices(configuration(parts, tmp_path, "verify", rows, crowd={"n_workers": 3}))
+    rows = [*answers(), {"worker": "late", "prompt": "day 1?", "answer": "h"}]
+    trusted = [row | {"worker": "t"} for row in answers(6)]
+    setup = configuration(parts, tmp_path, "verify", rows, target=trusted, crowd={"n_workers": 7})
+    with pytest.raises(InputError, match=r"^crowd\.n_workers = 7: must be at most 6: all rows of 1 of .* 7 .*\(late\)"):
+        load_choices(setup)
+
+
+@pytest.mark.parametrize(
+    ("kind", "row"),
+    [
+        ("classify", {"text": " text  0", "label": "y"}),
+        ("classify", {"text": "text 0", "label": "x"}),
+        ("prefer", {"prompt": "day 0?", "chosen": "rain 0", "rejected": "sun 0"}),
+        ("verify", {"prompt": "day 0?", "answer": "9"}),
+    ],
+)
+def test_a_worker_says_of_a_thing_one_thing(parts, tmp_path, kind, row):
+    rows = [*(alternating() if kind == "classify" else ROWS[kind]()), {"worker": "w0"} | row]
+    with pytest.raises(InputError, match=r"jsonl:37 = 'w0': .*twice \(before: .*jsonl:1\), and which one counts"):
+        load_choices(configuration(parts, tmp_path, kind, rows))
+    rows[-1]["worker"] = "w1"
+    load_choices(configuration(parts, tmp_path, kind, rows))
+
+
+@pytest.mark.parametrize(
+    ("label", "says"),
+    [
+        (" x", "must not begin or end with a blank"),
+        ("x\u200b", r"cannot be seen, U\+200B"),
+        ("\u00a0x", "must not begin or end with a blank"),
+        ("x\u200dy", "must hold labels that can be told apart"),
+        ("x  y", "must hold labels that can be told apart"),
+    ],
+)
+def test_labels_that_look_alike_are_refused(parts, tmp_path, label, says):
+    rows = [
+        *alternating(),
+        *({"worker": "w0", "text": f"more {i}", "label": ("xy", "x y")[i]} for i in (0, 1)),
+    ]
+    rows.append({"worker": "w1", "text": "odd", "label": label})
+    with pytest.raises(InputError, match=says):
+        load_choices(configuration(parts, tmp_path, "classify", rows))
+
+
 def test_trusted_records_judge_and_are_not_trained_on(parts, tmp_path):
     trusted = [{"worker": "t", "text": f"{WEATHER[i]} {i}", "label": "wet" if i < 3 else "dry"} for i in range(6)]
     crowd = load_choices(configuration(parts, tmp_path, "classify", target=trusted))
@@ -358,6 +467,32 @@ def test_a_mixed_candidate_passes_over_examples_by_their_workers_weights():
         ("classify", {"tournament": {"weight_power": 3}}, r"^tournament\.weight_power = 3: must be left out with"),
         ("classify", {"trusted": expert(1)}, r"^task\.expert = .*: must leave at least 2 items to the selection"),
         ("classify", {"crowd": {"held_out": 0.0}}, r"^crowd\.target: must be given, a file of trusted records"),
+        (
+            "classify",
+            {"crowd": {"held_out": 0.5}},
+            r"^crowd\.held_out = 0\.5: must be below 0\.5 without task\.expert",
+        ),
+        (
+            "classify",
+            {"task": {"question": "{text} {foo}"}},
+            r"^task\.question = .*no other placeholder than \{text\} and \{labels\}, it has \{foo\}",
+        ),
+        (
+            "classify",
+            {"task": {"prompt_template": "{prompt} {foo}"}},
+            r"^task\.prompt_template = .*no other placeholder than \{prompt\}, it has \{foo\}",
+        ),
+        ("classify", {"task": {"baselines": ["single", "single"]}}, r"^task\.baselines = .*must not list a baseline"),
+        (
+            "classify",
+            {"screens": {"use": ["expert", "expert"]}, "trusted": expert()},
+            r"^screens\.use = .*must not list a screen twice",
+        ),
+        (
+            "prefer",
+            {"tournament": {"search": "halving", "n_groups": 3, "exploit_every": 1}},
+            r"^tournament\.search = 'halving': must be best with tournament\.exploit_every=1",
+        ),
         ("classify", {"crowd": {"held_out": 0.01}}, r"^crowd\.held_out = 0\.01: must leave at least 2 items"),
         (
             "classify",
@@ -444,7 +579,7 @@ def test_what_makes_no_sense_is_refused(parts, tmp_path, kind, changes, says):
 
 
 def test_records_of_another_kind_are_refused(parts, tmp_path):
-    with pytest.raises(InputError, match=r"must hold pairs with task\.kind=prefer, not labels"):
+    with pytest.raises(InputError, match=r"must hold pairs, ratings or judgements with task\.kind=prefer, not labels"):
         load_choices(configuration(parts, tmp_path, "prefer", labels()))
     one = [row | {"label": "wet"} for row in labels()]
     with pytest.raises(InputError, match="must hold at least two labels, there is 'wet' alone"):

@@ -125,10 +125,12 @@ class Table:
     Attributes:
         kind: of what they say.
         rows: in the file's order.
+        named: whether a column says whose they are.
     """
 
     kind: Kind
     rows: tuple[Row, ...]
+    named: bool = True
 
 
 def read_table(
@@ -164,7 +166,7 @@ def read_table(
         name = own.worker(owner) if owner else str(number)
         kept = {name: value for name, value in values.items() if name not in known} if others == "keep" else {}
         rows.append(Row(record.place, name, layout.read(own), kept))
-    return Table(layout.kind, tuple(rows))
+    return Table(layout.kind, tuple(rows), owner is not None)
 
 
 def layout_of(columns: set[str], place: str) -> Layout:
@@ -365,7 +367,7 @@ def _rating(record: Record) -> Rating:
 
 
 def _label(key: str) -> Callable[[Record], Said]:
-    return lambda record: Label(record.name(key), record.name("label"))
+    return lambda record: Label(record.name(key), record.label("label"))
 
 
 def _answer(record: Record) -> Answer:
