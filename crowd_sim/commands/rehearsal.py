@@ -21,6 +21,7 @@ from crowd_sim.store.run_folder import run_fingerprint
 from crowd_sim.sweeps.parts import count_points
 from crowd_sim.sweeps.plan import Sweep
 from crowd_sim.tasks.base import Task
+from crowd_sim.tasks.choose.task import ChoiceTask
 from crowd_sim.tasks.load import load_task
 from crowd_sim.tasks.vector import VectorTask
 
@@ -44,6 +45,7 @@ def of_run(config: RunConfig, name: str, out: Path | None, ray_address: str | No
     yield f"on: {_crowd(config)}; {_place(config, ray_address)}"
     yield f"into: {folder} ({_state(folder)})"
     yield f"how long: {_seconds(config, task, 1)}"
+    yield from task.crowd.remarks if isinstance(task, ChoiceTask) else ()
 
 
 def of_sweep(plan: Sweep, name: str, out: Path | None, ray_address: str | None) -> Iterator[str]:

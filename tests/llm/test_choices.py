@@ -8,7 +8,10 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import peft
 import pytest
+import torch
+import transformers
 from rich.console import Console
 
 import crowd_sim.engine
@@ -17,6 +20,7 @@ from crowd_sim.cli.run import outcome_table
 from crowd_sim.cli.run import run as run_command
 from crowd_sim.cli.sweep import sweep
 from crowd_sim.config import ActorsConfig, CheckpointConfig, RunConfig
+from crowd_sim.config.bad import BadConfig
 from crowd_sim.crowd.screens import LABEL_SCREENS, screened
 from crowd_sim.crowd.sources.feedback import example_feedback
 from crowd_sim.crowd.texts import Example, Item
@@ -181,7 +185,7 @@ def test_a_run_is_the_same_bits_with_two_trainers_and_after_a_stop(parts, tmp_pa
     if kind == "classify":
         setup = configuration(parts, tmp_path, kind, trusted=expert(), screens={"action": "exclude"}, **FULL)
     if kind == "prefer":
-        setup = configuration(parts, tmp_path, kind, task=rewarded(parts))
+        setup = configuration(parts, tmp_path, kind, task=rewarded(parts) | {"merged_model": True})
     read, choose = [], LoraLearner.choose
     with monkeypatch.context() as counting:
         counting.setattr(LoraLearner, "choose", lambda self, jobs: read.extend(jobs) or choose(self, jobs))
@@ -212,6 +216,7 @@ def test_a_run_is_the_same_bits_with_two_trainers_and_after_a_stop(parts, tmp_pa
 
     text = Console(width=80, record=True, quiet=True)
     text.print(outcome_table(finished))
+    by_peft(finished)
     if kind == "verify":
         verified(finished, json.loads(wanted["summary"])["verified"])
         return
@@ -230,6 +235,45 @@ def test_a_run_is_the_same_bits_with_two_trainers_and_after_a_stop(parts, tmp_pa
         by_reward(finished, found)
     items = pd.read_parquet(finished.folder / "items.parquet")
     assert (items["chosen_after"] == items["right"]).mean() == pytest.approx(found["accuracy_after"]["mean"])
+
+
+def by_peft(finished):
+    """What the adapter that the folder holds says of the report, loaded as anybody would: the run's numbers."""
+    folder, setup, details = finished.folder, finished.outcome.config, finished.outcome.details
+    base = transformers.AutoModelForCausalLM.from_pretrained(setup.task.model, dtype="float32")
+    model = peft.PeftModel.from_pretrained(base, folder / "adapter" / "run-0").eval()
+    told, kept = (json.loads((folder / "summary.json").read_text())[name] for name in ("learner", "files"))
+    assert told["dtype"] == "float32"
+    assert "adapter/run-0/adapter_model.safetensors" in kept
+    card = (folder / "adapter" / "run-0" / "README.md").read_text(encoding="utf-8")
+    assert f"Task `{setup.task.kind}`, objective `{setup.task.objective}`" in card
+    if setup.task.merged_model:
+        merged = transformers.AutoModelForCausalLM.from_pretrained(folder / "merged" / "run-0", dtype="float32").eval()
+        with torch.no_grad():
+            found = [one(input_ids=torch.tensor([[1, 40, 41, 2]])).logits.numpy() for one in (merged, model)]
+        np.testing.assert_allclose(*found, atol=1e-4)
+    tokens = shared_learner(learner_spec(setup)).tokens
+
+    def likelihood(item, choice):
+        own = tokens(Example(item.prompt, choice, item.before))[0]
+        with torch.no_grad():
+            found = model(input_ids=torch.tensor([[*own.prompt, *own.response]])).logits[0].double().log_softmax(-1)
+        return sum(found[len(own.prompt) - 1 + i, token].item() for i, token in enumerate(own.response))
+
+    for i, item in list(enumerate(details.crowd.report))[:3]:
+        if setup.task.kind == "verify":
+            prompt = torch.tensor([list(tokens(Example(item.prompt, "x"))[0].prompt)])
+            drawn = model.generate(input_ids=prompt, do_sample=False, max_new_tokens=4)[0, prompt.shape[1] :]
+            decode = shared_learner(learner_spec(setup)).base.tokenizer.decode
+            assert decode(drawn, skip_special_tokens=True) == details.texts[0]["after"][i]
+            continue
+        found = np.array([likelihood(item, choice) for choice in item.choices])
+        if setup.task.kind == "prefer":
+            with model.disable_adapter():
+                found -= [likelihood(item, choice) for choice in item.choices]
+        found = found if len(found) > 1 else np.append(found, 0.0)
+        expected = np.exp(found) / np.exp(found).sum()
+        np.testing.assert_allclose(details.probabilities[0, -1, i], expected, atol=1e-4)
 
 
 def verified(finished, found):
@@ -271,6 +315,84 @@ def by_reward(finished, found):
 def drawing_of(learner, setup, crowd, reward):
     training = replace(training_of(setup), objective="rloo", drawing=Drawing(3, 4, 1.0, reward=reward))
     return TuneJob(learner.initial(4, 0), crowd.texts.in_turn(), Key(4, 0, 0, 0), training)
+
+
+def judgements(n=48):
+    return [
+        {
+            "worker": f"w{i % 6}",
+            "prompt": f"day {i // 12 * 6 + i % 6}?",
+            "completion": f"{'sun' if i // 6 % 2 else 'rain'} {i}",
+            "label": bool(i // 6 % 2),
+        }
+        for i in range(n)
+    ]
+
+
+def test_kto_takes_judgements_that_are_no_pairs(parts, tmp_path):
+    rows = [row | {"prompt": f"{row['prompt']}{row['completion'][:2]}"} for row in judgements()]
+    task = {"objective": "kto", "baselines": ["single"]}
+    setup = configuration(parts, tmp_path, "prefer", rows, task=task, crowd={"held_out": 0.25})
+    learner, crowd = shared_learner(learner_spec(setup)), load_choices(setup)
+    assert [Counter(item.right for item in part) for part in (crowd.selection, crowd.report)] == [{0: 6, 1: 6}] * 2
+    given = learner._packed(
+        TuneJob(learner.initial(4, 0), crowd.texts.examples[0], Key(4, 0, 1, 0), training_of(setup))
+    )
+    assert given.gains == tuple(float(e.response.startswith("sun")) for e in crowd.texts.examples[0])
+    assert set(given.gains) == {0.0, 1.0}
+    assert crowd.items_of(0)[0].right == 1 - given.gains[0]
+    finished = run(setup, tmp_path / "judged")
+    by_peft(finished)
+    found = json.loads((finished.folder / "summary.json").read_text())["choices"]
+    assert (found["floor"]["mean"], found["accuracy_before"]["mean"]) == (0.5, 0.5)
+    assert found["log_likelihood_after"]["mean"] > found["log_likelihood_before"]["mean"]
+    assert found["margin_after"]["mean"] > 0
+    items = pd.read_parquet(finished.folder / "items.parquet")
+    assert set(items["right"]) == {"good", "bad"}
+    assert (items["response"].str.startswith("sun") == (items["right"] == "good")).all()
+    assert (items["chosen_after"] == items["right"]).mean() == found["accuracy_after"]["mean"]
+    turned = load_choices(setup.model_copy(update={"crowd": of_bad(setup, "flip")}))
+    was, now = ([e.good for own in one.texts.examples for e in own] for one in (crowd, turned))
+    assert now == [not good for good in was]
+    assert load_choices(setup.model_copy(update={"crowd": of_bad(setup, "spam")})).texts != crowd.texts
+
+
+def of_bad(setup, behaviour):
+    return setup.crowd.model_copy(update={"bad": BadConfig(behaviour=behaviour, share=1.0)})
+
+
+def test_sft_before_kto_is_over_what_is_good(parts, tmp_path):
+    setup = configuration(parts, tmp_path, "prefer", judgements(), task={"objective": "kto", "sft_epochs": 1})
+    learner, own = shared_learner(learner_spec(setup)), load_choices(setup).texts.examples[0]
+    job = TuneJob(learner.initial(4, 0), own, Key(4, 0, 1, 0), training_of(setup))
+    assert learner._warmed(job).examples == tuple(e for e in own if e.good)
+    assert learner._warmed(replace(job, examples=tuple(e for e in own if not e.good))) is None
+
+
+def test_ratings_and_judgements_are_pairs_of_one_worker(parts, tmp_path):
+    rated = [
+        {"worker": w, "prompt": f"{w}?", "response": f"{w} {r}", "rating": n}
+        for w in ("w0", "w1", "w2", "w3", "w4", "w5")
+        for r, n in (("best", 5), ("good", 4.5), ("bad", 1), ("as bad", 1))
+    ]
+    task = {"objective": "sft"}
+    crowd = load_choices(configuration(parts, tmp_path, "prefer", rated, task=task, crowd=FEW))
+    made = [(item.prompt, *item.choices) for item in (*crowd.selection, *crowd.report)]
+    made += [(e.prompt, e.response, e.rival) for own in crowd.texts.examples for e in own]
+    expected = [("best", "good"), ("best", "bad"), ("best", "as bad"), ("good", "bad"), ("good", "as bad")]
+    assert sorted(made) == sorted((f"w{i}?", f"w{i} {a}", f"w{i} {b}") for i in range(6) for a, b in expected)
+    ((said),) = crowd.remarks
+    assert "6 pairs of responses are alike" in said
+    crowd = load_choices(configuration(parts, tmp_path, "prefer", judgements(), task={"objective": "dpo"}))
+    assert all(e.response.startswith("sun") and e.rival.startswith("rain") for own in crowd.texts.examples for e in own)
+    unnamed = [{name: value for name, value in row.items() if name != "worker"} for row in rated]
+    with pytest.raises(InputError, match=r"of one worker, that are rated differently; there are none; whose the rows"):
+        load_choices(configuration(parts, tmp_path, "prefer", unnamed, task=task))
+    both = configuration(parts, tmp_path, "prefer", rated, unnamed[:8], task=task, crowd={"n_workers": 4})
+    assert len(load_choices(both).report) == 5  # trusted rows are one voice
+
+
+FEW = {"n_workers": 2, "held_out": 1 / 3}
 
 
 def test_splits_share_no_prompt_and_no_text(parts, tmp_path):

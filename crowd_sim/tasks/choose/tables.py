@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from crowd_sim.elementary import log
 from crowd_sim.metrics import summarise
 from crowd_sim.models.diversity import distinct, repetition
 from crowd_sim.outcome import Outcome
+from crowd_sim.tasks.adapters.card import figures_of_items
 from crowd_sim.tasks.choose.crowd import names_of
 from crowd_sim.tasks.choose.learner import accuracy, calibration_error
 
@@ -105,9 +107,14 @@ def output_metrics(outputs: Sequence[Mapping[str, Any]]) -> dict[str, list[float
 
 
 def summary(outcome: Outcome, fingerprint: str) -> dict[str, Any]:
-    """What summary.json holds: that of all runs, with the metrics of choices."""
+    """What summary.json holds: that of all runs, with the facts of the learner and the metrics of choices."""
     own = tables.summary(outcome, fingerprint)
-    return own | {"choices": summarise(choice_metrics(outcome))}
+    return own | {"learner": asdict(outcome.details.info), "choices": summarise(choice_metrics(outcome))}
+
+
+def card_figures(outcome: Outcome, run: int) -> list[str]:
+    """Lines of a model card: the metrics of the report's items, and who won each round."""
+    return figures_of_items(outcome, run, choice_metrics(outcome))
 
 
 def run_metrics(outcome: Outcome) -> dict[str, NDArray[np.float64]]:
