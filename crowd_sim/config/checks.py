@@ -115,7 +115,7 @@ SUPPORT = {
             "tournament.initial_range",
             "tournament.convergence_distance",
             *_DEFENCES_OF_POINTS,
-            *("task.phi", "task.judged_by", "task.single_sizes", "task.equal_tokens", "task.merged_model"),
+            *("task.phi", "task.judged_by", "task.single_sizes", "task.equal_tokens"),
             *own,
         ),
         retrains=True,
@@ -156,6 +156,9 @@ def check_sections(
         _check_default(sections[section], section, field, task.kind)
     if task.kind != "vector":
         _check_objective(task)
+    if task.kind in _OF_RECORDS and task.expert is None and crowd.held_out >= 0.5:
+        allowed = "must be below 0.5 without task.expert: as much is held out for selection and again for the report"
+        raise InputError("crowd.held_out", crowd.held_out, allowed)
     if "expert" in task.baselines and task.expert is None:
         raise InputError("task.expert", None, "must be given with task.baselines=expert")
     if task.asks_rewards:
@@ -374,6 +377,9 @@ def _check_parts(tournament: TournamentConfig, task: TaskConfig) -> None:
 def _check_search(crowd: CrowdConfig, tournament: TournamentConfig, kind: str, support: Support) -> None:
     if tournament.search not in support.searches:
         allowed = f"must be one of {', '.join(support.searches)} with task.kind={kind}"
+        raise InputError("tournament.search", tournament.search, allowed)
+    if tournament.search != "best" and tournament.exploit_every == 1:
+        allowed = "must be best with tournament.exploit_every=1: every round has one candidate, of all workers"
         raise InputError("tournament.search", tournament.search, allowed)
     if tournament.search == "halving" and tournament.n_groups < 3:
         allowed = "must be at least 3 with tournament.search=halving"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, field_validator
 
 from crowd_sim.config.strict import Strict, listed
 
@@ -36,3 +36,10 @@ class ScreensConfig(Strict):
     def asks_peers(self) -> bool:
         """Whether everyone is read by a reward model of all others."""
         return "peers" in self.use
+
+    @field_validator("use")
+    @classmethod
+    def _different(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError("must not list a screen twice")
+        return value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
 from crowd_sim.config.strict import Strict, listed
 from crowd_sim.registry import check_strategy
@@ -32,6 +32,9 @@ OF_CHOICES = ("question", "expert", "expert_epochs", "baselines")
 Texts = Annotated[tuple[str, ...], BeforeValidator(listed)]
 Sizes = Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(listed)]
 
+
+_PLACE = re.compile(r"\{\w+\}")
+"""A placeholder of a text that something is filled into."""
 
 COLDEST = 1e-3
 """The lowest temperature above 0: logits divided by one much lower overflow."""
@@ -157,7 +160,8 @@ class TaskConfig(Strict):
     objective: Literal["sft", "dpo", "ipo", "orpo", "kto", "spin", "raft", "rloo", "grpo"] = Field(
         "sft",
         description="what examples are tuned for. `sft`: cross-entropy of the responses, of pairs the preferred ones. `prefer` "
-        "has besides `dpo`, `ipo` and `kto`, which hold both responses against the model before, and `orpo`; `imitate` "
+        "has besides `dpo`, `ipo` and `kto`, which hold both responses against the model before, and `orpo`; only `kto` takes "
+        "responses that are judged by themselves; `imitate` "
         "`spin`, against an output of that model's own; `verify` `raft`, `rloo` and `grpo`, which reward the candidate's own "
         "outputs",
     )
@@ -283,11 +287,12 @@ class TaskConfig(Strict):
         """Whether outputs are reinforced by `rloo`."""
         return self.objective == "rloo" or "rloo" in self.baselines
 
-    @field_validator("single_sizes")
+    @field_validator("single_sizes", "baselines", "target_modules")
     @classmethod
-    def _different(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+    def _different(cls, value: tuple[object, ...], info: ValidationInfo) -> tuple[object, ...]:
         if len(set(value)) < len(value):
-            raise ValueError("must not list a size twice")
+            what = {"single_sizes": "size", "baselines": "baseline"}.get(str(info.field_name), "module")
+            raise ValueError(f"must not list a {what} twice")
         return value
 
     @field_validator("question")
@@ -295,6 +300,7 @@ class TaskConfig(Strict):
     def _asks(cls, value: str | None) -> str | None:
         if value is not None and value.count("{text}") != 1:
             raise ValueError("must contain {text} once")
+        _check_places(value or "", ("{text}", "{labels}"))
         return value
 
     @field_validator("prompt_template")
@@ -302,4 +308,11 @@ class TaskConfig(Strict):
     def _template(cls, value: str | None) -> str | None:
         if value is not None and value.count("{prompt}") != 1:
             raise ValueError("must contain {prompt} once")
+        _check_places(value or "", ("{prompt}",))
         return value
+
+
+def _check_places(text: str, known: tuple[str, ...]) -> None:
+    for place in _PLACE.findall(text):
+        if place not in known:
+            raise ValueError(f"must have no other placeholder than {' and '.join(known)}, it has {place}")

@@ -304,16 +304,17 @@ class LoraLearner:
         return [_joined(own, tuned) for own, tuned in zip(before, self._tuned(rest), strict=True)]
 
     def _warmed(self, job: TuneJob) -> TuneJob | None:
-        """The passes of `sft` before a job's objective; None of one without."""
+        """The passes of `sft` over what is not bad before a job's objective; None of one without."""
         training = job.training
-        if not training.sft_epochs:
+        examples = tuple(example for example in job.examples if example.good is not False)
+        if not training.sft_epochs or (job.examples and not examples):
             return None
         tokens = job.n_tokens
         if tokens is not None:
-            (once,) = self.count([job.examples])
+            (once,) = self.count([examples])
             tokens = min(tokens, training.sft_epochs * once)
         alone = replace(training, objective="sft", epochs=training.sft_epochs, sft_epochs=0)
-        return replace(job, training=alone, n_tokens=tokens, kept=job.kept and job.kept.of("sft"))
+        return replace(job, examples=examples, training=alone, n_tokens=tokens, kept=job.kept and job.kept.of("sft"))
 
     def _tuned(self, jobs: Sequence[TuneJob]) -> list[TunedAdapter]:
         own = [self._packed(job) for job in jobs]
@@ -331,9 +332,9 @@ class LoraLearner:
             rivals = self._own_outputs(job, job.start, every, 0, 1)[1] if well and examples else examples
             return replace(packed, rivals=tuple(rivals))
         if objective == "kto" or OBJECTIVES[objective][1] == 2:
-            rivals = tuple(self.tokens(replace(e, response=str(e.rival)))[0] for e in job.examples)
+            rivals = tuple(self.tokens(replace(e, response=e.rival))[0] for e in job.examples if e.rival is not None)
             if objective == "kto":
-                gains = (1.0,) * len(examples) + (0.0,) * len(rivals)
+                gains = (*(float(e.good is not False) for e in job.examples), *(0.0,) * len(rivals))
                 return replace(packed, examples=examples + rivals, gains=gains)
             return replace(packed, rivals=rivals)
         return packed
