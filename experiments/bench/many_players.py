@@ -249,7 +249,8 @@ def svarm(game: Game, budget: int, seed: int = 0) -> _Vector:
     while done < budget:
         m = min(256, budget - done)
         size = 1 + rng.choice(n, m, p=chances)
-        inside = rng.random((m, n)).argsort(axis=1).argsort(axis=1) < size[:, None]
+        inside = np.zeros((m, n), dtype=np.bool_)
+        np.put_along_axis(inside, rng.random((m, n)).argsort(axis=1), np.arange(n) < size[:, None], axis=1)
         outer = np.arange(m) % 2 == 1  # those without: the complement's chances
         inside[outer] = ~inside[outer]
         utilities = game(inside)

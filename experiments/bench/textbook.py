@@ -81,7 +81,7 @@ KINDS: dict[str, Callable[[int, np.random.Generator], TextbookGame]] = {
     kind.__name__: kind for kind in (additive, quadratic, glove, airport, voting, majority)
 }
 METHODS = ("auto", "permutation")
-BUDGETS = (2, 5, 20, 100)
+BUDGETS = (2, 5, 12, 20, 100)
 """Evaluations per player."""
 TARGETS = (0.05, 0.2, 0.5)
 EXACT = 1e-9

@@ -49,6 +49,7 @@ _LADDER = [step << k for k in range(32) for step in (16, 24)]  # of how many are
 _GOLDEN, _ROOT = 0x9E3779B97F4A7C15, 0x6A09E667F3BCC908  # 2^64 times the fractions of the golden ratio and of √2
 _A_SWEEPS_ORDER, _A_SWEEPS_CHAIN, _ALONE = 1, 2, 3  # kinds of streams, besides orders of all players
 _NOTHING = 1e-18  # variances, one to the other, whose ratio is rounding
+_COMMON = 0.5  # share of a measurement's variance that is alike for all players, at least
 _ROUNDING = 8.0 * np.finfo(np.float64).eps
 
 _Vector = NDArray[np.float64]
@@ -478,4 +479,30 @@ def _predicted(seen: _Seen, told: _Vector, weights: _Vector) -> tuple[_Vector, _
         left, pull = _left(covariance, noise, patterns[:, p], weights)
         values[rows] = (pull[:, None] * apart[:, rows]).sum(axis=0)
         variance[rows] = left
-    return values + float((weights * centre).sum()) + (weights[:, None] * told).sum(axis=0), variance
+    values = values + float((weights * centre).sum()) + (weights[:, None] * told).sum(axis=0)
+    return values, variance * _unevenness(seen, noise, apart[0])
+
+
+def _unevenness(seen: _Seen, noise: _Vector, first: _Vector) -> _Vector:
+    """How many times as uncertain as the mean player each one is, float64[n]: those who add much to nobody, or little.
+
+    What a player adds elsewhere varies more, mostly, the farther it is from others in ``first`` float64[n], the stratum without
+    chance. By how much is a regression on the square of that, from the players who were measured twice, less its noise.
+    """
+    n = len(first)
+    off, varying = np.square(first - first.mean()), noise > 0.0
+    scale = float(off.mean())
+    again = np.maximum(seen.count - 1.0, 0.0)[varying].sum(axis=0)
+    if scale == 0.0 or (again > 0).sum() < 3:
+        return np.ones(n)
+    within = np.maximum(seen.squares - seen.count * seen.mean**2, 0.0)[varying] / noise[varying, None]
+    some = again > 0
+    weight, far, spread = again[some], off[some] / scale, within[:, some].sum(axis=0) / again[some]
+    far, spread = (each - (weight * each).sum() / weight.sum() for each in (far, spread))
+    whole = float((weight * far**2).sum())
+    slope = float((weight * far * spread).sum()) / whole if whole else 0.0
+    if slope <= 0.0:
+        return np.ones(n)
+    chance = float(np.square(weight * far * (spread - slope * far)).sum()) / whole**2
+    slope = min(slope * max(1.0 - chance / slope**2, 0.0), 1.0 - _COMMON)
+    return 1.0 + slope * (off / scale - 1.0)
