@@ -234,7 +234,7 @@ def test_the_gradient_is_that_of_the_loss():
     rng = np.random.default_rng(0)
     signs = np.where(draw_pairs(7, 20, 0, 0), 1.0, -1.0)
     columns = signs.mean(axis=1, keepdims=True)
-    given = (signs, columns, rng.normal(size=20), np.array([signs @ signs.T / 7, np.eye(20)]), 3.0)
+    given = (signs, columns, rng.normal(size=20), np.array([signs @ signs.T / 7, np.eye(20)]), 3.0, np.empty((4, 20, 20)))
     at = rng.normal(size=11) * 0.3
     steps = 1e-6 * np.eye(11)
     by_difference = [(loss(at + step, *given)[0] - loss(at - step, *given)[0]) / 2e-6 for step in steps]
