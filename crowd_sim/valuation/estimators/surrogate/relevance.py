@@ -30,15 +30,16 @@ from crowd_sim.valuation.estimators.surrogate.descent import Past, carried, leas
 from crowd_sim.valuation.estimators.surrogate.prior import Known, Prior, Repeats, hyperbolic, sizes
 
 MOST_APART = 100  # players; of more, all have the same relevance
+ENOUGH = 400  # pairs, from which on what is learnt is worth polishing
 
 _APART, _ALIKE = 3.0, 1e3  # penalties on squares of log relevances less their mean; the other all but forbids to differ
 _STEEP = 2.0  # on the square of the spread's power
 _FIRST_RATE, _FIRST_NOISE = 0.3, 1e-3
 _NUGGET = -1.0, -23.0, 9.0  # logarithms, relative to the variance: the first guess, the least and the most
 _LEAST_NOISE = 1e-10  # of the variance; without it the equations may be singular
-_FEW, _MANY, _ENOUGH = 256, 512, 400  # pairs to learn from, and the number of pairs from which many are taken
-_ALIKE_STEPS, _APART_STEPS, _MORE_STEPS = 15, 30, 15
-_GAIN = 0.05  # of the log likelihood in each of the last steps
+_FEWEST, _FEW, _MANY = 128, 256, 512  # pairs to learn from
+_ALIKE_STEPS, _APART_STEPS, _MORE_STEPS, _POLISHING_STEPS = 15, 30, 15, 20
+_FEW_GAIN, _GAIN = 0.1, 0.3  # of the log likelihood in each of the last steps, with few pairs and with many
 
 Vector = NDArray[np.float64]
 
@@ -64,27 +65,26 @@ def learnt(
     signs: Vector,
     columns: Vector,
     worth: Vector,
-    order: NDArray[np.int64],
     known: Known | None,
     *,
     linear: bool,
     repeats: Repeats | None = None,
     after: Learnt | None = None,
+    polished: bool = False,
 ) -> Learnt:
     """The prior for ``worth`` float64[m] of the pairs ``signs`` [m, n] with trend ``columns`` [m, p].
 
-    All relevances alike first, then each on its own, from the first few hundred pairs in ``order``: fewer tell where to begin
-    with more.
+    All relevances alike first, then each on its own, from the last few hundred pairs: fewer tell where to begin with more.
 
     Args:
-        signs: of one coalition of each pair.
+        signs: of one coalition of each pair, in random order.
         columns: what is fitted without a prior.
         worth: of the pairs.
-        order: a permutation of the pairs.
         known: further features.
         linear: whether there is a linear part; there is not where the trend has it.
         repeats: of a game with noise, whose variance is learnt too.
-        after: learnt from the same pairs without the last of the ``known`` features, where it begins.
+        after: where it begins, learnt of the same pairs without the last of the ``known`` features.
+        polished: by a few steps with more pairs.
     """
     n, unit = signs.shape[1], float(np.abs(worth).max())
     worth = worth / unit
@@ -94,38 +94,38 @@ def learnt(
     high = np.array([1.0] * n + [3.0, 2.5] + [6.0] * len(parts))
     if repeats is not None:
         at, low, high = np.append(at, _NUGGET[0]), np.append(low, _NUGGET[1]), np.append(high, _NUGGET[2])
-    stages = [(_FEW, _ALIKE, _ALIKE_STEPS)]
+    apart = _APART if n <= MOST_APART else _ALIKE
+    stages = [(_FEWEST, _ALIKE, _ALIKE_STEPS)]
     if n <= MOST_APART:
         stages.append((_FEW, _APART, _APART_STEPS))
-    if len(worth) >= _ENOUGH:
-        stages.append((_MANY, stages[-1][1], _MORE_STEPS))
     past: Past = ()
     pairs = 0
     if after is not None:
         at[: len(after.logs)] = after.logs
         past, pairs = after.past, after.pairs
-        stages = [(stages[-1][0], stages[-1][1], _MORE_STEPS)]
-    for count, apart, steps in stages:
-        some = np.sort(order[:count])
+        stages = [(_MANY, apart, _POLISHING_STEPS) if polished else (_FEW, apart, _MORE_STEPS)]
+    for count, penalty, steps in stages:
+        some = slice(-count, None)
         chosen = [part[some] for part in parts]
         grams = np.array([product(part, np.ascontiguousarray(part.T)) for part in chosen])
-        grams = grams.reshape(-1, len(some), len(some))
+        m = min(count, len(worth))
+        grams = grams.reshape(-1, m, m)
         of_some = partial(
             loss,
             signs=signs[some],
             columns=columns[some],
             worth=worth[some],
             grams=grams,
-            apart=apart,
-            room=np.empty((4, len(some), len(some))),
+            apart=penalty,
+            room=np.empty((4, m, m)),
             repeats=None if repeats is None else repeats.only(some, unit),
         )
         if past:
-            past = carried(past, len(some) / pairs, len(at) - len(past[0][0]))
-        gain = _GAIN if len(some) > _FEW else 0.0  # steps of fewer are cheap, and another start finds another maximum
+            past = carried(past, m / pairs, len(at) - len(past[0][0]))
+        gain = _GAIN if m > _FEW else _FEW_GAIN
         at, past = least(of_some, at, low, high, steps, enough=gain, before=past)
-        pairs = len(some)
-        if apart == _ALIKE:
+        pairs = m
+        if penalty == _ALIKE:
             at[:n] = at[:n].mean()
             past = ()
     noise, power = at[n : n + 2]
