@@ -30,7 +30,7 @@ _MAY_BE_TERMS, _ALL_TERMS = (
 _FEWEST_CHECKED = 16  # pairs
 _FAR_MORE = 30.0  # relative, of root mean squares
 _HELD_OUT = 512  # pairs at most
-_SEARCHED = 1024  # pairs at most, for terms: the equations of all are solved once
+_SEARCHED = 2048  # pairs at most, for terms: the equations of all are solved once
 _TERM_ROUNDS = 2
 _NEARER = 0.9  # that held-out squares have to be of those before
 _WIDER = 0.1  # by so much: the posterior takes relevances as known (`python -m experiments.bench.real_games`)
@@ -51,7 +51,7 @@ class Model:
         slopes: float64[p], the coefficients of the trend.
         pulls: float64[m], what each pair's deviation from the trend pulls on a prediction, times the covariance.
         prior: ``None`` where the trend, or ``terms``, explain every pair to the last digits.
-        terms: all there are, instead of a trend.
+        terms: further ones, or all there are.
     """
 
     contrasts: NDArray[np.float64]
@@ -158,8 +158,7 @@ def _fit(
         found = _solvable(first.prior, signs[some], columns[some])
         white = found.whitened(rest[some])
         start = found.prior
-        exact = _exact(start, found, signs, worth, white, _MAY_BE_TERMS)
-        if exact is not None:
+        if (exact := _exact(start, found, signs, worth, white, _MAY_BE_TERMS)) is not None:
             return exact
         first, n_terms = _with_terms(found, signs, columns, rest, white, first)
     if m >= ENOUGH:
@@ -167,18 +166,25 @@ def _fit(
         first = learnt(signs, columns, rest, of_first, linear=not linear, repeats=repeats, after=first, polished=True)
     found = _solvable(first.prior, signs, columns, repeats)
     white = found.whitened(rest)
-    if known is None and repeats is None:
-        exact = _exact(start, found, signs, worth, white, _ALL_TERMS)
-        if exact is not None:
-            return exact
+    if (
+        known is None
+        and repeats is None
+        and (exact := _exact(start, found, signs, worth, white, _ALL_TERMS)) is not None
+    ):
+        return exact
+    late = np.zeros((0, n), dtype=np.bool_)
+    if known is None and repeats is None and m > _SEARCHED:
+        found, late = _with_late_terms(found, signs, white, linear=linear)
     more, weights = found.coefficients(white)
+    of_trend = len(more) - len(late)
     pulls = np.empty(m)
     pulls[order] = weights
     mean, variance = values(found, signs, white)
-    variance = _scale(found, signs, white, known, repeats, n_terms) * variance
+    variance = _scale(found, signs, white, known, repeats, n_terms + len(late)) * variance
     if known is not None:
         variance = variance + known.uncertainty(signs, weights, found.prior.variances)
-    return Model(contrasts + mean, variance, linear, slopes + more, pulls, found.prior)
+    terms = FewTerms(late, more[of_trend:], 0.0)
+    return Model(contrasts + mean, variance, linear, slopes + more[:of_trend], pulls, found.prior, terms)
 
 
 def _exact(
@@ -252,23 +258,45 @@ def _with_terms(
     They are looked for in the last pairs, as many as ``white`` has, of which ``found`` are the equations. The first terms may
     hide others. Those come in that bring held-out pairs nearer.
     """
-    n, some = signs.shape[1], slice(len(signs) - len(white), None)
-    linear, count = columns.shape[1] >= n, min(len(white), _HELD_OUT)
+    n, linear = signs.shape[1], columns.shape[1] >= signs.shape[1]
     members, n_terms = np.zeros((0, n), dtype=np.bool_), 0
-    left = np.square(held_out(found, white, count).residuals).sum()
+    some, count = slice(-len(white), None), min(len(white), _HELD_OUT)
     for _ in range(_TERM_ROUNDS):
         fresh = standing_out(found, signs[some], white, members, linear=linear)
         if len(fresh) == 0:
             break
         members = np.concatenate([members, fresh])
         more = learnt(signs, columns, worth, Terms(members), linear=not linear, after=first)
-        found = _solvable(more.prior, signs[some], columns[some])
-        white = found.whitened(worth[some])
-        before, left = left, np.square(held_out(found, white, count).residuals).sum()
-        if left > _NEARER * before:
+        nearer = _solvable(more.prior, signs[some], columns[some])
+        white_there = nearer.whitened(worth[some])
+        if _left(nearer, white_there, count) > _NEARER * _left(found, white, count):
             break
-        first, n_terms = more, len(members)
+        first, n_terms, found, white = more, len(members), nearer, white_there
     return first, n_terms
+
+
+def _with_late_terms(
+    found: Equations, signs: NDArray[np.float64], white: NDArray[np.float64], *, linear: bool
+) -> tuple[Equations, NDArray[np.bool_]]:
+    """The equations of all pairs with the terms bool[k, n] in the trend that fewer of them did not show, and these.
+
+    Their size is beyond doubt, so that no prior has to be learnt, and no matrix factorised, for it.
+    """
+    known = found.prior.known
+    before = known.members if isinstance(known, Terms) else np.zeros((0, signs.shape[1]), dtype=np.bool_)
+    fresh = standing_out(found, signs, white, before, linear=linear)
+    terms = Terms(fresh)
+    more = found.with_columns(terms.features(signs)[0], terms.values[0]) if len(fresh) else None
+    if more is None:
+        return found, before[:0]
+    if _left(more, white, _HELD_OUT) > _NEARER * _left(found, white, _HELD_OUT):
+        return found, before[:0]
+    return more, fresh
+
+
+def _left(found: Equations, white: NDArray[np.float64], count: int) -> float:
+    """The sum of squares that others leave of the last ``count`` pairs."""
+    return float(np.square(held_out(found, white, count).residuals).sum())
 
 
 def predictions(models: Sequence[Model], pairs: NDArray[np.bool_], fresh: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -37,9 +37,9 @@ _STEEP = 2.0  # on the square of the spread's power
 _FIRST_RATE, _FIRST_NOISE = 0.3, 1e-3
 _NUGGET = -1.0, -23.0, 9.0  # logarithms, relative to the variance: the first guess, the least and the most
 _LEAST_NOISE = 1e-10  # of the variance; without it the equations may be singular
-_FEWEST, _FEW, _MANY = 128, 256, 512  # pairs to learn from
+_FEW, _MANY = 256, 512  # pairs to learn from
 _ALIKE_STEPS, _APART_STEPS, _MORE_STEPS, _POLISHING_STEPS = 15, 30, 15, 20
-_FEW_GAIN, _GAIN = 0.1, 0.3  # of the log likelihood in each of the last steps, with few pairs and with many
+_GAIN = 0.3  # of the log likelihood in each of the last steps
 
 Vector = NDArray[np.float64]
 
@@ -95,7 +95,7 @@ def learnt(
     if repeats is not None:
         at, low, high = np.append(at, _NUGGET[0]), np.append(low, _NUGGET[1]), np.append(high, _NUGGET[2])
     apart = _APART if n <= MOST_APART else _ALIKE
-    stages = [(_FEWEST, _ALIKE, _ALIKE_STEPS)]
+    stages = [(_FEW, _ALIKE, _ALIKE_STEPS)]
     if n <= MOST_APART:
         stages.append((_FEW, _APART, _APART_STEPS))
     past: Past = ()
@@ -122,7 +122,7 @@ def learnt(
         )
         if past:
             past = carried(past, m / pairs, len(at) - len(past[0][0]))
-        gain = _GAIN if m > _FEW else _FEW_GAIN
+        gain = _GAIN if m > _FEW else 0.0  # steps of fewer are cheap, and another start finds another maximum
         at, past = least(of_some, at, low, high, steps, enough=gain, before=past)
         pairs = m
         if penalty == _ALIKE:
