@@ -234,7 +234,14 @@ def test_the_gradient_is_that_of_the_loss():
     rng = np.random.default_rng(0)
     signs = np.where(draw_pairs(7, 20, 0, 0), 1.0, -1.0)
     columns = signs.mean(axis=1, keepdims=True)
-    given = (signs, columns, rng.normal(size=20), np.array([signs @ signs.T / 7, np.eye(20)]), 3.0)
+    given = (
+        signs,
+        columns,
+        rng.normal(size=20),
+        np.array([signs @ signs.T / 7, np.eye(20)]),
+        3.0,
+        np.empty((4, 20, 20)),
+    )
     at = rng.normal(size=11) * 0.3
     steps = 1e-6 * np.eye(11)
     by_difference = [(loss(at + step, *given)[0] - loss(at - step, *given)[0]) / 2e-6 for step in steps]
@@ -394,14 +401,14 @@ def test_what_is_held_out_is_what_a_fit_to_the_others_leaves():
     signs, prior = np.where(draw_pairs(7, 20, 0, 0), 1.0, -1.0), some_prior(7)
     columns, worth = trend(signs, linear=False), np.random.default_rng(1).normal(size=20)
     found = equations(prior, signs, columns)
-    residuals, variances, roots = held_out(found, found.whitened(worth), np.arange(20))
-    np.testing.assert_allclose((roots**2).sum(axis=0), variances)
-    for j in (0, 9, 19):
+    out = held_out(found, found.whitened(worth), 12)
+    np.testing.assert_allclose((out.columns**2).sum(axis=0) - (out.along**2).sum(axis=0), out.variances)
+    for j in (8, 13, 19):
         kept = np.arange(20) != j
         others = equations(prior, signs[kept], columns[kept])
         slopes, pulls = others.coefficients(others.whitened(worth[kept]))
         expected = columns[j] @ slopes + prior.between(signs[j : j + 1], signs[kept])[0] @ pulls
-        assert residuals[j] == pytest.approx(worth[j] - expected)
+        assert out.residuals[j - 8] == pytest.approx(worth[j] - expected)
 
 
 def test_a_term_that_a_larger_one_hides_stands_out_beside_it():
