@@ -26,7 +26,7 @@ from crowd_sim.tournament.learner import Note
 _SFT, _FIRST, _RLOO = 100, 101, 102
 """Numbers of candidates that are none of the tournament's, for their random streams."""
 REINFORCED = 0.3
-"""Of the learning rate while outputs are reinforced: at all of it few steps end in one sentence, whatever the penalty."""
+"""Of the learning rate while outputs are reinforced: a few long steps from a model that says many things leave one sentence."""
 _LOWEST = -1e6
 """Of the outputs of a model that diverged: those that a judge is fitted to have a spread of 1."""
 
