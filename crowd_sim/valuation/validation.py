@@ -106,8 +106,10 @@ def above_zero(field: str, value: Any) -> float:
 
 def takes(function: Callable[..., Any], count: int) -> bool:
     """Whether a callable can be called with so many positional arguments, as far as it says."""
+    # of an object's own `__call__`, which may be a static method
+    called = function if inspect.isroutine(function) or isinstance(function, type) else function.__call__
     try:
-        inspect.signature(function).bind(*range(count))
+        inspect.signature(called).bind(*range(count))
     except TypeError:
         return False
     except ValueError:  # a builtin, say
