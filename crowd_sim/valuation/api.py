@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -134,8 +135,9 @@ def shapley_many(
             process.
         stop: a rule, such as ``TargetError(0.01) | MaxTime(3600)``, looked at after stages of doubling budgets up to
             ``budget``. No coalition is evaluated twice, but the estimator's own arithmetic is repeated in every stage.
-            Permutation sampling's stages are nested, and cost together what the last one costs; those of other estimators
-            share a part. All together keep to ``budget``: a stage that would pass it is cut to fit, and is the last.
+            Stages of permutation sampling and of chains are nested, and cost together what the last one costs; those of other
+            estimators share a part. All together keep to ``budget``: a stage that would pass it is cut to fit, and is the
+            last. ``"auto"`` has no stage of permutation sampling where ``budget`` allows the surrogate or chains.
             With a rule the results carry their evaluations (⌈n / 8⌉ + 8 bytes each), and each game is valued by itself.
         previous: a result for each game to continue from: what it has evaluated is looked up, and counts towards
             ``budget``, which must leave enough for the method; of Kernel SHAP without a rule, whose
@@ -232,19 +234,31 @@ def _closed_form_of(game: Game) -> ShapleyResult | None:
 
 def _auto(request: Request) -> list[ShapleyResult]:
     if request.noisy or request.skips:
-        name = automatic_where_noisy(request.n_players, request.budget, skips=request.skips)
-        return METHODS[name](request)
+        return METHODS[_chosen(request, partial(automatic_where_noisy, skips=request.skips))](request)
     results = [_closed_form_of(game) for game in request.games]
     chosen: dict[str, list[int]] = {}
     for g, result in enumerate(results):
         if result is None:
             featured, known = request.features is not None, fits_stratified(request.games[g])
-            name = automatic(request.n_players, request.budget, known, featured=featured)
+            name = _chosen(request, partial(automatic, stratifies=known, featured=featured))
             chosen.setdefault(name, []).append(g)
     for name, numbers in chosen.items():
         for g, result in zip(numbers, METHODS[name](request.only(numbers)), strict=True):
             results[g] = result
     return [result for result in results if result is not None]
+
+
+def _chosen(request: Request, by_budget: Callable[[int, int], str]) -> str:
+    """The method of a stage: not one that has to do without what the whole budget allows, and would spend a part of it.
+
+    Raises:
+        InputError: the stage is too small for the method that the whole budget allows.
+    """
+    n, budget = request.n_players, request.budget
+    name, at_last = by_budget(n, budget), by_budget(n, max(budget, request.most))
+    if name == "permutation" and at_last not in ("permutation", "exact"):
+        raise InputError("budget", budget, f"is too small for {at_last}")
+    return name
 
 
 METHODS: dict[str, Estimator] = {

@@ -61,6 +61,8 @@ class Request:
 
     ``features`` float64[n, p] are what is known of the players.
 
+    ``most`` is the budget of the longest stage, of a valuation in stages; 0: there are none.
+
     ``admit`` is shown the chunks that an estimator is about to ask for in one go, and may raise: a valuation in stages
     refuses there what would pass its budget, before any of it is evaluated.
     """
@@ -75,6 +77,7 @@ class Request:
     noisy: bool = False
     missing: str | float = "raise"
     features: NDArray[np.float64] | None = None
+    most: int = 0
 
     def __post_init__(self) -> None:
         checked_evaluate(self.evaluate)

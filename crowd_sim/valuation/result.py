@@ -10,8 +10,9 @@ import scipy
 from numpy.typing import NDArray
 
 from crowd_sim.errors import InputError
+from crowd_sim.valuation.top import Top, top
 from crowd_sim.valuation.utility_table import Evaluated
-from crowd_sim.valuation.validation import finite
+from crowd_sim.valuation.validation import finite, integer
 
 if TYPE_CHECKING:  # importing pandas costs an actor a part of a second of its start
     import pandas as pd
@@ -82,6 +83,14 @@ class ShapleyResult:
     @property
     def _of_one(self) -> str:
         return self.kind if self.kind.endswith("value") else f"{self.kind} value"
+
+    def top(self, k: int) -> Top:
+        """The first ``k`` players, which of them are surely among the first ``k``, and who else may be; 95 % for all of it.
+
+        Raises:
+            InputError: k is not between 1 and the number of players.
+        """
+        return top(self.values, self.stderr, integer("k", k, 1, len(self.values)))
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the values, best first, with their 95 % intervals (without one where it is not known), and return the axes.
