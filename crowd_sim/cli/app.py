@@ -332,7 +332,7 @@ def value(
     ray_address: RayAddress = None,
     trust: Trust = False,
 ) -> None:
-    """Print the Shapley values of a finished run's crowd, or of a file of vectors and a target.
+    """Print the Shapley values of a finished run's crowd, or of a file; interrupted, the same command goes on.
 
     Example: `crowd-sim value runs/hundred --budget 100000` or `crowd-sim value crowd.csv --target anna --score l1`
     """

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import math
 import operator
-from collections.abc import Callable
 from numbers import Real
 from typing import Any
 
@@ -104,10 +103,12 @@ def above_zero(field: str, value: Any) -> float:
     return float(value)
 
 
-def takes(function: Callable[..., Any], count: int) -> bool:
+def takes(function: Any, count: int) -> bool:
     """Whether a callable can be called with so many positional arguments, as far as it says."""
+    # of an object's own `__call__`, which may be a static method
+    called = function if inspect.isroutine(function) or isinstance(function, type) else function.__call__
     try:
-        inspect.signature(function).bind(*range(count))
+        inspect.signature(called).bind(*range(count))
     except TypeError:
         return False
     except ValueError:  # a builtin, say
