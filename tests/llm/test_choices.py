@@ -9,10 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-import peft
 import pytest
-import torch
-import transformers
 from rich.console import Console
 
 import crowd_sim.engine
@@ -272,6 +269,10 @@ def reported(finished, kind, terminal):
 
 def by_peft(finished):
     """What the adapter that the folder holds says of the report, loaded as anybody would: the run's numbers."""
+    import peft
+    import torch
+    import transformers
+
     folder, setup, details = finished.folder, finished.outcome.config, finished.outcome.details
     base = transformers.AutoModelForCausalLM.from_pretrained(setup.task.model, dtype="float32")
     model = peft.PeftModel.from_pretrained(base, folder / "adapter" / "run-0").eval()
@@ -425,6 +426,10 @@ def test_ratings_and_judgements_are_pairs_of_one_worker(parts, tmp_path):
     assert "6 pairs of responses are alike" in said
     crowd = load_choices(configuration(parts, tmp_path, "prefer", judgements(), task={"objective": "dpo"}))
     assert all(e.response.startswith("sun") and e.rival.startswith("rain") for own in crowd.texts.examples for e in own)
+    task = {"objective": "kto", "baselines": ["best_of_n"], "generation": {"temperature": 1.0}}
+    with pytest.raises(InputError, match=r"^task\.baselines = .*: must ask no reward model .* with judgements"):
+        load_choices(configuration(parts, tmp_path, "prefer", judgements(), task=task))
+    task = {"objective": "sft"}
     unnamed = [{name: value for name, value in row.items() if name != "worker"} for row in rated]
     with pytest.raises(InputError, match=r"of one worker, that are rated differently; there are none; whose the rows"):
         load_choices(configuration(parts, tmp_path, "prefer", unnamed, task=task))

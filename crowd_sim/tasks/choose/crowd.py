@@ -76,6 +76,9 @@ def load_choices(config: RunConfig) -> ChoiceCrowd:
     rows, trusted, remarks = _given(config)
     found = Rows(()) if config.task.expert is None else read_rows(Path(config.task.expert), "task.expert", config)
     expert, remarks = found.rows, (*remarks, *found.remarks)
+    if config.task.asks_rewards and any(isinstance(row.said, Judgement) for row in (*rows, *trusted, *expert)):
+        allowed = "must ask no reward model (best_of_n, rloo), which is one of pairs, with judgements"
+        raise InputError("task.baselines", list(config.task.baselines), allowed)
     together = components([shared(row) for row in (*rows, *trusted, *expert)])
     n_items = len(rows) + len(trusted)
     experts = set(together[n_items:])
