@@ -113,8 +113,8 @@ def _found(comparison: Comparison) -> list[str]:
 
 def _payload(comparison: Comparison) -> dict[str, Any]:
     others = range(1, len(comparison.folders))
-    found = {OF_CHOICES.get(str(folder.config.get("task.kind")), DISTANCE) for folder in comparison.folders}
-    measure = found.pop() if len(found) == 1 else ACCURACY._replace(words="Accuracy or mean reward")
+    measures = {OF_CHOICES.get(str(folder.config.get("task.kind")), DISTANCE) for folder in comparison.folders}
+    measure = measures.pop() if len(measures) == 1 else ACCURACY._replace(words="Accuracy or mean reward")
     return {
         "kind": "compare",
         "measure": measure.words,
