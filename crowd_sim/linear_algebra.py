@@ -181,6 +181,12 @@ def add_upper(out: _Matrix, left: _Matrix, right: _Matrix) -> None:
 
 
 @numba.njit(cache=True)
+def subtract_upper(out: _Matrix, left: _Matrix, right: _Matrix) -> None:
+    """Subtract ``left``ᵀ ``right`` of [k, n] each, which is symmetric, from the upper triangle of ``out`` [n, n]."""
+    _add(out, -1.0, left, right, (0, len(out)), (0, len(out)), (0, len(left)), True)
+
+
+@numba.njit(cache=True)
 def less_gram(matrix: _Matrix, rows: _Matrix) -> _Matrix:
     """A symmetric ``matrix`` [n, n] less ``rows``ᵀ ``rows`` of [k, n]."""
     k, n = rows.shape
@@ -294,12 +300,8 @@ def solved(upper: _Matrix, right: NDArray[np.float64]) -> NDArray[np.float64]:
 @numba.njit(cache=True)
 def inverse_of(upper: _Matrix) -> _Matrix:
     """(Rᵀ R)⁻¹ [n, n] for `cholesky`'s R, symmetric to the bit."""
-    lower = lower_inverse(upper)
-    n = len(lower)
-    out = np.zeros((n, n))
-    for first in range(0, n, _ZEROS):  # a row has zeros beyond its diagonal
-        last = min(first + _ZEROS, n)
-        _add(out, 1.0, lower, lower, (0, last), (0, last), (first, last), True)
+    out = np.empty(upper.shape)
+    gram_of_lower(lower_inverse(upper), out)
     _mirror(out)
     return out
 
@@ -307,9 +309,28 @@ def inverse_of(upper: _Matrix) -> _Matrix:
 @numba.njit(cache=True)
 def lower_inverse(upper: _Matrix) -> _Matrix:
     """R⁻ᵀ [n, n], lower triangular, for `cholesky`'s R."""
-    lower = np.eye(len(upper))
-    _forward(upper, lower, np.arange(1, len(upper) + 1))
+    lower = np.empty(upper.shape)
+    invert(upper, lower)
     return lower
+
+
+@numba.njit(cache=True)
+def invert(upper: _Matrix, lower: _Matrix) -> None:
+    """Set ``lower`` to `lower_inverse`."""
+    lower[:] = 0.0
+    for i in range(len(lower)):
+        lower[i, i] = 1.0
+    _forward(upper, lower, np.arange(1, len(upper) + 1))
+
+
+@numba.njit(cache=True)
+def gram_of_lower(lower: _Matrix, out: _Matrix) -> None:
+    """Set the upper triangle of ``out`` [n, n] to that of ``lower``ᵀ ``lower``, of [n, n] with zeros above the diagonal."""
+    n = len(lower)
+    out[:] = 0.0
+    for first in range(0, n, _ZEROS):
+        last = min(first + _ZEROS, n)
+        _add(out, 1.0, lower, lower, (0, last), (0, last), (first, last), True)
 
 
 def orthonormal(columns: _Matrix) -> tuple[_Matrix, _Matrix] | None:

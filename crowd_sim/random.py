@@ -47,6 +47,7 @@ class Purpose(IntEnum):
     COALITION_OUTPUTS = 25
     VALIDATION = 26
     TRAINING_OUTPUTS = 27
+    ITEMS = 28
     BAD = 30
     BAD_SAMPLE = 31
     JITTER = 32

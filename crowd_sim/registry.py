@@ -186,7 +186,7 @@ def _numbers(kind: str, name: str, where: str, given: Any, shape: tuple[int, ...
 
 def _array(given: Any) -> NDArray[Any] | None:
     try:
-        return np.asarray(given)
+        return given.astype(np.float64).filled(np.nan) if np.ma.is_masked(given) else np.asarray(given)
     except ValueError:  # rows of different lengths
         return None
 

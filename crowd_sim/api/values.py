@@ -80,7 +80,8 @@ def value(
         crowd: a run's folder; a CSV or Parquet file, a row per worker; an array [n, d]; or a DataFrame, as for `run`.
         target: not for a folder, which has its own: a worker of the crowd by name, who is then not valued, a file with one
             row, or a vector [d].
-        out: the folder for values.parquet and values.png; None: none.
+        out: the folder for values.parquet and values.png; given again after an interruption, the same call goes on there;
+            None: none.
         score: not for a folder: l2, l1, dot, squared_l2, or package.module:Name.
         run: of a folder, which of its runs.
         method: as for `crowd_sim.shapley`.
@@ -96,10 +97,18 @@ def value(
         StrategyError: user-defined code raised.
         ClusterError: no cluster, or one that is too small.
     """
-    from crowd_sim.commands.value import check_folder, check_own, of_people, of_run, table_of, write
+    from crowd_sim.commands.value import (
+        check_folder,
+        check_no_run,
+        check_own,
+        load_people,
+        of_people,
+        of_run,
+        table_of,
+        write,
+    )
     from crowd_sim.commands.value import value as value_question
     from crowd_sim.crowd.sources.given import population_of
-    from crowd_sim.crowd.sources.vectors import load_vectors
 
     check_address(ray_address)
     folder = folder_of(out)
@@ -108,13 +117,14 @@ def value(
         question = of_run(Path(crowd), integer("run", run, 0), trust)
     else:
         is_file = isinstance(crowd, str | os.PathLike)
-        people = load_vectors(Path(cast("str", crowd))) if is_file else population_of(crowd)
+        check_no_run(run)
+        people = load_people(Path(cast("str", crowd)), "crowd") if is_file else population_of(crowd)
         goal: Any = str(target) if isinstance(target, os.PathLike) else target
         question = of_people(people, goal, score, seed, str(crowd) if is_file else "the crowd")
     if folder is not None:
         check_folder(folder, question)
     with reporting(progress) as report:
-        result = value_question(question, method, budget, stop, ray_address, report)
+        result = value_question(question, method, budget, stop, ray_address, report, folder)
     if folder is not None:
         write(folder, question, result, budget)
     return CrowdValues(table_of(question, result), result)

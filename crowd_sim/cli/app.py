@@ -18,6 +18,7 @@ from rich.console import Console
 from typer.exceptions import TyperException
 
 from crowd_sim.characters import visible
+from crowd_sim.cli.group import Group
 from crowd_sim.cli.output import plain_console, unfailing_output
 from crowd_sim.errors import ClusterError, InputError, StorageError, StrategyError
 from crowd_sim.paths import is_folder
@@ -28,16 +29,19 @@ if TYPE_CHECKING:
 
 # what a command needs is imported by the command: help and a wrong option should not wait for pandas and Ray
 app = typer.Typer(
+    cls=Group,
     help="Simulate crowd-sourced fine-tuning, and what everyone in the crowd was worth.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-data = typer.Typer(help="Fetch or make data that the project may not ship.", no_args_is_help=True)
+data = typer.Typer(cls=Group, help="Fetch or make data that the project may not ship.", no_args_is_help=True)
 app.add_typer(data, name="data")
 
 _INTERRUPTED = 130
+_RESUMABLE = ("run", "sweep", "search", "value")
+"""Commands that keep what is done as they go, and are continued by being given again."""
 
 Configuration = Annotated[
     Path, typer.Argument(help="A YAML file, or the name of a configuration that ships (`crowd-sim configs`).")
@@ -314,7 +318,7 @@ def value(
     score: Annotated[str, typer.Option(help="For a file: l2, l1, dot, squared_l2, or package.module:Name.")] = "l2",
     run: Annotated[int, typer.Option(help="For a run's folder: which of its runs.", min=0)] = 0,
     method: Annotated[str, typer.Option(help="The estimator; auto chooses by game and budget.")] = "auto",
-    budget: Annotated[int, typer.Option(help="Utility evaluations it may spend.", min=1)] = 10_000,
+    budget: Annotated[int, typer.Option(help="Utility evaluations it may spend.", min=1, max=10**12)] = 10_000,
     target_error: Annotated[
         float | None,
         typer.Option(
@@ -328,7 +332,7 @@ def value(
     ray_address: RayAddress = None,
     trust: Trust = False,
 ) -> None:
-    """Print the Shapley values of a finished run's crowd, or of a file of vectors and a target.
+    """Print the Shapley values of a finished run's crowd, or of a file; interrupted, the same command goes on.
 
     Example: `crowd-sim value runs/hundred --budget 100000` or `crowd-sim value crowd.csv --target anna --score l1`
     """
@@ -336,17 +340,25 @@ def value(
     with _loading(console):
         from crowd_sim.cli.value import value as value_question
         from crowd_sim.cli.value import values_table
-        from crowd_sim.commands.value import check_folder, check_own, of_people, of_run, write
-        from crowd_sim.crowd.sources.vectors import load_vectors
+        from crowd_sim.commands.value import (
+            check_folder,
+            check_no_run,
+            check_own,
+            load_people,
+            of_people,
+            of_run,
+            write,
+        )
 
         if is_folder(source):
             check_own(target, score, seed)
             question = of_run(source, run, trust)
         else:
-            question = of_people(load_vectors(source), target, score, seed, str(source))
+            check_no_run(run)
+            question = of_people(load_people(source, "source"), target, score, seed, str(source))
     folder = out or Path("runs") / f"values-{question.name}"
     check_folder(folder, question)
-    result = value_question(question, method, budget, target_error, ray_address, console)
+    result = value_question(question, method, budget, target_error, ray_address, console, folder)
     console.print(values_table(write(folder, question, result, budget), result))
     _say(f"{folder}: values.parquet and values.png")
 
@@ -654,10 +666,15 @@ def _status_of(arguments: Sequence[str] | None) -> int:
     except StrategyError as error:
         typer.echo("\n".join(map(visible, error.trace.rstrip().expandtabs().split("\n"))), err=True)
         _fail(str(error), 1)
+    except MemoryError as error:
+        _fail(f"out of memory ({error})", 1)
     except (KeyboardInterrupt, typer.Abort):
         status = _INTERRUPTED
     if status == _INTERRUPTED:  # Typer makes it of Ctrl-C itself
-        _fail("interrupted; what is done is kept: the same command goes on where it stopped", _INTERRUPTED)
+        given = sys.argv[1:] if arguments is None else arguments
+        goes_on = next((word for word in given if not word.startswith("-")), "") in _RESUMABLE
+        kept = "; what is done is kept: the same command goes on where it stopped" if goes_on else ""
+        _fail(f"interrupted{kept}", _INTERRUPTED)
     return int(status or 0)
 
 

@@ -49,7 +49,14 @@ def run(
             trackers=trackers,
         )
         _say_diverged(finished.outcome, console)
+        _say_remarks(finished.outcome, console)
     return finished
+
+
+def _say_remarks(outcome: Outcome, console: Console) -> None:
+    if outcome.config.task.kind in ("classify", "prefer", "verify"):
+        for remark in outcome.details.crowd.remarks:
+            console.print(visible(remark), markup=False, highlight=False)
 
 
 def _say_diverged(outcome: Outcome, console: Console) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -28,11 +29,12 @@ def value(
     target_error: float | None,
     ray_address: str | None,
     console: Console,
+    folder: Path,
 ) -> ShapleyResult:
     """See `crowd_sim.commands.value.value`; progress and, with a target error, the error of each stage are shown."""
     stop = None if target_error is None else _Shown(console) | TargetError(relative=target_error)
     with stoppable(), shown(console) as progress:
-        return value_question(question, method, budget, stop, ray_address, progress)
+        return value_question(question, method, budget, stop, ray_address, progress, folder)
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,12 @@ def values_table(table: pd.DataFrame, result: ShapleyResult) -> Table:
         if row != last + 1:
             view.add_row("…", "", "", "")
         worker, number, low, high = (table.loc[row, name] for name in ("worker", "value", "lower", "upper"))
-        interval = "exact" if low == high else "unknown" if np.isnan(low) else f"{low:.4g} to {high:.4g}"
-        view.add_row(str(row + 1), Text(visible(str(worker))), f"{number:.4g}", interval)
+        interval = "exact" if low == high else "unknown" if np.isnan(low) else f"{_figures(low)} to {_figures(high)}"
+        view.add_row(str(row + 1), Text(visible(str(worker))), _figures(number), interval)
         last = row
     return view
+
+
+def _figures(number: float) -> str:
+    """With four significant digits, of which zeros at the end are some."""
+    return f"{number:#.4g}".removesuffix(".")

@@ -42,10 +42,10 @@ def of_run(config: RunConfig, name: str, out: Path | None, ray_address: str | No
         check_participants(config, task.population)
     folder = out or Path("runs") / f"{name}-{run_fingerprint(config, task)[:8]}"
     yield f"would run: {_work(config)}"
-    ties = f", {task.crowd.ties:,} ties left out" if isinstance(task, ChoiceTask) and task.crowd.ties else ""
-    yield f"on: {_crowd(config)}{ties}; {_place(config, ray_address)}"
+    yield f"on: {_crowd(config)}; {_place(config, ray_address)}"
     yield f"into: {folder} ({_state(folder)})"
     yield f"how long: {_seconds(config, task, 1)}"
+    yield from task.crowd.remarks if isinstance(task, ChoiceTask) else ()
 
 
 def of_sweep(plan: Sweep, name: str, out: Path | None, ray_address: str | None) -> Iterator[str]:

@@ -94,7 +94,8 @@ def run(
         check_coordinates(given, "crowd")
     progress("start", 0, 0, "the crowd")
     task = load_task(config) if given is None else VectorTask(given)
-    _check_crowd(config, task, progress)
+    if isinstance(task, VectorTask):
+        check_participants(config, task.population)
     fingerprint = run_fingerprint(config, task)
     folder = out or (Path("runs") / f"{name}-{fingerprint[:8]}" if name else None)
     if isinstance(task, ImitateTask | ChoiceTask) and folder is not None:
@@ -142,14 +143,6 @@ def run(
         if not was_there:
             _told(watch, outcome, (folder / "report.html", folder / "config.yaml"))
     return Finished(folder, outcome, seconds, was_there)
-
-
-def _check_crowd(config: RunConfig, task: Task, progress: Progress) -> None:
-    """Refuse a crowd that is too small, and say what of it is left out."""
-    if isinstance(task, VectorTask):
-        check_participants(config, task.population)
-    if isinstance(task, ChoiceTask) and task.crowd.ties:
-        progress("start", 0, 0, f"{task.crowd.ties:,} ties are left out: they prefer nothing")
 
 
 def _half_tuned(folder: Path) -> Path:

@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from crowd_sim.commands import IN_PROCESS
+from crowd_sim.commands.unfinished import UNFINISHED, digest_of_code, go_on, remove
 from crowd_sim.config import ActorsConfig
 from crowd_sim.config.io import load_config
 from crowd_sim.crowd.population import Population
@@ -22,11 +23,11 @@ from crowd_sim.files import fingerprint_of, read_config, read_facts, write_seale
 from crowd_sim.host import Host, InProcess
 from crowd_sim.integrity import FILES, digests_of
 from crowd_sim.participants import load_population, participants_of
-from crowd_sim.paths import exists, is_file
+from crowd_sim.paths import exists, is_file, is_folder
 from crowd_sim.progress import Progress, quiet
 from crowd_sim.registry import resolve
 from crowd_sim.valuation import AveragingGame, Rule, ShapleyResult, shapley
-from crowd_sim.valuation.request import ListEvaluate
+from crowd_sim.valuation.request import Evaluate, ListEvaluate
 
 _TABLE, _FACTS = "values.parquet", "values.json"
 
@@ -56,6 +57,14 @@ class Question:
         """SHA-256 of what the values are of: the workers by name, their vectors, target and score."""
         asked = {"score": self.score, "workers": self.ids, "shape": self.game.vectors.shape}
         return fingerprint_of(asked, [self.game.vectors.tobytes(), self.game.target.tobytes()])
+
+    @property
+    def utilities_digest(self) -> str | None:
+        """SHA-256 of all that utilities depend on, a user's code too; ``None`` where that has no source to read."""
+        if ":" not in self.score:
+            return self.digest
+        code = digest_of_code(self.score.partition(":")[0])
+        return None if code is None else fingerprint_of({"digest": self.digest, "code": code})
 
 
 def of_run(folder: Path, run: int, trust: bool = False) -> Question:
@@ -111,6 +120,30 @@ def check_own(target: object, score: str, seed: int) -> None:
             raise InputError(field, given, "must be left out with a run's folder, which has its own")
 
 
+def check_no_run(run: int) -> None:
+    """Refuse the number of a run where no run's folder is valued.
+
+    Raises:
+        InputError: it is given.
+    """
+    if run:
+        raise InputError("--run", run, "must be left out with a file or an array: it is for a run's folder")
+
+
+def load_people(path: Path, field: str) -> Population:
+    """Vectors from a file; what is wrong with its name is told of `field`.
+
+    Raises:
+        InputError: as `load_vectors`.
+    """
+    try:
+        return load_vectors(path)
+    except InputError as error:
+        if error.field != "crowd.path":
+            raise
+        raise InputError(field, error.value, error.allowed) from None
+
+
 def of_people(
     people: Population, target: str | NDArray[np.float64] | None, score: str, seed: int, name: str
 ) -> Question:
@@ -138,7 +171,7 @@ def of_people(
             raise InputError("--target", target, "is the only worker of the crowd: there is nobody left to value")
         vectors, goal, ids = vectors[others], vectors[row], tuple(ids[i] for i in others)
     elif is_file(Path(target)):
-        goal = _target_of(load_vectors(Path(target)), people, target)
+        goal = _target_of(load_people(Path(target), "--target"), people, target)
     else:
         raise InputError("--target", target, f"must be a worker of {name} by name, or a file with one row")
     named = target if isinstance(target, str) else "a vector"
@@ -146,8 +179,13 @@ def of_people(
 
 
 def _goal(target: Any, n_features: int) -> NDArray[np.float64]:
-    goal = np.asarray(target)
-    if goal.dtype.kind not in "iuf" or goal.shape != (n_features,) or not np.isfinite(goal).all():
+    goal = target if isinstance(target, np.ma.MaskedArray) else np.asarray(target)
+    if (
+        np.ma.is_masked(goal)
+        or goal.dtype.kind not in "iuf"
+        or goal.shape != (n_features,)
+        or not np.isfinite(goal).all()
+    ):
         raise InputError(
             "target", target, f"must be a worker by name, a file, or a vector of {n_features} finite numbers"
         )
@@ -155,11 +193,11 @@ def _goal(target: Any, n_features: int) -> NDArray[np.float64]:
 
 
 def _target_of(found: Population, people: Population, path: str) -> NDArray[np.float64]:
-    if found.features != people.features:
+    if sorted(found.features) != sorted(people.features):
         raise InputError("--target", path, f"must have the crowd's features: {', '.join(people.features)}")
     if found.n_workers != 1:
         raise InputError("--target", path, f"must have one row, not {found.n_workers}")
-    return found.vectors[0]
+    return found.vectors[0, [found.features.index(name) for name in people.features]]
 
 
 def _game(vectors: NDArray[np.float64], target: NDArray[np.float64], score: str) -> AveragingGame:
@@ -173,6 +211,7 @@ def value(
     stop: Rule | None = None,
     ray_address: str | None = IN_PROCESS,
     progress: Progress = quiet,
+    folder: Path | None = None,
 ) -> ShapleyResult:
     """Value the crowd, on the evaluators of a cluster or in this process; arguments as of `crowd_sim.valuation.shapley`.
 
@@ -183,9 +222,12 @@ def value(
         stop: where it may end earlier.
         ray_address: see `crowd_sim.actors.cluster.connected`; ``none`` evaluates in this process.
         progress: told how many evaluations are done.
+        folder: for the values: what a call with the same arguments that was stopped has evaluated is there, and is not
+            evaluated again; ``None``: nothing is kept.
 
     Raises:
         InputError: a method or budget that does not fit the game.
+        StorageError: the folder cannot be written any more.
         ClusterError: no cluster, or one that is too small.
     """
     with ExitStack() as stack:
@@ -201,27 +243,42 @@ def value(
             stack.enter_context(connected(ray_address, required_by_evaluators(actors)))
             host = RayHost(actors)
         evaluators = stack.enter_context(host.evaluators([question.game]))
-        evaluate = ListEvaluate(partial(evaluators.utilities, [0]))
-        return shapley(
-            question.game,
-            method=method,
-            budget=budget,
-            seed=question.seed,
-            run=question.run,
-            evaluate=evaluate,
-            stop=stop,
-            progress=progress,
-        )
+        evaluate = partial(evaluators.utilities, [0])
+
+        def by(evaluate: Evaluate) -> list[ShapleyResult]:
+            return [
+                shapley(
+                    question.game,
+                    method=method,
+                    budget=budget,
+                    seed=question.seed,
+                    run=question.run,
+                    evaluate=evaluate,
+                    stop=stop,
+                    progress=progress,
+                )
+            ]
+
+        digest = None if folder is None else question.utilities_digest
+        if folder is None or digest is None:
+            return by(ListEvaluate(evaluate))[0]
+        return go_on(folder, digest, by, evaluate)
 
 
 def check_folder(folder: Path, question: Question) -> None:
-    """See that the folder holds no values of other workers, another target or another score.
+    """See that the folder holds no values of other workers, another target or another score, and nothing else either.
 
     Raises:
-        InputError: it does, or values that do not say of what they are.
+        InputError: it does, or values that do not say of what they are; or it is no folder.
     """
     path = folder / _TABLE
     if not exists(path):
+        if exists(folder) and not is_folder(folder):
+            raise InputError("--out", str(folder), "must be a folder, or not there")
+        if is_folder(folder) and not is_folder(folder / UNFINISHED) and any(folder.iterdir()):
+            raise InputError(
+                "--out", str(folder), "must be a new folder, an empty one, or one of values: it holds files"
+            )
         return
     facts = read_facts(path)  # of the table itself: another may have been put in its place
     if facts is None:
@@ -265,6 +322,7 @@ def write(folder: Path, question: Question, result: ShapleyResult, budget: int) 
         figure = write_atomically(folder / "values.png", png(values_with_errors(table)))
         told = {"game" if name == "digest" else name: fact for name, fact in facts.items()}
         write_sealed(folder / _FACTS, {**told, FILES: digests_of(folder, [folder / _TABLE, figure])})
+        remove(folder)
     except (OSError, StorageError) as error:
         reason = error.reason if isinstance(error, StorageError) else error.strerror
         raise InputError("--out", str(folder), f"must be a folder that can be written ({reason})") from None

@@ -26,7 +26,7 @@ from crowd_sim.crowd.bad import bounds_of
 from crowd_sim.crowd.behaviours import BAD_BEHAVIOURS
 from crowd_sim.crowd.behaviours.labels import LABEL_BEHAVIOURS
 from crowd_sim.crowd.behaviours.texts import TEXT_BEHAVIOURS
-from crowd_sim.crowd.screens import LABEL_SCREENS, TEXT_SCREENS, VECTOR_SCREENS
+from crowd_sim.crowd.screens import LABEL_SCREENS, PAIR_SCREENS, TEXT_SCREENS, VECTOR_SCREENS
 from crowd_sim.crowd.sources.by_name import FILE_SOURCES
 from crowd_sim.errors import InputError
 from crowd_sim.payment.merging import MOST_MERGED
@@ -60,7 +60,7 @@ class Support:
 
 
 _OF_NOISE = ("task.label_smoothing", "task.sft_weight")
-_OF_PAIRS = ("task.objective", "task.beta", "task.sft_epochs", *_OF_NOISE)
+_OF_PAIRS = ("task.objective", "task.beta", "task.kl", "task.sft_epochs", *_OF_NOISE)
 _ASKING = ("task.generation", "task.verifier")
 _EXAMPLES = {"prefer": ("example_feedback",), "verify": ("example_answers",)}
 _OF_RECORDS = ("classify", "prefer", "verify")
@@ -94,6 +94,7 @@ SUPPORT = {
             "tournament.convergence_distance",
             *_DEFENCES_OF_POINTS,
             *_OF_NOISE,
+            "task.kl",
             "task.verifier",
             *(f"task.{name}" for name in OF_CHOICES),
         ),
@@ -114,7 +115,7 @@ SUPPORT = {
             "tournament.initial_range",
             "tournament.convergence_distance",
             *_DEFENCES_OF_POINTS,
-            *("task.phi", "task.judged_by", "task.single_sizes", "task.equal_tokens", "task.merged_model"),
+            *("task.phi", "task.judged_by", "task.single_sizes", "task.equal_tokens"),
             *own,
         ),
         retrains=True,
@@ -134,6 +135,7 @@ def check_sections(
     valuation: ValuationConfig,
     task: TaskConfig,
     payment: PaymentConfig | None,
+    screens: ScreensConfig | None,
 ) -> None:
     """Refuse what the task, or the sections together, do not allow.
 
@@ -147,11 +149,16 @@ def check_sections(
     _check_source(crowd, task.kind, support)
     sections = {"crowd": crowd, "tournament": tournament, "valuation": valuation, "task": task}
     asking = (*_ASKING, "task.phi") if task.kind == "prefer" and task.asks_rewards else ()
+    if screens is not None and screens.asks_peers:
+        asking = (*asking, "task.phi")
     for name in (name for name in support.unused if name not in asking):
         section, field = name.split(".")
         _check_default(sections[section], section, field, task.kind)
     if task.kind != "vector":
         _check_objective(task)
+    if task.kind in _OF_RECORDS and task.expert is None and crowd.held_out >= 0.5:
+        allowed = "must be below 0.5 without task.expert: as much is held out for selection and again for the report"
+        raise InputError("crowd.held_out", crowd.held_out, allowed)
     if "expert" in task.baselines and task.expert is None:
         raise InputError("task.expert", None, "must be given with task.baselines=expert")
     if task.asks_rewards:
@@ -165,6 +172,8 @@ def check_sections(
     if tournament.aggregation == "multi_krum" and largest > LARGEST_GROUP:
         raise InputError("tournament.aggregation", "multi_krum", too_large(largest))
     _check_valuation(crowd, tournament, valuation, task.kind, support)
+    if screens is not None:
+        _check_screens(screens, crowd, task)
     if payment is not None:
         _check_payment(crowd, tournament, valuation, payment, task.kind, support)
 
@@ -198,6 +207,9 @@ def _check_objective(task: TaskConfig) -> None:
         raise InputError("task.sft_epochs", task.sft_epochs, "must be left out with task.objective=sft: task.epochs")
     if task.kind == "verify":
         _check_verifier(task)
+    if not task.reinforces and task.kl != _default(TaskConfig, "kl"):
+        where = "task.objective" if task.kind == "verify" else "task.baselines"
+        raise InputError("task.kl", task.kl, f"must be left out without {where}=rloo")
     if task.objective != "dpo" and task.label_smoothing:
         raise InputError("task.label_smoothing", task.label_smoothing, "must be left out without task.objective=dpo")
     if task.objective not in ("dpo", "ipo") and task.sft_weight:
@@ -229,22 +241,19 @@ def _check_verifier(task: TaskConfig) -> None:
         raise InputError("task.verifier.pattern", verifier.pattern, f"must be {must} task.verifier.kind=regex")
 
 
-def check_screens(screens: ScreensConfig, task: TaskConfig) -> None:
-    """Refuse screens that the task has not.
-
-    Raises:
-        InputError: names the field.
-    """
+def _check_screens(screens: ScreensConfig, crowd: CrowdConfig, task: TaskConfig) -> None:
     kind, known = task.kind, _screens_of(task.kind)
     if kind == "verify":
         raise InputError(
             "screens.action", screens.action, "must be left out with task.kind=verify, which has no screens"
         )
-    if kind in ("classify", "prefer") and task.expert is None:
-        raise InputError("task.expert", None, f"must be given with screens and task.kind={kind}: it is what screens")
     for name in screens.use:
         if name not in known:
             raise InputError("screens.use", name, f"must be among {', '.join(known)} with task.kind={kind}")
+    if "expert" in known and "expert" in (screens.use or ("expert",)) and task.expert is None:
+        raise InputError("task.expert", None, f"must be given with screens and task.kind={kind}: it is what screens")
+    if screens.asks_peers and crowd.n_workers < 2:
+        raise InputError("screens.use", "peers", "must be left out with crowd.n_workers=1: it asks the others")
     if screens.action == "merge" and "duplicates" not in known:
         raise InputError("screens.action", "merge", f"must be report or exclude with task.kind={kind}")
     if screens.action == "merge" and screens.use and "duplicates" not in screens.use:
@@ -257,6 +266,8 @@ def check_screens(screens: ScreensConfig, task: TaskConfig) -> None:
 def _screens_of(kind: str) -> Collection[str]:
     if kind == "vector":
         return VECTOR_SCREENS
+    if kind == "prefer":
+        return PAIR_SCREENS
     return TEXT_SCREENS if kind == "imitate" else LABEL_SCREENS
 
 
@@ -366,6 +377,9 @@ def _check_parts(tournament: TournamentConfig, task: TaskConfig) -> None:
 def _check_search(crowd: CrowdConfig, tournament: TournamentConfig, kind: str, support: Support) -> None:
     if tournament.search not in support.searches:
         allowed = f"must be one of {', '.join(support.searches)} with task.kind={kind}"
+        raise InputError("tournament.search", tournament.search, allowed)
+    if tournament.search != "best" and tournament.exploit_every == 1:
+        allowed = "must be best with tournament.exploit_every=1: every round has one candidate, of all workers"
         raise InputError("tournament.search", tournament.search, allowed)
     if tournament.search == "halving" and tournament.n_groups < 3:
         allowed = "must be at least 3 with tournament.search=halving"

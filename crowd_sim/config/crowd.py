@@ -82,7 +82,8 @@ class CrowdConfig(Strict):
         ge=0,
         le=0.5,
         description="share of the crowd's texts that nobody trains on and the target is not made of: outputs and losses are "
-        "measured on them. 0: outputs are compared with the target's texts",
+        "measured on them. 0: outputs are compared with the target's texts. Tasks of items: as much for selection and, unless "
+        "there is a `task.expert`, as much again for the report, below 0.5 then",
     )
     chunk_size: int = Field(
         16,

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, PrivateAttr, ValidationError
 
 from crowd_sim.config.actors import ActorsConfig
 from crowd_sim.config.bad import ONE, SEVERAL
-from crowd_sim.config.checks import check_generators, check_screens, check_sections
+from crowd_sim.config.checks import check_generators, check_sections
 from crowd_sim.config.crowd import CrowdConfig
 from crowd_sim.config.payment import PaymentConfig
 from crowd_sim.config.places import KEY, put, relative_paths, seen_from
@@ -57,10 +57,8 @@ class RunConfig(Strict):
             config = cls.model_validate({name: value for name, value in content.items() if name != "llm"})
         except ValidationError as error:
             raise _first_line(error) from None
-        check_sections(config.crowd, config.tournament, config.valuation, config.task, config.payment)
+        check_sections(config.crowd, config.tournament, config.valuation, config.task, config.payment, config.screens)
         check_generators(config.actors, config.task)
-        if config.screens is not None:
-            check_screens(config.screens, config.task)
         return config
 
     def given_as(self, paths: dict[str, str], base: Path) -> Self:
@@ -88,6 +86,12 @@ class RunConfig(Strict):
     def _absent(self) -> set[str]:
         """Sections that are not there unless they are given."""
         return {name for name in ("payment", "screens") if getattr(self, name) is None}
+
+    @property
+    def needs_phi(self) -> bool:
+        """Whether texts are mapped: outputs, or a reward model's pairs."""
+        peers = self.screens is not None and self.screens.asks_peers
+        return self.task.kind == "imitate" or self.task.asks_rewards or peers
 
     @property
     def needs_evidence(self) -> bool:
@@ -136,6 +140,8 @@ class RunConfig(Strict):
             exclude[section] = {
                 name for name in fields if getattr(model, name) == type(model).model_fields[name].default
             }
+        if not self.task.reinforces:
+            exclude["task"].add("kl")
         if self.task.kind == "vector":
             exclude |= {"task": True, "crowd": exclude["crowd"] | {"target"}}
         content = self._as_given(self.model_dump(mode="json", exclude=exclude))

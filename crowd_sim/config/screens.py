@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, field_validator
 
 from crowd_sim.config.strict import Strict, listed
 
@@ -20,9 +20,10 @@ class ScreensConfig(Strict):
     )
     use: Annotated[tuple[str, ...], BeforeValidator(listed)] = Field(
         (),
-        description="which screens; empty: all of the task's. Of vectors `near_model`, `inconsistency`, `duplicates`, "
-        "`constants`; of texts `duplicates`, `repetition`, `prompt_overlap`, `shared_ngrams`, `target_distance`; "
-        "of labels and pairs `expert`, which needs `task.expert`",
+        description="which screens; empty: all of the task's, but `peers`. Of vectors `near_model`, `inconsistency`, "
+        "`duplicates`, `constants`; of texts `duplicates`, `repetition`, `prompt_overlap`, `shared_ngrams`, "
+        "`target_distance`; of labels and pairs `expert`, which needs `task.expert`; of pairs `peers`, a reward on "
+        "`task.phi` that is fitted to all others' pairs",
     )
     from_round: int = Field(
         4,
@@ -30,3 +31,15 @@ class ScreensConfig(Strict):
         description="of vectors: the first round in which the action shows, by the evidence of all rounds before it; anew in "
         "every round",
     )
+
+    @property
+    def asks_peers(self) -> bool:
+        """Whether everyone is read by a reward model of all others."""
+        return "peers" in self.use
+
+    @field_validator("use")
+    @classmethod
+    def _different(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError("must not list a screen twice")
+        return value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
 from crowd_sim.config.strict import Strict, listed
 from crowd_sim.registry import check_strategy
@@ -32,6 +32,9 @@ OF_CHOICES = ("question", "expert", "expert_epochs", "baselines")
 Texts = Annotated[tuple[str, ...], BeforeValidator(listed)]
 Sizes = Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(listed)]
 
+
+_PLACE = re.compile(r"\{\w+\}")
+"""A placeholder of a text that something is filled into."""
 
 COLDEST = 1e-3
 """The lowest temperature above 0: logits divided by one much lower overflow."""
@@ -157,11 +160,19 @@ class TaskConfig(Strict):
     objective: Literal["sft", "dpo", "ipo", "orpo", "kto", "spin", "raft", "rloo", "grpo"] = Field(
         "sft",
         description="what examples are tuned for. `sft`: cross-entropy of the responses, of pairs the preferred ones. `prefer` "
-        "has besides `dpo`, `ipo` and `kto`, which hold both responses against the model before, and `orpo`; `imitate` "
+        "has besides `dpo`, `ipo` and `kto`, which hold both responses against the model before, and `orpo`; only `kto` takes "
+        "responses that are judged by themselves; `imitate` "
         "`spin`, against an output of that model's own; `verify` `raft`, `rloo` and `grpo`, which reward the candidate's own "
         "outputs",
     )
     beta: float = Field(0.1, gt=0, le=1000, description="of `dpo`, `ipo`, `kto`, `orpo` and `spin`")
+    kl: float = Field(
+        0.05,
+        ge=0,
+        le=1000,
+        description="of `rloo`: an output earns less by this times the nats by which it is likelier than under the model that "
+        "reinforcement starts from",
+    )
     label_smoothing: float = Field(
         0.0,
         ge=0,
@@ -255,7 +266,7 @@ class TaskConfig(Strict):
         description="tasks of items: single models of the tournament's trained tokens, reported beside it: tuned on the "
         "`expert`'s records, or (`single`) on everyone's examples. `prefer` has two more, by a reward model of the crowd's "
         "pairs on Φ: `best_of_n` of `verifier.n_outputs` to each prompt, drawn from a model tuned on the preferred responses "
-        "(`sft`), and `rloo`, which reinforces such outputs in the second half of the tokens",
+        "(`sft`), and `rloo`, which reinforces such outputs in the second half of the tokens, at 0.3 times the learning rate",
     )
     merged_model: bool = Field(False, description="also write the final model with its adapter merged into it")
 
@@ -271,11 +282,17 @@ class TaskConfig(Strict):
         """Whether a baseline asks a reward model."""
         return any(name in self.baselines for name in OF_REWARDS)
 
-    @field_validator("single_sizes")
+    @property
+    def reinforces(self) -> bool:
+        """Whether outputs are reinforced by `rloo`."""
+        return self.objective == "rloo" or "rloo" in self.baselines
+
+    @field_validator("single_sizes", "baselines", "target_modules")
     @classmethod
-    def _different(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+    def _different(cls, value: tuple[object, ...], info: ValidationInfo) -> tuple[object, ...]:
         if len(set(value)) < len(value):
-            raise ValueError("must not list a size twice")
+            what = {"single_sizes": "size", "baselines": "baseline"}.get(str(info.field_name), "module")
+            raise ValueError(f"must not list a {what} twice")
         return value
 
     @field_validator("question")
@@ -283,6 +300,7 @@ class TaskConfig(Strict):
     def _asks(cls, value: str | None) -> str | None:
         if value is not None and value.count("{text}") != 1:
             raise ValueError("must contain {text} once")
+        _check_places(value or "", ("{text}", "{labels}"))
         return value
 
     @field_validator("prompt_template")
@@ -290,4 +308,11 @@ class TaskConfig(Strict):
     def _template(cls, value: str | None) -> str | None:
         if value is not None and value.count("{prompt}") != 1:
             raise ValueError("must contain {prompt} once")
+        _check_places(value or "", ("{prompt}",))
         return value
+
+
+def _check_places(text: str, known: tuple[str, ...]) -> None:
+    for place in _PLACE.findall(text):
+        if place not in known:
+            raise ValueError(f"must have no other placeholder than {' and '.join(known)}, it has {place}")

@@ -32,12 +32,14 @@ class Example:
         prompt, response: texts.
         before: what was said before the prompt.
         rival: the response that the worker prefers `response` to; None where there is none.
+        good: whether the worker finds `response` good; None where it would have the model give it.
     """
 
     prompt: str
     response: str
     before: tuple[Turn, ...] = ()
     rival: str | None = None
+    good: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Item:
     Attributes:
         prompt, before: see `Example`.
         choices: responses.
-        right: the number of one.
+        right: the number of one. Of a response that is judged by itself 0 where it is good, 1 where it is bad.
     """
 
     prompt: str
@@ -146,7 +148,8 @@ class TextCrowd:
 
 def _told(example: Example) -> dict[str, Any]:
     # what nobody said must not change the fingerprints of older folders
-    return {name: value for name, value in asdict(example).items() if name not in ("before", "rival") or value}
+    told = {name: value for name, value in asdict(example).items() if name not in ("before", "rival", "good") or value}
+    return told if example.good is None else told | {"good": example.good}
 
 
 def hold_out(crowd: TextCrowd, share: float) -> TextCrowd:

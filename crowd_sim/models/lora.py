@@ -25,7 +25,7 @@ from crowd_sim.models.language_model import Base, Device, DType, Quantization, b
 from crowd_sim.models.likelihoods import responses_of
 from crowd_sim.models.memory import take_events
 from crowd_sim.models.model_hub import digest
-from crowd_sim.models.objectives import DRAWING, OBJECTIVES, worth
+from crowd_sim.models.objectives import DRAWING, OBJECTIVES, kept_near, worth
 from crowd_sim.models.packing import Tokens
 from crowd_sim.models.phi import Phi, load_phi, phi_folders
 from crowd_sim.models.prompts import plain_ids, prompt_ids
@@ -304,16 +304,17 @@ class LoraLearner:
         return [_joined(own, tuned) for own, tuned in zip(before, self._tuned(rest), strict=True)]
 
     def _warmed(self, job: TuneJob) -> TuneJob | None:
-        """The passes of `sft` before a job's objective; None of one without."""
+        """The passes of `sft` over what is not bad before a job's objective; None of one without."""
         training = job.training
-        if not training.sft_epochs:
+        examples = tuple(example for example in job.examples if example.good is not False)
+        if not training.sft_epochs or (job.examples and not examples):
             return None
         tokens = job.n_tokens
         if tokens is not None:
-            (once,) = self.count([job.examples])
+            (once,) = self.count([examples])
             tokens = min(tokens, training.sft_epochs * once)
         alone = replace(training, objective="sft", epochs=training.sft_epochs, sft_epochs=0)
-        return replace(job, training=alone, n_tokens=tokens, kept=job.kept and job.kept.of("sft"))
+        return replace(job, examples=examples, training=alone, n_tokens=tokens, kept=job.kept and job.kept.of("sft"))
 
     def _tuned(self, jobs: Sequence[TuneJob]) -> list[TunedAdapter]:
         own = [self._packed(job) for job in jobs]
@@ -331,9 +332,9 @@ class LoraLearner:
             rivals = self._own_outputs(job, job.start, every, 0, 1)[1] if well and examples else examples
             return replace(packed, rivals=tuple(rivals))
         if objective == "kto" or OBJECTIVES[objective][1] == 2:
-            rivals = tuple(self.tokens(replace(e, response=str(e.rival)))[0] for e in job.examples)
+            rivals = tuple(self.tokens(replace(e, response=e.rival))[0] for e in job.examples if e.rival is not None)
             if objective == "kto":
-                gains = (1.0,) * len(examples) + (0.0,) * len(rivals)
+                gains = (*(float(e.good is not False) for e in job.examples), *(0.0,) * len(rivals))
                 return replace(packed, examples=examples + rivals, gains=gains)
             return replace(packed, rivals=rivals)
         return packed
@@ -342,6 +343,7 @@ class LoraLearner:
         drawing = job.training.drawing
         assert drawing is not None  # noqa: S101 - a configuration with such an objective says how
         reward, verify = drawing.reward, verifier_of(drawing.rule)
+        penalty, rows = job.training.options.kl * (job.training.objective == "rloo"), job.training.row_tokens
 
         def draw(adapter: Adapter, order: NDArray[np.int64], step: int) -> tuple[list[Tokens], NDArray[np.float64]]:
             texts, outputs = self._own_outputs(job, adapter, order, step, drawing.n_outputs)
@@ -350,6 +352,10 @@ class LoraLearner:
                 earned = reward(self.embed(texts))
             else:
                 earned = np.array([verify(e.prompt, text, e.response) for e, text in zip(asked, texts, strict=True)])
+            if penalty:
+                both = (responses_of(self.base, self.stack, own, outputs, rows) for own in (adapter, job.start))
+                now, before = both
+                earned = kept_near(earned, now, before, penalty)
             return outputs, worth(job.training.objective, earned.reshape(len(order), -1)).ravel()
 
         return draw

@@ -24,12 +24,14 @@ class Options:
         label_smoothing: probability that a pair's label is turned round, in [0, 0.5).
         sft_weight: of the chosen responses' cross-entropy, added to the losses of pairs.
         clip: the ratio to the old policy counts within 1 ± clip (`rloo`).
+        kl: nats that a whole output is likelier than under the reference are taken off its reward, times this (`rloo`).
     """
 
     beta: float = 0.1
     label_smoothing: float = 0.0
     sft_weight: float = 0.0
     clip: float = 0.2
+    kl: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,6 +156,17 @@ def worth(objective: str, rewards: NDArray[np.float64]) -> NDArray[np.float64]:
     if objective == "raft":
         return best_of(rewards) * (rewards > 0)
     return leave_one_out(rewards) if objective == "rloo" else group_relative(rewards)
+
+
+def kept_near(
+    rewards: NDArray[np.float64], now: NDArray[np.float64], before: NDArray[np.float64], kl: float
+) -> NDArray[np.float64]:
+    """Rewards of outputs, less a penalty for leaving the reference: float64[m] each.
+
+    The penalty is `kl` times the output's log-ratio, log-probability `now` less that `before`, whose mean over outputs is the
+    divergence from the reference (Ziegler et al. 2019, arXiv 1909.08593; of whole outputs as in Ahmadian et al. 2024).
+    """
+    return rewards - kl * (now - before)
 
 
 def leave_one_out(rewards: NDArray[np.float64]) -> NDArray[np.float64]:

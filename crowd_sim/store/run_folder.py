@@ -101,10 +101,10 @@ def write_run(folder: Path, outcome: Outcome, fingerprint: str) -> None:
     for name, table in own.TABLES.items():
         write_table(folder / f"{name}.parquet", table(outcome))
     told = _as_given(outcome)
-    if outcome.config.task.kind == "imitate":
-        from crowd_sim.tasks.imitate.folder import write_adapters  # with the tables, which need pandas
+    if outcome.config.task.kind != "vector":
+        from crowd_sim.tasks.adapters.folder import write_adapters  # with the tables, which need pandas
 
-        write_adapters(folder, outcome, told, fingerprint)
+        write_adapters(folder, outcome, told, fingerprint, own.card_figures)
     names = [FILE, *(f"{name}.parquet" for name in own.TABLES if f"{name}.parquet" != TIMED)]
     kept = [path for name in names if exists(path := folder / name)]
     kept += _below(folder, "adapter")
@@ -124,7 +124,7 @@ def _below(folder: Path, name: str) -> list[Path]:
 def _as_given(outcome: Outcome) -> Outcome:
     """The outcome as the folder in which the run was begun would have it told."""
     config, details = outcome.config.as_given(), outcome.details
-    if config.task.kind == "imitate":
+    if config.task.kind != "vector":
         here, given = outcome.config.task.phi.model, config.task.phi.model
         if here is not None and given is not None:
             details = replace(details, info=replace(details.info, phi=details.info.phi.replace(here, given)))

@@ -31,7 +31,8 @@ def crowd_key(config: RunConfig) -> tuple[object, ...]:
     """Configurations with equal keys have the same people, and of texts the same of everyone."""
     if config.task.kind != "vector":
         crowd, task = config.crowd, config.task
-        drawn = crowd.bad_groups or crowd.examples_per_worker is not None
+        deals = task.kind != "imitate" and (task.expert is None or crowd.target is None)
+        drawn = deals or crowd.bad_groups or crowd.examples_per_worker is not None
         return (
             task.kind,
             crowd.model_dump_json(),

@@ -15,7 +15,7 @@ _MODULES = {
 
 
 def tables_of(kind: str) -> Any:
-    """Return the module with ``TABLES``, ``summary`` and ``run_metrics`` of a kind of task.
+    """Return the module with ``TABLES``, ``summary`` and ``run_metrics`` of a kind of task, of texts ``card_figures``, too.
 
     Imported when asked for: pandas would delay the start of a run, and its tables are its last work.
     """

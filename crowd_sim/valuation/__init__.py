@@ -16,6 +16,7 @@ from crowd_sim.valuation.request import Evaluate
 from crowd_sim.valuation.result import ShapleyResult
 from crowd_sim.valuation.sampled_values import Interactions, SampledUtilities, sampled_owen
 from crowd_sim.valuation.stopping import MaxEvaluations, MaxTime, Progress, RankStability, Rule, TargetError
+from crowd_sim.valuation.top import Top
 from crowd_sim.valuation.utility_table import Evaluated
 from crowd_sim.valuation.values import (
     AllUtilities,
@@ -46,6 +47,7 @@ __all__ = [
     "SampledUtilities",
     "ShapleyResult",
     "TargetError",
+    "Top",
     "banzhaf",
     "beta_shapley",
     "interactions",

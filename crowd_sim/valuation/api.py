@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from crowd_sim.errors import InputError
 from crowd_sim.progress import Progress, in_place
+from crowd_sim.valuation.continued import check_same_games, listed
 from crowd_sim.valuation.estimators.chains import chains
 from crowd_sim.valuation.estimators.exact import exact
 from crowd_sim.valuation.estimators.kernel_shap.estimator import kernel_shap
@@ -21,19 +24,18 @@ from crowd_sim.valuation.estimators.surrogate.estimator import MAX_PLAYERS as MO
 from crowd_sim.valuation.estimators.surrogate.estimator import surrogate
 from crowd_sim.valuation.games import ClosedFormGame, Game, players_of
 from crowd_sim.valuation.noise import common_noise
-from crowd_sim.valuation.request import SMALLEST, Estimator, Evaluate, Request, counted, in_process
+from crowd_sim.valuation.request import SMALLEST, Estimator, Evaluate, Request, checked_evaluate, counted, in_process
 from crowd_sim.valuation.requirements import automatic, automatic_where_noisy
 from crowd_sim.valuation.result import ShapleyResult
 from crowd_sim.valuation.staged import progressive
 from crowd_sim.valuation.stopping import Rule
-from crowd_sim.valuation.validation import checked_missing, checked_size, finite, integer
+from crowd_sim.valuation.validation import checked_budget, checked_missing, checked_size, finite, integer
 
 _LARGEST_KEY = 2**64 - 1
 _ANEW = {"kernel_shap"}  # methods for which an earlier result's evaluations do not count
 _TOLERANT = ("auto", "paired_regression", "permutation")  # of missing utilities
 _FEATURED = ("auto", "chains")
 _NOISY = (*_TOLERANT, "surrogate")
-_EXACT = ("exact", "closed_form")
 _BESIDES = {"kernel_shap": 2}  # evaluations that a method's budget does not count: both ends
 
 
@@ -67,7 +69,7 @@ def shapley(
         stop: a rule, such as ``TargetError(0.01) | MaxTime(3600)``, looked at after stages of doubling budgets up to
             ``budget``; the result then carries its evaluations.
         previous: a result of this very game to continue from, which carries its evaluations: they count towards ``budget``
-            and are not made again.
+            and are not made again, but for three that are asked again to see that it is this game.
         missing: what a utility that is NaN counts as: ``"raise"``, a number, or ``"skip"``; see `shapley_many`.
         features: float64[n, p], what is known of the players, of more than 500; see `shapley_many`.
         progress: called with ("evaluations", done, total, note); True: a line on standard error that is written over.
@@ -81,6 +83,7 @@ def shapley(
             result that does not fit or has no evaluations.
     """
     earlier = None if previous is None else [previous]
+    checked_evaluate(evaluate)
     if progress is True:
         with in_place(sys.stderr) as report:
             return shapley(game, method, budget, seed, run, evaluate, stop, previous, missing, features, report)
@@ -132,13 +135,15 @@ def shapley_many(
             process.
         stop: a rule, such as ``TargetError(0.01) | MaxTime(3600)``, looked at after stages of doubling budgets up to
             ``budget``. No coalition is evaluated twice, but the estimator's own arithmetic is repeated in every stage.
-            Permutation sampling's stages are nested, and cost together what the last one costs; those of other estimators
-            share a part. All together keep to ``budget``: a stage that would pass it is cut to fit, and is the last.
+            Stages of permutation sampling and of chains are nested, and cost together what the last one costs; those of other
+            estimators share a part. All together keep to ``budget``: a stage that would pass it is cut to fit, and is the
+            last. ``"auto"`` has no stage of permutation sampling where ``budget`` allows the surrogate or chains.
             With a rule the results carry their evaluations (⌈n / 8⌉ + 8 bytes each), and each game is valued by itself.
         previous: a result for each game to continue from: what it has evaluated is looked up, and counts towards
             ``budget``, which must leave enough for the method; of Kernel SHAP without a rule, whose
             coalitions are others with every budget, only what is evaluated now counts: the values are those of one go.
-            It must come from these very games, and carry its evaluations.
+            It must come from these very games, which are asked again for three of its utilities to see that (the empty and the
+            grand coalition, and another), with the same number for ``missing`` ones, and carry its evaluations.
         missing: what a utility that is NaN counts as: ``"raise"`` refuses it; a number is taken in its place; ``"skip"``
             leaves out what it belongs to, a pair of coalitions or of permutations (auto, paired regression, permutation).
             The values are then those of a game whose failures depend on nothing.
@@ -168,7 +173,7 @@ def shapley_many(
         games=games,
         n_players=n,
         evaluate=evaluate,
-        budget=integer("budget", budget, 1),
+        budget=checked_budget(budget),
         seed=integer("seed", seed, 0, _LARGEST_KEY),
         run=integer("run", run, 0, _LARGEST_KEY),
         noisy=common_noise(games),
@@ -187,11 +192,26 @@ def shapley_many(
     if stop is None and previous is None:
         results = estimator(request)
     else:
-        results = progressive(estimator, request, stop, previous, _BESIDES.get(method, 0), method in _ANEW)
+        results = _in_stages(estimator, request, stop, previous, method)
     for result in results:
-        if result.method not in _EXACT:
+        if result.method != "closed_form":
             checked_size(float(np.abs(result.values).max()), SMALLEST)
     return results
+
+
+def _in_stages(
+    estimator: Estimator, request: Request, stop: Rule | None, previous: Any, method: str
+) -> list[ShapleyResult]:
+    if previous is not None:
+        previous = listed(previous)
+        check_same_games(request, previous)
+    try:
+        return progressive(estimator, request, stop, previous, _BESIDES.get(method, 0), method in _ANEW)
+    except InputError as error:
+        if stop is None or error.field != "budget" or error.value == request.budget:
+            raise
+        # the rule's, which nobody gave as a budget
+        raise InputError("stop", stop, f"its {error.value} evaluations {error.allowed}") from None
 
 
 def _closed_form(request: Request) -> list[ShapleyResult]:
@@ -214,19 +234,31 @@ def _closed_form_of(game: Game) -> ShapleyResult | None:
 
 def _auto(request: Request) -> list[ShapleyResult]:
     if request.noisy or request.skips:
-        name = automatic_where_noisy(request.n_players, request.budget, skips=request.skips)
-        return METHODS[name](request)
+        return METHODS[_chosen(request, partial(automatic_where_noisy, skips=request.skips))](request)
     results = [_closed_form_of(game) for game in request.games]
     chosen: dict[str, list[int]] = {}
     for g, result in enumerate(results):
         if result is None:
             featured, known = request.features is not None, fits_stratified(request.games[g])
-            name = automatic(request.n_players, request.budget, known, featured=featured)
+            name = _chosen(request, partial(automatic, stratifies=known, featured=featured))
             chosen.setdefault(name, []).append(g)
     for name, numbers in chosen.items():
         for g, result in zip(numbers, METHODS[name](request.only(numbers)), strict=True):
             results[g] = result
     return [result for result in results if result is not None]
+
+
+def _chosen(request: Request, by_budget: Callable[[int, int], str]) -> str:
+    """The method of a stage: not one that has to do without what the whole budget allows, and would spend a part of it.
+
+    Raises:
+        InputError: the stage is too small for the method that the whole budget allows.
+    """
+    n, budget = request.n_players, request.budget
+    name, at_last = by_budget(n, budget), by_budget(n, max(budget, request.most))
+    if name == "permutation" and at_last not in ("permutation", "exact"):
+        raise InputError("budget", budget, f"is too small for {at_last}")
+    return name
 
 
 METHODS: dict[str, Estimator] = {

@@ -17,7 +17,7 @@ from crowd_sim.valuation.noise import common_noise, with_draws
 from crowd_sim.valuation.once import once
 from crowd_sim.valuation.request import SMALLEST, Evaluate, Request, chunk_rows
 from crowd_sim.valuation.result import ShapleyResult
-from crowd_sim.valuation.validation import checked_missing, checked_size, integer
+from crowd_sim.valuation.validation import checked_budget, checked_missing, checked_size, integer
 
 _LARGEST_KEY = 2**64 - 1
 _MOST_REGRESSED = 1000  # players, whose normal equations are a matrix of that size
@@ -65,7 +65,7 @@ def banzhaf(
         games=[game],
         n_players=n,
         evaluate=evaluate,
-        budget=integer("budget", budget, 1),
+        budget=checked_budget(budget),
         seed=integer("seed", seed, 0, _LARGEST_KEY),
         run=integer("run", run, 0, _LARGEST_KEY),
         noisy=common_noise([game]),
@@ -89,6 +89,7 @@ def _enumerated(request: Request) -> ShapleyResult:
             empty = utilities[0, 0]  # a constant takes no part, to the last digit
         # One player at a time and by numpy's own sum: the bits of a matrix product depend on the threads
         values += [np.where(coalitions[:, i], utilities[0] - empty, empty - utilities[0]).sum() for i in range(n)]
+    checked_size(float(np.abs(values).max()), SMALLEST)
     return ShapleyResult(values / 2.0 ** (n - 1), np.zeros(n), 2**n, "exact", kind="Banzhaf")
 
 

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowd_sim.errors import InputError
-from crowd_sim.valuation.games import AveragingGame, ClosedFormGame, Game, HeartbeatGame
+from crowd_sim.valuation.games import AveragingGame, ClosedFormGame, Game, HeartbeatGame, players_of
 from crowd_sim.valuation.noise import noise_of
 from crowd_sim.valuation.pacing import paced
 from crowd_sim.valuation.utility_table import Memory, packed, packed_bytes
@@ -49,7 +49,7 @@ class CachedGame:
             Games of the same fingerprint and number of players share their utilities.
 
     Raises:
-        InputError: no fingerprint, or a folder that cannot be made or written.
+        InputError: no game, no fingerprint, or a folder that has no name, or cannot be made or written.
     """
 
     game: Game
@@ -58,6 +58,9 @@ class CachedGame:
     _opened: list[_Store] = field(default_factory=list, init=False, repr=False)
 
     def __post_init__(self) -> None:
+        players_of(self.game)
+        if not isinstance(self.folder, str | os.PathLike) or not str(self.folder):
+            raise InputError("folder", self.folder, "must be the path of a folder")
         if not isinstance(self.fingerprint, str) or not self.fingerprint:
             raise InputError("fingerprint", self.fingerprint, "must be a string that names the game")
         if noise_of(self.game) is not None:
@@ -191,10 +194,10 @@ class _Store:
 
 
 def _called(game: _Call, coalitions: NDArray[np.bool_]) -> NDArray[np.float64]:
-    answer = np.asarray(game(coalitions))
+    answer = real("game", game(coalitions))
     if answer.shape != (len(coalitions),):
         raise InputError("game", answer.shape, f"must return the shape ({len(coalitions)},)")
-    return real("game", answer)
+    return answer
 
 
 def _made(path: Path) -> Path:

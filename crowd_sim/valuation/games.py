@@ -13,8 +13,9 @@ from crowd_sim.errors import InputError
 from crowd_sim.scores import SCORES, Score
 from crowd_sim.valuation.coalition_lists import Lists
 from crowd_sim.valuation.coalition_means import coalition_means, list_means
+from crowd_sim.valuation.noise import noise_of
 from crowd_sim.valuation.quadratic_of_mean import QuadraticOfMean
-from crowd_sim.valuation.validation import finite, integer
+from crowd_sim.valuation.validation import finite, integer, takes
 
 _SMALLEST, _LARGEST = 1e-30, 1e30  # their eighth powers are numbers
 
@@ -79,12 +80,18 @@ def players_of(game: Game, field: str = "game") -> int:
     """The number of players.
 
     Raises:
-        InputError: naming ``field``, where it is no game: a bare function, a list or a table, say; or has no players.
+        InputError: naming ``field``, where it is no game: a bare function, a list or a table, say; or has no players, or
+            cannot be called as its ``noise`` says.
     """
     if not callable(game) or not hasattr(game, "n_players"):
         allowed = "must be a game: callable, with n_players, such as AveragingGame(vectors, target)"
         raise InputError(field, type(game).__name__, allowed)
-    return integer(f"{field}.n_players", game.n_players, 1)
+    n_players = integer(f"{field}.n_players", game.n_players, 1)
+    noise = noise_of(game, field)
+    if not takes(game, 2 if noise == "keyed" else 1):
+        wanted = "(coalitions, draws)" if noise == "keyed" else "(coalitions)"
+        raise InputError(f"{field}.noise", noise, f"such a game is called with {wanted}; {type(game).__name__} is not")
+    return n_players
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,6 +125,8 @@ class AveragingGame:
                 raise InputError(name, size, "the largest entry must be 0 or of a size in [1e-30, 1e30]; scale both")
         if not callable(self.score) and not (isinstance(self.score, str) and self.score in SCORES):
             raise InputError("score", self.score, f"must be one of {', '.join(SCORES)}, or a callable")
+        if callable(self.score) and not takes(self.score, 2):
+            raise InputError("score", self.score, "must be a callable of (points, target)")
 
     @property
     def n_players(self) -> int:

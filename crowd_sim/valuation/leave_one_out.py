@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from crowd_sim.errors import InputError
 from crowd_sim.valuation.games import Game, players_of
 from crowd_sim.valuation.noise import common_noise, with_draws
-from crowd_sim.valuation.request import Evaluate, Request, chunk_rows
+from crowd_sim.valuation.request import SMALLEST, Evaluate, Request, chunk_rows
 from crowd_sim.valuation.result import ShapleyResult, widening
-from crowd_sim.valuation.validation import checked_missing, integer
+from crowd_sim.valuation.validation import checked_missing, checked_size, integer
 
 
 def leave_one_out(
@@ -43,6 +43,7 @@ def leave_one_out(
     if noisy:
         return _of_means(request, repeats)
     utilities = np.concatenate([u[0] for _, u in request.utilities(_all_but_one(n))])
+    checked_size(float(np.abs(utilities).max()), SMALLEST)
     return ShapleyResult(utilities[0] - utilities[1:], np.zeros(n), n + 1, "leave_one_out", kind="Leave-one-out")
 
 

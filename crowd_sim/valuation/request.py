@@ -61,6 +61,8 @@ class Request:
 
     ``features`` float64[n, p] are what is known of the players.
 
+    ``most`` is the budget of the longest stage, of a valuation in stages; 0: there are none.
+
     ``admit`` is shown the chunks that an estimator is about to ask for in one go, and may raise: a valuation in stages
     refuses there what would pass its budget, before any of it is evaluated.
     """
@@ -75,6 +77,10 @@ class Request:
     noisy: bool = False
     missing: str | float = "raise"
     features: NDArray[np.float64] | None = None
+    most: int = 0
+
+    def __post_init__(self) -> None:
+        checked_evaluate(self.evaluate)
 
     @property
     def skips(self) -> bool:
@@ -109,7 +115,7 @@ class Request:
             waiting.append(None)
 
         evaluate: Callable[[Iterable[Any]], Iterator[NDArray[np.float64]]] = self.evaluate or in_process(self.games)
-        for answer in evaluate(sent()):
+        for answer in _answers(evaluate, sent()):
             chunk = waiting.popleft() if waiting else None
             if chunk is None:
                 raise InputError("evaluate", None, "yielded too many chunks of utilities")
@@ -146,6 +152,24 @@ class Request:
 Estimator = Callable[[Request], list[ShapleyResult]]
 
 
+def checked_evaluate(evaluate: Evaluate | None) -> Evaluate | None:
+    """``evaluate``.
+
+    Raises:
+        InputError: it cannot be called.
+    """
+    if evaluate is not None and not callable(evaluate):
+        raise InputError("evaluate", evaluate, "must be a callable of chunks of coalitions, or None")
+    return evaluate
+
+
+def _answers(evaluate: Callable[[Iterable[Any]], Any], chunks: Iterable[Any]) -> Iterable[Any]:
+    found = evaluate(chunks)
+    if not isinstance(found, Iterable):
+        raise InputError("evaluate", type(found).__name__, "must return an iterator of the chunks' utilities")
+    return found
+
+
 def in_process(games: Sequence[Game]) -> ListEvaluate:
     """The evaluator that calls the games where it stands, one chunk after the other; with lists those that take them."""
 
@@ -154,14 +178,14 @@ def in_process(games: Sequence[Game]) -> ListEvaluate:
             out = np.empty((len(games), len(chunk)))
             for g, game in enumerate(games):
                 given: Chunk = _copied(chunk)  # others are asked the same, and what is estimated depends on it
-                utilities = np.asarray(_called(game, given))
+                utilities = real(_name(g, len(games)), _called(game, given))
                 if not _is_as(given, chunk):
                     raise InputError(
                         _name(g, len(games)), None, "must not write into its coalitions; take a copy of them"
                     )
                 if utilities.shape != (len(chunk),):
                     raise InputError(_name(g, len(games)), utilities.shape, f"must return the shape ({len(chunk)},)")
-                out[g] = real(_name(g, len(games)), utilities)
+                out[g] = utilities
             yield out
 
     return ListEvaluate(evaluate)
@@ -173,8 +197,8 @@ def counted(evaluate: Evaluate, report: Callable[[int], None]) -> Evaluate:
 
     def counting(chunks: Iterable[Any]) -> Iterator[NDArray[np.float64]]:
         nonlocal done
-        for utilities in evaluate(chunks):
-            done += np.shape(utilities)[-1]
+        for utilities in _answers(evaluate, chunks):
+            done += (np.shape(utilities) or (0,))[-1]
             report(done)
             yield utilities
 
@@ -207,8 +231,8 @@ def _rows_of(evaluate: Evaluate, rows: Sequence[int]) -> Evaluate:
     """The evaluator of some of the games of ``evaluate``."""
 
     def chosen(chunks: Iterable[Any]) -> Iterator[NDArray[np.float64]]:
-        for utilities in evaluate(chunks):
-            yield np.asarray(utilities)[list(rows)]
+        for utilities in _answers(evaluate, chunks):
+            yield real("evaluate", utilities)[list(rows)]
 
     return ListEvaluate(chosen) if isinstance(evaluate, ListEvaluate) else chosen
 
@@ -236,7 +260,7 @@ def _checked(
     members_of: Callable[[int], NDArray[np.int_]],
     missing: str | float,
 ) -> NDArray[np.float64]:
-    utilities = np.ascontiguousarray(real("evaluate", np.asarray(answer)))
+    utilities = np.ascontiguousarray(real("evaluate", answer))
     if utilities.shape != (n_games, n_rows):
         raise InputError("evaluate", utilities.shape, f"must yield the shape {(n_games, n_rows)}")
     if not isinstance(missing, str):

@@ -10,7 +10,9 @@ import scipy
 from numpy.typing import NDArray
 
 from crowd_sim.errors import InputError
+from crowd_sim.valuation.top import Top, top
 from crowd_sim.valuation.utility_table import Evaluated
+from crowd_sim.valuation.validation import finite, integer
 
 if TYPE_CHECKING:  # importing pandas costs an actor a part of a second of its start
     import pandas as pd
@@ -78,6 +80,18 @@ class ShapleyResult:
             return error and error / spread
         return error * np.inf
 
+    def top(self, k: int) -> Top:
+        """The first ``k`` players, which of them are surely among the first ``k``, and who else may be; 95 % for all of it.
+
+        Raises:
+            InputError: k is not between 1 and the number of players.
+        """
+        return top(self.values, self.stderr, integer("k", k, 1, len(self.values)))
+
+    @property
+    def _of_one(self) -> str:
+        return self.kind if self.kind.endswith("value") else f"{self.kind} value"
+
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the values, best first, with their 95 % intervals (without one where it is not known), and return the axes.
 
@@ -88,6 +102,8 @@ class ShapleyResult:
             from matplotlib.figure import Figure
 
             ax = Figure(figsize=(6.0, max(2.0, 0.25 * len(self.values))), layout="constrained").subplots()
+        elif not hasattr(ax, "errorbar"):
+            raise InputError("ax", ax, "must be matplotlib's axes, or None")
         order = np.argsort(-self.values, kind="stable")
         reach = NORMAL_95 * np.nan_to_num(self.stderr[order])
         places = np.arange(len(order))
@@ -95,7 +111,7 @@ class ShapleyResult:
         ax.set_yticks(places, [str(player) for player in order])
         ax.invert_yaxis()
         ax.axvline(0.0, color="0.7", linewidth=0.8, zorder=0)
-        ax.set(xlabel=f"{self.kind} value, 95 % interval", ylabel="player")
+        ax.set(xlabel=f"{self._of_one}, 95 % interval", ylabel="player")
         return ax
 
     def to_shapiq(self, baseline: float = 0.0) -> Any:
@@ -108,6 +124,7 @@ class ShapleyResult:
             ImportError: the package shapiq is not installed.
             InputError: other values, for which it has no name.
         """
+        baseline = float(finite("baseline", baseline, ()))
         if self.kind not in _INDICES:
             raise InputError("kind", self.kind, f"must be one of {', '.join(_INDICES)} for shapiq")
         import shapiq
@@ -128,7 +145,7 @@ class ShapleyResult:
     def _repr_html_(self) -> str:
         """What a notebook shows: method, evaluations and the table, of many players the ends of it."""
         table = self.to_frame().to_html(index=False, max_rows=_ROWS_SHOWN, float_format=lambda x: f"{x:.4g}")
-        return f"<p>{self.kind} values: {self.method}, {self.n_evaluations:,} evaluations</p>{table}"
+        return f"<p>{self._of_one}s: {self.method}, {self.n_evaluations:,} evaluations</p>{table}"
 
     def to_frame(self) -> pd.DataFrame:
         """One row a player: ``player`` (its number in the game), ``value``, ``stderr``, ``lower``, ``upper``."""

@@ -21,6 +21,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numba
 import numpy as np
@@ -30,6 +31,7 @@ from crowd_sim.errors import InputError
 from crowd_sim.linear_algebra import cholesky, gram, solved, transposed_times
 from crowd_sim.random import Purpose
 from crowd_sim.valuation.complements import with_complements
+from crowd_sim.valuation.estimators.exact import all_coalitions
 from crowd_sim.valuation.games import Game, players_of
 from crowd_sim.valuation.noise import DRAW_BITS
 from crowd_sim.valuation.once import once
@@ -37,12 +39,23 @@ from crowd_sim.valuation.request import Evaluate, Request, chunk_rows
 from crowd_sim.valuation.result import ShapleyResult, widening
 from crowd_sim.valuation.semivalue_weights import banzhaf_weights, beta_weights, checked_weights
 from crowd_sim.valuation.shuffle import shuffle
-from crowd_sim.valuation.validation import integer
-from crowd_sim.valuation.values import LeastCore, checked_groups, least_core_of
+from crowd_sim.valuation.validation import checked_budget, finite, integer
+from crowd_sim.valuation.values import (
+    AllUtilities,
+    LeastCore,
+    check_not_noisy,
+    checked_groups,
+    least_core_of,
+    semivalue,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _GROUPS = 20  # of the jackknife
 _LARGEST_KEY = 2**64 - 1
 _STREAMS = np.uint64(2**62)  # apart from those of permutations and their cycles
+_MOST_ENUMERATED = 2**20  # coalitions
 _MOST_PAIRED = 100  # players whose interactions are a sum by size and pair
 
 
@@ -58,6 +71,14 @@ class Interactions:
     values: NDArray[np.float64]
     stderr: NDArray[np.float64]
 
+    def to_frame(self) -> pd.DataFrame:
+        """One row a pair: ``player`` and ``other`` (their numbers in the game), ``value``, ``stderr``."""
+        import pandas as pd
+
+        one, other = np.triu_indices(len(self.values), 1)
+        columns = {"value": self.values[one, other], "stderr": self.stderr[one, other]}
+        return pd.DataFrame({"player": one, "other": other, **columns})
+
 
 @dataclass(frozen=True, eq=False)
 class SampledUtilities:
@@ -66,12 +87,26 @@ class SampledUtilities:
     Attributes:
         coalitions: bool[m, n], the empty and the grand one among them.
         utilities: float64[m].
-        groups: int64[m], which of them the jackknife leaves out together; −1: never.
+        groups: int64[m], which of them the jackknife leaves out together, from 0 to 19; −1: never.
+
+    Raises:
+        InputError: arrays of other shapes or kinds, utilities that are not finite, or neither end among the coalitions.
     """
 
     coalitions: NDArray[np.bool_]
     utilities: NDArray[np.float64]
     groups: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        coalitions, groups = np.asarray(self.coalitions), np.asarray(self.groups)
+        if coalitions.ndim != 2 or coalitions.dtype != np.bool_ or not coalitions.shape[1]:
+            raise InputError("coalitions", coalitions.shape, "must be an array bool[m, n]")
+        sizes = coalitions.sum(axis=1)
+        if not (sizes == 0).any() or not (sizes == coalitions.shape[1]).any():
+            raise InputError("coalitions", coalitions.shape, "must hold the empty and the grand one")
+        object.__setattr__(self, "utilities", finite("utilities", self.utilities, (len(coalitions),)))
+        if groups.shape != sizes.shape or groups.dtype.kind not in "iu" or not (groups < _GROUPS).all():
+            raise InputError("groups", groups.shape, f"must be an array int64[{len(sizes)}] of numbers below {_GROUPS}")
 
     @classmethod
     def of(cls, result: ShapleyResult) -> SampledUtilities:
@@ -152,7 +187,12 @@ class SampledUtilities:
         parts = []
         for group in range(_GROUPS):
             rows = self.groups != group
-            parts.append(estimate(self.coalitions[rows], self.utilities[rows]))
+            try:
+                parts.append(estimate(self.coalitions[rows], self.utilities[rows]))
+            except InputError:
+                share = f"1 in {_GROUPS} left out"
+                allowed = f"has too few coalitions to tell {n} players apart with {share}, which standard errors take"
+                raise InputError("result", len(self.utilities), allowed) from None
         left_out = np.stack(parts)
         variance = (_GROUPS - 1) / _GROUPS * ((left_out - left_out.mean(axis=0)) ** 2).sum(axis=0)
         return values, widening(_GROUPS - 1) * np.sqrt(variance)
@@ -324,27 +364,37 @@ def sampled_owen(
 ) -> ShapleyResult:
     """Owen values from random orders in which groups stay together, each with its reverse; see `crowd_sim.valuation.owen`.
 
+    Where the budget covers all coalitions that such orders meet (any of the other groups in full, with any members of one), and
+    these are at most 2^20, they are enumerated, and the values are exact.
+
     Args:
         game: with ``n_players`` and ``__call__(coalitions: bool[m, n]) -> float[m]``.
         groups: [n], equal for players of the same group.
-        budget: number of utility evaluations, 2n for each pair of orders after the first two.
+        budget: number of utility evaluations, 2 (n − 1) for each pair of orders besides the two ends.
         seed: in [0, 2^64); with ``run`` the key of every draw.
         run: in [0, 2^64).
         evaluate: what evaluates the coalitions, as in `shapley`.
 
     Raises:
-        InputError: not a group for every player, a budget of less than two pairs, and as `shapley`.
+        InputError: a game with noise, not a group for every player, a budget of less than two pairs, and as `shapley`.
     """
     n = players_of(game)
+    check_not_noisy(game)
     number = checked_groups(groups, n)
+    allowed = checked_budget(budget)
+    compatible = _n_compatible(number)
+    enumerated = compatible <= min(allowed, _MOST_ENUMERATED)
     request = Request(
         games=[game],
         n_players=n,
         evaluate=evaluate,
-        budget=integer("budget", budget, 2 + 4 * (n - 1)),
+        budget=allowed if enumerated else checked_budget(budget, 2 + 4 * (n - 1)),
         seed=integer("seed", seed, 0, _LARGEST_KEY),
         run=integer("run", run, 0, _LARGEST_KEY),
     )
+    if enumerated:
+        values = _enumerated_owen(request, number)
+        return ShapleyResult(values, np.zeros(n), compatible, "exact", kind="Owen")
     n_pairs = (request.budget - 2) // (2 * (n - 1)) if n > 1 else 0
     orders = np.empty((n_pairs, n), dtype=np.int64)
     _together(np.uint64(request.seed), np.uint64(request.run), np.uint64(Purpose.PERMUTATION), number, orders)
@@ -361,6 +411,40 @@ def sampled_owen(
     rounding = 8.0 * np.finfo(np.float64).eps * float(np.abs(halves).max())
     error = np.sqrt(stderr**2 + rounding**2)
     return ShapleyResult(by_player.mean(axis=0), error, different(len(utilities)), "owen", kind="Owen")
+
+
+def _n_compatible(number: NDArray[np.int64]) -> int:
+    """How many coalitions hold every group in full or not at all, but for one at most."""
+    sizes = np.bincount(number).tolist()
+    return int(2 ** len(sizes) + 2 ** (len(sizes) - 1) * sum(2**size - 2 for size in sizes))
+
+
+def _enumerated_owen(request: Request, number: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Exact Owen values float64[n]: in a group Shapley's, of the game that is the mean over the orders of the other groups."""
+    request, _ = once(request)
+    sizes, values = np.bincount(number), np.empty(len(number))
+    m = len(sizes)
+    others = np.concatenate(list(all_coalitions(m - 1))) if m > 1 else np.zeros((1, 0), dtype=np.bool_)
+    weights = np.array([1.0 / (m * math.comb(m - 1, int(k))) for k in others.sum(axis=1)])
+    for group, size in enumerate(sizes):
+        beside = np.insert(others, group, values=False, axis=1)[:, number]  # the players of the other groups
+        within = np.zeros((2**size, len(number)), dtype=np.bool_)
+        within[:, number == group] = np.concatenate(list(all_coalitions(int(size))))
+        mean = np.zeros(2**size)
+        answers = request.utilities(_unions(beside, within))
+        utilities = np.concatenate([u[0] for _, u in answers]).reshape(len(beside), len(within))
+        for weight, row in zip(weights, utilities, strict=True):
+            mean += weight * row
+        values[number == group] = semivalue(AllUtilities(int(size), mean), np.full(size, 1.0 / size))
+    return values
+
+
+def _unions(beside: NDArray[np.bool_], within: NDArray[np.bool_]) -> Iterator[NDArray[np.bool_]]:
+    """Each row of one with each of the other, in fixed chunks."""
+    step = chunk_rows(beside.shape[1])
+    for start in range(0, len(beside) * len(within), step):
+        rows = np.arange(start, min(start + step, len(beside) * len(within)))
+        yield beside[rows // len(within)] | within[rows % len(within)]
 
 
 def _prefixes(orders: NDArray[np.int64], n: int) -> Iterator[NDArray[np.bool_]]:

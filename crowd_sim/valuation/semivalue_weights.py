@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from crowd_sim.elementary import exp, log, log_factorials
 from crowd_sim.errors import InputError
-from crowd_sim.valuation.validation import finite
+from crowd_sim.valuation.validation import above_zero, finite
 
 
 def checked_weights(weights: ArrayLike, n: int) -> NDArray[np.float64]:
@@ -36,9 +36,7 @@ def beta_weights(n: int, alpha: float, beta: float) -> NDArray[np.float64]:
     Raises:
         InputError: α or β not above 0.
     """
-    for name, value in (("alpha", alpha), ("beta", beta)):
-        if not 0.0 < value < math.inf:
-            raise InputError(name, value, "must be above 0")
+    alpha, beta = above_zero("alpha", alpha), above_zero("beta", beta)
     # rising factorials: Γ(x + k) / Γ(x) is a product, and needs no function
     rising = [np.append(0.0, np.cumsum(log(start + np.arange(n - 1.0)))) for start in (beta, alpha)]
     logarithms = _log_choose(n) + rising[0] + rising[1][::-1]

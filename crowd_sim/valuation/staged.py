@@ -1,8 +1,8 @@
 """Valuing in stages of growing budgets, until a rule is met; and going on from an earlier result.
 
 Every stage runs the estimator anew with the same key and asks the memory first, so that only coalitions that no earlier stage
-had are evaluated. Where the method's draws begin alike whatever the budget (permutations do), a stage extends the one
-before, and the whole costs what its last stage costs; else they share a part. All stages together, and what an earlier
+had are evaluated. Where the method's draws begin alike whatever the budget (permutations and chains do), a stage extends the
+one before, and the whole costs what its last stage costs; else they share a part. All stages together, and what an earlier
 result brought, never pass the budget: a stage that would is cut until it fits, and is the last. What is repeated is the
 arithmetic of the estimator.
 """
@@ -120,6 +120,7 @@ def _valued(
     last = request.budget if stop is None else max(int(min(request.budget, stop.most())), known)
     budgets = [last] if stop is None else stages(request.n_players + 2, known, last)
     asked.limit = last + besides
+    request = replace(request, most=last)
     start = time.monotonic()
     results: tuple[ShapleyResult, ...] = ()
     progress, certain, reached = None, False, 0
@@ -157,7 +158,8 @@ def _fitting(estimator: Estimator, request: Request, budget: int, reached: int) 
     tried = budget
     while tried > reached:
         try:
-            return estimator(replace(request, budget=tried))[0], tried
+            # of a stage that is cut no more is left than it has
+            return estimator(replace(request, budget=tried, most=request.most if tried == budget else tried))[0], tried
         except _PassesError as passes:
             tried -= max(passes.excess, tried // _TRIES, 1)
         except InputError as error:
@@ -204,7 +206,7 @@ class _Asked:
         """All of them with their utilities."""
         numbers = np.concatenate([np.empty(0, dtype=np.int64), *self._order])
         utilities = self._memory.utilities(self._game, numbers)
-        return Evaluated(self._source.width, self._memory.rows(numbers), utilities, budget)
+        return Evaluated(self._source.width, self._memory.rows(numbers), utilities, budget, self._source.missing)
 
     def admit(self, chunks: Iterable[NDArray[np.bool_]]) -> None:
         """Refuse chunks whose new coalitions would pass the limit.

@@ -63,6 +63,9 @@ class Rule(ABC):
     def __or__(self, other: Rule) -> Rule:
         return Either(self, other)
 
+    def __bool__(self) -> bool:  # else `and` and `or` would silently keep one of two
+        raise InputError("stop", None, "rules are joined with & and |, not with `and` and `or`")
+
 
 @dataclass(frozen=True)
 class Both(Rule):

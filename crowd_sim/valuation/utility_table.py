@@ -29,12 +29,14 @@ class Evaluated:
             `numpy.packbits` makes them.
         utilities: float64[m].
         budget: that of the longest valuation they were evaluated for.
+        missing: what took the place of utilities that were missing, where it was a number: they are among these.
     """
 
     n_players: int
     coalitions: NDArray[np.uint8]
     utilities: NDArray[np.float64]
     budget: int
+    missing: str | float = "raise"
 
     def __len__(self) -> int:
         return len(self.utilities)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import operator
+from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from crowd_sim.errors import InputError
+
+LARGEST_BUDGET = 10**12
+"""Utility evaluations: nothing holds as many."""
+_NUMBERS = "biufO"  # kinds of arrays; dates and strings would be converted, too
 
 
 def finite(field: str, value: ArrayLike, shape: tuple[int | None, ...]) -> NDArray[np.float64]:
@@ -19,12 +25,9 @@ def finite(field: str, value: ArrayLike, shape: tuple[int | None, ...]) -> NDArr
         InputError: naming ``field``, where the value is not numeric, not of that shape, or not finite.
     """
     try:
-        given = np.asarray(value)
-        array = np.array(given if given.dtype.kind != "c" else given.real, dtype=np.float64, order="C")
-    except (TypeError, ValueError):
-        raise InputError(field, value, "must be an array of numbers") from None
-    if given.dtype.kind == "c":  # its imaginary part would be dropped
-        raise InputError(field, value, "must be an array of real numbers")
+        array = np.array(_numbers(value), order="C")
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(field, value, "must be an array of real numbers") from None
     if array.ndim != len(shape) or any(want not in (None, have) for want, have in zip(shape, array.shape, strict=True)):
         wanted = "×".join("any" if want is None else str(want) for want in shape) or "a single number"
         raise InputError(field, array.shape, f"must have the shape {wanted}")
@@ -36,19 +39,32 @@ def finite(field: str, value: ArrayLike, shape: tuple[int | None, ...]) -> NDArr
     return array
 
 
-def real(field: str, utilities: NDArray[Any]) -> NDArray[np.float64]:
-    """What a game has returned, as float64.
+def real(field: str, utilities: Any) -> NDArray[np.float64]:
+    """What a game has returned, as float64; what is masked in it is missing, NaN.
 
     Raises:
         InputError: naming ``field``, where it is no numbers, or complex ones, whose imaginary part would be dropped.
     """
-    allowed = "must return real numbers"
-    if utilities.dtype.kind == "c":
-        raise InputError(field, str(utilities.dtype), allowed)
     try:
-        return utilities.astype(np.float64, copy=False)
-    except (TypeError, ValueError):
-        raise InputError(field, str(utilities.dtype), allowed) from None
+        return _numbers(utilities)
+    except (TypeError, ValueError, OverflowError):
+        shown = getattr(utilities, "dtype", type(utilities).__name__)
+        raise InputError(field, str(shown), "must return real numbers") from None
+
+
+def _numbers(value: Any) -> NDArray[np.float64]:
+    """As float64, masked numbers as NaN.
+
+    Raises:
+        TypeError, ValueError, OverflowError: no real numbers.
+    """
+    given: NDArray[Any] = value if isinstance(value, np.ma.MaskedArray) else np.asarray(value)
+    if given.dtype.kind not in _NUMBERS:
+        raise TypeError
+    if given.dtype.kind == "O" and any(isinstance(entry, str | bytes) for entry in given.flat):
+        raise TypeError
+    array = given.astype(np.float64, copy=False)
+    return np.asarray(array.filled(np.nan)) if isinstance(array, np.ma.MaskedArray) else array
 
 
 def integer(field: str, value: Any, low: int, high: int | None = None) -> int:
@@ -65,6 +81,39 @@ def integer(field: str, value: Any, low: int, high: int | None = None) -> int:
     if isinstance(value, bool) or number < low or (high is not None and number > high):
         raise InputError(field, value, allowed)
     return number
+
+
+def checked_budget(value: Any, least: int = 1) -> int:
+    """A number of utility evaluations.
+
+    Raises:
+        InputError: no integer in [least, 10^12].
+    """
+    return integer("budget", value, least, LARGEST_BUDGET)
+
+
+def above_zero(field: str, value: Any) -> float:
+    """``value`` as a float.
+
+    Raises:
+        InputError: naming ``field``, where it is no number above 0, or infinite.
+    """
+    if isinstance(value, bool | np.bool_) or not isinstance(value, Real) or not 0.0 < float(value) < math.inf:
+        raise InputError(field, value, "must be a number above 0")
+    return float(value)
+
+
+def takes(function: Any, count: int) -> bool:
+    """Whether a callable can be called with so many positional arguments, as far as it says."""
+    # of an object's own `__call__`, which may be a static method
+    called = function if inspect.isroutine(function) or isinstance(function, type) else function.__call__
+    try:
+        inspect.signature(called).bind(*range(count))
+    except TypeError:
+        return False
+    except ValueError:  # a builtin, say
+        return True
+    return True
 
 
 def checked_size(value: float, smallest: float) -> None:

@@ -14,6 +14,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
+from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy
@@ -22,8 +24,13 @@ from numpy.typing import ArrayLike, NDArray
 from crowd_sim.errors import InputError
 from crowd_sim.valuation.estimators.exact import MAX_PLAYERS, all_coalitions
 from crowd_sim.valuation.games import Game, players_of
-from crowd_sim.valuation.request import Evaluate, Request
+from crowd_sim.valuation.noise import noise_of
+from crowd_sim.valuation.request import LARGEST, SMALLEST, Evaluate, Request
 from crowd_sim.valuation.semivalue_weights import beta_weights, checked_weights
+from crowd_sim.valuation.validation import checked_size, finite, integer
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _MOST_IN_CORE = 15  # players: the linear programme has a row a coalition
 
@@ -33,30 +40,50 @@ class AllUtilities:
     """A game by the utilities of all its coalitions; itself a game.
 
     Attributes:
-        n_players: n.
+        n_players: n, up to 20.
         table: float64[2^n]; coalition number c holds player i where bit i of c is set.
+
+    Raises:
+        InputError: another number of players, or a table that is not of this shape, not finite, or of a size above 1e70 or
+            below 1e-70 but 0.
     """
 
     n_players: int
     table: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        n = integer("n_players", self.n_players, 1, MAX_PLAYERS)
+        object.__setattr__(self, "n_players", n)
+        table = finite("table", self.table, (2**n,))
+        object.__setattr__(self, "table", table)
+        if (size := float(np.abs(table).max())) > LARGEST:
+            raise InputError("table", size, f"utilities must be of a size up to {LARGEST:g}; scale them")
+        checked_size(size, SMALLEST)
 
     @classmethod
     def of(cls, game: Game, evaluate: Evaluate | None = None) -> AllUtilities:
         """Evaluate all 2^n coalitions, or take those of an `AllUtilities`; ``evaluate`` as in `shapley`.
 
         Raises:
-            InputError: no game, more than 20 players, utilities of the wrong shape or not finite.
+            InputError: no game, one with noise, more than 20 players, utilities of the wrong shape or not finite.
         """
         if isinstance(game, AllUtilities):
             return game
         n = players_of(game)
+        check_not_noisy(game)
         if n > MAX_PLAYERS:
             raise InputError("game.n_players", n, f"must be at most {MAX_PLAYERS}, to evaluate all coalitions")
         request = Request(games=[game], n_players=n, evaluate=evaluate, budget=2**n, seed=0, run=0)
         return cls(n, np.concatenate([u[0] for _, u in request.utilities(all_coalitions(n))]))
 
     def __call__(self, coalitions: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """Utilities float64[m] of ``coalitions`` bool[m, n]."""
+        """Utilities float64[m] of ``coalitions`` bool[m, n].
+
+        Raises:
+            InputError: coalitions of another number of players.
+        """
+        if np.shape(coalitions)[1:] != (self.n_players,):
+            raise InputError("coalitions", np.shape(coalitions), f"must have the shape any×{self.n_players}")
         return self.table[(np.asarray(coalitions, dtype=np.bool_) * (1 << np.arange(self.n_players))).sum(axis=1)]
 
 
@@ -143,15 +170,33 @@ def owen(game: Game, groups: ArrayLike) -> NDArray[np.float64]:
     return values
 
 
+def check_not_noisy(game: Game) -> None:
+    """Refuse a game of chance where one answer would be taken for its mean.
+
+    Raises:
+        InputError: it is one.
+    """
+    if (noise := noise_of(game)) is not None:
+        allowed = "must be None here: shapley, banzhaf and leave_one_out take games with noise"
+        raise InputError("game.noise", noise, allowed)
+
+
 def checked_groups(groups: ArrayLike, n: int) -> NDArray[np.int64]:
     """Numbers int64[n] from 0 of the players' groups.
 
     Raises:
-        InputError: not a group for every player.
+        InputError: not a group for every player, or names of two kinds: ``1`` and ``"1"`` are told apart by nobody.
     """
     labels = np.asarray(groups)
     if labels.shape != (n,):
         raise InputError("groups", labels.shape, f"must name a group for each of {n} players")
+    names = labels.tolist() if isinstance(groups, np.ndarray) else list(groups)  # type: ignore[arg-type]
+    strings = sum(isinstance(name, str) for name in names)
+    numbers = sum(isinstance(name, Real | np.bool_) and name == name for name in names)  # noqa: PLR0124 - no NaN
+    if n not in (strings, numbers) or np.ma.is_masked(groups):
+        raise InputError("groups", names, "must be names, or numbers, of the players' groups, and none missing")
+    if labels.dtype.kind == "O":  # pandas' strings
+        labels = np.asarray(names, dtype=np.str_ if strings else np.float64)
     return np.unique(labels, return_inverse=True)[1].astype(np.int64)
 
 
@@ -166,6 +211,12 @@ class LeastCore:
 
     values: NDArray[np.float64]
     deficit: float
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a player: ``player`` (its number in the game), ``value``."""
+        import pandas as pd
+
+        return pd.DataFrame({"player": np.arange(len(self.values)), "value": self.values})
 
 
 def least_core(game: Game) -> LeastCore:

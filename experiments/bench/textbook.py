@@ -4,7 +4,8 @@
 
 prints, as Markdown, for additive, quadratic, glove, airport, voting and majority games, how many of the results give no
 interval, how many are exact (to 1e-9 of the largest value), and what share of the other results' 95 % intervals cover the
-truth, with the standard error of that share (a game counts as one observation). With `--stopping`: of the games that
+truth, with the standard error of that share (a game counts as one observation); of how many of them all is true that
+`result.top(3)` says, and how many of the three are certain in the mean. With `--stopping`: of the games that
 `TargetError(x)` has stopped, the share whose true error, as that rule defines it, is at most x. The truth is enumeration.
 """
 
@@ -80,11 +81,12 @@ KINDS: dict[str, Callable[[int, np.random.Generator], TextbookGame]] = {
     kind.__name__: kind for kind in (additive, quadratic, glove, airport, voting, majority)
 }
 METHODS = ("auto", "permutation")
-BUDGETS = (2, 5, 20, 100)
+BUDGETS = (2, 5, 12, 20, 100)
 """Evaluations per player."""
 TARGETS = (0.05, 0.2, 0.5)
 EXACT = 1e-9
 """Of the largest value."""
+FIRST = 3
 
 
 def games(kind: str, n: int, number: int) -> Iterator[tuple[TextbookGame, Vector]]:
@@ -101,18 +103,33 @@ class Fared:
     Attributes:
         none, exact: how many gave no interval, how many had no error.
         covered, stderr: share of the others' intervals that cover, and its standard error; NaN without any.
+        first, certain: share of the others of which all is true that is said of the first three, and how many of these are
+            certain.
     """
 
     none: int
     exact: int
     covered: float
     stderr: float
+    first: float
+    certain: float
+
+
+def true_of_first(result: ShapleyResult, truth: Vector, k: int) -> bool:
+    """Whether all is true that a result says of the first k; of equal values either may be the larger."""
+    top, room = result.top(k), EXACT * float(np.abs(truth).max())
+    ordered = np.sort(truth)[::-1]
+    among = truth[top.players[top.certain]] >= ordered[k - 1] - room
+    needed = np.flatnonzero(truth > ordered[k] + room) if k < len(truth) else np.arange(len(truth))
+    return bool(among.all() and np.isin(needed, top.possible).all())
 
 
 def fared(results: list[ShapleyResult], truths: list[Vector]) -> Fared:
     """Of results of different games with these true values."""
     none = exact = 0
     covered: list[float] = []
+    first: list[bool] = []
+    certain: list[int] = []
     for result, truth in zip(results, truths, strict=True):
         if not np.isfinite(result.stderr).all():
             none += 1
@@ -120,8 +137,12 @@ def fared(results: list[ShapleyResult], truths: list[Vector]) -> Fared:
             exact += 1
         else:
             covered.append(float(((result.lower <= truth) & (truth <= result.upper)).mean()))
+            first.append(true_of_first(result, truth, FIRST))
+            certain.append(int(result.top(FIRST).certain.sum()))
+    if not covered:
+        return Fared(none, exact, *[float("nan")] * 4)
     spread = float(np.std(covered, ddof=1) / np.sqrt(len(covered))) if len(covered) > 1 else float("nan")
-    return Fared(none, exact, float(np.mean(covered)) if covered else float("nan"), spread)
+    return Fared(none, exact, float(np.mean(covered)), spread, float(np.mean(first)), float(np.mean(certain)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,8 +197,10 @@ def main() -> None:
                     share = f"{near / stopped:.3f}" if stopped else "-"
                     print(f"| {kind} | {target} | {stopped} of {number} | {share} |", flush=True)
             return
-        print("| kind | method | evaluations | no interval | exact | coverage of the others | ± SE |")
-        print("| --- | --- | --- | --- | --- | --- | --- |")
+        print(
+            "| kind | method | evaluations | no interval | exact | coverage of the others | ± SE | first 3 true | certain |"
+        )
+        print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
         for kind in arguments.kind:
             known = list(games(kind, n, number))
             for method in arguments.method:
@@ -188,6 +211,7 @@ def main() -> None:
                     ]
                     found = fared(results, [truth for _, truth in known])
                     figures = f"{found.none} | {found.exact} | {found.covered:.3f} | {found.stderr:.3f}"
+                    figures += f" | {found.first:.3f} | {found.certain:.1f}"
                     print(f"| {kind} | {method} | {per_player}n | {figures} |", flush=True)
 
 

@@ -197,6 +197,7 @@ OTHER = {
     "task.row_tokens": 600,
     "task.objective": "dpo",
     "task.beta": 0.5,
+    "task.kl": 0.2,
     "task.label_smoothing": 0.1,
     "task.sft_weight": 0.1,
     "tournament.score": "l1",

@@ -8,7 +8,8 @@ import pytest
 
 from crowd_sim.config import RunConfig
 from crowd_sim.tasks.choose.crowd import load_choices
-from experiments.crowds import preferring, rewarding
+from experiments.crowds import peers, preferring, rewarding
+from experiments.crowds.pair_readers import RewardGame, read
 from experiments.crowds.rewarding import content, deal, ordered, tables, turned, write_pairs
 from tests.llm.small import make_parts
 
@@ -78,14 +79,44 @@ def test_a_third_of_the_crowd_turns_three_pairs_of_ten_round(pairs):
 
 def test_the_table_of_preferences_holds_arms_against_sft():
     found = [
-        {"seed": seed, "arm": arm, "accuracy": 70.0 + 5 * i + seed, "margin": 0.5, "auc": 0.75, "tokens": 4500.0}
+        {"seed": seed, "arm": arm, "accuracy": 70.0 + 5 * i + seed, "margin": 0.5, "tokens": 4500.0}
         for seed in (1, 2)
         for i, arm in enumerate(preferring.ARMS)
     ]
-    lines = "\n".join(preferring.table(pd.DataFrame(found)))
+    told = [
+        {"seed": seed, "way": way, "auc": 0.75, "found": 3, "lost": seed}
+        for seed in (1, 2)
+        for way in ("screen `peers`", "calibrated points")
+    ]
+    lines = "\n".join(preferring.table(pd.DataFrame(found), pd.DataFrame(told)))
     assert "| sft, dpo and sft | 5.0 [5.0, 5.0] | +5.0, +5.0 | ≥ 6, interval above 0 |" in lines
     assert "| dropped and noisy | 5.0 [5.0, 5.0] | +5.0, +5.0 | ≥ half" in lines
-    assert "0.75 in the mean (0.75, 0.75), wanted at least 0.85" in lines
+    assert "| calibrated points | 0.75 | 0.75, 0.75 | ≥ 0.85 |" in lines
+    assert "flags 3, 3 of the 4 who turn pairs round, and 1, 2 of the 8 others" in lines
+
+
+def test_the_screen_is_tried_on_crowds_of_every_share(pairs):
+    draws = np.random.default_rng(0)
+    texts = {pair[side]: side for own in pairs.values() for pair in own for side in ("chosen", "rejected")}
+    vectors = {text: draws.normal([3.0 * (side == "chosen"), 0, 0, 0]) for text, side in texts.items()}
+    rows = pd.DataFrame(peers.rows_of(1, pairs, vectors))
+    assert rows["share"].tolist() == list(peers.SHARES)
+    assert rows.loc[2, ["found", "lost", "peers"]].tolist() == [1, 0, 1]
+    lines = list(peers.table(rows))
+    assert lines[2].startswith("| 0 % |  |  | 0.0 |")
+    assert lines[4].startswith("| 30 % | 1.000 | 100.0 | 0.0 | 1.000 |")
+
+
+def test_readers_find_who_turns_pairs_round():
+    draws = np.random.default_rng(0)
+    workers = [(draws.normal(1.0, 1.0, (20, 3)), draws.normal(-1.0, 1.0, (20, 3))) for _ in range(6)]
+    trusted = (draws.normal(1.0, 1.0, (16, 3)), draws.normal(-1.0, 1.0, (16, 3)))
+    workers[4] = workers[4][::-1]
+    found = read(workers, trusted)
+    assert {way: scores.argmin() for way, scores in found.items()} == dict.fromkeys(found, 4)
+    nobody, everyone = RewardGame(workers, trusted)(np.array([[False] * 6, [True] * 6]))
+    assert nobody == np.log(0.5)
+    assert found["values of rewards"].sum() == pytest.approx(everyone - nobody)
 
 
 class Labelled:
@@ -95,6 +126,10 @@ class Labelled:
 
     def __call__(self, texts):
         return np.array([[0.0, 1.0] for _ in texts])
+
+
+def numbered(texts):
+    return np.array([[float(len(text)), float(text.startswith("admiration"))] for text in texts])
 
 
 def test_both_commands_run_what_is_missing_and_read_what_is_there(source, pairs, tmp_path, monkeypatch):
@@ -110,17 +145,32 @@ def test_both_commands_run_what_is_missing_and_read_what_is_there(source, pairs,
         return made | {"task": made["task"] | {"phi": phi, "device": "cpu", "rank": 2}}
 
     monkeypatch.setattr(rewarding, "content", content)
+    arm = preferring.content
+
+    def with_phi(*given):
+        made = arm(*given)
+        return made | {"task": made["task"] | ({"phi": phi} if "screens" in made else {})}
+
+    monkeypatch.setattr(preferring, "content", with_phi)
+    monkeypatch.setattr(preferring, "read", lambda own, _: {"sizes": np.array([float(len(w[0])) for w in own])})
     given = (1, tmp_path / "r", pairs, None, Labelled(), "admiration", str(parts / "model"))
     rows = pd.DataFrame(rewarding.drawn(*given))
     assert rows["model"].tolist() == ["before", "sft", "best_of_n", "rloo"]
     assert set(rows["probability"]) == {1.0}
     preferring.dealt(source, "admiration", 1, tmp_path / "p" / "seed-1" / "data")
     arms = ["sft", "dropped"]
-    found = pd.DataFrame(preferring.rows_of(1, tmp_path / "p", arms, str(parts / "model")))
+    folder = tmp_path / "p" / "seed-1"
+    rest = (arms, None, str(parts / "model"))
+    found = pd.DataFrame(preferring.rows_of(1, tmp_path / "p", *rest))
     assert found["arm"].tolist() == arms
     assert found["accuracy"].between(0, 100).all()
-    left = {json.loads(line)["worker"] for line in (tmp_path / "p/seed-1/data/dropped.jsonl").read_text().splitlines()}
-    assert (len(left), found["auc"].between(0, 1).tolist()) == (8, [False, True])
+    told = pd.DataFrame(preferring.told_apart(1, folder, numbered, rest[-1]))
+    assert told["way"].tolist() == ["screen `peers`", "sizes", "calibrated points"]
+    assert told["auc"].between(0, 1).all()
+    assert told["auc"][1] == 0.5  # twenty pairs of everyone's
+    workers = pd.read_parquet(folder / "dropped" / "workers.parquet")
+    assert told["found"][0] + told["lost"][0] == workers["flagged"].sum()
     monkeypatch.setattr("crowd_sim.models.lora.LoraLearner.tune", lambda *_: pytest.fail("all is there"))
     assert pd.DataFrame(rewarding.drawn(*given)).equals(rows)
-    assert pd.DataFrame(preferring.rows_of(1, tmp_path / "p", arms, str(parts / "model"))).equals(found)
+    assert pd.DataFrame(preferring.rows_of(1, tmp_path / "p", *rest)).equals(found)
+    assert pd.DataFrame(preferring.told_apart(1, folder, numbered, rest[-1])).equals(told)

@@ -1,6 +1,7 @@
 """Losses and gradients of packed rows against TRL's on the same tokens, padded, each example by itself."""
 
 from collections import defaultdict
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,7 +19,7 @@ import torch
 from crowd_sim.models.adapters import AdapterStack, LoraSpec
 from crowd_sim.models.language_model import load_base
 from crowd_sim.models.likelihoods import ROW_TOKENS, log_likelihoods, responses_of, token_losses
-from crowd_sim.models.objectives import OBJECTIVES, Options, best_of, group_relative, leave_one_out
+from crowd_sim.models.objectives import OBJECTIVES, Options, best_of, group_relative, kept_near, leave_one_out
 from crowd_sim.models.steps import steps_of
 from crowd_sim.models.training import Key, PackedTuneJob, Training
 from crowd_sim.models.tuning import tune
@@ -215,6 +216,46 @@ def test_losses_and_gradients_are_those_of_trl(tiny, case, row_tokens):
     assert abs(sum(shares) - expected.item()) < 1e-5
     assert gradient.abs().max() > 1e-3  # there is something to compare
     torch.testing.assert_close(stack.weights(0).grad, gradient, rtol=0, atol=1e-5)
+
+
+def test_rewards_are_kept_near_the_start_as_trl_does_it(tiny, monkeypatch):
+    base, stack, start, policy = tiny
+    module = pytest.importorskip("trl.trainer.rloo_trainer", reason="needs trl and datasets")
+    outputs = [Tokens(PROMPTS[i // 3], e.response, e.n_trained) for i, e in enumerate(FIRST)]  # three to a prompt
+    rewards, model = np.random.default_rng(1).normal(size=N), Padded(base)
+
+    def per_token(adapter, ids, attended, n_kept, *_, **__):
+        stack.put([adapter], trainable=False)
+        return model(ids, attended, ids.masked_fill(attended == 0, -100)).log_probs[:, -n_kept:], None, None
+
+    monkeypatch.setattr(module, "gather", lambda found: found)
+    monkeypatch.setattr(module, "gather_object", lambda found: found)
+    monkeypatch.setattr(module, "disable_gradient_checkpointing", lambda *_: nullcontext())
+    ids = [list(map(list, part)) for part in ([e.prompt for e in outputs], [e.response for e in outputs])]
+    stub = trainer(policy, beta=0.3, ref_model=start, reward_weights=torch.ones(1), reward_func_names=["own"])
+    stub.args = SimpleNamespace(per_device_train_batch_size=N, gradient_checkpointing_kwargs=None, report_to=[])
+    stub.model = SimpleNamespace(training=True)
+    own = {"reward_clip_range": None, "normalize_advantages": False, "mask_truncated_completions": False}
+    own |= {"num_generations": 3, "pad_to_multiple_of": None, "_pending_extra_logs": {}, "_pending_metrics": {}}
+    own |= {"_tokenizer": SimpleNamespace(pad_token_id=0)}
+    own |= {"_generate": lambda _: (*ids, [""] * N)}
+    own |= {"_calculate_rewards": lambda *_: torch.tensor(rewards)[:, None]}
+    vars(stub).update(own)
+    stub.accelerator.process_index = 0
+    stub._logs = {
+        "prompt": [],
+        "completion": [],
+        **{k: defaultdict(list) for k in ("rewards", "extra")},
+        "advantages": [],
+    }
+    stub._get_per_token_logps_and_entropies = lambda which, *given, **_: per_token(
+        start if which is start else policy, *given
+    )
+    wanted = module.RLOOTrainer._generate_and_score_completions(stub, [{"prompt": "p"}] * N)["advantages"]
+    now, before = (responses_of(base, stack, adapter, outputs) for adapter in (policy, start))
+    assert np.abs(now - before).max() > 0.1  # there is something to compare
+    found = leave_one_out(kept_near(rewards, now, before, 0.3).reshape(2, 3)).ravel()
+    np.testing.assert_allclose(found, wanted.numpy(), rtol=0, atol=1e-5)
 
 
 def test_likelihoods_of_several_adapters_are_each_ones_own(tiny):

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from crowd_sim.cli.run import run as run_command
 from crowd_sim.store.run_folder import write_run
-from crowd_sim.tasks.imitate.card import model_card
+from crowd_sim.tasks.adapters.card import model_card
 from tests.bad_input.command import IN_PROCESS
 from tests.llm.small import config
 
@@ -52,13 +52,15 @@ def test_the_front_matter_is_yaml_whatever_the_models_folder_is_called(finished)
 
 @pytest.mark.parametrize("template", [TEMPLATE, "{prompt}:", "`{prompt}` "])
 def test_the_prompt_template_can_be_copied(finished, template):
-    card = model_card(of(finished, prompt_template=template), 0, "0" * 64)
+    card = model_card(of(finished, prompt_template=template), 0, "0" * 64, [])
     ((said, _, block),) = re.findall(r"^The prompt template (.*):\n\n(````*)text\n(.*?)\n\2$", card, re.M | re.S)
     assert block + "\n" * ("ends in a line break" in said) == template
 
 
 def test_without_a_template_it_is_the_base_models(finished):
-    assert "with the chat template of the base model." in model_card(of(finished, prompt_template=None), 0, "0" * 64)
+    assert "with the chat template of the base model." in model_card(
+        of(finished, prompt_template=None), 0, "0" * 64, []
+    )
 
 
 def test_card_and_adapter_name_the_packaged_model_by_its_id_on_the_hub(finished, tmp_path):

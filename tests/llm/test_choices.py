@@ -3,12 +3,16 @@
 import io
 import json
 import re
+from collections import Counter
 from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import peft
 import pytest
+import torch
+import transformers
 from rich.console import Console
 
 import crowd_sim.engine
@@ -18,16 +22,18 @@ from crowd_sim.cli.run import run as run_command
 from crowd_sim.cli.sweep import sweep
 from crowd_sim.commands.rehearsal import of_run
 from crowd_sim.config import ActorsConfig, CheckpointConfig, RunConfig
+from crowd_sim.config.bad import BadConfig
 from crowd_sim.crowd import verifiers
-from crowd_sim.crowd.screens import LABEL_SCREENS, screened
+from crowd_sim.crowd.screens import LABEL_SCREENS, PAIR_SCREENS, screened
 from crowd_sim.crowd.sources.feedback import example_feedback
 from crowd_sim.crowd.texts import Example, Item
 from crowd_sim.crowd.verifiers import Rule, check_answer, verifier_of
 from crowd_sim.engine import simulate
 from crowd_sim.errors import InputError, StrategyError
 from crowd_sim.host import InProcess, LocalTrainers
+from crowd_sim.models.likelihoods import responses_of
 from crowd_sim.models.lora import LoraLearner, TuneJob, shared_learner
-from crowd_sim.models.objectives import leave_one_out
+from crowd_sim.models.objectives import Options, leave_one_out
 from crowd_sim.models.reward_model import fit_reward
 from crowd_sim.models.training import Drawing, Key, PackedTuneJob
 from crowd_sim.models.tuning import tune
@@ -36,9 +42,13 @@ from crowd_sim.store.run_folder import write_run
 from crowd_sim.sweeps.plan import Sweep
 from crowd_sim.tasks.adapters.learner import mixed
 from crowd_sim.tasks.adapters.settings import learner_spec, training_of
+from crowd_sim.tasks.adapters.trainers import TextTrainers
+from crowd_sim.tasks.choose import dealing
 from crowd_sim.tasks.choose.crowd import load_choices
 from crowd_sim.tasks.choose.game import ChoiceGame
 from crowd_sim.tasks.choose.learner import accuracy, calibration_error
+from crowd_sim.tasks.choose.rewarding import Rewarding
+from crowd_sim.tasks.choose.screening import peer_agreement, screen
 from crowd_sim.tasks.load import load_task, task_key
 from crowd_sim.tasks.verify.game import VerifyGame
 from crowd_sim.tasks.verify.tables import verify_metrics
@@ -87,6 +97,9 @@ def expert(n=6):
     return [
         {"worker": "t", "text": f"{WEATHER[i % 6]} and {i}", "label": "wet" if i % 6 < 3 else "dry"} for i in range(n)
     ]
+
+
+PEERS = {"screens": {"action": "exclude", "use": ["peers"]}}
 
 
 def configuration(parts, tmp_path, kind, rows=None, target=None, trusted=None, screens=None, **changes):
@@ -182,7 +195,7 @@ def test_a_run_is_the_same_bits_with_two_trainers_and_after_a_stop(parts, tmp_pa
     if kind == "classify":
         setup = configuration(parts, tmp_path, kind, trusted=expert(), screens={"action": "exclude"}, **FULL)
     if kind == "prefer":
-        setup = configuration(parts, tmp_path, kind, task=rewarded(parts))
+        setup = configuration(parts, tmp_path, kind, task=rewarded(parts) | {"merged_model": True})
     read, choose = [], LoraLearner.choose
     with monkeypatch.context() as counting:
         counting.setattr(LoraLearner, "choose", lambda self, jobs: read.extend(jobs) or choose(self, jobs))
@@ -214,6 +227,7 @@ def test_a_run_is_the_same_bits_with_two_trainers_and_after_a_stop(parts, tmp_pa
     text = Console(width=80, record=True, file=io.StringIO())
     text.print(outcome_table(finished))
     reported(finished, kind, " ".join(text.export_text().split()))
+    by_peft(finished)
     if kind == "verify":
         verified(finished, json.loads(wanted["summary"])["verified"])
         return
@@ -256,6 +270,45 @@ def reported(finished, kind, terminal):
     assert "seconds" not in terminal.partition("± s.e.: ")[0]
 
 
+def by_peft(finished):
+    """What the adapter that the folder holds says of the report, loaded as anybody would: the run's numbers."""
+    folder, setup, details = finished.folder, finished.outcome.config, finished.outcome.details
+    base = transformers.AutoModelForCausalLM.from_pretrained(setup.task.model, dtype="float32")
+    model = peft.PeftModel.from_pretrained(base, folder / "adapter" / "run-0").eval()
+    told, kept = (json.loads((folder / "summary.json").read_text())[name] for name in ("learner", "files"))
+    assert told["dtype"] == "float32"
+    assert "adapter/run-0/adapter_model.safetensors" in kept
+    card = (folder / "adapter" / "run-0" / "README.md").read_text(encoding="utf-8")
+    assert f"Task `{setup.task.kind}`, objective `{setup.task.objective}`" in card
+    if setup.task.merged_model:
+        merged = transformers.AutoModelForCausalLM.from_pretrained(folder / "merged" / "run-0", dtype="float32").eval()
+        with torch.no_grad():
+            found = [one(input_ids=torch.tensor([[1, 40, 41, 2]])).logits.numpy() for one in (merged, model)]
+        np.testing.assert_allclose(*found, atol=1e-4)
+    tokens = shared_learner(learner_spec(setup)).tokens
+
+    def likelihood(item, choice):
+        own = tokens(Example(item.prompt, choice, item.before))[0]
+        with torch.no_grad():
+            found = model(input_ids=torch.tensor([[*own.prompt, *own.response]])).logits[0].double().log_softmax(-1)
+        return sum(found[len(own.prompt) - 1 + i, token].item() for i, token in enumerate(own.response))
+
+    for i, item in list(enumerate(details.crowd.report))[:3]:
+        if setup.task.kind == "verify":
+            prompt = torch.tensor([list(tokens(Example(item.prompt, "x"))[0].prompt)])
+            drawn = model.generate(input_ids=prompt, do_sample=False, max_new_tokens=4)[0, prompt.shape[1] :]
+            decode = shared_learner(learner_spec(setup)).base.tokenizer.decode
+            assert decode(drawn, skip_special_tokens=True) == details.texts[0]["after"][i]
+            continue
+        found = np.array([likelihood(item, choice) for choice in item.choices])
+        if setup.task.kind == "prefer":
+            with model.disable_adapter():
+                found -= [likelihood(item, choice) for choice in item.choices]
+        found = found if len(found) > 1 else np.append(found, 0.0)
+        expected = np.exp(found) / np.exp(found).sum()
+        np.testing.assert_allclose(details.probabilities[0, -1, i], expected, atol=1e-4)
+
+
 def verified(finished, found):
     items = pd.read_parquet(finished.folder / "items.parquet")
     own = re.compile("[a-p]")
@@ -286,15 +339,100 @@ def by_reward(finished, found):
     phi = [learner.embed([pair for e in crowd.texts.in_turn() for pair in (e.response, e.rival)])[i::2] for i in (0, 1)]
     report = [learner.embed([text for item in crowd.report for text in item.choices])[i::2] for i in (0, 1)]
     assert found["reward_accuracy"]["mean"] == fit_reward(*phi).accuracy(*report)
+    how = Rewarding(setup, (), crowd, None, None, None, None, 0)._reinforced(fit_reward(*phi))
+    assert (how.learning_rate, how.options.kl) == (0.3 * setup.task.learning_rate, 0.05)
     job = drawing_of(learner, setup, crowd, fit_reward(*phi))
-    outputs, gains = learner._drawer(job)(job.start, np.arange(2), 0)
+    adapter = {name: weights + 0.1 for name, weights in job.start.items()}
+    outputs, gains = learner._drawer(job)(adapter, np.arange(2), 0)
     drawn = [learner.base.tokenizer.decode(o.response, skip_special_tokens=True) for o in outputs]
-    assert gains == pytest.approx(leave_one_out(fit_reward(*phi)(learner.embed(drawn)).reshape(2, 3)).ravel())
+    now, before = (responses_of(learner.base, learner.stack, own, outputs) for own in (adapter, job.start))
+    assert np.abs(now - before).max() > 0.1
+    earned = fit_reward(*phi)(learner.embed(drawn)) - 0.3 * (now - before)
+    assert gains == pytest.approx(leave_one_out(earned.reshape(2, 3)).ravel())
 
 
 def drawing_of(learner, setup, crowd, reward):
-    training = replace(training_of(setup), objective="rloo", drawing=Drawing(3, 4, 1.0, reward=reward))
+    how = {"objective": "rloo", "drawing": Drawing(3, 4, 1.0, reward=reward), "options": Options(kl=0.3)}
+    training = replace(training_of(setup), **how)
     return TuneJob(learner.initial(4, 0), crowd.texts.in_turn(), Key(4, 0, 0, 0), training)
+
+
+def judgements(n=48):
+    return [
+        {
+            "worker": f"w{i % 6}",
+            "prompt": f"day {i // 12 * 6 + i % 6}?",
+            "completion": f"{'sun' if i // 6 % 2 else 'rain'} {i}",
+            "label": bool(i // 6 % 2),
+        }
+        for i in range(n)
+    ]
+
+
+def test_kto_takes_judgements_that_are_no_pairs(parts, tmp_path):
+    rows = [row | {"prompt": f"{row['prompt']}{row['completion'][:2]}"} for row in judgements()]
+    task = {"objective": "kto", "baselines": ["single"]}
+    setup = configuration(parts, tmp_path, "prefer", rows, task=task, crowd={"held_out": 0.25})
+    learner, crowd = shared_learner(learner_spec(setup)), load_choices(setup)
+    assert [Counter(item.right for item in part) for part in (crowd.selection, crowd.report)] == [{0: 6, 1: 6}] * 2
+    given = learner._packed(
+        TuneJob(learner.initial(4, 0), crowd.texts.examples[0], Key(4, 0, 1, 0), training_of(setup))
+    )
+    assert given.gains == tuple(float(e.response.startswith("sun")) for e in crowd.texts.examples[0])
+    assert set(given.gains) == {0.0, 1.0}
+    assert crowd.items_of(0)[0].right == 1 - given.gains[0]
+    finished = run(setup, tmp_path / "judged")
+    by_peft(finished)
+    found = json.loads((finished.folder / "summary.json").read_text())["choices"]
+    assert (found["floor"]["mean"], found["accuracy_before"]["mean"]) == (0.5, 0.5)
+    assert found["log_likelihood_after"]["mean"] > found["log_likelihood_before"]["mean"]
+    assert found["margin_after"]["mean"] > 0
+    items = pd.read_parquet(finished.folder / "items.parquet")
+    assert set(items["right"]) == {"good", "bad"}
+    assert (items["response"].str.startswith("sun") == (items["right"] == "good")).all()
+    assert (items["chosen_after"] == items["right"]).mean() == found["accuracy_after"]["mean"]
+    turned = load_choices(setup.model_copy(update={"crowd": of_bad(setup, "flip")}))
+    was, now = ([e.good for own in one.texts.examples for e in own] for one in (crowd, turned))
+    assert now == [not good for good in was]
+    assert load_choices(setup.model_copy(update={"crowd": of_bad(setup, "spam")})).texts != crowd.texts
+
+
+def of_bad(setup, behaviour):
+    return setup.crowd.model_copy(update={"bad": BadConfig(behaviour=behaviour, share=1.0)})
+
+
+def test_sft_before_kto_is_over_what_is_good(parts, tmp_path):
+    setup = configuration(parts, tmp_path, "prefer", judgements(), task={"objective": "kto", "sft_epochs": 1})
+    learner, own = shared_learner(learner_spec(setup)), load_choices(setup).texts.examples[0]
+    job = TuneJob(learner.initial(4, 0), own, Key(4, 0, 1, 0), training_of(setup))
+    assert learner._warmed(job).examples == tuple(e for e in own if e.good)
+    assert learner._warmed(replace(job, examples=tuple(e for e in own if not e.good))) is None
+
+
+def test_ratings_and_judgements_are_pairs_of_one_worker(parts, tmp_path):
+    rated = [
+        {"worker": w, "prompt": f"{w}?", "response": f"{w} {r}", "rating": n}
+        for w in ("w0", "w1", "w2", "w3", "w4", "w5")
+        for r, n in (("best", 5), ("good", 4.5), ("bad", 1), ("as bad", 1))
+    ]
+    task = {"objective": "sft"}
+    crowd = load_choices(configuration(parts, tmp_path, "prefer", rated, task=task, crowd=FEW))
+    made = [(item.prompt, *item.choices) for item in (*crowd.selection, *crowd.report)]
+    made += [(e.prompt, e.response, e.rival) for own in crowd.texts.examples for e in own]
+    expected = [("best", "good"), ("best", "bad"), ("best", "as bad"), ("good", "bad"), ("good", "as bad")]
+    assert sorted(made) == sorted((f"w{i}?", f"w{i} {a}", f"w{i} {b}") for i in range(6) for a, b in expected)
+    ((said),) = crowd.remarks
+    assert "6 pairs of responses are alike" in said
+    crowd = load_choices(configuration(parts, tmp_path, "prefer", judgements(), task={"objective": "dpo"}))
+    assert all(e.response.startswith("sun") and e.rival.startswith("rain") for own in crowd.texts.examples for e in own)
+    unnamed = [{name: value for name, value in row.items() if name != "worker"} for row in rated]
+    with pytest.raises(InputError, match=r"of one worker, that are rated differently; there are none; whose the rows"):
+        load_choices(configuration(parts, tmp_path, "prefer", unnamed, task=task))
+    both = configuration(parts, tmp_path, "prefer", rated, unnamed[:8], task=task, crowd={"n_workers": 4})
+    assert len(load_choices(both).report) == 5  # trusted rows are one voice
+
+
+FEW = {"n_workers": 2, "held_out": 1 / 3}
 
 
 def test_splits_share_no_prompt_and_no_text(parts, tmp_path):
@@ -322,6 +460,113 @@ def test_the_crowds_that_come_with_the_project():
     ]
     assert (all(sides[0]), any(sides[1])) == (True, False)
     assert (len(verify.selection), len(verify.report), sum(map(len, verify.texts.examples))) == (16, 16, 32)
+
+
+def sides_of(crowd):
+    return [Counter(item.choices[item.right] for item in part) for part in (crowd.selection, crowd.report)]
+
+
+def alternating(n=36, worker=lambda i: f"w{i // 2 % 6}"):
+    return [{"worker": worker(i), "text": f"text {i}", "label": "xy"[i % 2]} for i in range(n)]
+
+
+def test_halves_have_equal_shares_of_each_label_in_whatever_order_rows_stand(parts, tmp_path):
+    deals = set()
+    for seed in range(4):
+        setup = configuration(parts, tmp_path, "classify", alternating(), alternating(20, lambda i: "t"))
+        crowd = load_choices(setup.model_copy(update={"seed": seed}))
+        assert sides_of(crowd) == [Counter(x=5, y=5)] * 2
+        deals.add(crowd.report)
+        own = configuration(parts, tmp_path, "classify", alternating(), crowd={"held_out": 0.17})
+        crowd = load_choices(own.model_copy(update={"seed": seed}))
+        assert sides_of(crowd) == [Counter(x=3, y=3)] * 2
+        assert crowd.texts.n_workers == 6
+        assert crowd.remarks == ()
+        deals.add(crowd.report)
+    assert len(deals) == 8
+    assert task_key(setup) != task_key(setup.model_copy(update={"seed": 9}))  # a sweep over seeds meets them all
+
+
+def test_what_is_linked_stays_together_and_halves_are_even_all_the_same():
+    sizes = [1, 1, 2, 3, 1, 5, 1, 4, 2, 2]
+    numbers = [number for number, size in enumerate(sizes) for _ in range(size)]
+    labels = ["ab"[i % 2] for i in range(len(numbers))]
+    there = dealing.linked(numbers, labels, [f"w{i % 3}" for i in range(len(numbers))])
+    where = dealing.halved(list(there), there, np.random.default_rng(1))
+    assert set(where) == set(range(10))
+    rows = Counter((where[number], label) for number, label in zip(numbers, labels, strict=True))
+    assert max(rows.values()) - min(rows.values()) <= 1
+
+
+def test_a_worker_keeps_something_where_another_can_give(parts, tmp_path):
+    rows = alternating(40, lambda i: "few" if i < 2 else f"w{i % 5}")
+    for seed in range(8):
+        setup = configuration(parts, tmp_path, "classify", rows, crowd={"held_out": 0.35})
+        assert "few" in load_choices(setup.model_copy(update={"seed": seed})).texts.ids
+
+
+def test_items_of_one_label_are_refused_and_missing_ones_remarked(parts, tmp_path):
+    for one in ({"target": [row for row in alternating(20) if row["label"] == "x"]}, {"trusted": alternating(8)[::2]}):
+        field = "crowd.target" if "target" in one else "task.expert"
+        setup = configuration(parts, tmp_path, "classify", alternating(), **one)
+        with pytest.raises(InputError, match=rf"^{field} = .*at least two labels to the selection, there is 'x' alone"):
+            load_choices(setup)
+    third = {"worker": "t", "text": "another", "label": "z"}
+    setup = configuration(parts, tmp_path, "classify", [*alternating(), third], target=[*alternating(20), third])
+    with pytest.raises(InputError, match=r"^task|^crowd"):  # z is in the target alone, once all that is linked is out
+        load_choices(setup.model_copy(update={"crowd": setup.crowd.model_copy(update={"n_workers": 7})}))
+    more = [*alternating(), third | {"worker": "w0", "text": "one more"}]
+    found = load_choices(configuration(parts, tmp_path, "classify", more, target=[*alternating(20), third]))
+    ((said),) = found.remarks
+    assert re.fullmatch(r"crowd\.target = .*: no item of the (selection|report) is called z", said)
+
+
+def test_who_has_nothing_left_and_what_goes_together_is_said(parts, tmp_path):
+    rows = [{"worker": f"w{i}", "prompt": "same?", "answer": "a"} for i in range(3)]
+    with pytest.raises(InputError, match=r"there are 0: rows that share a prompt.* go together, and 3 of them make 1"):
+        load_choices(configuration(parts, tmp_path, "verify", rows, crowd={"n_workers": 3}))
+    rows = [*answers(), {"worker": "late", "prompt": "day 1?", "answer": "h"}]
+    trusted = [row | {"worker": "t"} for row in answers(6)]
+    setup = configuration(parts, tmp_path, "verify", rows, target=trusted, crowd={"n_workers": 7})
+    with pytest.raises(InputError, match=r"^crowd\.n_workers = 7: must be at most 6: all rows of 1 of .* 7 .*\(late\)"):
+        load_choices(setup)
+
+
+@pytest.mark.parametrize(
+    ("kind", "row"),
+    [
+        ("classify", {"text": " text  0", "label": "y"}),
+        ("classify", {"text": "text 0", "label": "x"}),
+        ("prefer", {"prompt": "day 0?", "chosen": "rain 0", "rejected": "sun 0"}),
+        ("verify", {"prompt": "day 0?", "answer": "9"}),
+    ],
+)
+def test_a_worker_says_of_a_thing_one_thing(parts, tmp_path, kind, row):
+    rows = [*(alternating() if kind == "classify" else ROWS[kind]()), {"worker": "w0"} | row]
+    with pytest.raises(InputError, match=r"jsonl:37 = 'w0': .*twice \(before: .*jsonl:1\), and which one counts"):
+        load_choices(configuration(parts, tmp_path, kind, rows))
+    rows[-1]["worker"] = "w1"
+    load_choices(configuration(parts, tmp_path, kind, rows))
+
+
+@pytest.mark.parametrize(
+    ("label", "says"),
+    [
+        (" x", "must not begin or end with a blank"),
+        ("x\u200b", r"cannot be seen, U\+200B"),
+        ("\u00a0x", "must not begin or end with a blank"),
+        ("x\u200dy", "must hold labels that can be told apart"),
+        ("x  y", "must hold labels that can be told apart"),
+    ],
+)
+def test_labels_that_look_alike_are_refused(parts, tmp_path, label, says):
+    rows = [
+        *alternating(),
+        *({"worker": "w0", "text": f"more {i}", "label": ("xy", "x y")[i]} for i in (0, 1)),
+    ]
+    rows.append({"worker": "w1", "text": "odd", "label": label})
+    with pytest.raises(InputError, match=says):
+        load_choices(configuration(parts, tmp_path, "classify", rows))
 
 
 def test_trusted_records_judge_and_are_not_trained_on(parts, tmp_path):
@@ -352,6 +597,39 @@ def test_workers_whom_the_expert_contradicts_are_flagged():
     assert not screened(LABEL_SCREENS, [np.array([0.1])] * 5).flagged.any()  # what all do is the expert's fault
 
 
+def test_workers_whom_a_reward_of_all_others_contradicts_are_flagged():
+    draws = np.random.default_rng(0)
+    better = [draws.normal(1.0, 1.0, (20, 3)) for _ in range(8)]
+    worse = [draws.normal(-1.0, 1.0, (20, 3)) for _ in range(8)]
+    better[5][:8], worse[5][:8] = worse[5][:8].copy(), better[5][:8].copy()
+    agreed = peer_agreement(better, worse)
+    assert (set(np.concatenate(agreed)), agreed[0].shape) == ({0.0, 1.0}, (20,))
+    assert screened(PAIR_SCREENS, agreed, ("peers",)).flagged.tolist() == [i == 5 for i in range(8)]
+    same = [np.ones((2, 3))] * 3
+    assert np.concatenate(peer_agreement(same, same)).tolist() == [0.5] * 6
+
+
+def test_the_more_pairs_the_less_they_may_be_contradicted():
+    wrong = [(0, 20), (1, 20), (1, 20), (2, 20), (4, 20), (5, 20), (2, 4), (10, 80), (0, 0)]
+    found = screened(PAIR_SCREENS, [np.arange(m) >= k for k, m in wrong], ("peers",))
+    usual = np.mean([0.0, 0.05, 0.05, 0.1, 0.0])  # of those at most at the median, the one without pairs with them
+    assert found.scores["peers"][4] == pytest.approx((0.2 - usual) / np.sqrt(usual * (1 - usual) / 20))
+    assert found.flagged.tolist() == [False] * 4 + [True, True, True, True, False]
+    assert not screened(PAIR_SCREENS, [np.zeros(20)] * 5, ("peers",)).flagged.any()  # what all do is nobody's fault
+
+
+def test_peers_are_read_by_the_phi_of_the_configuration(parts, tmp_path):
+    rows = [row | {"worker": "w5"} for row in pairs(36)[:2]] + pairs(44)[8:]
+    task = {"phi": {"kind": "embedding", "model": str(parts / "phi")}}
+    setup = configuration(parts, tmp_path, "prefer", rows, task=task, **PEERS)
+    trainers, crowd = TextTrainers(LocalTrainers(shared_learner(learner_spec(setup)))), load_choices(setup)
+    found = screen(setup, crowd, trainers).screened
+    vectors = [trainers.embed([str(e.response) for e in own]) for own in crowd.texts.examples]
+    rivals = [trainers.embed([str(e.rival) for e in own]) for own in crowd.texts.examples]
+    assert len({len(own) for own in vectors}) > 1  # everyone's stay everyone's
+    assert found.scores["peers"].tolist() == PAIR_SCREENS["peers"].scores(peer_agreement(vectors, rivals)).tolist()
+
+
 def test_a_mixed_candidate_passes_over_examples_by_their_workers_weights():
     examples = [tuple(Example(f"{w}{i}", "") for i in range(3)) for w in "abc"]
     told = [e.prompt for e in mixed(examples, np.array([2.0, 0.0, 1.0]))]
@@ -369,6 +647,15 @@ def test_a_mixed_candidate_passes_over_examples_by_their_workers_weights():
             r"^task\.quantization = 'nf4': must be none with task\.engine=vllm",
         ),
         ("classify", {"screens": {"action": "report"}}, r"^task\.expert: must be given with screens"),
+        ("prefer", {"screens": {"use": ["peers", "expert"]}}, r"^task\.expert: must be given with screens"),
+        (
+            "prefer",
+            {"crowd": {"n_workers": 1}, "tournament": {"n_groups": 1}, **PEERS},
+            r"^screens\.use = 'peers': must be left out with crowd\.n_work",
+        ),
+        ("classify", {"trusted": expert(), **PEERS}, r"^screens\.use = 'peers': must be among expert with"),
+        ("prefer", {"task": {"kl": 0.1}}, r"^task\.kl = 0\.1: must be left out without task\.baselines=rloo"),
+        ("verify", {"task": {"kl": 0.1, "objective": "grpo"}}, r"^task\.kl = 0\.1: must be left out without task\.obj"),
         (
             "prefer",
             {"actors": {"generators": {"number": 1}}},
@@ -384,6 +671,32 @@ def test_a_mixed_candidate_passes_over_examples_by_their_workers_weights():
         ("classify", {"tournament": {"weight_power": 3}}, r"^tournament\.weight_power = 3: must be left out with"),
         ("classify", {"trusted": expert(1)}, r"^task\.expert = .*: must leave at least 2 items to the selection"),
         ("classify", {"crowd": {"held_out": 0.0}}, r"^crowd\.target: must be given, a file of trusted records"),
+        (
+            "classify",
+            {"crowd": {"held_out": 0.5}},
+            r"^crowd\.held_out = 0\.5: must be below 0\.5 without task\.expert",
+        ),
+        (
+            "classify",
+            {"task": {"question": "{text} {foo}"}},
+            r"^task\.question = .*no other placeholder than \{text\} and \{labels\}, it has \{foo\}",
+        ),
+        (
+            "classify",
+            {"task": {"prompt_template": "{prompt} {foo}"}},
+            r"^task\.prompt_template = .*no other placeholder than \{prompt\}, it has \{foo\}",
+        ),
+        ("classify", {"task": {"baselines": ["single", "single"]}}, r"^task\.baselines = .*must not list a baseline"),
+        (
+            "classify",
+            {"screens": {"use": ["expert", "expert"]}, "trusted": expert()},
+            r"^screens\.use = .*must not list a screen twice",
+        ),
+        (
+            "prefer",
+            {"tournament": {"search": "halving", "n_groups": 3, "exploit_every": 1}},
+            r"^tournament\.search = 'halving': must be best with tournament\.exploit_every=1",
+        ),
         ("classify", {"crowd": {"held_out": 0.01}}, r"^crowd\.held_out = 0\.01: must leave at least 2 items"),
         (
             "classify",
@@ -470,7 +783,7 @@ def test_what_makes_no_sense_is_refused(parts, tmp_path, kind, changes, says):
 
 
 def test_records_of_another_kind_are_refused(parts, tmp_path):
-    with pytest.raises(InputError, match=r"must hold pairs with task\.kind=prefer, not labels"):
+    with pytest.raises(InputError, match=r"must hold pairs, ratings or judgements with task\.kind=prefer, not labels"):
         load_choices(configuration(parts, tmp_path, "prefer", labels()))
     one = [row | {"label": "wet"} for row in labels()]
     with pytest.raises(InputError, match="must hold at least two labels, there is 'wet' alone"):
@@ -482,10 +795,10 @@ def test_ties_are_said_and_a_dry_run_names_all_that_is_tuned(parts, tmp_path):
     rows = [row | {"winner": "tie" if i % 12 == 5 else "a"} for i, row in enumerate(rows)]
     changes = {"valuation": {"method": "exact"}, "task": {"baselines": ["single"]}}
     setup = configuration(parts, tmp_path, "prefer", rows, **changes)
-    assert load_choices(setup).ties == 3
-    would, crowd, _, long = of_run(setup, "small", None, "none")
+    assert any("3 ties prefer nothing" in remark for remark in load_choices(setup).remarks)
+    would, _, _, long, remark = of_run(setup, "small", None, "none")
     assert would.endswith("values by exact, all 64 coalitions a game")
-    assert "3 ties left out" in crowd
+    assert "3 ties prefer nothing" in remark
     assert "4 candidates to tune, 1 single models beside them, 64 coalitions to tune a model for" in long
 
 

@@ -98,7 +98,7 @@ def test_the_least_core_of_some_is_a_bound():
     assert some(game, "surrogate", 200).least_core().deficit <= least_core(game).deficit + 1e-9
 
 
-@pytest.mark.parametrize("budget", [200, 1_200])
+@pytest.mark.parametrize("budget", [200, 280])  # from 288 on it enumerates
 def test_owen_values_from_orders(budget):
     shares = []
     for seed in range(25):

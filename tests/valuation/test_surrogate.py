@@ -14,14 +14,14 @@ from crowd_sim.valuation.estimators.surrogate.averages import averages
 from crowd_sim.valuation.estimators.surrogate.descent import carried, least
 from crowd_sim.valuation.estimators.surrogate.design import allocation, draw_pairs
 from crowd_sim.valuation.estimators.surrogate.estimator import MAX_PLAYERS, minimum_budget, surrogate
-from crowd_sim.valuation.estimators.surrogate.gp import equations, trend
+from crowd_sim.valuation.estimators.surrogate.gp import equations, trend, values
 from crowd_sim.valuation.estimators.surrogate.greatest import greatest_values
 from crowd_sim.valuation.estimators.surrogate.model import fit
 from crowd_sim.valuation.estimators.surrogate.prior import Prior, Repeats, sizes, value_weights
 from crowd_sim.valuation.estimators.surrogate.relevance import loss
 from crowd_sim.valuation.estimators.surrogate.residual import contrasts, fresh_pairs, number_of_pairs, rest_allocation
 from crowd_sim.valuation.estimators.surrogate.surprise import held_out
-from crowd_sim.valuation.estimators.surrogate.terms import chosen
+from crowd_sim.valuation.estimators.surrogate.terms import Terms, chosen
 from crowd_sim.valuation.request import Request, in_process
 from experiments.bench.textbook import voting
 from experiments.bench.unanimity import KINDS, random_game
@@ -234,7 +234,14 @@ def test_the_gradient_is_that_of_the_loss():
     rng = np.random.default_rng(0)
     signs = np.where(draw_pairs(7, 20, 0, 0), 1.0, -1.0)
     columns = signs.mean(axis=1, keepdims=True)
-    given = (signs, columns, rng.normal(size=20), np.array([signs @ signs.T / 7, np.eye(20)]), 3.0)
+    given = (
+        signs,
+        columns,
+        rng.normal(size=20),
+        np.array([signs @ signs.T / 7, np.eye(20)]),
+        3.0,
+        np.empty((4, 20, 20)),
+    )
     at = rng.normal(size=11) * 0.3
     steps = 1e-6 * np.eye(11)
     by_difference = [(loss(at + step, *given)[0] - loss(at - step, *given)[0]) / 2e-6 for step in steps]
@@ -394,14 +401,26 @@ def test_what_is_held_out_is_what_a_fit_to_the_others_leaves():
     signs, prior = np.where(draw_pairs(7, 20, 0, 0), 1.0, -1.0), some_prior(7)
     columns, worth = trend(signs, linear=False), np.random.default_rng(1).normal(size=20)
     found = equations(prior, signs, columns)
-    residuals, variances, roots = held_out(found, found.whitened(worth), np.arange(20))
-    np.testing.assert_allclose((roots**2).sum(axis=0), variances)
-    for j in (0, 9, 19):
+    out = held_out(found, found.whitened(worth), 12)
+    np.testing.assert_allclose((out.columns**2).sum(axis=0) - (out.along**2).sum(axis=0), out.variances)
+    for j in (8, 13, 19):
         kept = np.arange(20) != j
         others = equations(prior, signs[kept], columns[kept])
         slopes, pulls = others.coefficients(others.whitened(worth[kept]))
         expected = columns[j] @ slopes + prior.between(signs[j : j + 1], signs[kept])[0] @ pulls
-        assert residuals[j] == pytest.approx(worth[j] - expected)
+        assert out.residuals[j - 8] == pytest.approx(worth[j] - expected)
+
+
+def test_terms_that_come_late_are_as_if_they_had_been_in_the_trend():
+    signs, prior = np.where(draw_pairs(7, 20, 0, 0), 1.0, -1.0), some_prior(7)
+    columns, worth = trend(signs, linear=False), np.random.default_rng(1).normal(size=20)
+    terms = Terms(np.arange(7) < np.array([[3], [5]]))
+    of_terms = terms.features(signs)[0]
+    early = equations(prior, signs, np.column_stack([columns, of_terms]))
+    late = equations(prior, signs, columns).with_columns(of_terms, terms.values[0])
+    for found, expected in zip(*(each.coefficients(each.whitened(worth)) for each in (late, early)), strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-9)
+    np.testing.assert_allclose(values(late, signs, late.whitened(of_terms[:, 0]))[0], terms.values[0][0], atol=1e-9)
 
 
 def test_a_term_that_a_larger_one_hides_stands_out_beside_it():

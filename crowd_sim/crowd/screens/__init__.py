@@ -18,6 +18,7 @@ from crowd_sim.crowd.screens.constants import CONSTANTS
 from crowd_sim.crowd.screens.disagreement import DISAGREEMENT, LabelEvidence
 from crowd_sim.crowd.screens.inconsistency import INCONSISTENCY
 from crowd_sim.crowd.screens.near_model import NEAR_MODEL
+from crowd_sim.crowd.screens.peers import PEERS
 from crowd_sim.crowd.screens.prompt_overlap import PROMPT_OVERLAP
 from crowd_sim.crowd.screens.repetition import REPETITION
 from crowd_sim.crowd.screens.rule import Screen
@@ -45,6 +46,9 @@ TEXT_SCREENS: Mapping[str, Screen[TextEvidence]] = {
 
 
 LABEL_SCREENS: Mapping[str, Screen[LabelEvidence]] = {"expert": DISAGREEMENT}
+"""Of labels and pairs."""
+
+PAIR_SCREENS: Mapping[str, Screen[LabelEvidence]] = {**LABEL_SCREENS, "peers": PEERS}
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from crowd_sim.crowd.screens.rule import Screen, above
 
 LabelEvidence = Sequence[NDArray[np.float64]]
-"""float64[m] of each worker: how likely the expert's model finds each of its choices, among all."""
+"""float64[m] of each worker: how likely a model of others finds each of its choices, among all."""
 
 
 def disagreement(evidence: LabelEvidence) -> NDArray[np.float64]:

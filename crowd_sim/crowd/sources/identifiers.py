@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -53,16 +54,27 @@ def identifier(value: Any, name: str, place: str) -> str:
 
 def text_flaw(text: str) -> str | None:
     """Why a text cannot name a worker; None where it can."""
-    stripped = text.strip()
+    ends = ends_flaw(text)
     flaws = (
-        (not stripped, "a name must not be blank"),
-        (len(stripped) < len(text), "a name must not begin or end with a blank"),
+        (not text.strip(), "a name must not be blank"),
+        (ends is not None, ends),
         ("\0" in text, "a name must not have a NUL"),
         (text in _MISSING, "this stands for a missing one"),
         (len(text) > LONGEST, f"a name must have at most {LONGEST} characters"),
         (not _is_unicode(text), "it has half a pair (\\ud…)"),
     )
     return next((flaw for is_so, flaw in flaws if is_so), None)
+
+
+def ends_flaw(text: str) -> str | None:
+    """What cannot be seen at the ends of a name: a blank, or a character without a width; None where there is nothing."""
+    if len(text.strip()) < len(text):
+        return "a name must not begin or end with a blank"
+    for end in (text[:1], text[-1:]):
+        # from U+E0000 on they are parts of emoji: of England's flag, say
+        if not end.isascii() and unicodedata.category(end) in ("Cf", "Cc") and ord(end) < 0xE0000:
+            return f"a name must not begin or end with a character that cannot be seen, U+{ord(end):04X}"
+    return None
 
 
 def _is_unicode(text: str) -> bool:

@@ -125,11 +125,13 @@ class Table:
     Attributes:
         kind: of what they say.
         rows: in the file's order.
+        named: whether a column says whose they are.
         ties: rows that are left out, as they prefer nothing.
     """
 
     kind: Kind
     rows: tuple[Row, ...]
+    named: bool = True
     ties: int = 0
 
 
@@ -183,7 +185,7 @@ def read_table(
             rows.append(Row(record.place, name, said, kept))
     if not rows:
         raise InputError(str(path), None, f"at least one row that is no tie is needed, there are {ties} ties")
-    return Table(layout.kind, tuple(rows), ties)
+    return Table(layout.kind, tuple(rows), owner is not None, ties)
 
 
 def layout_of(columns: set[str], place: str) -> Layout:
@@ -400,7 +402,7 @@ def _rating(record: Record) -> Rating:
 
 
 def _label(key: str) -> Callable[[Record], Said]:
-    return lambda record: Label(record.name(key), record.name("label"))
+    return lambda record: Label(record.name(key), record.label("label"))
 
 
 def _answer(record: Record) -> Answer:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from crowd_sim.crowd.population import first_duplicate
 from crowd_sim.crowd.sources.contents import check_is_file, content_of
-from crowd_sim.crowd.sources.identifiers import check_names, text_flaw
+from crowd_sim.crowd.sources.identifiers import check_names, ends_flaw, text_flaw
 from crowd_sim.crowd.sources.parquet import read_parquet
 from crowd_sim.errors import InputError
 
@@ -77,6 +77,17 @@ class Record:
         if not isinstance(value, str):
             raise InputError(self.place, None, f"{key} must be a text or a whole number, it is {_shown(value)}")
         return self.text(key)
+
+    def label(self, key: str) -> str:
+        """A name as in `name` that nobody takes for another one by what cannot be seen at its ends.
+
+        Raises:
+            InputError: with the record's place.
+        """
+        name = self.name(key)
+        if flaw := ends_flaw(name):
+            raise InputError(self.place, None, f"{key} must be a label, it is {_shown(name)}: {flaw}")
+        return name
 
     def worker(self, key: str) -> str:
         """A name as in `name` that can be a worker's.

@@ -25,7 +25,7 @@ def training_of(config: RunConfig) -> Training:
     """How a configuration's candidates are tuned."""
     task = config.task
     rows = task.row_tokens or max(ROW_TOKENS, task.unit_tokens)
-    options = Options(task.beta, task.label_smoothing, task.sft_weight)
+    options = Options(task.beta, task.label_smoothing, task.sft_weight, kl=task.kl)
     drawing = None
     if task.objective in OF_OWN_OUTPUTS:
         generation, verifier = task.generation, task.verifier
@@ -52,7 +52,7 @@ def learner_spec(config: RunConfig) -> LearnerSpec:
         lora=LoraSpec(task.rank, task.alpha, task.target_modules),
         max_tokens=task.max_tokens,
         cut=task.long_texts == "cut",
-        phi_kind=task.phi.kind if task.kind == "imitate" or task.asks_rewards else "none",
+        phi_kind=task.phi.kind if config.needs_phi else "none",
         phi_model=task.phi.model,
         adapter=task.adapter,
         recomputes=task.gradient_checkpointing,

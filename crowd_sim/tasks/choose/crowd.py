@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from crowd_sim.config import RunConfig
 from crowd_sim.crowd.behaviours.labels import LABEL_BEHAVIOURS
 from crowd_sim.crowd.sources.feedback import example_answers, example_pairs
-from crowd_sim.crowd.sources.layouts import Answer, Label, Pair, Row, read_table
+from crowd_sim.crowd.sources.layouts import Answer, Judgement, Label, Pair, Row
 from crowd_sim.crowd.texts import Example, Item, TextCrowd
-from crowd_sim.crowd.verifiers import Rule, check_answer
 from crowd_sim.errors import InputError
 from crowd_sim.files import fingerprint_of
+from crowd_sim.random import Purpose, generator
+from crowd_sim.tasks.choose.dealing import components, halved, held_out, linked
+from crowd_sim.tasks.choose.rows import BAD, GOOD, Rows, check_alike, label_of, read_rows, shared
 from crowd_sim.tasks.imitate.participants import taking_part, with_bad
 
-_GOLDEN = (5**0.5 - 1) / 2
 _QUESTION = "Label this text as one of: {labels}.\n\n{text}"
 LEAST_ITEMS = 2
 """Of selection and of report: one has no standard error."""
@@ -31,7 +32,7 @@ class ChoiceCrowd:
         selection, report: disjoint from the examples and from each other, by prompt and by text.
         expert: the trusted records of `task.expert`, as examples; they are the selection's items, then.
         labels: all that there are; empty for pairs.
-        ties: rows that prefer nothing and are left out.
+        remarks: lines about items that are missing or left out, for those who look on.
     """
 
     texts: TextCrowd
@@ -39,16 +40,18 @@ class ChoiceCrowd:
     report: tuple[Item, ...]
     expert: tuple[Example, ...] = ()
     labels: tuple[str, ...] = ()
-    ties: int = 0
+    remarks: tuple[str, ...] = ()
 
     def items_of(self, worker: int) -> tuple[Item, ...]:
         """What a worker contributes, with its choice for the right one."""
-        return tuple(
-            Item(e.prompt, (e.response, e.rival), 0, e.before)
-            if e.rival is not None
-            else Item(e.prompt, self.labels, self.labels.index(e.response), e.before)
-            for e in self.texts.examples[worker]
-        )
+        return tuple(self._item_of(example) for example in self.texts.examples[worker])
+
+    def _item_of(self, example: Example) -> Item:
+        if example.good is not None:
+            return Item(example.prompt, (example.response,), int(not example.good), example.before)
+        if example.rival is not None:
+            return Item(example.prompt, (example.response, example.rival), 0, example.before)
+        return Item(example.prompt, self.labels, self.labels.index(example.response), example.before)
 
     def identity(self) -> Iterator[bytes]:
         """What tells this crowd and these items from every other."""
@@ -64,118 +67,115 @@ def load_choices(config: RunConfig) -> ChoiceCrowd:
     Items are those of the trusted file `crowd.target`, half for selection and half for the report; without it a share
     `crowd.held_out` of the crowd's own rows for either. With `task.expert` the selection's are its records, and all others are
     for the report. Rows that share a prompt or a text with an item are not trained on, and none that does with the expert's is
-    an item of the report.
+    an item of the report. What is drawn is keyed by the seed (`crowd_sim.tasks.choose.dealing`).
 
     Raises:
-        InputError: what is wrong with a file, or too few rows.
+        InputError: what is wrong with a file, too few rows, or items of one label only.
     """
     crowd, kind = config.crowd, config.task.kind
-    (rows, ties), (trusted, trusted_ties) = _given(config)
-    expert, expert_ties = _rows(Path(config.task.expert), config) if config.task.expert is not None else _NOTHING
-    together = _components([*rows, *trusted, *expert])
+    rows, trusted, remarks = _given(config)
+    found = Rows(()) if config.task.expert is None else read_rows(Path(config.task.expert), "task.expert", config)
+    expert, remarks = found.rows, (*remarks, *found.remarks)
+    together = components([shared(row) for row in (*rows, *trusted, *expert)])
     n_items = len(rows) + len(trusted)
     experts = set(together[n_items:])
     # where the crowd is the expert itself, it has nobody else's records to be kept apart from
     kept_apart = set() if config.task.expert == crowd.path else experts
-    judged = together[len(rows) : n_items] if trusted else together[: len(rows)]
-    halves = 1 if expert else 2
-    where = _dealt([c for c in judged if c not in experts], 1.0 if trusted else crowd.held_out * halves, halves)
+    judging, judged = (trusted, together[len(rows) : n_items]) if trusted else (rows, together[: len(rows)])
+    where = _dealt(config, judging, judged, experts)
     labels = tuple(sorted({row.said.label for row in rows if isinstance(row.said, Label)}))
+    check_alike(labels, "crowd.path", crowd.path)
     parts: tuple[list[Item], list[Item]] = ([], [])
     parts[0].extend(_item(row, labels, config) for row in expert)
-    for row, component in zip(trusted or rows, judged, strict=True):
+    for row, component in zip(judging, judged, strict=True):
         if component in where:
             parts[where[component]].append(_item(row, labels, config))
     of_worker: dict[str, list[Example]] = {}
     for row, component in zip(rows, together[: len(rows)], strict=True):
         if component not in where and component not in kept_apart:
             of_worker.setdefault(row.worker, []).append(_example(row, labels, config))
-    for name, part in zip(("selection", "report"), parts, strict=True):
-        if len(part) < LEAST_ITEMS:
-            field, value = ("crowd.target", crowd.target) if trusted else ("crowd.held_out", crowd.held_out)
-            if expert and name == "selection":
-                field, value = "task.expert", config.task.expert
-            allowed = f"must leave at least {LEAST_ITEMS} items to the {name}, there are {len(part)}"
-            raise InputError(field, value, allowed)
-    if not of_worker:
-        raise InputError("crowd.path", crowd.path, "must hold rows that share no prompt and no text with the items")
     if kind == "classify" and len(labels) < LEAST_ITEMS:
         raise InputError("crowd.path", crowd.path, f"must hold at least two labels, there is {labels[0]!r} alone")
-    right = tuple(item.choices[item.right] for item in parts[0])
+    for name, part in zip(("selection", "report"), parts, strict=True):
+        field, value = ("crowd.target", crowd.target) if trusted else ("crowd.held_out", crowd.held_out)
+        sets = judged
+        if expert and name == "selection":
+            field, value, sets = "task.expert", config.task.expert, []
+        if len(part) < LEAST_ITEMS:
+            raise InputError(field, value, _more(name, len(part), sets))
+        remarks += _check_labels(field, value, name, part, kind)
+    if not of_worker:
+        raise InputError("crowd.path", crowd.path, "must hold rows that share no prompt and no text with the items")
+    _check_workers(config, rows, of_worker)
+    right = tuple(names_of(item, kind)[item.right] for item in parts[0])
     texts = TextCrowd(tuple(of_worker), tuple(map(tuple, of_worker.values())), right)
     crowd_of = with_bad(texts.of(range(taking_part(texts, config))), config, LABEL_BEHAVIOURS)
     own = tuple(_example(row, labels, config) for row in expert)
-    ties += trusted_ties + expert_ties
-    of_labels = labels if kind == "classify" else ()
-    return ChoiceCrowd(crowd_of, tuple(parts[0]), tuple(parts[1]), own, of_labels, ties)
+    named = labels if kind == "classify" else ()
+    return ChoiceCrowd(crowd_of, tuple(parts[0]), tuple(parts[1]), own, named, remarks)
 
 
-_Rows = tuple[tuple[Row, ...], int]
-"""Rows, and how many ties were left out."""
-_NOTHING: _Rows = ((), 0)
-
-
-def _given(config: RunConfig) -> tuple[_Rows, _Rows]:
-    """The crowd's rows, and trusted ones."""
+def _given(config: RunConfig) -> tuple[tuple[Row, ...], tuple[Row, ...], tuple[str, ...]]:
+    """The crowd's rows, trusted ones, and what there is to remark."""
     crowd = config.crowd
     if crowd.source == "example_feedback":
-        rows, trusted = example_pairs(str(crowd.target))
-        return (rows, 0), (trusted, 0)
+        return *example_pairs(str(crowd.target)), ()
     if crowd.source == "example_answers":
-        return (example_answers(), 0), _NOTHING
-    shown = _rows(Path(crowd.target), config) if crowd.target is not None else _NOTHING
-    return _rows(Path(str(crowd.path)), config), shown
+        return example_answers(), (), ()
+    own = read_rows(Path(str(crowd.path)), "crowd.path", config)
+    trusted = read_rows(Path(crowd.target), "crowd.target", config) if crowd.target is not None else Rows(())
+    return own.rows, trusted.rows, (*own.remarks, *trusted.remarks)
 
 
-def _rows(path: Path, config: RunConfig) -> _Rows:
-    crowd, kind = config.crowd, config.task.kind
-    table = read_table(path, crowd.records.columns, crowd.records.worker, crowd.records.others, crowd.separator)
-    wanted = {"classify": "labels", "prefer": "pairs", "verify": "answers"}[kind]
-    if table.kind != wanted:
-        raise InputError("crowd.path", str(path), f"must hold {wanted} with task.kind={kind}, not {table.kind}")
-    rule = Rule(config.task.verifier.kind)
-    for row in table.rows:
-        if isinstance(row.said, Answer):
-            check_answer(rule, row.said.answer, row.place)
-    return table.rows, table.ties
+def _dealt(config: RunConfig, rows: Sequence[Row], judged: Sequence[int], experts: set[int]) -> dict[int, int]:
+    """Of what is linked, which is made of items, and whether these are for selection, 0, or for the report, 1."""
+    there = linked(judged, [label_of(row) for row in rows], [row.worker for row in rows])
+    there = {number: own for number, own in there.items() if number not in experts}
+    halves = 1 if config.task.expert is not None else 2
+    draws = generator(config.seed, 0, Purpose.ITEMS)
+    chosen = list(there)
+    if config.crowd.held_out and chosen:
+        chosen = held_out(there, config.crowd.held_out * halves, draws)
+    return dict.fromkeys(chosen, 1) if halves == 1 else halved(chosen, there, draws)
 
 
-def _shared(row: Row) -> tuple[Hashable, ...]:
-    """What a row must not have in common with one of another split."""
-    said = row.said
-    if isinstance(said, Label):
-        return (("text", " ".join(said.item.split())),)
-    if isinstance(said, Answer):
-        return (said.prompt,)
-    assert isinstance(said, Pair)  # noqa: S101 - of the kind that `_rows` lets through
-    return (said.prompt, ("text", said.chosen), ("text", said.rejected))
+def _more(name: str, n: int, judged: Sequence[int]) -> str:
+    """That a part needs more items, and why it has so few."""
+    sets = len(set(judged))
+    linked_rows = f": rows that share a prompt or a text go together, and {len(judged)} of them make {sets}"
+    return f"must leave at least {LEAST_ITEMS} items to the {name}, there are {n}" + linked_rows * (sets < len(judged))
 
 
-def _components(rows: Sequence[Row]) -> list[int]:
-    """For each row the first that is linked with it by prompts or texts in common."""
-    parent = list(range(len(rows)))
-
-    def root(i: int) -> int:
-        while parent[i] != i:
-            parent[i] = parent[parent[i]]
-            i = parent[i]
-        return i
-
-    first: dict[Hashable, int] = {}
-    for i, row in enumerate(rows):
-        for shared in _shared(row):
-            a, b = root(i), root(first.setdefault(shared, i))
-            parent[max(a, b)] = min(a, b)
-    return [root(i) for i in range(len(rows))]
+def _check_labels(field: str, value: object, name: str, part: Sequence[Item], kind: str) -> tuple[str, ...]:
+    """Refuse items of one label, which would please who always says it; a remark on labels that no item has."""
+    names = names_of(part[0], kind)
+    there = {item.right for item in part}
+    if kind == "verify" or (kind == "prefer" and len(part[0].choices) > 1):
+        return ()
+    if len(there) == 1:
+        allowed = f"must leave items of at least two labels to the {name}, there is {names[there.pop()]!r} alone"
+        raise InputError(field, value, allowed)
+    missing = [label for number, label in enumerate(names) if number not in there]
+    told = f"{field} = {value}: no item of the {name} is called {', '.join(missing)}"
+    return (told,) if missing else ()
 
 
-def _dealt(components: Sequence[int], share: float, halves: int) -> dict[int, int]:
-    """Of a share of the components, evenly spread, where each goes: 0 selection, 1 report, where all of one half go."""
-    different = list(dict.fromkeys(components))
-    n = round(share * len(different))
-    # at places that wander: at fixed ones they would be some workers' alone
-    chosen = [different[int((i + i * _GOLDEN % 1) * len(different) / n)] for i in range(n)]
-    return {component: i % 2 if halves == 2 else 1 for i, component in enumerate(chosen)}
+def _check_workers(config: RunConfig, rows: Sequence[Row], of_worker: Mapping[str, object]) -> None:
+    """Refuse a crowd that is too small because all that some of its workers say has become items."""
+    workers = dict.fromkeys(row.worker for row in rows)
+    gone = [worker for worker in workers if worker not in of_worker]
+    if gone and config.crowd.n_workers > len(of_worker):
+        shown = ", ".join(gone[:3]) + (" …" if len(gone) > 3 else "")
+        allowed = (
+            f"must be at most {len(of_worker)}: all rows of {len(gone)} of the file's {len(workers)} workers ({shown}) are "
+            "items, or share a prompt or a text with one"
+        )
+        raise InputError("crowd.n_workers", config.crowd.n_workers, allowed)
+
+
+def names_of(item: Item, kind: str) -> tuple[str, ...]:
+    """What may be right of an item: its choices, or of a response that is judged by itself good and bad."""
+    return (GOOD, BAD) if kind == "prefer" and len(item.choices) == 1 else item.choices
 
 
 def _item(row: Row, labels: tuple[str, ...], config: RunConfig) -> Item:
@@ -186,7 +186,9 @@ def _item(row: Row, labels: tuple[str, ...], config: RunConfig) -> Item:
         return Item(_question(said.item, labels, config), labels, labels.index(said.label))
     if isinstance(said, Answer):
         return Item(said.prompt.text, (said.answer,), 0, said.prompt.before)
-    assert isinstance(said, Pair)  # noqa: S101 - of the kind that `_rows` lets through
+    if isinstance(said, Judgement):
+        return Item(said.prompt.text, (said.response,), int(not said.good), said.prompt.before)
+    assert isinstance(said, Pair)  # noqa: S101 - of the kinds that `read_rows` lets through
     return Item(said.prompt.text, (said.chosen, said.rejected), 0, said.prompt.before)
 
 
@@ -196,10 +198,13 @@ def _example(row: Row, labels: tuple[str, ...], config: RunConfig) -> Example:
         return Example(_question(said.item, labels, config), said.label)
     if isinstance(said, Answer):
         return Example(said.prompt.text, said.answer, said.prompt.before)
-    assert isinstance(said, Pair)  # noqa: S101 - of the kind that `_rows` lets through
+    if isinstance(said, Judgement):
+        return Example(said.prompt.text, said.response, said.prompt.before, good=said.good)
+    assert isinstance(said, Pair)  # noqa: S101 - of the kinds that `read_rows` lets through
     return Example(said.prompt.text, said.chosen, said.prompt.before, said.rejected)
 
 
 def _question(text: str, labels: tuple[str, ...], config: RunConfig) -> str:
-    before, after = (config.task.question or _QUESTION).replace("{labels}", ", ".join(labels)).split("{text}")
-    return before + text + after
+    # cut before anything is filled in: a label may have braces, too
+    parts = (config.task.question or _QUESTION).split("{text}")
+    return text.join(part.replace("{labels}", ", ".join(labels)) for part in parts)

@@ -12,7 +12,7 @@ from crowd_sim.models.lora import ChoiceJob, passes_here, shared_learner
 from crowd_sim.tasks.adapters.retraining import refuse_diverged, tuned_on
 from crowd_sim.tasks.adapters.settings import learner_spec
 from crowd_sim.tasks.choose.crowd import ChoiceCrowd
-from crowd_sim.tasks.choose.learner import log_softmax, right_of
+from crowd_sim.tasks.choose.learner import among_each_other, right_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +59,6 @@ class ChoiceGame(RetrainedGame):
         if self.config.task.kind == "prefer":
             (start,) = learner.choose([ChoiceJob(learner.initial(self.config.seed, self.run), items)])
             found = [own - start for own in found]
-        utilities = np.array([float(right_of(log_softmax(own), items).mean()) for own in found])
+        utilities = np.array([float(right_of(among_each_other(own), items).mean()) for own in found])
         refuse_diverged(self.config, self.crowd.texts, coalitions, utilities)
         return utilities

@@ -28,8 +28,8 @@ from crowd_sim.tournament.state import Round, State
 class ChoiceLearner(AdapterLearner):
     """Candidates are judged by how likely they find the right choice.
 
-    A score is the log-likelihood of an item's right choice among all of them, in nats. Of pairs it is held against the run's
-    start, as preference optimisation does: there every model begins at log ½.
+    A score is the log-likelihood of an item's right choice among all of them, in nats. Of pairs, and of responses that are
+    judged by themselves, it is held against the run's start, as preference optimisation does: every model begins at log ½.
 
     Attributes:
         choices: the items.
@@ -116,7 +116,7 @@ class ChoiceLearner(AdapterLearner):
         start, reference = self._start(run), self._before(run, items)
         others = [adapter for adapter in adapters if adapter is not start]
         found = iter(choices_of(self.trainers, others, items, reference) if others else ())
-        alike = log_softmax(np.zeros_like(reference))
+        alike = among_each_other(np.zeros_like(reference))
         return [alike if adapter is start else next(found) for adapter in adapters]
 
     def _before(self, run: int, items: tuple[Item, ...]) -> NDArray[np.float64]:
@@ -135,7 +135,16 @@ def choices_of(
 ) -> list[NDArray[np.float64]]:
     """Log-likelihoods of choices among each other, less a reference's log-probabilities: float64[m, c] of each adapter."""
     found = trainers.choose([ChoiceJob(adapter, items) for adapter in adapters])
-    return [log_softmax(own - reference) for own in found]
+    return [among_each_other(own - reference) for own in found]
+
+
+def among_each_other(ratios: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Log-likelihoods of choices among each other, by log-likelihood ratios float64[m, c]: float64[m, c].
+
+    Of responses that are judged by themselves, c = 1, of good and bad: float64[m, 2]. Good is as likely as the logistic
+    function of the ratio, as the reward of KTO has it (arXiv 2402.01306, without its reference point).
+    """
+    return log_softmax(ratios if ratios.shape[1] > 1 else np.column_stack([ratios, np.zeros(len(ratios))]))
 
 
 def right_of(likelihoods: NDArray[np.float64], items: Sequence[Item]) -> NDArray[np.float64]:

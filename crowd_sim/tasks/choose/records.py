@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from crowd_sim.crowd.texts import TextCrowd
 from crowd_sim.models.adapters import Adapter
+from crowd_sim.models.lora import LearnerInfo
 from crowd_sim.tasks.choose.crowd import ChoiceCrowd
 from crowd_sim.tournament.learner import Note
 
@@ -19,6 +21,7 @@ class ChoiceDetails:
 
     Attributes:
         crowd: the workers that took part, and the items.
+        info: of the learner.
         probabilities: float64[B, rounds + 1, m, c], of the report's items, before the first round and after every one.
         models: the final adapter of each run.
         baselines: the same as `probabilities` of single models, float64[B, m, c] by name.
@@ -27,14 +30,22 @@ class ChoiceDetails:
     """
 
     crowd: ChoiceCrowd
+    info: LearnerInfo
     probabilities: NDArray[np.float64]
     models: tuple[Adapter, ...]
     baselines: Mapping[str, NDArray[np.float64]]
     tokens: NDArray[np.int64]
     outputs: Sequence[Mapping[str, Note]] = ()
 
+    @property
+    def tuned_on(self) -> TextCrowd:
+        """Everyone's examples."""
+        return self.crowd.texts
 
-def details_of(crowd: ChoiceCrowd, notes: Sequence[Note], models: Sequence[Adapter]) -> ChoiceDetails:
+
+def details_of(
+    crowd: ChoiceCrowd, notes: Sequence[Note], models: Sequence[Adapter], info: LearnerInfo
+) -> ChoiceDetails:
     """From the notes of all runs."""
     told = {(note["run"], note["round"]): note["probabilities"] for note in notes if note["kind"] == "choices"}
     runs, rounds = (max(key[i] for key in told) + 1 for i in range(2))
@@ -50,4 +61,4 @@ def details_of(crowd: ChoiceCrowd, notes: Sequence[Note], models: Sequence[Adapt
     tokens = np.array([[sum(trained[number][run]) for number in sorted(trained)] for run in range(runs)])
     said = [note for note in notes if note["kind"] == "outputs"]
     outputs = [{note["name"]: note for note in said if note["run"] == run} for run in range(runs)] if said else []
-    return ChoiceDetails(crowd, found, tuple(models), baselines, tokens, outputs)
+    return ChoiceDetails(crowd, info, found, tuple(models), baselines, tokens, outputs)

@@ -25,8 +25,23 @@ from crowd_sim.tournament.learner import Note
 
 _SFT, _FIRST, _RLOO = 100, 101, 102
 """Numbers of candidates that are none of the tournament's, for their random streams."""
+REINFORCED = 0.3
+"""Of the learning rate while outputs are reinforced: a few long steps from a model that says many things leave one sentence."""
 _LOWEST = -1e6
 """Of the outputs of a model that diverged: those that a judge is fitted to have a spread of 1."""
+
+
+def vectors_of(
+    trainers: TextTrainers, pairs: Sequence[Example | Item]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Φ of what is preferred and of what is not: float64[m, d] each."""
+    texts = [
+        text
+        for pair in pairs
+        for text in (pair.choices if isinstance(pair, Item) else (pair.response, str(pair.rival)))
+    ]
+    vectors = trainers.embed(texts)
+    return vectors[::2], vectors[1::2]
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,20 +99,10 @@ class Rewarding:
 
         And of the selection's the judge, which has not seen those.
         """
-        said = [self._vectors(self.examples), *map(self._vectors, (self.items.report, self.items.selection))]
+        said = [vectors_of(self.trainers, pairs) for pairs in (self.examples, self.items.report, self.items.selection)]
         reward, judge = fit_reward(*said[0]), fit_reward(*said[1])
         told = {"reward_accuracy": reward.accuracy(*said[1]), "judge_accuracy": judge.accuracy(*said[2])}
         return reward, judge, told
-
-    def _vectors(self, pairs: Sequence[Example | Item]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Φ of what is preferred and of what is not: float64[m, d] each."""
-        texts = [
-            text
-            for pair in pairs
-            for text in (pair.choices if isinstance(pair, Item) else (pair.response, str(pair.rival)))
-        ]
-        vectors = self.trainers.embed(texts)
-        return vectors[::2], vectors[1::2]
 
     @property
     def _supervised(self) -> Training:
@@ -108,7 +113,8 @@ class Rewarding:
         sampling = sampling_of(self.config)
         rows = max(usual.row_tokens, task.max_tokens + sampling.max_new_tokens)
         drawing = Drawing(task.verifier.n_outputs, sampling.max_new_tokens, sampling.temperature, reward=reward)
-        return replace(usual, objective="rloo", drawing=drawing, row_tokens=rows, sft_epochs=0)
+        rate = REINFORCED * usual.learning_rate
+        return replace(usual, objective="rloo", drawing=drawing, row_tokens=rows, sft_epochs=0, learning_rate=rate)
 
     def _tuned(self, start: Adapter, number: int, training: Training, tokens: int) -> tuple[Adapter, int]:
         job = TuneJob(start, self.examples, replace(self.key, number=number), training, tokens)

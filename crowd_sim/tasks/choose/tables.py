@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from crowd_sim.elementary import log
 from crowd_sim.metrics import summarise
 from crowd_sim.models.diversity import distinct, repetition
 from crowd_sim.outcome import Outcome
+from crowd_sim.tasks.adapters.card import figures_of_items
+from crowd_sim.tasks.choose.crowd import names_of
 from crowd_sim.tasks.choose.learner import accuracy, calibration_error
 
 
@@ -23,10 +26,13 @@ def items_table(outcome: Outcome) -> pd.DataFrame:
     rows = []
     for run, of_run in enumerate(details.probabilities):
         for i, item in enumerate(details.crowd.report):
-            row: dict[str, Any] = {"run": run, "item": i, "prompt": item.prompt, "right": item.choices[item.right]}
+            names = names_of(item, outcome.config.task.kind)
+            row: dict[str, Any] = {"run": run, "item": i, "prompt": item.prompt, "right": names[item.right]}
+            if names != item.choices:
+                row["response"] = item.choices[0]
             for name, found in (("before", of_run[0, i]), ("after", of_run[-1, i])):
                 row |= {
-                    f"chosen_{name}": item.choices[int(found.argmax())],
+                    f"chosen_{name}": names[int(found.argmax())],
                     f"probability_{name}": float(found[item.right]),
                 }
             for name, note in details.outputs[run].items() if details.outputs else ():
@@ -48,7 +54,8 @@ def labels_table(outcome: Outcome) -> pd.DataFrame:
 def choice_metrics(outcome: Outcome) -> dict[str, NDArray[np.float64]]:
     """float64[B] by name, of the model ``before`` and ``after`` the rounds and of each baseline.
 
-    ``floor`` is the accuracy of one who always says what is right most often, of pairs a half; ``tokens`` those trained.
+    ``floor`` is the accuracy of one who always says what is right most often, of pairs a half; ``tokens`` those trained;
+    with `prefer` ``margin_after`` by how much what is right is likelier than what is not, in nats.
     Where a baseline asks a reward model, `output_metrics` besides.
     """
     details, items = outcome.details, outcome.details.crowd.report
@@ -61,13 +68,13 @@ def choice_metrics(outcome: Outcome) -> dict[str, NDArray[np.float64]]:
             f"log_likelihood_{name}": np.array([float(log(p).mean()) for p in right]),
             f"calibration_error_{name}": np.array([calibration_error(probabilities, items) for probabilities in own]),
         }
+    right_ones = np.array([item.right for item in items])
+    floor = float(np.bincount(right_ones).max() / len(items))
     if outcome.config.task.kind == "prefer":
-        floor = 0.5
-        margins = [float((log(p[-1, :, 0]) - log(p[-1, :, 1])).mean()) for p in details.probabilities]
-        found["margin_after"] = np.array(margins)
-    else:
-        counts = np.bincount([item.right for item in items])
-        floor = float(counts.max() / len(items))
+        of_items = np.arange(len(items))
+        gaps = [log(p[-1, of_items, right_ones]) - log(p[-1, of_items, 1 - right_ones]) for p in details.probabilities]
+        found["margin_after"] = np.array([float(gap.mean()) for gap in gaps])
+        floor = 0.5 if len(items[0].choices) > 1 else floor
     return (
         found
         | {name: np.array(values) for name, values in output_metrics(details.outputs).items()}
@@ -100,9 +107,14 @@ def output_metrics(outputs: Sequence[Mapping[str, Any]]) -> dict[str, list[float
 
 
 def summary(outcome: Outcome, fingerprint: str) -> dict[str, Any]:
-    """What summary.json holds: that of all runs, with the metrics of choices."""
+    """What summary.json holds: that of all runs, with the facts of the learner and the metrics of choices."""
     own = tables.summary(outcome, fingerprint)
-    return own | {"choices": summarise(choice_metrics(outcome))}
+    return own | {"learner": asdict(outcome.details.info), "choices": summarise(choice_metrics(outcome))}
+
+
+def card_figures(outcome: Outcome, run: int) -> list[str]:
+    """Lines of a model card: the metrics of the report's items, and who won each round."""
+    return figures_of_items(outcome, run, choice_metrics(outcome))
 
 
 def runs_table(outcome: Outcome) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from crowd_sim.crowd.screens import Screened
 from crowd_sim.crowd.texts import Example
 from crowd_sim.files import fingerprint_of
 from crowd_sim.host import Host
-from crowd_sim.models.lora import shared_learner, weights_of
+from crowd_sim.models.lora import LearnerInfo, shared_learner, weights_of
 from crowd_sim.participants import Participants
 from crowd_sim.tasks.adapters.screened_crowd import ScreenedCrowd, screened_of
 from crowd_sim.tasks.adapters.settings import everyone, learner_spec, training_of, tuning_folder
@@ -40,7 +40,7 @@ class Means:
     Attributes:
         learner: (configuration, crowd, trainers, items, note of screens if there are any) → the learner.
         game: (configuration, items, run) → the game by retraining.
-        details: (items, notes, models) → what an outcome has beyond all others.
+        details: (items, notes, models, facts of the learner) → what an outcome has beyond all others.
     """
 
     learner: Callable[..., Learner]
@@ -100,15 +100,15 @@ class ChoiceTask:
             own = replace(spec, model="", device="auto", dtype="auto", adapter=None, recomputes=False)
             told = (own, info.device, info.dtype, info.weights)
             trainers = TextTrainers(hosted, None, tuning_folder(self.tuning, configs, repr(told)), generators)
-            opened = _OpenChoiceTask(self, trainers, info.weights, repr(told))
+            opened = _OpenChoiceTask(self, trainers, info, repr(told))
             for config in configs:  # before tournaments go on side by side
                 opened.screened_crowd(config)
             yield opened
 
     def at_rest(self, config: RunConfig, summary: Mapping[str, Any]) -> OpenTask:
-        """The model is looked at, not loaded."""
-        del summary
-        return _OpenChoiceTask(self, None, weights_of(learner_spec(config)))
+        """The summary says what is recorded of the learner; its models are looked at, not loaded."""
+        info = replace(LearnerInfo(**summary["learner"]), weights=weights_of(learner_spec(config)))
+        return _OpenChoiceTask(self, None, info)
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +117,7 @@ class _OpenChoiceTask:
 
     task: ChoiceTask
     trainers: TextTrainers | None
-    weights: str
+    info: LearnerInfo
     content: str = ""
     screens: dict[str, ScreenedCrowd] = field(default_factory=dict)
 
@@ -125,6 +125,11 @@ class _OpenChoiceTask:
     def crowd(self) -> ChoiceCrowd:
         """The workers that take part, and the items."""
         return self.task.crowd
+
+    @property
+    def weights(self) -> str:
+        """A model's folder may hold other weights tomorrow."""
+        return self.info.weights
 
     def together(self, works: Sequence[Callable[[], T]]) -> list[T]:
         """Side by side, their candidates on one model."""
@@ -173,4 +178,4 @@ class _OpenChoiceTask:
     def details(self, config: RunConfig, history: History) -> Any:
         """From the learner's notes."""
         del config
-        return self.task.means.details(self.crowd, history.notes, history.models)
+        return self.task.means.details(self.crowd, history.notes, history.models, self.info)

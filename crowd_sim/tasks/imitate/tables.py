@@ -19,6 +19,7 @@ from crowd_sim.outcome import Outcome
 from crowd_sim.participants import roles
 from crowd_sim.payment.fairness import is_of_pay
 from crowd_sim.tables import runs_table, screen_columns
+from crowd_sim.tasks.adapters.card import winner_words
 from crowd_sim.tasks.imitate.honesty import EQUAL_TOKENS, labelled, ranked, reference_of
 from crowd_sim.tasks.imitate.records import Report
 
@@ -122,6 +123,26 @@ def outputs_table(outcome: Outcome) -> pd.DataFrame:
             for i in range(len(report.texts))
         ]
     )
+
+
+def card_figures(outcome: Outcome, run: int) -> list[str]:
+    """Lines of a model card: distances and trained tokens of all models, and who won each round."""
+    details, n_groups = outcome.details, outcome.config.tournament.n_groups
+    reports = [report for report in details.reports if report.run == run]
+    lines = [
+        f"Distance of {len(reports[0].texts)} fresh outputs to the target under Φ = {details.info.phi}:",
+        "",
+        "| model | mean distance | trained tokens |",
+        "| --- | --- | --- |",
+    ]
+    lines += [f"| {r.name} | {sum(r.distances) / len(r.distances):.4f} | {r.tokens_trained:,} |" for r in reports]
+    lines += ["", "| round | winner | score before | best score |", "| --- | --- | --- | --- |"]
+    lines += [
+        f"| {r.round} | {winner_words(r.winner, n_groups)} | {r.model_score:.4f} | {r.best_score:.4f} |"
+        for r in details.rounds
+        if r.run == run
+    ]
+    return lines
 
 
 def summary(outcome: Outcome, fingerprint: str) -> dict[str, Any]:

@@ -62,6 +62,11 @@ class TextDetails:
     first_order: NDArray[np.float64] | None
     floor: Floor | None = None
 
+    @property
+    def tuned_on(self) -> TextCrowd:
+        """Everyone's examples."""
+        return self.crowd
+
 
 @dataclass(frozen=True, eq=False)
 class ImitateTask:

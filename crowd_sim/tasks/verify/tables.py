@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from crowd_sim import tables
 from crowd_sim.metrics import summarise
 from crowd_sim.outcome import Outcome
+from crowd_sim.tasks.adapters.card import figures_of_items
 
 
 def items_table(outcome: Outcome) -> pd.DataFrame:
@@ -49,8 +51,14 @@ def verify_metrics(outcome: Outcome) -> dict[str, NDArray[np.float64]]:
 
 
 def summary(outcome: Outcome, fingerprint: str) -> dict[str, Any]:
-    """What summary.json holds: that of all runs, with the metrics of outputs."""
-    return tables.summary(outcome, fingerprint) | {"verified": summarise(verify_metrics(outcome))}
+    """What summary.json holds: that of all runs, with the facts of the learner and the metrics of outputs."""
+    own = tables.summary(outcome, fingerprint) | {"learner": asdict(outcome.details.info)}
+    return own | {"verified": summarise(verify_metrics(outcome))}
+
+
+def card_figures(outcome: Outcome, run: int) -> list[str]:
+    """Lines of a model card: the metrics of the report's items, and who won each round."""
+    return figures_of_items(outcome, run, verify_metrics(outcome))
 
 
 def runs_table(outcome: Outcome) -> pd.DataFrame:

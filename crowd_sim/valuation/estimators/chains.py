@@ -11,6 +11,9 @@ measurement in one tells about the others: the best linear prediction of the val
 
 Where the players' features are given, μ_b is what they tell (`from_features`), and u what they do not: each player is predicted
 by a fit that has not seen it, so that u is no smaller than it is. Then not everybody has to be measured.
+
+Where everybody is measured, a larger budget asks for nearly all that a smaller one has: who is measured twice is a step of a
+ladder, and a chain's draws depend on its stratum, turn and place alone. Stages then cost little more than the last one.
 """
 
 from __future__ import annotations
@@ -42,8 +45,11 @@ _FAR = 10.0  # from the median, in units of the median deviation, is who is like
 _APART = 0.15  # share of the budget for them, at most
 _AGAIN, _FEWEST_SURVEYED = 0.3, 50  # of a few players: share measured twice, and the fewest
 _TURNS = 8  # measurements of each of them in every stratum
-_STREAMS = 40  # bits for the numbers of a purpose's streams
+_LADDER = [step << k for k in range(32) for step in (16, 24)]  # of how many are measured twice
+_GOLDEN, _ROOT = 0x9E3779B97F4A7C15, 0x6A09E667F3BCC908  # 2^64 times the fractions of the golden ratio and of √2
+_A_SWEEPS_ORDER, _A_SWEEPS_CHAIN, _ALONE = 1, 2, 3  # kinds of streams, besides orders of all players
 _NOTHING = 1e-18  # variances, one to the other, whose ratio is rounding
+_COMMON = 0.5  # share of a measurement's variance that is alike for all players, at least
 _ROUNDING = 8.0 * np.finfo(np.float64).eps
 
 _Vector = NDArray[np.float64]
@@ -103,12 +109,12 @@ def _strata(n: int) -> list[_Stratum]:
 
 @dataclass(frozen=True, eq=False)
 class _Chain:
-    """``players`` join a random coalition of ``size`` others one by one; ``draw`` is its number."""
+    """``players`` join a random coalition of ``size`` others one by one; ``stream`` is that of its draws."""
 
     stratum: _Stratum
     size: int
     players: _Players
-    draw: int
+    stream: np.uint64
 
 
 @dataclass(eq=False)
@@ -145,33 +151,38 @@ def _valued(request: Request) -> ShapleyResult:
         return _surveyed(request, strata, weights, total, pairs, different)
     seen, inner = _Seen.nothing(len(strata), n), strata[1:]
     everyone = np.arange(n)
-    plan = _sweep(request, strata[0], everyone, 0, 0)
+    plan = _sweep(request, strata[0], everyone, 0)
     _measure(request, plan, total, seen)
-    spent, done = _cost(plan), len(plan)
+    spent = _cost(plan)
 
     # those who are like no others are measured by themselves; of the rest some twice, from which it is learnt where to go on
     most = min(n // 50, int(_APART * pairs / (2 * _TURNS * len(inner))))
     apart = _like_no_others(seen.mean[0], most)
     rest = everyone[~apart]
-    few = min(len(rest), max(int(_PILOT * pairs / (2.0 * sum(stratum.cost for stratum in inner))), 2))
-    people = rest[_order(request, len(rest), 0)[:few]]
+    few = _step(min(len(rest), max(int(_PILOT * pairs / (2.0 * sum(stratum.cost for stratum in inner))), 2)), len(rest))
+    order = _order(request, n, 0)
+    people = order[~apart[order]][:few]
     plan = []
     for turn, stratum in itertools.product(range(_TURNS), inner):
-        plan += _alone(stratum, everyone[apart], turn, done + len(plan))
+        plan += _alone(stratum, everyone[apart], turn)
     for turn, stratum in itertools.product(range(2), inner):
-        plan += _sweep(request, stratum, people, turn, done + len(plan))
+        n_chains = 0
+        for first, stop in itertools.pairwise([0, *(step for step in _LADDER if step < few), few]):
+            found = _sweep(request, stratum, people[first:stop], turn, n_chains)
+            n_chains += len(found)
+            plan += found
     _measure(request, plan, total, seen)
-    spent, done = spent + _cost(plan), done + len(plan)
+    spent += _cost(plan)
 
     sweeps = _allocated(
         strata, weights, *_learnt(seen.only(~apart), _expected(request, seen, ~apart)), len(rest), pairs - spent
     )
     plan = []
     for stratum, wanted in zip(inner, sweeps[1:], strict=True):
-        for turn in range(math.ceil(wanted)):
-            part = _order(request, len(rest), 2 + turn * len(strata) + stratum.number)
-            some = rest[part[: round(min(wanted - turn, 1.0) * len(rest))]]
-            plan += _sweep(request, stratum, some, 2 + turn, done + len(plan))
+        for turn in range(2, 2 + math.ceil(wanted)):
+            order = _shuffled(request, everyone, _stream(_A_SWEEPS_ORDER, turn, stratum.number, 0))
+            some = order[~apart[order]][: round(min(wanted + 2 - turn, 1.0) * len(rest))]
+            plan += _chained(stratum, some, turn)
     while spent + _cost(plan) > pairs:
         plan.pop()
     _measure(request, plan, total, seen)
@@ -183,10 +194,11 @@ def _valued(request: Request) -> ShapleyResult:
 
 
 def _result(values: _Vector, variance: _Vector, total: float, seen: _Seen, cost: int) -> ShapleyResult:
-    lacking = total - values.sum()
-    values = values + lacking * (variance / variance.sum() if variance.any() else 1.0 / len(values))
-    error = np.sqrt(variance + (_ROUNDING * max(seen.largest, abs(total))) ** 2)
-    return ShapleyResult(values, error, cost, "chains")
+    # what the values lack to their sum is not known of any player: a few may have most of it, and nobody has seen them; of a
+    # vote that was never decided it is everything
+    shift = (total - values.sum()) * (variance / variance.sum() if variance.any() else 1.0 / len(values))
+    error = np.sqrt(variance + shift**2 + (_ROUNDING * max(seen.largest, abs(total))) ** 2)
+    return ShapleyResult(values + shift, error, cost, "chains")
 
 
 def _survey_cost(strata: Sequence[_Stratum]) -> float:
@@ -210,14 +222,12 @@ def _surveyed(
         people, plan = people[:-1], []
         for turn, some in enumerate((people, people[: int(_AGAIN * len(people))])):
             for stratum in strata[turn:]:
-                plan += _sweep(request, stratum, some, turn, len(plan))
+                plan += _sweep(request, stratum, some, turn)
     seen = _Seen.nothing(len(strata), n)
     _measure(request, plan, total, seen)
     told = _expected(request, seen, np.ones(n, dtype=np.bool_))
     values, variance = _predicted(seen, told, weights)
-    # what the values lack to their sum is not known of any player: a few may have most of it, and nobody has seen them
-    shift = (total - values.sum()) * (variance / variance.sum() if variance.any() else 1.0 / n)
-    return _result(values + shift, variance + shift**2, total, seen, different(2 + 2 * _cost(plan)))
+    return _result(values, variance, total, seen, different(2 + 2 * _cost(plan)))
 
 
 def _expected(request: Request, seen: _Seen, players: NDArray[np.bool_]) -> _Vector:
@@ -264,24 +274,50 @@ def _key(request: Request) -> tuple[np.uint64, np.uint64, np.uint64]:
     return np.uint64(request.seed), np.uint64(request.run), np.uint64(Purpose.CHAINS)
 
 
-def _sweep(request: Request, stratum: _Stratum, people: _Players, turn: int, done: int) -> list[_Chain]:
-    """Chains in which each of some people joins once."""
+def _step(few: int, most: int) -> int:
+    """The last step of the ladder that is no more than ``few``; ``few`` where it has none, or is all that there are."""
+    return few if few == most else max((step for step in _LADDER if step <= few), default=few)
+
+
+def _stream(kind: int, turn: int, stratum: int, place: int) -> np.uint64:
+    """The number of a stream of draws."""
+    return np.uint64(kind << 60 | turn << 32 | stratum << 24 | place)
+
+
+def _shuffled(request: Request, people: _Players, stream: np.uint64) -> _Players:
     order = np.empty(len(people), dtype=np.int64)
-    shuffle(*_key(request), np.uint64((1 << _STREAMS) + (turn << 8) + stratum.number), len(people), order)
-    shuffled, found = people[order], []
+    shuffle(*_key(request), stream, len(people), order)
+    return people[order]
+
+
+def _sweep(request: Request, stratum: _Stratum, people: _Players, turn: int, first: int = 0) -> list[_Chain]:
+    """Chains in which each of some people joins once, of a turn that has ``first`` chains already."""
+    order = _shuffled(request, people, _stream(_A_SWEEPS_ORDER, turn, stratum.number, first))
+    return _chained(stratum, order, turn, first)
+
+
+def _chained(stratum: _Stratum, people: _Players, turn: int, first: int = 0) -> list[_Chain]:
+    """People in their order, cut into chains."""
+    found = []
     for c, start in enumerate(range(0, len(people), stratum.length)):
-        players = shuffled[start : start + stratum.length]
-        # chains shorter than the stratum take turns within it
+        players = people[start : start + stratum.length]
+        # chains shorter than the stratum are spread over it, however many they are (Weyl 1916), in every turn and stratum from
+        # another place on: a player's measurements must not be of alike sizes
         room = stratum.high - stratum.low - len(players)
-        offset = (c * stratum.length) % (room + 1) if room else 0
-        found.append(_Chain(stratum, stratum.low + offset, players, done + c))
+        place = ((first + c) * _GOLDEN + (64 * turn + stratum.number) * _ROOT) % 2**64
+        offset = (place * (room + 1)) >> 64
+        stream = _stream(_A_SWEEPS_CHAIN, turn, stratum.number, first + c)
+        found.append(_Chain(stratum, stratum.low + offset, players, stream))
     return found
 
 
-def _alone(stratum: _Stratum, people: _Players, turn: int, done: int) -> list[_Chain]:
+def _alone(stratum: _Stratum, people: _Players, turn: int) -> list[_Chain]:
     """A chain of its own for each of some people who were not chosen by chance; turns spread over the stratum's sizes."""
     size = stratum.low + int((turn + 0.5) / _TURNS * (stratum.high - stratum.low))
-    return [_Chain(stratum, size, people[c : c + 1], done + c) for c in range(len(people))]
+    return [
+        _Chain(stratum, size, people[c : c + 1], _stream(_ALONE, turn, stratum.number, int(people[c])))
+        for c in range(len(people))
+    ]
 
 
 def _measure(request: Request, plan: Sequence[_Chain], total: float, seen: _Seen) -> None:
@@ -318,7 +354,7 @@ def _rows(request: Request, plan: Sequence[_Chain]) -> Iterator[NDArray[np.bool_
     count = 0
     for chain in plan:
         rows = np.zeros((len(chain.players) + (chain.size > 0), n), dtype=np.bool_)
-        _fill(*_key(request), np.uint64((2 << _STREAMS) + chain.draw), chain.size, chain.players, rows)
+        _fill(*_key(request), chain.stream, chain.size, chain.players, rows)
         some.append(rows)
         count += len(rows)
         if count >= step:
@@ -443,4 +479,30 @@ def _predicted(seen: _Seen, told: _Vector, weights: _Vector) -> tuple[_Vector, _
         left, pull = _left(covariance, noise, patterns[:, p], weights)
         values[rows] = (pull[:, None] * apart[:, rows]).sum(axis=0)
         variance[rows] = left
-    return values + float((weights * centre).sum()) + (weights[:, None] * told).sum(axis=0), variance
+    values = values + float((weights * centre).sum()) + (weights[:, None] * told).sum(axis=0)
+    return values, variance * _unevenness(seen, noise, apart[0])
+
+
+def _unevenness(seen: _Seen, noise: _Vector, first: _Vector) -> _Vector:
+    """How many times as uncertain as the mean player each one is, float64[n]: those who add much to nobody, or little.
+
+    What a player adds elsewhere varies more, mostly, the farther it is from others in ``first`` float64[n], the stratum without
+    chance. By how much is a regression on the square of that, from the players who were measured twice, less its noise.
+    """
+    n = len(first)
+    off, varying = np.square(first - first.mean()), noise > 0.0
+    scale = float(off.mean())
+    again = np.maximum(seen.count - 1.0, 0.0)[varying].sum(axis=0)
+    if scale == 0.0 or (again > 0).sum() < 3:
+        return np.ones(n)
+    within = np.maximum(seen.squares - seen.count * seen.mean**2, 0.0)[varying] / noise[varying, None]
+    some = again > 0
+    weight, far, spread = again[some], off[some] / scale, within[:, some].sum(axis=0) / again[some]
+    far, spread = (each - (weight * each).sum() / weight.sum() for each in (far, spread))
+    whole = float((weight * far**2).sum())
+    slope = float((weight * far * spread).sum()) / whole if whole else 0.0
+    if slope <= 0.0:
+        return np.ones(n)
+    chance = float(np.square(weight * far * (spread - slope * far)).sum()) / whole**2
+    slope = min(slope * max(1.0 - chance / slope**2, 0.0), 1.0 - _COMMON)
+    return 1.0 + slope * (off / scale - 1.0)

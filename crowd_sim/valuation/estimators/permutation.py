@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -262,6 +263,7 @@ class _Sums:
         outer = self.single[g] - self.empty[g]
         variance = np.zeros(n)
         drawn, mean, squares = self.count.astype(np.float64), self.mean[g], self.squares[g]
+        own = np.maximum(drawn - 1.0, 0.0)
         if plan.n_exact == 2:
             others = self.single[g].sum() - self.single[g]
             second = (self.couple[g].sum(axis=1) - others) / (n - 1)
@@ -269,16 +271,19 @@ class _Sums:
             exact_part = (outer + second) / n * 2.0
         else:
             known = ~np.isnan(outer)
-            outer, mean, squares, variance, drawn = _joined(outer, known, drawn, mean, squares)
+            if known.all() and (drawn > 1.0).all():
+                mean, drawn = _drawn_to_the_ends(outer, drawn, mean, squares)
+            else:
+                outer, mean, squares, variance, drawn = _joined(outer, known, drawn, mean, squares)
+                own = np.maximum(drawn - 1.0, 0.0)
             exact_part = outer * 2.0 / n
         share = (n - 2.0 * plan.n_exact) / n
         values = exact_part + share * mean
         lacking = -2.0 * self.empty[g] - values.sum()
         if plan.n_pairs == 1:
             return values + lacking / n, np.full(n, np.nan)
-        own = np.maximum(drawn - 1.0, 0.0)
         of_all = squares.sum() / own.sum()
-        spread = (_PRIOR_DRAWS * of_all + squares) / (_PRIOR_DRAWS + own)
+        spread = _moderated(squares, own)
         shares = variance + share**2 * spread / np.maximum(drawn, 1.0)
         values = values + lacking * (shares / shares.sum() if shares.any() else 1.0 / n)
         told = own * self._told(g)
@@ -303,6 +308,11 @@ class _Sums:
         return 2.0 / (kurtosis - 1.0) if kurtosis > 3.0 else 1.0
 
 
+def _moderated(squares: NDArray[np.float64], own: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Each player's variance, with that of all players as `_PRIOR_DRAWS` more draws."""
+    return (_PRIOR_DRAWS * squares.sum() / own.sum() + squares) / (_PRIOR_DRAWS + own)
+
+
 def _prior(squares: NDArray[np.float64], own: NDArray[np.float64], told: NDArray[np.float64]) -> float:
     """How many degrees of freedom the variance of all players is worth: more where the players' own differ by chance alone.
 
@@ -318,6 +328,32 @@ def _prior(squares: NDArray[np.float64], own: NDArray[np.float64], told: NDArray
     return min(_PRIOR_DRAWS + 2.0 / apart, most) if apart > 0.0 else most
 
 
+def _drawn_to_the_ends(
+    outer: NDArray[np.float64], drawn: NDArray[np.float64], mean: NDArray[np.float64], squares: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """What each player adds between the ends, with what it adds at the ends, less the mean difference, as a word on it.
+
+    That word is worth as many draws as the variance of a draw is times the squared miss of such words (an empirical Bayes mean:
+    Morris, "Parametric empirical Bayes inference", Journal of the American Statistical Association 78, 1983), one at most:
+    of a cheap airport, which adds nothing but to nobody, it tells nothing. A common miss is no error of the values, which have
+    their sum.
+
+    Returns:
+        The means, and how many draws they are worth.
+    """
+    n = len(outer)
+    apart = outer - mean
+    difference = float(apart.mean())
+    spread = float(((apart - difference) ** 2).sum()) / (n - 1)
+    difference *= max(1.0 - spread / n / difference**2, 0.0) if difference else 0.0
+    variance = _moderated(squares, drawn - 1.0)
+    chance = float((variance / drawn).mean())
+    # what is not known of the misses counts as missed
+    missed = max(spread - chance, 0.0) + math.sqrt(2.0 / (n - 1)) * min(spread, chance)
+    worth = np.minimum(np.divide(variance, missed, out=np.ones(n), where=missed > 0.0), 1.0)
+    return mean + (outer - difference - mean) * worth / (drawn + worth), drawn + worth
+
+
 def _joined(
     outer: NDArray[np.float64],
     known: NDArray[np.bool_],
@@ -327,8 +363,8 @@ def _joined(
 ) -> tuple[NDArray[np.float64], ...]:
     """What players add at the ends and elsewhere, each as a word on the other, but for their mean difference.
 
-    Where the difference is no larger than its noise, it counts as none; a word on an end that is not known
-    is as uncertain as the known differences are spread.
+    It is for fewer pairs than a cycle, or two. Where the difference is no larger than its noise, it counts as none; a word on
+    an end that is not known is as uncertain as the known differences are spread.
 
     Returns:
         What each player adds at the ends, elsewhere, and there the sum of squared deviations; the variance of its value that
@@ -349,8 +385,6 @@ def _joined(
     squares = squares + change * (change - (joined - mean))
     # a known end holds the difference in one of its draws, an unknown one in two places of n
     variance = np.where(known, noise / drawn**2, (2.0 / n) ** 2 * (spread + noise))
-    if known.all():
-        variance = np.zeros(n)
     return np.where(known, outer, joined + difference), joined, squares, variance, drawn
 
 

@@ -38,12 +38,14 @@ class Equations:
         upper: float64[m, m], Lᵀ.
         basis: float64[p, m], Q.
         triangle: float64[p, p], R.
+        effects: float64[q, n], what the last q columns of the trend add to the values less their mean.
     """
 
     prior: Prior
     upper: NDArray[np.float64]
     basis: NDArray[np.float64]
     triangle: NDArray[np.float64]
+    effects: NDArray[np.float64]
 
     def whitened(self, columns: NDArray[np.float64]) -> NDArray[np.float64]:
         """L⁻¹ times ``columns`` float64[m] or [m, k]."""
@@ -58,6 +60,12 @@ class Equations:
         """P times ``columns`` float64[m, k]."""
         return columns - product(self.basis.T, product(self.basis, columns))
 
+    def with_columns(self, columns: NDArray[np.float64], effects: NDArray[np.float64]) -> Equations | None:
+        """With ``columns`` [m, q] in the trend and their ``effects`` [q, n]; ``None`` where they depend on what is there."""
+        before = product(self.basis.T, self.triangle)
+        found = orthonormal(np.column_stack([before, self.whitened(columns)]))
+        return found and Equations(self.prior, self.upper, *found, effects)
+
 
 def equations(
     prior: Prior, signs: NDArray[np.float64], columns: NDArray[np.float64], repeats: Repeats | None = None
@@ -65,7 +73,7 @@ def equations(
     """Factorise for the pairs ``signs`` [m, n] with trend ``columns`` [m, p]; ``None`` where rounding makes it singular."""
     upper = prior.within(signs, repeats)
     found = orthonormal(forward(upper, columns)) if factorise(upper) else None
-    return found and Equations(prior, upper, *found)
+    return found and Equations(prior, upper, *found, np.zeros((0, signs.shape[1])))
 
 
 def values(
@@ -79,8 +87,10 @@ def values(
     n = signs.shape[1]
     moved = found.whitened(found.prior.with_values(signs))
     of_trend = np.zeros((len(found.basis), n))
-    if len(of_trend) >= n:  # level 1 is in the trend
+    rest = len(of_trend) - len(found.effects)
+    if rest >= n:  # level 1 is in the trend
         of_trend[:n] = 2.0 * (np.eye(n) - 1.0 / n)
+    of_trend[rest:] = found.effects
     pulled = forward(found.triangle, of_trend) - product(found.basis, moved)
     variance = found.prior.of_values() - (moved**2).sum(axis=0) + (pulled**2).sum(axis=0)
     mean = transposed_times(pulled, times(found.basis, white)) + transposed_times(moved, white)

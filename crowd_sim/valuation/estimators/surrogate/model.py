@@ -14,18 +14,23 @@ from crowd_sim.random import Purpose, generator
 from crowd_sim.valuation.estimators.surrogate.averages import Averages
 from crowd_sim.valuation.estimators.surrogate.gp import Equations, equations, trend, values
 from crowd_sim.valuation.estimators.surrogate.prior import Prior, Repeats, sizes, value_weights
-from crowd_sim.valuation.estimators.surrogate.relevance import MOST_APART, Learnt, learnt
+from crowd_sim.valuation.estimators.surrogate.relevance import ENOUGH, MOST_APART, Learnt, learnt
 from crowd_sim.valuation.estimators.surrogate.residual import number_of_pairs
-from crowd_sim.valuation.estimators.surrogate.sparse import exact_values
-from crowd_sim.valuation.estimators.surrogate.surprise import HeldOut, held_out, surprise
+from crowd_sim.valuation.estimators.surrogate.sparse import FewTerms, few_terms
+from crowd_sim.valuation.estimators.surrogate.surprise import held_out, surprise
 from crowd_sim.valuation.estimators.surrogate.terms import Terms, standing_out
 from crowd_sim.valuation.result import widening
 
 _ROUNDING = 1e-12  # relative
 _ALL_LINEAR = 0.03  # what level 1 leaves, relative: below it, a prior of level 1 tells nothing
-_ALL_TERMS = 1e-5  # of noise; with more a game is not one of few terms
+_MAY_BE_TERMS, _ALL_TERMS = (
+    1e-3,
+    1e-5,
+)  # of noise, as it is first learnt and at the end; with more a game has many terms
+_FEWEST_CHECKED = 16  # pairs
 _FAR_MORE = 30.0  # relative, of root mean squares
 _HELD_OUT = 512  # pairs at most
+_SEARCHED = 2048  # pairs at most, for terms: the equations of all are solved once
 _TERM_ROUNDS = 2
 _NEARER = 0.9  # that held-out squares have to be of those before
 _WIDER = 0.1  # by so much: the posterior takes relevances as known (`python -m experiments.bench.real_games`)
@@ -45,7 +50,8 @@ class Model:
         linear: whether level 1 is in the trend.
         slopes: float64[p], the coefficients of the trend.
         pulls: float64[m], what each pair's deviation from the trend pulls on a prediction, times the covariance.
-        prior: ``None`` where the trend explains every pair to the last digits.
+        prior: ``None`` where the trend, or ``terms``, explain every pair to the last digits.
+        terms: further ones, or all there are.
     """
 
     contrasts: NDArray[np.float64]
@@ -54,6 +60,7 @@ class Model:
     slopes: NDArray[np.float64]
     pulls: NDArray[np.float64]
     prior: Prior | None
+    terms: FewTerms | None = None
 
 
 def fit(
@@ -118,6 +125,10 @@ def _fit(
     order: NDArray[np.int64],
 ) -> Model:
     m, n = signs.shape
+    order = order[::-1]  # what is learnt from some pairs is learnt from the last ones
+    signs, columns, worth = signs[order], columns[order], worth[order]
+    if repeats is not None:
+        repeats = repeats.only(order)
     size = sizes(signs)
     told = len(np.unique(size[2 * size != n]))  # sizes that the mean sign tells apart
     columns = columns[:, : n + max(told - 1, 0)]
@@ -140,43 +151,89 @@ def _fit(
     if not linear:
         columns = trend(signs, linear=False)[:, :told]
         rest, slopes, contrasts = worth, np.zeros(1), np.zeros(n)
-    first = learnt(signs, columns, rest, order, known, linear=not linear, repeats=repeats)
+    first = learnt(signs, columns, rest, known, linear=not linear, repeats=repeats)
+    n_terms = 0
+    if known is None and repeats is None:
+        some = slice(-_SEARCHED, None)
+        found = _solvable(first.prior, signs[some], columns[some])
+        white = found.whitened(rest[some])
+        start = found.prior
+        if (exact := _exact(start, found, signs, worth, white, _MAY_BE_TERMS)) is not None:
+            return exact
+        first, n_terms = _with_terms(found, signs, columns, rest, white, first)
+    if m >= ENOUGH:
+        of_first = first.prior.known
+        first = learnt(signs, columns, rest, of_first, linear=not linear, repeats=repeats, after=first, polished=True)
     found = _solvable(first.prior, signs, columns, repeats)
     white = found.whitened(rest)
-    more, pulls = found.coefficients(white)
-    if found.prior.noise <= _ALL_TERMS and m >= 16 and repeats is None:
-        exact = exact_values(signs, worth, order, found.prior, pulls)
-        if exact is not None:
-            contrasts, error = exact
-            return Model(contrasts, np.full(n, error * error), linear, slopes + more, pulls, found.prior)
-    n_terms = 0
-    some = np.sort(order[:_HELD_OUT])
-    out = held_out(found, white, some)
-    if known is None and repeats is None:
-        found, white, out, n_terms = _with_terms(found, signs, columns, rest, white, order, first, out)
-        more, pulls = found.coefficients(white)
-    prior = found.prior
+    if (
+        known is None
+        and repeats is None
+        and (exact := _exact(start, found, signs, worth, white, _ALL_TERMS)) is not None
+    ):
+        return exact
+    late = np.zeros((0, n), dtype=np.bool_)
+    if known is None and repeats is None and m > _SEARCHED:
+        found, late = _with_late_terms(found, signs, white, linear=linear)
+    more, weights = found.coefficients(white)
+    of_trend = len(more) - len(late)
+    pulls = np.empty(m)
+    pulls[order] = weights
     mean, variance = values(found, signs, white)
-    residual = found.off_trend(white[:, None])
+    variance = _scale(found, signs, white, known, repeats, n_terms + len(late)) * variance
+    if known is not None:
+        variance = variance + known.uncertainty(signs, weights, found.prior.variances)
+    terms = FewTerms(late, more[of_trend:], 0.0)
+    return Model(contrasts + mean, variance, linear, slopes + more[:of_trend], pulls, found.prior, terms)
+
+
+def _exact(
+    start: Prior,
+    found: Equations,
+    signs: NDArray[np.float64],
+    worth: NDArray[np.float64],
+    white: NDArray[np.float64],
+    noise: float,
+) -> Model | None:
+    """The model of a game of few terms; ``None`` with more ``noise``.
+
+    ``found`` are the equations of the last pairs, ``start`` is the prior before there were single terms.
+    """
+    m, n = signs.shape
+    if found.prior.noise > noise or m < _FEWEST_CHECKED:
+        return None
+    known = found.prior.known
+    before = known.members if isinstance(known, Terms) else np.zeros((0, n), dtype=np.bool_)
+    terms = few_terms(signs, worth, start, found.coefficients(white)[1], before)
+    if terms is None:
+        return None
+    return Model(terms.values, np.full(n, terms.error**2), False, np.zeros(1), np.zeros(m), None, terms)
+
+
+def _scale(
+    found: Equations,
+    signs: NDArray[np.float64],
+    white: NDArray[np.float64],
+    known: Averages | None,
+    repeats: Repeats | None,
+    n_terms: int,
+) -> float:
+    """What the variances of the values are multiplied with: the prior's size, and how sure that is."""
+    (m, n), prior = signs.shape, found.prior
     # Every relevance is another number that was fitted, if not freely, and so is every term, chosen from many
     learned = 3.0 + len(prior.variances) + (n if n <= MOST_APART else 1) + _CHOSEN * n_terms
     unsure = 1.0
     if repeats is not None:  # what noise makes of the errors is known, whatever the relevances are
         unsure -= float((prior.nugget / repeats.copies).sum() / np.square(found.upper).sum())
         learned *= unsure
-    freedom = max(1.0, m - columns.shape[1] - 0.5 * learned)
-    squares = float(np.square(residual).sum())
+    freedom = max(1.0, m - len(found.basis) - 0.5 * learned)
+    squares = float(np.square(found.off_trend(white[:, None])).sum())
     if repeats is not None:
         freedom, squares = freedom + repeats.freedom, squares + repeats.squares / prior.nugget
     scale = squares / freedom
-    wider = (1.0 + unsure * (_WIDER + (0.0 if known is None else _WIDER_KNOWN / math.sqrt(m)))) * float(
-        widening(freedom)
-    )
-    scale *= surprise(signs, some, *out, scale) * wider * wider
-    variance = scale * variance
-    if known is not None:
-        variance = variance + known.uncertainty(signs, pulls, prior.variances)
-    return Model(contrasts + mean, variance, linear, slopes + more, pulls, prior)
+    wider = 1.0 + unsure * (_WIDER + (0.0 if known is None else _WIDER_KNOWN / math.sqrt(m)))
+    wider *= float(widening(freedom))
+    return scale * surprise(signs, held_out(found, white, min(m, _HELD_OUT)), scale) * wider * wider
 
 
 def _solvable(
@@ -194,31 +251,52 @@ def _with_terms(
     columns: NDArray[np.float64],
     worth: NDArray[np.float64],
     white: NDArray[np.float64],
-    order: NDArray[np.int64],
     first: Learnt,
-    out: HeldOut,
-) -> tuple[Equations, NDArray[np.float64], HeldOut, int]:
-    """The equations with the terms that stand out as features, L⁻¹ ``worth``, held-out pairs, and how many terms there are.
+) -> tuple[Learnt, int]:
+    """What is learnt with the terms that stand out as features, and how many they are.
 
-    The first terms may hide others. Those come in that bring held-out pairs nearer.
+    They are looked for in the last pairs, as many as ``white`` has, of which ``found`` are the equations. The first terms may
+    hide others. Those come in that bring held-out pairs nearer.
     """
-    n = signs.shape[1]
-    some, linear = np.sort(order[:_HELD_OUT]), columns.shape[1] >= n
-    members = np.zeros((0, n), dtype=np.bool_)
+    n, linear = signs.shape[1], columns.shape[1] >= signs.shape[1]
+    members, n_terms = np.zeros((0, n), dtype=np.bool_), 0
+    some, count = slice(-len(white), None), min(len(white), _HELD_OUT)
     for _ in range(_TERM_ROUNDS):
-        more = standing_out(found, signs, white, members, linear=linear)
-        if len(more) == 0:
+        fresh = standing_out(found, signs[some], white, members, linear=linear)
+        if len(fresh) == 0:
             break
-        members = np.concatenate([members, more])
-        first = learnt(signs, columns, worth, order, Terms(members), linear=not linear, after=first)
-        nearer = _solvable(first.prior, signs, columns)
-        white_there = nearer.whitened(worth)
-        left = held_out(nearer, white_there, some)
-        if np.square(left[0]).sum() > _NEARER * np.square(out[0]).sum():
+        members = np.concatenate([members, fresh])
+        more = learnt(signs, columns, worth, Terms(members), linear=not linear, after=first)
+        nearer = _solvable(more.prior, signs[some], columns[some])
+        white_there = nearer.whitened(worth[some])
+        if _left(nearer, white_there, count) > _NEARER * _left(found, white, count):
             break
-        found, white, out = nearer, white_there, left
+        first, n_terms, found, white = more, len(members), nearer, white_there
+    return first, n_terms
+
+
+def _with_late_terms(
+    found: Equations, signs: NDArray[np.float64], white: NDArray[np.float64], *, linear: bool
+) -> tuple[Equations, NDArray[np.bool_]]:
+    """The equations of all pairs with the terms bool[k, n] in the trend that fewer of them did not show, and these.
+
+    Their size is beyond doubt, so that no prior has to be learnt, and no matrix factorised, for it.
+    """
     known = found.prior.known
-    return found, white, out, 0 if known is None else known.values[0].shape[0]
+    before = known.members if isinstance(known, Terms) else np.zeros((0, signs.shape[1]), dtype=np.bool_)
+    fresh = standing_out(found, signs, white, before, linear=linear)
+    terms = Terms(fresh)
+    more = found.with_columns(terms.features(signs)[0], terms.values[0]) if len(fresh) else None
+    if more is None:
+        return found, before[:0]
+    if _left(more, white, _HELD_OUT) > _NEARER * _left(found, white, _HELD_OUT):
+        return found, before[:0]
+    return more, fresh
+
+
+def _left(found: Equations, white: NDArray[np.float64], count: int) -> float:
+    """The sum of squares that others leave of the last ``count`` pairs."""
+    return float(np.square(held_out(found, white, count).residuals).sum())
 
 
 def predictions(models: Sequence[Model], pairs: NDArray[np.bool_], fresh: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -229,4 +307,6 @@ def predictions(models: Sequence[Model], pairs: NDArray[np.bool_], fresh: NDArra
         out[g] = times(trend(signs, linear=model.linear)[:, : len(model.slopes)], model.slopes)
         if model.prior is not None:
             out[g] += times(model.prior.between(signs, at), model.pulls)
+        if model.terms is not None:
+            out[g] += model.terms.worth(signs)
     return out

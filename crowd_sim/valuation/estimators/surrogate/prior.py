@@ -59,7 +59,7 @@ class Repeats:
     squares: float
     freedom: int
 
-    def only(self, some: NDArray[np.int64], unit: float = 1.0) -> Repeats:
+    def only(self, some: NDArray[np.int64] | slice, unit: float = 1.0) -> Repeats:
         """Of ``some`` pairs, in units of ``unit``; what all answers tell of the noise is kept."""
         return Repeats(self.copies[some], self.squares / (unit * unit), self.freedom)
 

@@ -6,6 +6,8 @@ is solved counts only if it explains all the other pairs too, to the last digits
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,50 +27,76 @@ _CHECKS = 128  # pairs that need not have agreed and do: so many are no chance
 Vector = NDArray[np.float64]
 
 
-def exact_values(
-    signs: Vector, worth: Vector, order: NDArray[np.int64], prior: Prior, pulls: Vector
-) -> tuple[Vector, float] | None:
-    """The values less their mean, float64[n], of a game of at most half as many terms as pairs, and their standard error.
+@dataclass(frozen=True, eq=False)
+class FewTerms:
+    """A game of few odd terms.
+
+    Attributes:
+        members: bool[k, n], of the terms.
+        coefficients: float64[k].
+        error: the standard error of a value.
+    """
+
+    members: NDArray[np.bool_]
+    coefficients: Vector
+    error: float
+
+    @property
+    def values(self) -> Vector:
+        """The Shapley values less their mean, float64[n]."""
+        shares = self.coefficients / self.members.sum(axis=1)
+        values = 2.0 * transposed_times(self.members.astype(np.float64), shares)
+        return values - values.mean()
+
+    def worth(self, signs: Vector) -> Vector:
+        """Of pairs, ``signs`` [m, n]: float64[m]."""
+        return times(products(self.members, signs), self.coefficients)
+
+
+def few_terms(signs: Vector, worth: Vector, prior: Prior, pulls: Vector, before: NDArray[np.bool_]) -> FewTerms | None:
+    """The game's terms, where they are at most half as many as pairs.
 
     Where c pairs agree that need not, a term of other players may still act in one pair in c + 2 without having been seen
     (Laplace's rule of succession), and move a value by its part of the largest worth. ``None`` if the game is not one of few
     terms.
 
     Args:
-        signs: float64[m, n] of the pairs.
+        signs: float64[m, n] of the pairs, in random order.
         worth: float64[m].
-        order: a permutation of the pairs.
-        prior: of the surrogate.
-        pulls: float64[m], K⁻¹ (y − trend).
+        prior: of the surrogate, without single terms.
+        pulls: float64[k], K⁻¹ (y − trend) of the last k pairs.
+        before: bool[t, n], single terms that were found already.
     """
-    some = np.sort(order[:_PAIRS])
-    most = min(len(some) // 2, _MOST_TERMS)
+    most = min(min(len(signs), _PAIRS) // 2, _MOST_TERMS)
     shares = shares_of(prior.rates)
     first = np.zeros(len(shares), dtype=np.bool_)
     first[np.argsort(-shares, kind="stable")[: most.bit_length()]] = True
     members, _ = likeliest(np.where(first, 0.5, 0.0), _CANDIDATES)
-    found = _solved(members[~members[:, ~first].any(axis=1)], signs, worth, some)  # all terms of a few players
+    found = _solved(members[~members[:, ~first].any(axis=1)], signs, worth)  # all terms of a few players
     if found is None:
         members, weights = likeliest(shares, _CANDIDATES)
-        guess = np.abs(weights * transposed_times(products(members, signs), pulls))
-        best = np.argsort(-guess, kind="stable")
+        guess = np.abs(weights * transposed_times(products(members, signs[-len(pulls) :]), pulls))
+        # what the trend takes of level 1 leaves nothing to guess
+        before = np.concatenate([np.eye(signs.shape[1], dtype=np.bool_), before[before.sum(axis=1) > 1]])
+        old = {row.tobytes() for row in before}
+        fresh = np.array([row.tobytes() not in old for row in members])
+        members = members[fresh][np.argsort(-guess[fresh], kind="stable")]
         for count in (most, most // 2, most // 4, most // 8):
-            found = found or _solved(members[np.sort(best[:count])], signs, worth, some)
+            if len(before) < count:
+                found = found or _solved(np.concatenate([before, members[: count - len(before)]]), signs, worth)
     return found
 
 
-def _solved(
-    members: NDArray[np.bool_], signs: Vector, worth: Vector, some: NDArray[np.int64]
-) -> tuple[Vector, float] | None:
-    """As `exact_values`, if the game has terms of ``members`` alone: solved from ``some`` pairs, and true of all."""
-    used = signs[np.ix_(some, members.any(axis=0))]
+def _solved(members: NDArray[np.bool_], signs: Vector, worth: Vector) -> FewTerms | None:
+    """As `few_terms`, if the game has terms of ``members`` alone: solved from some pairs, and true of all."""
+    used = signs[-_PAIRS:, members.any(axis=0)]
     different = len(np.unique(used * used[:, :1], axis=0))  # pairs that differ in other players only are one
     if len(members) == 0 or different < min(_SURPLUS * len(members), 2.0 ** (used.shape[1] - 1)):
         return None
     terms = products(members, signs)
-    equations, right = terms[some], worth[some]
+    equations, right = terms[-_PAIRS:], worth[-_PAIRS:]
     upper, regular = cholesky(gram(equations))
-    if not regular or upper.diagonal().min() < _RANK * np.sqrt(len(some)):
+    if not regular or upper.diagonal().min() < _RANK * np.sqrt(len(right)):
         return None
     coefficients = np.zeros(len(members))
     for _ in range(_REFINEMENTS):
@@ -76,11 +104,10 @@ def _solved(
     rounding = float(np.abs(worth - times(terms, coefficients)).max())
     if rounding > _ROUNDING * np.abs(worth).max():
         return None
-    values = 2.0 * transposed_times(members.astype(np.float64), coefficients / members.sum(axis=1))
     checks, largest = len(worth) - min(different, len(members)), float(np.abs(worth).max())
     if checks < _CHECKS:
         # of games that know two answers, a vote, few pairs agree with anything
         answers = len(np.unique(np.round(worth / largest, 9)))
         if answers < (np.abs(coefficients) > _RANK * largest).sum():
             return None
-    return values - values.mean(), max(rounding, largest / (checks + 2))
+    return FewTerms(members, coefficients, max(rounding, largest / (checks + 2)))

@@ -6,10 +6,12 @@ the two apart (Rasmussen and Williams, "Gaussian processes for machine learning"
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
-from crowd_sim.linear_algebra import forward, product, transposed_times
+from crowd_sim.linear_algebra import lower_inverse, product, times, transposed_times
 from crowd_sim.valuation.estimators.surrogate.gp import Equations
 from crowd_sim.valuation.estimators.surrogate.prior import sizes
 from crowd_sim.valuation.estimators.surrogate.residual import contrasts, number_of_pairs
@@ -17,51 +19,61 @@ from crowd_sim.valuation.estimators.surrogate.residual import contrasts, number_
 _LEAST_TOLD = 1e-9  # of a pair by the others, relative
 
 Vector = NDArray[np.float64]
-HeldOut = tuple[Vector, Vector, Vector]
-"""What `held_out` returns."""
 
 
-def held_out(found: Equations, white: Vector, some: NDArray[np.int64]) -> HeldOut:
-    """What each of ``some`` pairs, ascending, is worth beyond what all others make of it, in units of the data.
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """What each of k pairs is worth beyond what all others make of it, in units of the data.
 
-    Returns:
-        The residuals float64[k]; their variances float64[k], per unit of the prior's; and float64[m, k], the columns whose
-        inner products are their covariances. All 0 of a pair that the trend has to itself, of which others tell nothing.
+    Attributes:
+        residuals: float64[k].
+        variances: float64[k], of the residuals, per unit of the prior's.
+        columns: float64[k, k], and
+        along: float64[p, k]: the residuals' covariances are the inner products of the first less those of the second.
+
+    All 0 of a pair that the trend has to itself, of which others tell nothing.
     """
-    own = np.zeros((len(white), len(some)))
-    own[some, np.arange(len(some))] = 1.0
-    columns = forward(found.upper, own, np.searchsorted(some, np.arange(len(white)), side="right"))
-    least = _LEAST_TOLD * (columns**2).sum(axis=0)
-    columns = found.off_trend(columns)
-    precision = np.square(columns).sum(axis=0)
-    variances = np.divide(1.0, precision, out=np.zeros_like(precision), where=precision > least)
-    columns *= variances
-    return transposed_times(columns, white), variances, columns
+
+    residuals: Vector
+    variances: Vector
+    columns: Vector
+    along: Vector
 
 
-def surprise(
-    signs: Vector, some: NDArray[np.int64], residuals: Vector, variances: Vector, columns: Vector, scale: float
-) -> float:
+def held_out(found: Equations, white: Vector, count: int) -> HeldOut:
+    """The last ``count`` pairs held out, one after the other: of a triangle's inverse they take the last columns alone."""
+    first = len(white) - count
+    columns = lower_inverse(np.ascontiguousarray(found.upper[first:, first:]))
+    basis = np.ascontiguousarray(found.basis[:, first:])
+    along = product(basis, columns)
+    told = np.square(columns).sum(axis=0)
+    precision = told - np.square(along).sum(axis=0)
+    variances = np.divide(1.0, precision, out=np.zeros_like(precision), where=precision > _LEAST_TOLD * told)
+    columns, along = columns * variances, along * variances
+    rest = white[first:] - transposed_times(basis, times(found.basis, white))
+    return HeldOut(transposed_times(columns, rest), variances, columns, along)
+
+
+def surprise(signs: Vector, out: HeldOut, scale: float) -> float:
     """How many times what the prior expects the held-out residuals are, squared; 1 at least.
 
     They count by what they would add to the values of those in a pair and of the others, if the values were corrected by
     them: each alone, and all together. The larger tells how much wider than the prior's the values' variance has to be.
 
     Args:
-        signs: float64[m, n], of the smaller member of each.
-        some: int64[k], ascending, the pairs that were held out, one after the other.
-        residuals: float64[k], of `held_out`, as the next two.
-        variances: float64[k].
-        columns: float64[m, k].
+        signs: float64[m, n], of the smaller member of each pair, the last of which were held ``out``.
+        out: one after the other.
         scale: of the prior.
     """
     n = signs.shape[1]
     size = sizes(signs)
     drawn = {int(k): int((size == k).sum()) for k in np.unique(size)}
-    unseen = np.array([1.0 - drawn[int(k)] / number_of_pairs(n, int(k)) for k in size[some]])
-    inside, outside = (unseen * part for part in contrasts(size[some], n, drawn))
-    adds = np.where(signs[some] > 0, inside[:, None], outside[:, None])
+    signs, size = signs[-len(out.residuals) :], size[-len(out.residuals) :]
+    unseen = np.array([1.0 - drawn[int(k)] / number_of_pairs(n, int(k)) for k in size])
+    inside, outside = (unseen * part for part in contrasts(size, n, drawn))
+    adds = np.where(signs > 0, inside[:, None], outside[:, None])
     of_one = np.square(adds).sum(axis=1)
-    alone = (np.square(residuals) * of_one).sum(), scale * (variances * of_one).sum()
-    together = np.square(transposed_times(adds, residuals)).sum(), scale * np.square(product(columns, adds)).sum()
+    alone = (np.square(out.residuals) * of_one).sum(), scale * (out.variances * of_one).sum()
+    expected = np.square(product(out.columns, adds)).sum() - np.square(product(out.along, adds)).sum()
+    together = np.square(transposed_times(adds, out.residuals)).sum(), scale * expected
     return max([1.0, *(float(seen / expected) for seen, expected in (alone, together) if expected > 0.0)])

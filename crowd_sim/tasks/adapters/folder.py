@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -9,14 +10,17 @@ from crowd_sim.files import write_text
 from crowd_sim.models.adapters import save_adapter, save_merged
 from crowd_sim.models.language_model import DType, load_base, public_name
 from crowd_sim.outcome import Outcome
+from crowd_sim.tasks.adapters.card import model_card
 from crowd_sim.tasks.adapters.settings import learner_spec
-from crowd_sim.tasks.imitate.card import model_card
 
 
-def write_adapters(folder: Path, outcome: Outcome, told: Outcome, fingerprint: str) -> None:
+def write_adapters(
+    folder: Path, outcome: Outcome, told: Outcome, fingerprint: str, figures: Callable[[Outcome, int], Sequence[str]]
+) -> None:
     """Write the final adapter of every run and, where it is asked for, the model with it merged in.
 
     `told` is the outcome with its paths as they were given: what is written does not depend on where the run went on.
+    `figures`: (outcome, run) → lines of the card.
 
     Raises:
         InputError: the base model, needed here for `task.merged_model`, cannot be loaded.
@@ -25,7 +29,7 @@ def write_adapters(folder: Path, outcome: Outcome, told: Outcome, fingerprint: s
     for run, adapter in enumerate(outcome.details.models):
         own = folder / "adapter" / f"run-{run}"
         save_adapter(own, adapter, spec.lora, public_name(spec.model))
-        write_text(own / "README.md", model_card(told, run, fingerprint))
+        write_text(own / "README.md", model_card(told, run, fingerprint, figures(told, run)))
     if outcome.config.task.merged_model:
         _write_merged(folder / "merged", outcome)
 

@@ -1,0 +1,75 @@
+"""What an earlier result must be for a valuation to go on from it: of this very game, and with nothing else filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crowd_sim.errors import InputError
+from crowd_sim.valuation.noise import noise_of
+from crowd_sim.valuation.request import Request
+from crowd_sim.valuation.result import ShapleyResult
+from crowd_sim.valuation.utility_table import Evaluated, unpacked
+
+_LOOKED_AT = 1024  # of the first coalitions, among which the ends are
+_SAME = 1e-9
+"""Share of the largest utility: on another machine a game may round otherwise."""
+
+
+def listed(previous: Any) -> list[Any]:
+    """Earlier results as a list.
+
+    Raises:
+        InputError: something else, a single result, say.
+    """
+    if isinstance(previous, ShapleyResult) or not isinstance(previous, Iterable):
+        raise InputError("previous", type(previous).__name__, "must be a list of results, one for each game")
+    return list(previous)
+
+
+def check_same_games(request: Request, previous: Sequence[Any]) -> None:
+    """Ask each game again for what its earlier result says of the empty, the grand and one more coalition.
+
+    What cannot be a result of these games, by its players or its budget, is left to who looks its evaluations up; so are games
+    that answer anew each time.
+
+    Raises:
+        InputError: a result of another game, or one in which other numbers have taken the place of missing utilities.
+    """
+    found = [result.evaluated if isinstance(result, ShapleyResult) else None for result in previous]
+    known = [each for each in found if each is not None]
+    if len(found) != len(request.games) or len(known) < len(found):
+        return
+    if any(each.n_players != request.width or each.budget > request.budget for each in known):
+        return
+    for g, evaluated in enumerate(known):
+        field = "previous" if len(known) == 1 else f"previous[{g}]"
+        if not isinstance(evaluated.missing, str) and evaluated.missing != request.missing:
+            allowed = f"must be {evaluated.missing}, which in {field} has taken the place of what was missing"
+            raise InputError("missing", request.missing, allowed)
+        if noise_of(request.games[g]) != "fresh":
+            _check_same(request.only([g]), evaluated, field)
+
+
+def _check_same(request: Request, evaluated: Evaluated, field: str) -> None:
+    rows = unpacked(evaluated.coalitions[:_LOOKED_AT], evaluated.n_players)
+    sizes = rows[:, : request.n_players].sum(axis=1)
+    inner = np.flatnonzero((sizes > 0) & (sizes < request.n_players))
+    chosen = [*np.flatnonzero(sizes == 0)[:1], *np.flatnonzero(sizes == request.n_players)[:1], *inner[-1:]]
+    if not chosen:
+        return
+    asked: NDArray[np.bool_] = np.ascontiguousarray(rows[chosen])
+    known = evaluated.utilities[chosen]
+    ((_, answers),) = replace(request, missing="skip", admit=None).utilities([asked])
+    unlike = np.abs(answers[0] - known) > _SAME * np.nanmax(np.abs(evaluated.utilities), initial=0.0)
+    if unlike.any():
+        first = int(unlike.argmax())
+        allowed = (
+            f"must be of this very game: for a coalition of {sizes[chosen[first]]} it has {known[first]:g}, "
+            f"and the game says {answers[0, first]:g}"
+        )
+        raise InputError(field, None, allowed)
