@@ -148,8 +148,9 @@ def _seconds(config: RunConfig, task: Task, n_points: int) -> str:
     if config.task.kind != "vector":
         runs = config.runs * n_points
         work = [f"{runs * config.tournament.rounds * config.tournament.n_groups:,} candidates to tune"]
-        if config.task.baselines:
-            work.append(f"{runs * len(config.task.baselines):,} baselines")
+        singles = len(config.task.single_sizes) + config.task.equal_tokens if config.task.kind == "imitate" else 0
+        if baselines := runs * (len(config.task.baselines) + singles):
+            work.append(f"{baselines:,} single models beside them")
         if config.valuation.method != "none":
             most = "" if config.valuation.method == "exact" else "at most "
             work.append(f"{most}{runs * _evaluations(config):,} coalitions to tune a model for")

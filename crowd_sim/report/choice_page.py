@@ -113,10 +113,15 @@ _Estimate = tuple[float, float, float]
 
 
 def _estimate(measure: str, model: str, found: dict[str, Any], items: pd.DataFrame, n_items: int) -> _Estimate:
-    """Of several runs by Student's t over them, of one by its items: Wilson's of a share, the normal one of a mean."""
+    """Of several runs by Student's t over them, of one by its items: Wilson's of a share, the normal one of a mean.
+
+    Numbers that are all the same have none: they do not say how far others would lie apart.
+    """
     entry = found.get(f"{measure}_{model}", {})
     mean, error, n = (nan if entry.get(key) is None else float(entry[key]) for key in ("mean", "se", "n"))
     if n > 1:
+        if not error:
+            return mean, nan, nan
         half = float(stdtrit(n - 1, 0.975)) * error
         return mean, mean - half, mean + half
     if measure == "accuracy":
@@ -124,7 +129,9 @@ def _estimate(measure: str, model: str, found: dict[str, Any], items: pd.DataFra
     own = item_values(measure, model, items)
     if own is None or len(own) < 2:
         return mean, nan, nan
-    half = _NORMAL_95 * mean_and_error(own)[1]
+    if np.isin(own, (0, 1)).all():
+        return mean, *wilson(mean, n_items)
+    half = _NORMAL_95 * mean_and_error(own)[1] or nan
     return mean, mean - half, mean + half
 
 

@@ -74,7 +74,7 @@ METRIC_WORDS = {
     "accuracy_after": "Accuracy after the last round",
     "reward_before": "Mean reward before the first round",
     "reward_after": "Mean reward after the last round",
-    "floor": "Floor: what one who always says the same gets",
+    "floor": "Floor",
     "log_likelihood_before": "Log-likelihood of the right choice before the first round, nats",
     "log_likelihood_after": "Log-likelihood of the right choice after the last round, nats",
     "calibration_error_before": "Calibration error before the first round",

@@ -804,7 +804,7 @@ def test_ties_are_said_and_a_dry_run_names_all_that_is_tuned(parts, tmp_path):
     would, _, _, long, remark = of_run(setup, "small", None, "none")
     assert would.endswith("values by exact, all 64 coalitions a game")
     assert "3 ties prefer nothing" in remark
-    assert "4 candidates to tune, 1 baselines, 64 coalitions to tune a model for" in long
+    assert "4 candidates to tune, 1 single models beside them, 64 coalitions to tune a model for" in long
 
 
 def test_bad_workers_mislabel_what_is_trained_on_and_nothing_that_judges(parts, tmp_path):
