@@ -24,6 +24,7 @@ Several processes may make different emotions at once.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +61,33 @@ ARMS: dict[str, dict[str, Any]] = {
     "soup": {"tournament": TOGETHER | {"search": "soup"}, "task": ROUND},
     "halving": {"tournament": TOGETHER | {"search": "halving"}, "task": ROUND},
 }
-"""Configurations by name, besides what all have."""
+"""Configurations by name, besides what all have and what is chosen in development."""
 SINGLES, CROWD_ARMS = ("equal tokens", "equal steps"), ("tournament", "soup", "halving")
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What is chosen in development: a learning rate and, of soups, the momentum from round to round."""
+
+    rate: float
+    momentum: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """As in the names of folders and in tables."""
+        return f"{self.rate:g}" + (f", momentum {self.momentum:g}" if self.momentum else "")
+
+
+RATES = (0.001, 0.002, 0.004, 0.008)
+TRIED: dict[str, tuple[Tuned, ...]] = {arm: tuple(map(Tuned, RATES)) for arm in ARMS} | {
+    "equal tokens": tuple(Tuned(rate / 2) for rate in RATES),
+    "soup": (*map(Tuned, RATES), Tuned(0.002, 0.5), Tuned(0.004, 0.5), Tuned(0.002, 0.9)),
+}
+"""In development, by arm."""
+CHOSEN: dict[str, Tuned] = dict.fromkeys(ARMS, Tuned(0.002))
+"""What development found (experiments/results/imitating_development.csv), by arm."""
+MEASURED_SEEDS, DEVELOPMENT_SEEDS = (1, 2, 3), (11, 12)
+DEVELOPMENT_EMOTIONS = ("joy", "anger")
 
 COLUMNS = {
     "energy": "energy distance",
@@ -80,7 +106,13 @@ MOST_OF_SINGLE, LOWER_IN = 1.1, 0.8
 
 
 def content(
-    arm: str, emotion: str, seed: int, phi: Path | None, data: Path | None = None, model: str = "smollm2-135m"
+    arm: str,
+    tuned: Tuned,
+    emotion: str,
+    seed: int,
+    phi: Path | None,
+    data: Path | None = None,
+    model: str = "smollm2-135m",
 ) -> dict[str, Any]:
     """An arm's configuration."""
     own = ARMS[arm]
@@ -95,13 +127,15 @@ def content(
             "max_words": 15,
             "held_out": 0.25,
         },
-        "tournament": {"mistake_probability": 0.0, "grouping": "random"} | own["tournament"],
+        "tournament": {"mistake_probability": 0.0, "grouping": "random"}
+        | own["tournament"]
+        | ({"outer_momentum": tuned.momentum} if tuned.momentum else {}),
         "valuation": {"method": "none"},
         "task": {
             "kind": "imitate",
             "model": model,
             "prompt_template": "<|im_start|>user\n{prompt}<|im_end|>\n<|im_start|>assistant\n",
-            "learning_rate": 2.0e-3,
+            "learning_rate": tuned.rate,
             "dtype": "auto",  # bfloat16 where that is fast: half the time
             "phi": {"kind": "classifier"} if phi is None else {"kind": "distilled", "model": str(phi)},
             # a soup has nothing to select
@@ -112,22 +146,31 @@ def content(
 
 
 def rows_of(
-    arms: Sequence[str], emotion: str, seed: int, out: Path, phi: Path | None, data: Path | None, model: str
+    arms: Sequence[tuple[str, Tuned]],
+    emotion: str,
+    seed: int,
+    out: Path,
+    phi: Path | None,
+    data: Path | None,
+    model: str,
 ) -> Iterator[dict[str, Any]]:
     """A row per arm, and one of the model before; runs what is missing."""
-    for arm in arms:
-        folder = out / f"{emotion}-{seed}" / arm.replace(" ", "-")
-        run(content(arm, emotion, seed, phi, data, model), folder)
+    for arm, tuned in arms:
+        folder = out / f"{emotion}-{seed}" / f"{arm} {tuned.name}".replace(",", "").replace(" ", "-")
+        run(content(arm, tuned, emotion, seed, phi, data, model), folder)
         models = pd.read_parquet(folder / "models.parquet").set_index("model")
         last = f"round_{ARMS[arm]['tournament']['rounds']}"
-        for name, shown in (("base", "base"), (last, arm)) if arm == arms[0] else ((last, arm),):
+        for name, shown in (("base", "base"), (last, arm)) if (arm, tuned) == arms[0] else ((last, arm),):
             told: dict[Any, Any] = models.loc[name].to_dict()
             print(
-                f"{emotion}, seed {seed}, {shown}: energy {told['energy']:.3f}, loss {told['held_out_loss']:.3f}",
+                f"{emotion}, seed {seed}, {shown} {tuned.name}: energy {told['energy']:.3f}, "
+                f"loss {told['held_out_loss']:.3f}, copied {told['copied']:.0%}",
                 flush=True,
             )
             figures = {column: float(told[column]) for column in COLUMNS}
-            yield {"emotion": emotion, "seed": seed, "arm": shown, "tokens": float(told["tokens_trained"]), **figures}
+            how = {"rate": tuned.rate, "momentum": tuned.momentum} if name != "base" else {"rate": 0.0, "momentum": 0.0}
+            tokens = float(told["tokens_trained"])
+            yield {"emotion": emotion, "seed": seed, "arm": shown, **how, "tokens": tokens, **figures}
 
 
 def table(found: pd.DataFrame) -> Iterator[str]:
@@ -171,23 +214,54 @@ def differences(means: pd.DataFrame) -> Iterator[str]:
         yield f"its held-out loss is lower in {lower} of {len(loss)} emotions, wanted at least {LOWER_IN:.0%}."
 
 
+def development(found: pd.DataFrame) -> pd.DataFrame:
+    """A row per arm and what was tried of it: means of all cells, how many, and whether the rule chooses it.
+
+    The rule: the lowest energy distance among those of whose outputs at most a tenth are copies.
+    """
+    tuned = found[found["arm"] != "base"].groupby(["arm", "rate", "momentum"], sort=False)
+    means = tuned[list(COLUMNS)].mean().assign(cells=tuned.size()).reset_index()
+    allowed = means[means["copied"] <= RECITES]
+    return means.assign(chosen=means.index.isin(allowed.groupby("arm")["energy"].idxmin()))
+
+
+def development_table(found: pd.DataFrame) -> Iterator[str]:
+    """Lines of Markdown."""
+    yield "| arm | learning rate | cells | energy distance | held-out loss | copied, % | distinct, % |"
+    yield "| --- | --- |" + " --: |" * 5
+    for row in development(found).to_dict("records"):
+        told = [row["cells"], *(f"{row[column]:.3f}" for column in ("energy", "held_out_loss"))]
+        shares = [f"{100 * row[column]:.0f}" for column in ("copied", "distinct")]
+        cells = [row["arm"], Tuned(row["rate"], row["momentum"]).name, *told, *shares]
+        yield "| " + " | ".join(f"**{cell}**" if row["chosen"] else str(cell) for cell in cells) + " |"
+    yield ""
+    yield f"Bold: chosen, the lowest energy distance among those of whose outputs at most {RECITES:.0%} are copies."
+
+
 @in_one_line
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run what is missing, and print the table."""
     parser = options(__doc__)
     parser.add_argument("--phi", type=Path, help="a folder of `crowd-sim data distill`; absent: the paper's classifier")
     parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=ARMS, metavar="ARM")
-    parser.add_argument("--emotions", nargs="+", default=list(EMOTIONS), metavar="EMOTION")
+    parser.add_argument("--emotions", nargs="+", metavar="EMOTION", help="absent: ten, or two of development")
+    parser.add_argument("--develop", action="store_true", help="try learning rates, on emotions and seeds of their own")
+    parser.set_defaults(seeds=None)
     given = parser.parse_args(arguments)
+    emotions = given.emotions or (DEVELOPMENT_EMOTIONS if given.develop else EMOTIONS)
+    seeds = given.seeds or (DEVELOPMENT_SEEDS if given.develop else MEASURED_SEEDS)
+    arms = [(arm, tuned) for arm in given.arms for tuned in (TRIED[arm] if given.develop else (CHOSEN[arm],))]
     rows: list[dict[str, Any]] = []
-    for seed in given.seeds:
-        for emotion in given.emotions:
-            rows += rows_of(given.arms, emotion, seed, given.out, given.phi, given.data, given.model)
+    for seed in seeds:
+        for emotion in emotions:
+            rows += rows_of(arms, emotion, seed, given.out, given.phi, given.data, given.model)
     found = pd.DataFrame(rows)
-    told = f"Seeds: {len(given.seeds)}; emotions: {len(given.emotions)}; 95 % intervals by Student's t over emotions."
-    lines = [*table(found), told, "", provenance()]
-    write_text(given.out / "imitating.csv", found.to_csv(index=False, float_format="%.6g"))
-    write_text(given.out / "imitating.md", "\n".join(lines) + "\n")
+    told = f"Seeds: {len(seeds)}; emotions: {len(emotions)}; 95 % intervals by Student's t over emotions."
+    shown = development_table(found) if given.develop else (*table(found), told)
+    lines = [*shown, "", provenance()]
+    name = "imitating_development" if given.develop else "imitating"
+    write_text(given.out / f"{name}.csv", found.to_csv(index=False, float_format="%.6g"))
+    write_text(given.out / f"{name}.md", "\n".join(lines) + "\n")
     print("\n".join(lines))
 
 

@@ -5,15 +5,17 @@ import pytest
 
 from crowd_sim.config import RunConfig
 from experiments.crowds import imitating
-from experiments.crowds.imitating import ARMS, COLUMNS, content, table
+from experiments.crowds.imitating import ARMS, COLUMNS, TRIED, Tuned, content, development, development_table, table
 from tests.llm.small import make_parts
 
 
 @pytest.mark.parametrize("arm", ARMS)
-def test_every_arm_passes_as_often_over_the_same_texts(arm, tmp_path):
-    config = RunConfig.parse(content(arm, "love", 1, None))
-    assert config.tournament.rounds * config.task.epochs == 6
-    assert config.crowd == RunConfig.parse(content("soup", "love", 1, None)).crowd
+def test_every_arm_passes_as_often_over_the_same_texts(arm):
+    for tuned in TRIED[arm]:
+        config = RunConfig.parse(content(arm, tuned, "love", 1, None))
+        assert config.tournament.rounds * config.task.epochs == 6
+        assert config.crowd == RunConfig.parse(content("soup", Tuned(0.01), "love", 1, None)).crowd
+        assert (config.task.learning_rate, config.tournament.outer_momentum) == (tuned.rate, tuned.momentum)
 
 
 def rows(energies, copied):
@@ -55,10 +57,22 @@ def test_an_emotion_is_run_once_and_read_afterwards(tmp_path, monkeypatch):
         for emotion in ("love", "anger")
         for i in range(101)
     ).to_parquet(source)
-    given = (["equal steps", "soup"], "love", 1, tmp_path / "out", None, source, str(parts / "model"))
+    given = (
+        [("equal steps", Tuned(0.002)), ("soup", Tuned(0.004, 0.5))],
+        "love",
+        1,
+        tmp_path / "out",
+        None,
+        source,
+        str(parts / "model"),
+    )
     found = pd.DataFrame(imitating.rows_of(*given))
     assert sorted(found["arm"]) == ["base", "equal steps", "soup"]
     assert len(set(found.loc[found["arm"] != "base", "tokens"])) == 1
+    assert sorted(path.name for path in (tmp_path / "out" / "love-1").iterdir()) == [
+        "equal-steps-0.002",
+        "soup-0.004-momentum-0.5",
+    ]
     monkeypatch.setattr("crowd_sim.models.lora.LoraLearner.tune", lambda *_: pytest.fail("all is there"))
     assert pd.DataFrame(imitating.rows_of(*given)).equals(found)
 
@@ -68,3 +82,33 @@ def test_single_models_alone_have_no_best_tournament():
     lines = "\n".join(table(found[found["arm"].isin(("base", "equal steps"))]))
     assert "| equal steps | 0.305" in lines
     assert "Best" not in lines
+
+
+def tried(*cells):
+    """Rows of soup, (rate, momentum, energy, copied) each."""
+    told = dict.fromkeys(COLUMNS, 0.5) | {"emotion": "joy", "seed": 11, "arm": "soup", "tokens": 1000.0}
+    return pd.DataFrame(
+        [
+            told | {"rate": rate, "momentum": momentum, "energy": energy, "copied": copied}
+            for rate, momentum, energy, copied in cells
+        ]
+    )
+
+
+def test_development_chooses_the_nearest_that_does_not_recite():
+    found = tried(
+        (0.001, 0.0, 0.4, 0.0),
+        (0.002, 0.0, 0.2, 0.1),
+        (0.002, 0.0, 0.2, 0.05),
+        (0.002, 0.5, 0.3, 0.0),
+        (0.004, 0.0, 0.1, 0.2),
+    )
+    made = development(found)
+    assert made.loc[made["chosen"], ["rate", "momentum", "cells"]].to_numpy().tolist() == [[0.002, 0.0, 2]]
+    lines = list(development_table(found))
+    assert "| **soup** | **0.002** | **2** | **0.200** | **0.500** | **8** | **50** |" in lines
+    assert "| soup | 0.002, momentum 0.5 | 1 | 0.300 | 0.500 | 0 | 50 |" in lines
+
+
+def test_an_arm_that_always_recites_has_no_choice():
+    assert not development(tried((0.001, 0.0, 0.4, 0.3), (0.002, 0.0, 0.2, 0.2)))["chosen"].any()
