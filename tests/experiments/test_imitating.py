@@ -86,7 +86,7 @@ def test_single_models_alone_have_no_best_tournament():
 
 def tried(*cells):
     """Rows of soup, (rate, momentum, energy, copied) each."""
-    told = dict.fromkeys(COLUMNS, 0.5) | {"emotion": "joy", "seed": 11, "arm": "soup", "tokens": 1000.0}
+    told = dict.fromkeys(COLUMNS, 0.5) | {"emotion": "fear", "seed": 11, "arm": "soup", "tokens": 1000.0}
     return pd.DataFrame(
         [
             told | {"rate": rate, "momentum": momentum, "energy": energy, "copied": copied}
