@@ -18,8 +18,8 @@ begin, an example is marked †, and the held-out loss stands beside it, nats pe
 sentence said over and over can win.
 
 Arms have learning rates of their own, found by one rule on emotions and a seed that are not measured (`--develop`): of the
-rates at which at most a tenth of the outputs are copies, the one of the lowest mean energy distance. All arms try three rates;
-those of the arms that take three times as many steps are a quarter of the others'.
+rates at which at most a tenth of the outputs are copies, the one of the lowest mean energy distance. Arms that were not
+developed yet are marked ‡ and have the rate that all had before.
 
 Prints means over emotions, each the mean of its seeds, with 95 % intervals, and differences emotion by emotion. Every arm of an
 emotion and a seed is a folder under --out: given again, the command goes on where it was stopped, and reads what is finished.
@@ -71,16 +71,13 @@ SINGLES, SOUPS = ("equal tokens", "equal steps"), ("soup", "soup in small steps"
 CROWD_ARMS = ("tournament", *SOUPS, "halving")
 
 RATES = (0.002, 0.004, 0.008)
-TRIED: dict[str, tuple[float, ...]] = dict.fromkeys(ARMS, RATES) | dict.fromkeys(
-    ("equal tokens", "soup in small steps"), tuple(rate / 4 for rate in RATES)
-)
-"""Learning rates in development, by arm."""
-CHOSEN: dict[str, float] = dict.fromkeys(ARMS, 0.002) | {
-    "equal tokens": 0.001,
-    "soup": 0.004,
-    "soup in small steps": 0.001,
+TRIED: dict[str, tuple[float, ...]] = dict.fromkeys(ARMS, RATES) | {
+    "equal tokens": (0.0005, 0.001, 0.002),
+    "soup in small steps": (0.001, 0.002),
 }
-"""Of the arms that were developed, what was found (experiments/results/imitating_development.csv)."""
+"""Learning rates in development, by arm."""
+CHOSEN, UNDEVELOPED = {"equal tokens": 0.001, "soup": 0.004, "soup in small steps": 0.002}, 0.002
+"""What was found of the arms that were developed (experiments/results/imitating_development.csv), and of the others."""
 MEASURED_SEEDS, DEVELOPMENT_SEEDS = (1, 2, 3), (11,)
 DEVELOPMENT_EMOTIONS = ("excitement", "disgust")
 
@@ -178,9 +175,12 @@ def table(found: pd.DataFrame) -> Iterator[str]:
         shares = [f"{100 * own[column].mean():.0f}" for column in list(COLUMNS)[3:]]
         cells = [*(interval(own[column], 3) for column in list(COLUMNS)[:3]), *shares, f"{own['tokens'].mean():,.0f}"]
         recites = " †" * bool(own["copied"].mean() > RECITES)
-        yield f"| {arm}{recites} | {rates[arm]:g} | {' | '.join(cells)} |"
+        undeveloped = " ‡" * (arm not in ("base", *CHOSEN))
+        yield f"| {arm}{recites} | {rates[arm]:g}{undeveloped} | {' | '.join(cells)} |"
     yield ""
     yield f"†: more than {RECITES:.0%} of the outputs are, or begin, one of the examples that the model was tuned on."
+    if any(arm not in ("base", *CHOSEN) for arm in arms):
+        yield "‡: not found in development."
     yield ""
     yield from differences(means)
 
@@ -246,7 +246,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     emotions = given.emotions or (DEVELOPMENT_EMOTIONS if given.develop else EMOTIONS)
     seeds = given.seeds or (DEVELOPMENT_SEEDS if given.develop else MEASURED_SEEDS)
-    arms = [(arm, rate) for arm in given.arms for rate in (TRIED[arm] if given.develop else (CHOSEN[arm],))]
+    arms = [
+        (arm, rate) for arm in given.arms for rate in (TRIED[arm] if given.develop else (CHOSEN.get(arm, UNDEVELOPED),))
+    ]
     rows: list[dict[str, Any]] = []
     for seed in seeds:
         for emotion in emotions:
