@@ -28,6 +28,8 @@ Kept as files, each with its commands, commits and dates: [attacks](../experimen
 [the worker who contributes garbage](../experiments/results/bad_worker.md),
 [workers who mislabel](../experiments/results/labelling.md), [by value](../experiments/results/label_values.md),
 [imitation by the honest metric](../experiments/results/imitating.md),
+[its development](../experiments/results/imitating_development.md),
+[all at one rate](../experiments/results/imitating_one_rate.md),
 [preferences after supervised tuning](../experiments/results/preferring.md),
 [a reward model and what it is good for](../experiments/results/rewarding.md).
 """

@@ -7,6 +7,7 @@ A real model (SmolLM2-135M) trains as many tokens in every arm, six passes over 
 - equal steps: a single model in as many steps, one after another, as the tournament, each of everyone's texts;
 - tournament: the paper's, four groups at random, three rounds, the candidate whose outputs come nearest is the next model;
 - soup: the next model is the mean of all four candidates' adapters;
+- soup in small steps: the same with three texts a step, so that as many steps follow one another as in equal tokens;
 - halving: half of the candidates leave each round after half of its training.
 
 The old model is no candidate: a dozen outputs tell it from a better one too seldom.
@@ -14,7 +15,11 @@ The old model is no candidate: a dozen outputs tell it from a better one too sel
 Models are ranked by the energy distance of fresh outputs and the held-out texts under Φ, which is 0 for equal distributions
 alone. A model that recites the texts it was tuned on comes near to that, so an arm of whose outputs more than a tenth are, or
 begin, an example is marked †, and the held-out loss stands beside it, nats per token. So does the paper's distance, which one
-sentence said over and over can win. No arm is tuned for: steps of nine texts at a learning rate of 0.002.
+sentence said over and over can win.
+
+Arms have learning rates of their own, found by one rule on emotions and a seed that are not measured (`--develop`): of the
+rates at which at most a tenth of the outputs are copies, the one of the lowest mean energy distance. Arms that were not
+developed yet are marked ‡ and have the rate that all had before.
 
 Prints means over emotions, each the mean of its seeds, with 95 % intervals, and differences emotion by emotion. Every arm of an
 emotion and a seed is a folder under --out: given again, the command goes on where it was stopped, and reads what is finished.
@@ -58,10 +63,23 @@ ARMS: dict[str, dict[str, Any]] = {
     "equal steps": ALONE | {"task": {"epochs": ROUNDS * PASSES, "batch_size": GROUPS * STEP}},
     "tournament": {"tournament": TOGETHER, "task": ROUND},
     "soup": {"tournament": TOGETHER | {"search": "soup"}, "task": ROUND},
+    "soup in small steps": {"tournament": TOGETHER | {"search": "soup"}, "task": ROUND | {"batch_size": STEP // 3}},
     "halving": {"tournament": TOGETHER | {"search": "halving"}, "task": ROUND},
 }
-"""Configurations by name, besides what all have."""
-SINGLES, CROWD_ARMS = ("equal tokens", "equal steps"), ("tournament", "soup", "halving")
+"""Configurations by name, besides what all have and what is chosen in development."""
+SINGLES, SOUPS = ("equal tokens", "equal steps"), ("soup", "soup in small steps")
+CROWD_ARMS = ("tournament", *SOUPS, "halving")
+
+RATES = (0.002, 0.004, 0.008)
+TRIED: dict[str, tuple[float, ...]] = dict.fromkeys(ARMS, RATES) | {
+    "equal tokens": (0.0005, 0.001, 0.002),
+    "soup in small steps": (0.001, 0.002),
+}
+"""Learning rates in development, by arm."""
+CHOSEN, UNDEVELOPED = {"equal tokens": 0.001, "soup": 0.004, "soup in small steps": 0.002}, 0.002
+"""What was found of the arms that were developed (experiments/results/imitating_development.csv), and of the others."""
+MEASURED_SEEDS, DEVELOPMENT_SEEDS = (1, 2, 3), (11,)
+DEVELOPMENT_EMOTIONS = ("excitement", "disgust")
 
 COLUMNS = {
     "energy": "energy distance",
@@ -80,7 +98,13 @@ MOST_OF_SINGLE, LOWER_IN = 1.1, 0.8
 
 
 def content(
-    arm: str, emotion: str, seed: int, phi: Path | None, data: Path | None = None, model: str = "smollm2-135m"
+    arm: str,
+    rate: float,
+    emotion: str,
+    seed: int,
+    phi: Path | None,
+    data: Path | None = None,
+    model: str = "smollm2-135m",
 ) -> dict[str, Any]:
     """An arm's configuration."""
     own = ARMS[arm]
@@ -101,49 +125,62 @@ def content(
             "kind": "imitate",
             "model": model,
             "prompt_template": "<|im_start|>user\n{prompt}<|im_end|>\n<|im_start|>assistant\n",
-            "learning_rate": 2.0e-3,
+            "learning_rate": rate,
             "dtype": "auto",  # bfloat16 where that is fast: half the time
             "phi": {"kind": "classifier"} if phi is None else {"kind": "distilled", "model": str(phi)},
             # a soup has nothing to select
-            "generation": {"selection_outputs": 2 if arm == "soup" else 12, "report_outputs": 40, "max_new_tokens": 24},
+            "generation": {"selection_outputs": 2 if arm in SOUPS else 12, "report_outputs": 40, "max_new_tokens": 24},
         }
         | own["task"],
     }
 
 
 def rows_of(
-    arms: Sequence[str], emotion: str, seed: int, out: Path, phi: Path | None, data: Path | None, model: str
+    arms: Sequence[tuple[str, float]],
+    emotion: str,
+    seed: int,
+    out: Path,
+    phi: Path | None,
+    data: Path | None,
+    model: str,
 ) -> Iterator[dict[str, Any]]:
-    """A row per arm, and one of the model before; runs what is missing."""
-    for arm in arms:
-        folder = out / f"{emotion}-{seed}" / arm.replace(" ", "-")
-        run(content(arm, emotion, seed, phi, data, model), folder)
+    """A row per arm and learning rate, and one of the model before; runs what is missing."""
+    for arm, rate in arms:
+        folder = out / f"{emotion}-{seed}" / f"{arm.replace(' ', '-')}-{rate:g}"
+        run(content(arm, rate, emotion, seed, phi, data, model), folder)
         models = pd.read_parquet(folder / "models.parquet").set_index("model")
         last = f"round_{ARMS[arm]['tournament']['rounds']}"
-        for name, shown in (("base", "base"), (last, arm)) if arm == arms[0] else ((last, arm),):
+        made = [(last, arm, rate)]
+        for name, shown, at in [("base", "base", 0.0), *made] if (arm, rate) == arms[0] else made:
             told: dict[Any, Any] = models.loc[name].to_dict()
             print(
-                f"{emotion}, seed {seed}, {shown}: energy {told['energy']:.3f}, loss {told['held_out_loss']:.3f}",
+                f"{emotion}, seed {seed}, {shown}, rate {at:g}: energy {told['energy']:.3f}, "
+                f"loss {told['held_out_loss']:.3f}, copied {told['copied']:.0%}",
                 flush=True,
             )
             figures = {column: float(told[column]) for column in COLUMNS}
-            yield {"emotion": emotion, "seed": seed, "arm": shown, "tokens": float(told["tokens_trained"]), **figures}
+            tokens = float(told["tokens_trained"])
+            yield {"emotion": emotion, "seed": seed, "arm": shown, "rate": at, "tokens": tokens, **figures}
 
 
 def table(found: pd.DataFrame) -> Iterator[str]:
     """Lines of Markdown."""
     means = found.groupby(["emotion", "arm"])[[*COLUMNS, "tokens"]].mean()
     arms = [arm for arm in ("base", *ARMS) if arm in found["arm"].unique()]
-    yield f"| arm | {' | '.join(COLUMNS.values())} | trained tokens |"
-    yield "| --- |" + " --: |" * (len(COLUMNS) + 1)
+    rates = found.groupby("arm")["rate"].first()
+    yield f"| arm | learning rate | {' | '.join(COLUMNS.values())} | trained tokens |"
+    yield "| --- |" + " --: |" * (len(COLUMNS) + 2)
     for arm in arms:
         own = means.xs(arm, level="arm")
         shares = [f"{100 * own[column].mean():.0f}" for column in list(COLUMNS)[3:]]
         cells = [*(interval(own[column], 3) for column in list(COLUMNS)[:3]), *shares, f"{own['tokens'].mean():,.0f}"]
         recites = " †" * bool(own["copied"].mean() > RECITES)
-        yield f"| {arm}{recites} | {' | '.join(cells)} |"
+        undeveloped = " ‡" * (arm not in ("base", *CHOSEN))
+        yield f"| {arm}{recites} | {rates[arm]:g}{undeveloped} | {' | '.join(cells)} |"
     yield ""
     yield f"†: more than {RECITES:.0%} of the outputs are, or begin, one of the examples that the model was tuned on."
+    if any(arm not in ("base", *CHOSEN) for arm in arms):
+        yield "‡: not found in development."
     yield ""
     yield from differences(means)
 
@@ -164,11 +201,37 @@ def differences(means: pd.DataFrame) -> Iterator[str]:
         yield f"| {arm} | {' | '.join(interval(energy[arm] - energy[single], 3) for single in singles)} |"
     yield ""
     yield f"Best tournament by energy, named after all were seen: {tournaments.idxmin()}."
-    if "soup" in tournaments and "equal tokens" in singles:
-        ratio = float(energy["soup"].mean() / energy["equal tokens"].mean())
-        lower = int((loss["soup"] < loss["equal tokens"]).sum())
-        yield f"Soup's mean energy over that of equal tokens: {ratio:.2f}, wanted at most {MOST_OF_SINGLE};"
+    for soup in SOUPS:
+        if soup not in tournaments or "equal tokens" not in singles:
+            continue
+        ratio = float(energy[soup].mean() / energy["equal tokens"].mean())
+        lower = int((loss[soup] < loss["equal tokens"]).sum())
+        yield f"Mean energy of {soup} over that of equal tokens: {ratio:.2f}, wanted at most {MOST_OF_SINGLE};"
         yield f"its held-out loss is lower in {lower} of {len(loss)} emotions, wanted at least {LOWER_IN:.0%}."
+
+
+def development(found: pd.DataFrame) -> pd.DataFrame:
+    """A row per arm and rate: means of all cells, how many, and whether the rule chooses it.
+
+    The rule: the lowest energy distance among those of whose outputs at most a tenth are copies.
+    """
+    tuned = found[found["arm"] != "base"].groupby(["arm", "rate"], sort=False)
+    means = tuned[list(COLUMNS)].mean().assign(cells=tuned.size()).reset_index()
+    allowed = means[means["copied"] <= RECITES]
+    return means.assign(chosen=means.index.isin(allowed.groupby("arm")["energy"].idxmin()))
+
+
+def development_table(found: pd.DataFrame) -> Iterator[str]:
+    """Lines of Markdown."""
+    yield "| arm | learning rate | cells | energy distance | held-out loss | copied, % | distinct, % |"
+    yield "| --- | --- |" + " --: |" * 5
+    for row in development(found).to_dict("records"):
+        told = [row["cells"], *(f"{row[column]:.3f}" for column in ("energy", "held_out_loss"))]
+        shares = [f"{100 * row[column]:.0f}" for column in ("copied", "distinct")]
+        cells = [row["arm"], f"{row['rate']:g}", *told, *shares]
+        yield "| " + " | ".join(f"**{cell}**" if row["chosen"] else str(cell) for cell in cells) + " |"
+    yield ""
+    yield f"Bold: chosen, the lowest energy distance among those of whose outputs at most {RECITES:.0%} are copies."
 
 
 @in_one_line
@@ -177,17 +240,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = options(__doc__)
     parser.add_argument("--phi", type=Path, help="a folder of `crowd-sim data distill`; absent: the paper's classifier")
     parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=ARMS, metavar="ARM")
-    parser.add_argument("--emotions", nargs="+", default=list(EMOTIONS), metavar="EMOTION")
+    parser.add_argument("--emotions", nargs="+", metavar="EMOTION", help="absent: ten, or two of development")
+    parser.add_argument("--develop", action="store_true", help="try learning rates, on emotions and seeds of their own")
+    parser.set_defaults(seeds=None)
     given = parser.parse_args(arguments)
+    emotions = given.emotions or (DEVELOPMENT_EMOTIONS if given.develop else EMOTIONS)
+    seeds = given.seeds or (DEVELOPMENT_SEEDS if given.develop else MEASURED_SEEDS)
+    arms = [
+        (arm, rate) for arm in given.arms for rate in (TRIED[arm] if given.develop else (CHOSEN.get(arm, UNDEVELOPED),))
+    ]
     rows: list[dict[str, Any]] = []
-    for seed in given.seeds:
-        for emotion in given.emotions:
-            rows += rows_of(given.arms, emotion, seed, given.out, given.phi, given.data, given.model)
+    for seed in seeds:
+        for emotion in emotions:
+            rows += rows_of(arms, emotion, seed, given.out, given.phi, given.data, given.model)
     found = pd.DataFrame(rows)
-    told = f"Seeds: {len(given.seeds)}; emotions: {len(given.emotions)}; 95 % intervals by Student's t over emotions."
-    lines = [*table(found), told, "", provenance()]
-    write_text(given.out / "imitating.csv", found.to_csv(index=False, float_format="%.6g"))
-    write_text(given.out / "imitating.md", "\n".join(lines) + "\n")
+    told = f"Seeds: {len(seeds)}; emotions: {len(emotions)}; 95 % intervals by Student's t over emotions."
+    shown = development_table(found) if given.develop else (*table(found), told)
+    lines = [*shown, "", provenance()]
+    name = "imitating_development" if given.develop else "imitating"
+    write_text(given.out / f"{name}.csv", found.to_csv(index=False, float_format="%.6g"))
+    write_text(given.out / f"{name}.md", "\n".join(lines) + "\n")
     print("\n".join(lines))
 
 
