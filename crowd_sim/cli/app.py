@@ -539,7 +539,7 @@ def tiny_model(
 ) -> None:
     """Make a language model of random weights for trying out, offline: half a megabyte that says nothing sensible.
 
-    Example: `crowd-sim data tiny-model --out tiny`, then `crowd-sim run llm_prefer task.model=tiny`
+    Example: `crowd-sim data tiny-model --out tiny`, then `crowd-sim run llm_prefer task.model=tiny task.max_tokens=512`
     """
     with _loading(plain_console(), "the modules that make models"):
         from crowd_sim.models.tiny import make_tiny_model
