@@ -405,7 +405,8 @@ def test_a_name_that_is_none_or_another_s_is_refused_with_its_row(tmp_path, name
     (tmp_path / "t.jsonl").write_text(json.dumps(said | {"worker": "anna"}) + "\n" + json.dumps(said) + "\n")
     for read, place in ((load_vectors, "v.csv:3"), (load_vectors, "v.parquet:1"), (read_table, "t.jsonl:2")):
         with pytest.raises(
-            InputError, match=f"{place}: worker must be .*(begin or end with a blank|cannot be seen|a NUL|a missing one)"
+            InputError,
+            match=f"{place}: worker must be .*(begin or end with a blank|cannot be seen|a NUL|a missing one)",
         ):
             read(tmp_path / place.partition(":")[0])
 
