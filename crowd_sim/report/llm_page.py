@@ -112,7 +112,8 @@ def _honestly(models: pd.DataFrame, summary: dict[str, Any], final: str, config:
     if not isinstance(floor, dict) or not isinstance(ranking, list) or not ranking:
         return []
     by_name = dict(iter(models.groupby("model")))
-    kind = "held-out texts" if look_up(config, "crowd.held_out") else "target's texts"
+    kept = floor.get("held_out") and look_up(config, "crowd.held_out") != 0
+    kind = "held-out texts" if kept else "target's texts"
     sentences = [
         f"After the last round, the energy distance of fresh outputs and the {kind} is {energy_words(by_name[final])}; the "
         f"base model's is {energy_words(by_name['base'])}, and equal distributions have 0. By it the best model is "

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crowd_sim.crowd.sources.contents import check_is_file
-from crowd_sim.crowd.sources.csvtable import open_csv
 from crowd_sim.crowd.sources.identifiers import check_names
 from crowd_sim.crowd.sources.parquet import read_parquet
 from crowd_sim.crowd.sources.records import Record, parse_object, read_lines
@@ -93,6 +92,8 @@ def _skip(text: str, at: int) -> int:
 
 
 def _from_csv(path: Path, separator: str | None = None) -> Iterator[Record]:
+    from crowd_sim.crowd.sources.csvtable import open_csv  # with pyarrow, which other runs need not wait for
+
     text = io.StringIO(_text(path), newline="")
     reader = csv.reader(text, strict=True, delimiter=open_csv(path, separator).separator)
     first = 1
