@@ -165,7 +165,13 @@ class TaskConfig(Strict):
         "`spin`, against an output of that model's own; `verify` `raft`, `rloo` and `grpo`, which reward the candidate's own "
         "outputs",
     )
-    beta: float = Field(0.1, gt=0, le=1000, description="of `dpo`, `ipo`, `kto`, `orpo` and `spin`")
+    beta: float = Field(
+        0.1,
+        gt=0,
+        le=1000,
+        description="of `dpo`, `ipo`, `kto`, `orpo` and `spin`; with `prefer` a model's reward is so much times the nats by "
+        "which it finds a response likelier than its start does, whatever the objective",
+    )
     kl: float = Field(
         0.05,
         ge=0,

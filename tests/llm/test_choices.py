@@ -305,6 +305,7 @@ def by_peft(finished):
         if setup.task.kind == "prefer":
             with model.disable_adapter():
                 found -= [likelihood(item, choice) for choice in item.choices]
+            found *= setup.task.beta
         found = found if len(found) > 1 else np.append(found, 0.0)
         expected = np.exp(found) / np.exp(found).sum()
         np.testing.assert_allclose(details.probabilities[0, -1, i], expected, atol=1e-4)

@@ -58,7 +58,7 @@ class ChoiceGame(RetrainedGame):
         found = learner.choose([ChoiceJob(adapter, items) for adapter in adapters])
         if self.config.task.kind == "prefer":
             (start,) = learner.choose([ChoiceJob(learner.initial(self.config.seed, self.run), items)])
-            found = [own - start for own in found]
+            found = [self.config.task.beta * (own - start) for own in found]
         utilities = np.array([float(right_of(among_each_other(own), items).mean()) for own in found])
         refuse_diverged(self.config, self.crowd.texts, coalitions, utilities)
         return utilities

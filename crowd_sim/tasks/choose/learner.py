@@ -29,7 +29,9 @@ class ChoiceLearner(AdapterLearner):
     """Candidates are judged by how likely they find the right choice.
 
     A score is the log-likelihood of an item's right choice among all of them, in nats. Of pairs, and of responses that are
-    judged by themselves, it is held against the run's start, as preference optimisation does: every model begins at log ½.
+    judged by themselves, likelihoods are of the implicit reward β (log π − log π_start) of preference optimisation (Rafailov et
+    al. 2023, arXiv 2305.18290), β being `task.beta`: every model begins at log ½. At β = 1 a score would be that of a few pairs
+    which a candidate gets wrong by many nats.
 
     Attributes:
         choices: the items.
@@ -115,7 +117,7 @@ class ChoiceLearner(AdapterLearner):
             return choices_of(self.trainers, adapters, items)
         start, reference = self._start(run), self._before(run, items)
         others = [adapter for adapter in adapters if adapter is not start]
-        found = iter(choices_of(self.trainers, others, items, reference) if others else ())
+        found = iter(choices_of(self.trainers, others, items, reference, self.config.task.beta) if others else ())
         alike = among_each_other(np.zeros_like(reference))
         return [alike if adapter is start else next(found) for adapter in adapters]
 
@@ -132,17 +134,18 @@ def choices_of(
     adapters: Sequence[Adapter],
     items: tuple[Item, ...],
     reference: NDArray[np.float64] | float = 0.0,
+    beta: float = 1.0,
 ) -> list[NDArray[np.float64]]:
-    """Log-likelihoods of choices among each other, less a reference's log-probabilities: float64[m, c] of each adapter."""
+    """Log-likelihoods of choices, by β times what they are beyond a reference's: float64[m, c] of each adapter."""
     found = trainers.choose([ChoiceJob(adapter, items) for adapter in adapters])
-    return [among_each_other(own - reference) for own in found]
+    return [among_each_other(beta * (own - reference)) for own in found]
 
 
 def among_each_other(ratios: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Log-likelihoods of choices among each other, by log-likelihood ratios float64[m, c]: float64[m, c].
+    """Log-likelihoods of choices among each other, by their log-likelihoods or rewards float64[m, c]: float64[m, c].
 
     Of responses that are judged by themselves, c = 1, of good and bad: float64[m, 2]. Good is as likely as the logistic
-    function of the ratio, as the reward of KTO has it (arXiv 2402.01306, without its reference point).
+    function of its reward, as KTO has it (arXiv 2402.01306, without its reference point).
     """
     return log_softmax(ratios if ratios.shape[1] > 1 else np.column_stack([ratios, np.zeros(len(ratios))]))
 

@@ -73,7 +73,7 @@ def choice_metrics(outcome: Outcome) -> dict[str, NDArray[np.float64]]:
     if outcome.config.task.kind == "prefer":
         of_items = np.arange(len(items))
         gaps = [log(p[-1, of_items, right_ones]) - log(p[-1, of_items, 1 - right_ones]) for p in details.probabilities]
-        found["margin_after"] = np.array([float(gap.mean()) for gap in gaps])
+        found["margin_after"] = np.array([float(gap.mean()) for gap in gaps]) / outcome.config.task.beta
         floor = 0.5 if len(items[0].choices) > 1 else floor
     return (
         found
