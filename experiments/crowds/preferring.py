@@ -12,8 +12,10 @@ model (SmolLM2-135M) trains equally many tokens in every arm:
 
 Prints the share of held-out pairs that the model orders rightly, against its start, differences seed by seed with 95 %
 intervals, and how well the workers who turn pairs round are told from the others by that screen, by
-`experiments.crowds.pair_readers`, and by calibrated points of one round more, in which everyone is a group and DPO trains
-as many tokens as an arm; the 16 trusted pairs judge, the held-out ones do not.
+`experiments.crowds.pair_readers`, and by calibrated points of one round more (`scouting`), in which everyone is a group and DPO
+trains as many tokens as an arm. Sixteen trusted pairs judge there, of sixteen comments, as four say little; the report, which
+has lost twelve comments to them, is not looked at.
+
 Every arm of a seed is a folder under --out: given again, the command goes on where it was stopped, and reads what is finished.
 """
 
@@ -50,6 +52,9 @@ ARMS: dict[str, dict[str, Any]] = {
     "dpo": {"objective": "dpo"},
 }
 """What the section `task` has of its own."""
+SCOUTING = "scouting"
+JUDGES = 16
+"""Trusted pairs of the round that calibrated points come from, each of another comment."""
 
 
 def content(arm: str, seed: int, data: Path, phi: Path | None = None, model: str = "smollm2-135m") -> dict[str, Any]:
@@ -68,6 +73,7 @@ def scouting(seed: int, data: Path, model: str = "smollm2-135m") -> dict[str, An
     made = preferences(seed, data, model, learning_rate=1.0e-3, tokens_per_round=TOKENS, objective="dpo")
     # the held-out pairs are not looked at: all that points come from are the trusted ones
     made["crowd"] |= {"path": str(data / "noisy.jsonl"), "target": str(data / "few.jsonl")}
+    made["task"]["expert"] = str(data / "judges.jsonl")
     made["tournament"] |= {"n_groups": N_WORKERS, "observe": ["calibrated"]}
     made["task"]["batch_size"] = 4
     return made
@@ -90,8 +96,18 @@ def noisy(pairs: Pairs, seed: int, share: float = TURNED) -> Pairs:
     return crowd
 
 
-def told_apart(seed: int, folder: Path, phi: Phi, model: str) -> Iterator[dict[str, Any]]:
-    """A row per way of telling who turns pairs round: its AUC; runs what is missing."""
+def scouted(seed: int, folder: Path, model: str) -> dict[str, Any]:
+    """How well calibrated points tell who turns pairs round; runs what is missing."""
+    run(scouting(seed, folder / "data", model), folder / SCOUTING)
+    workers = pd.read_parquet(folder / SCOUTING / "workers.parquet")
+    bad = workers["worker"].isin(bad_of(seed)).to_numpy()
+    found = float(auc(workers["points_calibrated"].to_numpy()[None], bad[None])[0])
+    print(f"seed {seed}, calibrated points: AUC {found:.2f}", flush=True)
+    return {"seed": seed, "way": "calibrated points", "auc": found}
+
+
+def told_apart(seed: int, folder: Path, phi: Phi) -> Iterator[dict[str, Any]]:
+    """A row per other way of telling who turns pairs round, of a finished `dropped`: its AUC."""
     files = {name: folder / "data" / f"{name}.jsonl" for name in ("noisy", "expert")}
     pairs = {name: [json.loads(line) for line in path.read_text().splitlines()] for name, path in files.items()}
 
@@ -100,12 +116,9 @@ def told_apart(seed: int, folder: Path, phi: Phi, model: str) -> Iterator[dict[s
         return vectors[: len(own)], vectors[len(own) :]
 
     screened = pd.read_parquet(folder / "dropped" / "workers.parquet").set_index("worker")
-    run(scouting(seed, folder / "data", model), folder / "scouting")
-    scouted = pd.read_parquet(folder / "scouting" / "workers.parquet").set_index("worker")
     names = screened.index
     own = [sides([pair for pair in pairs["noisy"] if pair["worker"] == name]) for name in names]
     scores = {"screen `peers`": -screened["screen_peers"].to_numpy(), **read(own, sides(pairs["expert"]))}
-    scores["calibrated points"] = scouted["points_calibrated"].loc[names].to_numpy()
     bad = names.isin(bad_of(seed))
     for way, told in scores.items():
         row = {"seed": seed, "way": way, "auc": float(auc(told[None], bad[None])[0])}
@@ -119,7 +132,7 @@ def told_apart(seed: int, folder: Path, phi: Phi, model: str) -> Iterator[dict[s
 def rows_of(seed: int, out: Path, arms: Sequence[str], phi: Path | None, model: str) -> Iterator[dict[str, Any]]:
     """A row per arm on the files of `dealt`; runs what is missing."""
     folder = out / f"seed-{seed}"
-    for arm in arms:
+    for arm in [arm for arm in arms if arm != SCOUTING]:
         run(content(arm, seed, folder / "data", phi, model), folder / arm.replace(", ", "-"))
         said = json.loads((folder / arm.replace(", ", "-") / "summary.json").read_text())["choices"]
         row = {"accuracy": 100 * said["accuracy_after"]["mean"], "margin": said["margin_after"]["mean"]}
@@ -166,6 +179,8 @@ def ways(found: pd.DataFrame) -> Iterator[str]:
         yield f"| {way} | {own['auc'].mean():.2f} | {by_seed} | {'≥ 0.85' if way == 'calibrated points' else ''} |"
     yield ""
     flagged = found[found["way"] == "screen `peers`"]
+    if flagged.empty:
+        return
     right, wrong = (", ".join(f"{n:.0f}" for n in flagged[what]) for what in ("found", "lost"))
     yield f"The screen flags {right} of the {N_BAD} who turn pairs round, and {wrong} of the {N_WORKERS - N_BAD} others."
 
@@ -173,7 +188,8 @@ def ways(found: pd.DataFrame) -> Iterator[str]:
 def dealt(source: Path, emotion: str, seed: int, data: Path) -> None:
     """Write the files of a seed."""
     pairs = deal(source, emotion, seed)
-    pairs |= {"noisy": noisy(pairs["crowd"], seed), "few": pairs["report"][:2]}
+    judging = deal(source, emotion, seed, JUDGES)
+    pairs |= {"noisy": noisy(pairs["crowd"], seed), "judges": judging["expert"], "few": judging["report"][:2]}
     for name, own in pairs.items():
         write_pairs(data / f"{name}.jsonl", own)
 
@@ -182,7 +198,7 @@ def dealt(source: Path, emotion: str, seed: int, data: Path) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run what is missing, and print the tables."""
     parser = options(__doc__)
-    parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=ARMS, metavar="ARM")
+    parser.add_argument("--arms", nargs="+", default=[*ARMS, SCOUTING], choices=[*ARMS, SCOUTING], metavar="ARM")
     parser.add_argument("--phi", type=Path, help="a folder of `crowd-sim data distill`; absent: the paper's classifier")
     parser.add_argument("--emotion", default="admiration")
     given = parser.parse_args(arguments)
@@ -195,8 +211,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         rows += rows_of(seed, given.out, given.arms, given.phi, given.model)
         if "dropped" in given.arms:
             phi = load_phi("classifier" if given.phi is None else "distilled", given.phi and str(given.phi))
-            told += told_apart(seed, folder, phi, given.model)
-    lines = [*table(pd.DataFrame(rows), pd.DataFrame(told)), "", provenance()]
+            told += told_apart(seed, folder, phi)
+        if SCOUTING in given.arms:
+            told.append(scouted(seed, folder, given.model))
+    lines = [*(table(pd.DataFrame(rows), pd.DataFrame(told)) if rows else ways(pd.DataFrame(told))), "", provenance()]
     write_text(given.out / "preferring.md", "\n".join(lines) + "\n")
     print("\n".join(lines))
 

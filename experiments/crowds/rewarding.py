@@ -48,8 +48,11 @@ MODELS = {"before": "base", "sft": "sft", "best_of_n": "best of 4", "rloo": "rlo
 Pairs = list[dict[str, str]]
 
 
-def deal(source: Path, emotion: str, seed: int) -> dict[str, Pairs]:
-    """A seed's pairs, the crowd's, trusted ones and the report's; no comment is in two of these, and no prompt comes twice."""
+def deal(source: Path, emotion: str, seed: int, trusted: int = TRUSTED) -> dict[str, Pairs]:
+    """A seed's pairs, the crowd's, trusted ones and the report's; no comment is in two of these, and no prompt comes twice.
+
+    `trusted` comments are in the trusted pairs; the report has those that they leave it, the crowd the same whatever they are.
+    """
     found = {
         own.emotion: tuple(text for text in own.texts if len(text.split()) <= MOST_WORDS)
         for own in read_neighbourhoods(source)
@@ -59,8 +62,8 @@ def deal(source: Path, emotion: str, seed: int) -> dict[str, Pairs]:
     others = {text for other, texts in found.items() if other != emotion for text in texts} - set(liked)
     rivals = iter(draws.permutation(np.array(sorted(others), dtype=object)).tolist())
     parts = {
-        "expert": liked[:TRUSTED],
-        "report": liked[TRUSTED : TRUSTED + REPORTED],
+        "expert": liked[:trusted],
+        "report": liked[trusted : TRUSTED + REPORTED],
         "crowd": liked[TRUSTED + REPORTED :],
     }
     sizes = {"expert": TRUSTED * AGAIN, "report": REPORTED * AGAIN, "crowd": N_WORKERS * EACH}
