@@ -341,10 +341,12 @@ def test_a_configuration_says_how_its_file_is_laid_out(tmp_path):
         "a",
         "c",
     )
-    for field, value in (("id_column", "x"), ("separator", ";"), ("decimal", ",")):
-        with pytest.raises(
-            InputError, match=rf"crowd\.{field} = .*: applies to crowd\.source=vectors and ratings only"
-        ):
+    for field, value, sources in (
+        ("id_column", "x", "vectors and ratings"),
+        ("separator", ";", "vectors, ratings and records"),
+        ("decimal", ",", "vectors and ratings"),
+    ):
+        with pytest.raises(InputError, match=rf"crowd\.{field} = .*: applies to crowd\.source={sources} only"):
             RunConfig.parse({"crowd": {field: value}})
 
 

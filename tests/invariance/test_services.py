@@ -184,5 +184,7 @@ def errors_so_far(outcome):
 def test_progress_of_values_tells_their_running_error():
     config, told = config_of("valued"), []
     (outcome,) = simulate([config], load_task(config), InProcess(), lambda *news: told.append(news))
-    assert [news for news in told if news[0] == "games"] == errors_so_far(outcome)
+    games = [news for news in told if news[0] == "games"]
+    assert games[0] == ("games", 0, 2, "399 coalitions of game 1")
+    assert [news for news in games if "coalitions" not in news[3]] == errors_so_far(outcome)
     assert (outcome.stderr > 0).all()

@@ -141,9 +141,9 @@ def test_integer_and_boolean_utilities_are_taken():
     [
         ({"method": "magic"}, "method = 'magic': must be one of " + ", ".join(METHODS)),
         ({"method": None}, "method: must be one of " + ", ".join(METHODS)),
-        ({"budget": 0}, "budget = 0: must be an integer of at least 1"),
-        ({"budget": 10.5}, "budget = 10.5: must be an integer of at least 1"),
-        ({"budget": True}, "budget = True: must be an integer of at least 1"),
+        ({"budget": 0}, "budget = 0: must be an integer of at least 1 and at most 1000000000000"),
+        ({"budget": 10.5}, "budget = 10.5: must be an integer of at least 1 and at most 1000000000000"),
+        ({"budget": True}, "budget = True: must be an integer of at least 1 and at most 1000000000000"),
         ({"seed": -1}, f"seed = -1: must be an integer of at least 0 and at most {2**64 - 1}"),
         ({"run": 2**64}, f"run = {2**64}: must be an integer of at least 0 and at most {2**64 - 1}"),
         (
