@@ -164,7 +164,8 @@ def test_both_commands_run_what_is_missing_and_read_what_is_there(source, pairs,
     found = pd.DataFrame(preferring.rows_of(1, tmp_path / "p", *rest))
     assert found["arm"].tolist() == arms
     assert found["accuracy"].between(0, 100).all()
-    told = pd.DataFrame(preferring.told_apart(1, folder, numbered, rest[-1]))
+    scouted = preferring.scouted(1, folder, rest[-1])
+    told = pd.DataFrame([*preferring.told_apart(1, folder, numbered), scouted])
     assert told["way"].tolist() == ["screen `peers`", "sizes", "calibrated points"]
     assert told["auc"].between(0, 1).all()
     assert told["auc"][1] == 0.5  # twenty pairs of everyone's
@@ -173,4 +174,5 @@ def test_both_commands_run_what_is_missing_and_read_what_is_there(source, pairs,
     monkeypatch.setattr("crowd_sim.models.lora.LoraLearner.tune", lambda *_: pytest.fail("all is there"))
     assert pd.DataFrame(rewarding.drawn(*given)).equals(rows)
     assert pd.DataFrame(preferring.rows_of(1, tmp_path / "p", *rest)).equals(found)
-    assert pd.DataFrame(preferring.told_apart(1, folder, numbered, rest[-1])).equals(told)
+    assert pd.DataFrame(preferring.told_apart(1, folder, numbered)).equals(told[:2])
+    assert preferring.scouted(1, folder, rest[-1]) == scouted
