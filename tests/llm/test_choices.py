@@ -1021,8 +1021,8 @@ def test_passes_of_sft_come_first_and_count(parts, tmp_path):
     assert len(mixed.losses) == 2
 
 
-def test_accuracy_halves_ties_and_calibration_is_that_of_the_likeliest():
+def test_accuracy_and_calibration_halve_ties():
     items = [Item("p", ("a", "b"), right) for right in (0, 1, 1, 0)]
     told = np.array([[0.5, 0.5], [0.2, 0.8], [0.8, 0.2], [0.8, 0.2]])
     assert accuracy(told, items) == (0.5 + 1 + 0 + 1) / 4
-    assert calibration_error(told, items) == pytest.approx((abs(0.5 - 1) + abs(2.4 - 2)) / 4)
+    assert calibration_error(told, items) == pytest.approx((abs(0.5 - 0.5) + abs(2.4 - 2)) / 4)

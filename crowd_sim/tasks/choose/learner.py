@@ -164,15 +164,21 @@ def log_softmax(x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def accuracy(probabilities: NDArray[np.float64], items: Sequence[Item]) -> float:
     """The share of items whose right choice is the likeliest of float64[m, c]; of equally likely ones a part."""
+    return float(_parts_right(probabilities, items).mean())
+
+
+def _parts_right(probabilities: NDArray[np.float64], items: Sequence[Item]) -> NDArray[np.float64]:
     best = probabilities >= probabilities.max(axis=1, keepdims=True)
-    right = best[np.arange(len(items)), [item.right for item in items]]
-    return float((right / best.sum(axis=1)).mean())
+    parts: NDArray[np.float64] = best[np.arange(len(items)), [item.right for item in items]] / best.sum(axis=1)
+    return parts
 
 
 def calibration_error(probabilities: NDArray[np.float64], items: Sequence[Item], bins: int = 10) -> float:
-    """Expected calibration error (Guo et al. 2017, arXiv 1706.04599) of the likeliest choices, in bins of equal width."""
-    sure, chosen = probabilities.max(axis=1), probabilities.argmax(axis=1)
-    right = chosen == np.array([item.right for item in items])
+    """Expected calibration error (Guo et al. 2017, arXiv 1706.04599) of the likeliest choices, in bins of equal width.
+
+    Of equally likely ones each is a part right, as for `accuracy`: who says ½ of every pair is calibrated.
+    """
+    sure, right = probabilities.max(axis=1), _parts_right(probabilities, items)
     place = np.minimum((sure * bins).astype(int), bins - 1)
     gaps = [abs(sure[place == b].sum() - right[place == b].sum()) for b in range(bins)]
     return float(sum(gaps) / len(items))
