@@ -18,15 +18,16 @@ def error(result, truth) -> float:
 
 def test_those_who_are_far_from_all_others_are_less_sure():
     """Where worths differ much, intervals as wide as the mean player's cover half of the greatest."""
-    far = []
+    far, everyone = [], []
     for seed in range(3):
         ((game, truth, _),) = games(600, seed, "saturating").values()
         result = shapley(game, "chains", 12_000, seed=seed)
         covered = (result.lower <= truth) & (truth <= result.upper)
         far.append(covered[np.argsort(-np.abs(truth - truth.mean()))[:12]].mean())
-        assert 0.92 < covered.mean() <= 0.99
+        everyone.append(covered.mean())
         assert true_of_first(result, truth, 5)
     assert np.mean(far) > 0.75
+    assert 0.92 < np.mean(everyone) < 0.99
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +51,7 @@ def test_they_are_well_ahead_where_it_counts_who_comes_early(measured):
 
 
 def test_their_intervals_cover(measured):
-    assert all(0.9 <= covered <= 0.996 for _, _, covered in measured.values())
+    assert all(0.9 <= covered <= 0.99 for _, _, covered in measured.values())
     assert 0.925 <= np.mean([covered for _, _, covered in measured.values()]) <= 0.975
 
 

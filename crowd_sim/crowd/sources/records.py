@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,10 +84,7 @@ class Record:
         Raises:
             InputError: with the record's place.
         """
-        name = self.name(key)
-        if flaw := ends_flaw(name):
-            raise InputError(self.place, None, f"{key} must be a label, it is {_shown(name)}: {flaw}")
-        return name
+        return self._flawless(key, "a label", ends_flaw)
 
     def worker(self, key: str) -> str:
         """A name as in `name` that can be a worker's.
@@ -95,9 +92,12 @@ class Record:
         Raises:
             InputError: with the record's place.
         """
+        return self._flawless(key, "a worker's name", text_flaw)
+
+    def _flawless(self, key: str, what: str, flaw_of: Callable[[str], str | None]) -> str:
         name = self.name(key)
-        if flaw := text_flaw(name):
-            raise InputError(self.place, None, f"{key} must be a worker's name, it is {_shown(name)}: {flaw}")
+        if flaw := flaw_of(name):
+            raise InputError(self.place, None, f"{key} must be {what}, it is {_shown(name)}: {flaw}")
         return name
 
 
