@@ -15,6 +15,7 @@ def worth(workers: pd.DataFrame) -> pd.DataFrame:
 
     Those are `value`, `error` (its standard error), `rank_value` and `gap` = rank by value − rank by points, in the run: above
     0 whoever is placed higher by points than by value, and so paid more than others of that worth. Ties share a mean rank.
+    `points_…` of the mechanisms that only watched, `pay`, `bad` and `flagged` come with them where the workers have them.
     """
     own = workers.groupby("run", sort=False)
     found = pd.DataFrame(
@@ -29,7 +30,8 @@ def worth(workers: pd.DataFrame) -> pd.DataFrame:
         found["value"], found["error"] = workers["shapley"], workers["shapley_stderr"]
         found["rank_value"] = own["shapley"].rank(ascending=False)
         found["gap"] = found["rank_value"] - found["rank_points"]
-    for name in ("pay", "bad", "flagged"):
+    observed = [name for name in workers.columns if str(name).startswith("points_")]
+    for name in (*observed, "pay", "bad", "flagged"):
         if name in workers.columns:
             found[name] = workers[name]
     return found.reset_index(drop=True)

@@ -34,6 +34,7 @@ from crowd_sim.report.labels import mean_and_error, three_digits, value_words
 from crowd_sim.report.layout import averaged, plan
 from crowd_sim.report.run_figures import pool
 from crowd_sim.report.style import png, write_atomically
+from crowd_sim.report.worth import by_worker, worth
 
 METRICS = ["final_distance", "rounds_to_converge"] + [
     f"{kind}_{values}" for values in ("kernel_shap", "accurate") for kind in ("pearson", "spearman")
@@ -441,6 +442,13 @@ def test_the_page_begins_with_who_was_worth_what(tmp_path: Path) -> None:
     assert data["workers"]["gap"] == [3, 0, -2, -1]
     assert data["workers"]["error"] == [0.01, 0, None, 0.01]
     assert data["mean"][0] == pytest.approx(rounds_table(1)["distance"][0])
+
+
+def test_points_of_mechanisms_that_only_watched_are_in_the_table_of_workers() -> None:
+    workers = pd.DataFrame(
+        {"run": [0, 0, 1, 1], "worker": list("abab"), "points": 1.0, "points_calibrated": [1.0, 2.0, 2.0, 2.0]}
+    )
+    assert by_worker(worth(workers)).set_index("worker")["points_calibrated"].to_dict() == {"a": 1.5, "b": 2.0}
 
 
 def test_a_page_says_where_and_when_and_what_is_not_default(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ DRAWN.run = () => {
   const head = [
     { key: "worker", head: "Worker", text: true },
     { key: "points", head: "Points" },
+    ...Object.keys(columns).filter((key) => key.startsWith("points_")).map((key) => ({ key, head: `Points, ${key.slice(7)}` })),
     ...(valued ? [
       { key: "value", head: "Shapley value" },
       { key: "error", head: "95 % interval", shown: range },
