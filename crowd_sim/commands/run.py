@@ -167,9 +167,12 @@ def _without_folder(session: _Session, config: RunConfig, watch: Watch) -> Finis
 
 
 def _told(watch: Watch, outcome: Outcome, files: Sequence[Path]) -> None:
-    """Tell trackers of the distances that they have not heard of, means over the runs, and of the metrics."""
+    """Tell trackers of the distances that they have not heard of, means over the runs, and of all metrics, the task's too."""
+    from crowd_sim.tasks.tables import tables_of  # of pandas, which would delay a run's start
+
+    metrics = tables_of(outcome.config.task.kind).run_metrics(outcome)
     watch.distances(lambda first: [float(row.mean()) for row in outcome.history.distances[first:]], over=True)
-    watch.finish({name: mean_and_error(sample)[0] for name, sample in outcome.metrics.items()}, files)
+    watch.finish({name: mean_and_error(sample)[0] for name, sample in metrics.items()}, files)
 
 
 def _timing_of(folder: Path) -> dict[str, Any]:

@@ -6,6 +6,8 @@ import re
 from collections import Counter
 from contextlib import nullcontext
 from dataclasses import replace
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
@@ -49,6 +51,7 @@ from crowd_sim.tasks.choose.screening import peer_agreement, screen
 from crowd_sim.tasks.load import load_task, task_key
 from crowd_sim.tasks.verify.game import VerifyGame
 from crowd_sim.tasks.verify.tables import verify_metrics
+from crowd_sim.trackers.by_name import Named
 from tests.bad_input.command import IN_PROCESS
 from tests.learners.tiny_llm import TEMPLATE
 from tests.llm.small import config as of_texts
@@ -832,7 +835,11 @@ VALUED = {
 @pytest.mark.parametrize("kind", ["classify", "prefer", "verify"])
 def test_values_are_those_of_retraining_and_kept(parts, tmp_path, kind):
     setup = configuration(parts, tmp_path, kind, **VALUED)
-    finished = run(setup, tmp_path / "valued")
+    told = SimpleNamespace(start=lambda *_: None, log=lambda *_: None, finish=Mock(), close=lambda *_: None)
+    watched = {"trackers": [Named("told", told)]}
+    finished = run_command(setup, "small", tmp_path / "valued", IN_PROCESS[1], Console(quiet=True), **watched)
+    metrics, _ = told.finish.call_args.args
+    assert {"final_distance", "accuracy_before", "accuracy_after", "floor"} <= metrics.keys()
     game = (VerifyGame if kind == "verify" else ChoiceGame)(setup, load_choices(setup), 0)
     nobody, everyone = game(np.array([[False] * 3, [True] * 3]))
     assert nobody == pytest.approx(np.log(0.5)) or kind != "prefer"
