@@ -388,10 +388,10 @@ def _check_search(crowd: CrowdConfig, tournament: TournamentConfig, kind: str, s
         if tournament.drop_used and name != "rank":
             allowed = "must be rank, or tournament.drop_used false: other mechanisms compare workers over all rounds"
             raise InputError(f"tournament.{field}", name, allowed)
-        if tournament.search in MERGING and name == "calibrated":
+        if tournament.search in MERGING and name in ("calibrated", "exponentiated"):
             allowed = (
                 f"must be rank or marginal with tournament.search={tournament.search}: a merged model is nobody's candidate, "
-                "and calibrated learns from those"
+                f"and {name} learns from those"
             )
             raise InputError(f"tournament.{field}", name, allowed)
         if field == "observe" and name == tournament.reward:

@@ -90,7 +90,8 @@ class TournamentConfig(Strict):
     reward: str = Field(
         "rank",
         description="`rank` (the group at rank r earns K − r), `marginal` (its candidate's score less the model's), "
-        "`calibrated` (what a worker adds to a coalition, estimated from all scores so far), or `package.module:Name`",
+        "`calibrated` (what a worker adds to a coalition, estimated from all scores so far), `exponentiated` (who would help "
+        "the model as it is: it steers well and shares badly, so observe another beside it), or `package.module:Name`",
     )
     observe: Names = Field(
         (),

@@ -32,16 +32,16 @@ stand; each fit is made anew, from the scores that are remembered.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from crowd_sim.elementary import exp
-from crowd_sim.linear_algebra import gram as products
-from crowd_sim.tournament.kernel_ridge import Fading, Fit, arc, fit_scores
-from crowd_sim.tournament.mixture_weights import Rounds, ages, compositions, remember, scores
+from crowd_sim.tournament.fitted_scores import FIRST, fitted_scores
+from crowd_sim.tournament.kernel_ridge import Fit, arc
+from crowd_sim.tournament.mixture_weights import Rounds, remember
 from crowd_sim.tournament.posterior import Posterior
 from crowd_sim.tournament.state import Memory, Round
 
@@ -51,19 +51,11 @@ SPREAD = 0.1
 WINDOW, EARLY = 224, 96
 """Scores, the latest ones, that the last fit and earlier fits see."""
 
-FIRST = 4
-
 _N_SIZES = 5
 """Coalition sizes k at which values are computed."""
 
 _LARGEST = 300.0
 """Standardised values are cut here, so that points, their squares and sums stay finite for crowds of millions."""
-
-_NOISE = 1e-12
-"""Scores that differ by less than this part of themselves are equal but for rounding."""
-
-_BLOCK = 4096
-"""Workers whose compositions are in memory at a time."""
 
 
 @dataclass(frozen=True)
@@ -120,34 +112,21 @@ def _points(
     options: Calibration,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """A run's points and their standard errors: float64[n] each."""
-    observed = scores(memory, run, last)
-    if np.ptp(observed) <= _NOISE * np.abs(observed).max():
-        return points, errors
-    n = len(points)
-    # a crowd of one block is composed once, a larger one twice, and never held as a whole
-    block = lru_cache(maxsize=1)(partial(compositions, memory, run, last))
-    cuts = [(start, min(start + _BLOCK, n)) for start in range(0, n, _BLOCK)]
-    totals = np.zeros(len(observed))
-    gram = np.zeros((len(observed), len(observed)))
-    for cut in cuts:
-        shares = block(*cut)
-        totals += shares.sum(axis=0)
-        gram += products(shares)
-    gram += np.outer(1 - totals, 1 - totals)
-    y = (observed - observed.mean()) / observed.std()
-    fading = None if options.half_life is None else Fading(ages(memory, last), options.half_life)
-    found = fit_scores(gram, y, fading)
+    found = fitted_scores(memory, run, last, options.half_life)
     if found is None:
         return points, errors
-    values = np.concatenate([_values(found, block(*cut), totals, gram.diagonal(), n) for cut in cuts])
+    n, squares = len(points), found.gram.diagonal()
+    values = np.concatenate([_values(found.fit, own, found.totals, squares, n) for _, own in found.pieces()])
     if values.min() == values.max():
         return np.ones(n), errors
     values -= values.mean()
     spread = values.std()
     points = exp(SPREAD * np.clip(values / spread, -_LARGEST, _LARGEST))
     if options.errors:
-        posterior, squares = Posterior.of(found, gram, fading), 1 + gram.diagonal()
-        unsure = np.concatenate([posterior.errors(block(*cut), totals, squares, n, *size_grid(n)) for cut in cuts])
+        posterior, above = Posterior.of(found.fit, found.gram, found.fading), 1 + squares
+        unsure = np.concatenate(
+            [posterior.errors(own, found.totals, above, n, *size_grid(n)) for _, own in found.pieces()]
+        )
         errors = points * SPREAD * (unsure / spread)
     return points, errors
 

@@ -124,10 +124,18 @@ def _round(played: Round, last: Remembered | None) -> Remembered:
     )
 
 
-def _after(before: NDArray[np.float64], oldest: Remembered, step: NDArray[np.float64]) -> NDArray[np.float64]:
+def _after(before: NDArray[np.float64], played: Remembered, step: NDArray[np.float64]) -> NDArray[np.float64]:
     after = before.copy()
-    _advance(after, oldest.assignment, oldest.weights, oldest.totals, oldest.winner, step)
+    _advance(after, played.assignment, played.weights, played.totals, played.winner, step)
     return after
+
+
+def model_shares(memory: Rounds) -> NDArray[np.float64]:
+    """The workers' shares in the models as they are now: float64[B, n]."""
+    shares = memory.before
+    for played in memory.rounds:
+        shares = _after(shares, played, memory.step)
+    return shares
 
 
 def scores(memory: Rounds, run: int, last: int) -> NDArray[np.float64]:

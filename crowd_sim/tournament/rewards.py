@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowd_sim.tournament.calibrated import calibrated
+from crowd_sim.tournament.exponentiated import exponentiated
 from crowd_sim.tournament.state import Memory, Reward, Round
 
-__all__ = ["REWARDS", "Memory", "Reward", "Round", "calibrated", "marginal", "rank"]
+__all__ = ["REWARDS", "Memory", "Reward", "Round", "calibrated", "exponentiated", "marginal", "rank"]
 
 
 def rank(points: NDArray[np.float64], memory: Memory, played: Round) -> tuple[NDArray[np.float64], Memory]:
@@ -60,4 +61,9 @@ def marginal(points: NDArray[np.float64], memory: Memory, played: Round) -> tupl
     return 1 + (total - np.minimum(total.min(axis=1, keepdims=True), 0)), {"total": total}
 
 
-REWARDS: dict[str, Reward] = {"rank": rank, "marginal": marginal, "calibrated": calibrated}
+REWARDS: dict[str, Reward] = {
+    "rank": rank,
+    "marginal": marginal,
+    "calibrated": calibrated,
+    "exponentiated": exponentiated,
+}

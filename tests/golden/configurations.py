@@ -80,6 +80,7 @@ VECTORS: dict[str, Content] = {
 } | {
     "marginal": _points({"reward": "marginal", "grouping": "epsilon_greedy"}, {"method": "none"}),
     "calibrated": _points({"reward": "calibrated", "grouping": "interleaved"}, {"method": "permutation"}),
+    "exponentiated": _points({"reward": "exponentiated"}, {"method": "none"}),
     "calibrated_dot": _points({"reward": "calibrated", "score": "dot"}, {"kernel_shap_budget": 0}),
     "own_behaviour": _points(crowd={"behaviour": "tests.golden.strategies:lazy"}, valuation={"kernel_shap_budget": 0}),
     "own_score": _points({"score": "tests.golden.strategies:largest_gap"}, {"method": "surrogate", "budget": 1000}),

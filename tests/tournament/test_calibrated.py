@@ -9,10 +9,11 @@ from crowd_sim.scores import SCORES
 from crowd_sim.tasks.load import load_task
 from crowd_sim.tasks.vector import VectorLearner, VectorTuner
 from crowd_sim.tournament import calibrated as mechanism
+from crowd_sim.tournament import fitted_scores as fitting
 from crowd_sim.tournament.calibrated import calibrated, is_due, size_grid
 from crowd_sim.tournament.grouping import random
 from crowd_sim.tournament.kernel_ridge import PENALTIES, fit_scores, kernel_matrix
-from crowd_sim.tournament.mixture_weights import Rounds, compositions, remember, scores
+from crowd_sim.tournament.mixture_weights import Rounds, compositions, model_shares, remember, scores
 from crowd_sim.tournament.round import play
 from crowd_sim.tournament.rules import Rules, start
 from crowd_sim.tournament.search import SEARCHES
@@ -36,9 +37,12 @@ def simulated(*configs):
     return simulate(configs, load_task(configs[0]), InProcess())
 
 
+def unvalued(given):
+    return given.model_copy(update={"valuation": given.valuation.model_copy(update={"method": "none"})})
+
+
 def points_of(*configs):
-    unvalued = [c.model_copy(update={"valuation": c.valuation.model_copy(update={"method": "none"})}) for c in configs]
-    return [outcome.history.points for outcome in simulated(*unvalued)]
+    return [outcome.history.points for outcome in simulated(*map(unvalued, configs))]
 
 
 def played(candidates, assignment, number=1, rounds=1, model=0.0):
@@ -98,7 +102,7 @@ def test_a_run_has_the_same_bits_alone_and_in_a_batch():
 
 def test_blocks_of_workers_change_nothing_but_rounding(monkeypatch):
     whole = points_of(config("l2", n=15, k=4, rounds=3))[0]
-    monkeypatch.setattr(mechanism, "_BLOCK", 4)
+    monkeypatch.setattr(fitting, "_BLOCK", 4)
     np.testing.assert_allclose(points_of(config("l2", n=15, k=4, rounds=3))[0], whole, rtol=1e-4)
 
 
@@ -205,6 +209,9 @@ def test_scores_are_those_of_the_mixtures(n_rounds):
         shares = compositions(memory, run, 1_000, 0, n)
         assert shares.shape == (n, 1 + k * min(n_rounds, 20))
         mixtures = shares.T @ vectors[run] + np.outer(1 - shares.sum(axis=0), initial[run])
+        of_workers = model_shares(memory)[run]
+        model = of_workers @ vectors[run] + (1 - of_workers.sum()) * initial[run]
+        np.testing.assert_allclose(model, state.models[run], atol=1e-12)
         given = scores(memory, run, 1_000)
         np.testing.assert_allclose(mixtures @ targets[run], given, atol=1e-12)
         np.testing.assert_array_equal(compositions(memory, run, 7, 2, 5), shares[2:5, -7:])
