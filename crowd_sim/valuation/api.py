@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -12,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from crowd_sim.errors import InputError
 from crowd_sim.progress import Progress, in_place
+from crowd_sim.valuation.agreement import Seen, unsure
 from crowd_sim.valuation.continued import check_same_games, listed
 from crowd_sim.valuation.estimators.chains import chains
 from crowd_sim.valuation.estimators.exact import exact
@@ -36,6 +38,7 @@ _ANEW = {"kernel_shap"}  # methods for which an earlier result's evaluations do 
 _TOLERANT = ("auto", "paired_regression", "permutation")  # of missing utilities
 _FEATURED = ("auto", "chains")
 _NOISY = (*_TOLERANT, "surrogate")
+_TOLD = ("closed_form", "exact", "stratified")  # by the game itself, or by all of its coalitions
 _BESIDES = {"kernel_shap": 2}  # evaluations that a method's budget does not count: both ends
 
 
@@ -189,6 +192,7 @@ def shapley_many(
     if features is not None and (method not in _FEATURED or (method == "auto" and n <= MOST_OF_SURROGATE)):
         allowed = f"are for auto above {MOST_OF_SURROGATE} players, and for chains; this is {method} with {n}"
         raise InputError("features", None, allowed)
+    estimator = partial(_unsure_where_draws_agree, estimator)
     if stop is None and previous is None:
         results = estimator(request)
     else:
@@ -196,6 +200,17 @@ def shapley_many(
     for result in results:
         if result.method != "closed_form":
             checked_size(float(np.abs(result.values).max()), SMALLEST)
+    return results
+
+
+def _unsure_where_draws_agree(estimator: Estimator, request: Request) -> list[ShapleyResult]:
+    """The estimator's results; those of draws that all agree say how sure these are (`unsure`)."""
+    seen = [Seen() for _ in request.games]
+    results = estimator(replace(request, seen=seen))
+    for g, result in enumerate(results):
+        every = not request.noisy and result.n_evaluations >= 2**request.n_players
+        if not every and result.method not in _TOLD:
+            results[g] = replace(result, stderr=unsure(result.stderr, seen[g], result.n_evaluations))
     return results
 
 

@@ -39,7 +39,8 @@ class ShapleyResult:
         values: float64[n], in the units of the game's utility.
         stderr: float64[n], the standard error of each value over the random draws: 0 where nothing was drawn
             (exact, closed form, Kernel SHAP with every coalition enumerated); NaN where the draws are
-            too few for one (Kernel SHAP with no more of them than players, a single pair of permutations).
+            too few for one (Kernel SHAP with no more of them than players, a single pair of permutations), or all that was
+            evaluated is one number: nothing tells then by how much a coalition that was not seen would differ.
         n_evaluations: how many utilities of this game were evaluated, those of the empty and the grand coalition
             included; with a rule or an earlier result, how many different ones, the earlier result's included.
         method: the method that was used; never ``"auto"``.

@@ -30,6 +30,7 @@ from numpy.typing import ArrayLike, NDArray
 from crowd_sim.errors import InputError
 from crowd_sim.linear_algebra import cholesky, gram, solved, transposed_times
 from crowd_sim.random import Purpose
+from crowd_sim.valuation.agreement import Seen, seen_in, unsure, unsure_alone
 from crowd_sim.valuation.complements import with_complements
 from crowd_sim.valuation.estimators.exact import all_coalitions
 from crowd_sim.valuation.games import Game, players_of
@@ -163,7 +164,8 @@ class SampledUtilities:
         if not 2 <= n <= _MOST_PAIRED:
             raise InputError("n_players", n, f"must be in [2, {_MOST_PAIRED}] for interactions")
         values, stderr = self._jackknifed(lambda x, v: _interactions(x, v).ravel())
-        return Interactions(values.reshape(n, n), stderr.reshape(n, n))
+        np.fill_diagonal(stderr := stderr.reshape(n, n), 0.0)
+        return Interactions(values.reshape(n, n), stderr)
 
     def least_core(self) -> LeastCore:
         """The least core of the coalitions that were evaluated (Yan and Procaccia, AAAI 2021): the true deficit is no less.
@@ -195,7 +197,8 @@ class SampledUtilities:
                 raise InputError("result", len(self.utilities), allowed) from None
         left_out = np.stack(parts)
         variance = (_GROUPS - 1) / _GROUPS * ((left_out - left_out.mean(axis=0)) ** 2).sum(axis=0)
-        return values, widening(_GROUPS - 1) * np.sqrt(variance)
+        stderr = widening(_GROUPS - 1) * np.sqrt(variance)
+        return values, unsure(stderr, seen_in(self.coalitions, self.utilities), len(self.utilities))
 
 
 def _grouped(rows: NDArray[np.bool_], method: str) -> NDArray[np.int64]:
@@ -391,6 +394,7 @@ def sampled_owen(
         budget=allowed if enumerated else checked_budget(budget, 2 + 4 * (n - 1)),
         seed=integer("seed", seed, 0, _LARGEST_KEY),
         run=integer("run", run, 0, _LARGEST_KEY),
+        seen=[Seen()],
     )
     if enumerated:
         values = _enumerated_owen(request, number)
@@ -407,10 +411,11 @@ def sampled_owen(
     added = np.diff(np.concatenate([side, halves[1:].reshape(n_pairs, n - 1), -side], axis=1), axis=1)
     by_player = np.empty_like(added)
     np.put_along_axis(by_player, orders, added, axis=1)
-    stderr = widening(n_pairs - 1) * by_player.std(axis=0, ddof=1) / np.sqrt(n_pairs)
+    stderr = unsure_alone(widening(n_pairs - 1) * by_player.std(axis=0, ddof=1) / np.sqrt(n_pairs), by_player)
     rounding = 8.0 * np.finfo(np.float64).eps * float(np.abs(halves).max())
-    error = np.sqrt(stderr**2 + rounding**2)
-    return ShapleyResult(by_player.mean(axis=0), error, different(len(utilities)), "owen", kind="Owen")
+    cost = different(len(utilities))
+    error = unsure(np.sqrt(stderr**2 + rounding**2), request.seen[0], cost)
+    return ShapleyResult(by_player.mean(axis=0), error, cost, "owen", kind="Owen")
 
 
 def _n_compatible(number: NDArray[np.int64]) -> int:

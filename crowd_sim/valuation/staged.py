@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowd_sim.errors import InputError
+from crowd_sim.valuation.agreement import Seen
 from crowd_sim.valuation.once import Look, evaluated
 from crowd_sim.valuation.request import Estimator, Request
 from crowd_sim.valuation.result import ShapleyResult
@@ -135,7 +136,7 @@ def _valued(
             break
         result, reached = stage
         results = (*results, result)
-        progress = Progress(results, reached, asked.count, time.monotonic() - start)
+        progress = Progress(results, reached, asked.count, time.monotonic() - start, asked.differ)
         certain = _certain(result, request.n_players)
         if (stop is not None and budget >= known and (certain or stop.met(progress))) or reached < budget:
             break
@@ -201,6 +202,12 @@ class _Asked:
     def count(self) -> int:
         """How many different coalitions, those known before included."""
         return sum(len(numbers) for numbers in self._order)
+
+    @property
+    def differ(self) -> bool:
+        """Whether they are worth more than one number; of none, as of a closed form, nobody can say that they are."""
+        numbers = np.concatenate([np.empty(0, dtype=np.int64), *self._order])
+        return not len(numbers) or Seen.of(self._memory.utilities(self._game, numbers)).range > 0.0
 
     def record(self, budget: int) -> Evaluated:
         """All of them with their utilities."""
