@@ -15,7 +15,7 @@ from crowd_sim.errors import InputError
 from crowd_sim.progress import Progress, in_place
 from crowd_sim.valuation.agreement import Seen, unsure
 from crowd_sim.valuation.continued import check_same_games, listed
-from crowd_sim.valuation.estimators.chains import chains
+from crowd_sim.valuation.estimators.chains.estimator import chains
 from crowd_sim.valuation.estimators.exact import exact
 from crowd_sim.valuation.estimators.kernel_shap.estimator import kernel_shap
 from crowd_sim.valuation.estimators.paired_regression import paired_regression
