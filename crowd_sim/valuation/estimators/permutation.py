@@ -24,6 +24,8 @@ from crowd_sim.valuation.result import ShapleyResult, widening
 _PRIOR_DRAWS = 2.0
 """How many degrees of freedom the variance of all players adds to each player's own: intervals of real games cover from
 two pairs on (`tests/valuation/test_permutation_coverage.py`)."""
+_MOST_ALIKE = 10.0
+"""How many times a player's own draws those degrees of freedom may be, where all players' variances are alike."""
 _ROUNDING = 8.0 * np.finfo(np.float64).eps
 
 
@@ -316,11 +318,11 @@ def _moderated(squares: NDArray[np.float64], own: NDArray[np.float64]) -> NDArra
 def _prior(squares: NDArray[np.float64], own: NDArray[np.float64], told: NDArray[np.float64]) -> float:
     """How many degrees of freedom the variance of all players is worth: more where the players' own differ by chance alone.
 
-    At most as many again as a player has draws, and two draws say nothing of how the variances differ.
+    At most ten times as many as a player has draws, and two draws say nothing of how the variances differ.
     """
     some = own > 0.0
     spreads, draws = squares[some] / own[some], float(own.mean())
-    mean, most = float(spreads.mean()), _PRIOR_DRAWS + draws * min(max(0.5 * draws - 1.0, 0.0), 1.0)
+    mean, most = float(spreads.mean()), _PRIOR_DRAWS + _MOST_ALIKE * draws * min(max(0.5 * draws - 1.0, 0.0), 1.0) ** 2
     if mean == 0.0:
         return most
     chance = float((2.0 / told[some]).mean())
@@ -339,7 +341,7 @@ def _drawn_to_the_ends(
     their sum.
 
     Returns:
-        The means, and how many draws they are worth.
+        The means, and how many draws they are worth: where a word is worth more than the one that it counts as, more.
     """
     n = len(outer)
     apart = outer - mean
@@ -350,8 +352,11 @@ def _drawn_to_the_ends(
     chance = float((variance / drawn).mean())
     # what is not known of the misses counts as missed
     missed = max(spread - chance, 0.0) + math.sqrt(2.0 / (n - 1)) * min(spread, chance)
-    worth = np.minimum(np.divide(variance, missed, out=np.ones(n), where=missed > 0.0), 1.0)
-    return mean + (outer - difference - mean) * worth / (drawn + worth), drawn + worth
+    found = np.divide(variance, missed, out=np.ones(n), where=missed > 0.0)
+    worth = np.minimum(found, 1.0)
+    # its miss counts with the square of its weight
+    surer = (drawn + worth) ** 2 / (drawn + worth * worth / np.maximum(found, 1.0))
+    return mean + (outer - difference - mean) * worth / (drawn + worth), np.where(found > 1.0, surer, drawn + worth)
 
 
 def _joined(
