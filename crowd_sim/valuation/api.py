@@ -72,7 +72,7 @@ def shapley(
         stop: a rule, such as ``TargetError(0.01) | MaxTime(3600)``, looked at after stages of doubling budgets up to
             ``budget``; the result then carries its evaluations.
         previous: a result of this very game to continue from, which carries its evaluations: they count towards ``budget``
-            and are not made again, but for three that are asked again to see that it is this game.
+            and are not made again, but for three that are asked again to see that it is this game, and count again.
         missing: what a utility that is NaN counts as: ``"raise"``, a number, or ``"skip"``; see `shapley_many`.
         features: float64[n, p], what is known of the players, of more than 500; see `shapley_many`.
         progress: called with ("evaluations", done, total, note); True: a line on standard error that is written over.
@@ -146,7 +146,8 @@ def shapley_many(
             ``budget``, which must leave enough for the method; of Kernel SHAP without a rule, whose
             coalitions are others with every budget, only what is evaluated now counts: the values are those of one go.
             It must come from these very games, which are asked again for three of its utilities to see that (the empty and the
-            grand coalition, and another), with the same number for ``missing`` ones, and carry its evaluations.
+            grand coalition, and another), with the same number for ``missing`` ones, and carry its evaluations. The three are
+            part of ``n_evaluations`` and of ``budget``; where an earlier result has spent all of that, they are besides it.
         missing: what a utility that is NaN counts as: ``"raise"`` refuses it; a number is taken in its place; ``"skip"``
             leaves out what it belongs to, a pair of coalitions or of permutations (auto, paired regression, permutation).
             The values are then those of a game whose failures depend on nothing.
@@ -217,11 +218,12 @@ def _unsure_where_draws_agree(estimator: Estimator, request: Request) -> list[Sh
 def _in_stages(
     estimator: Estimator, request: Request, stop: Rule | None, previous: Any, method: str
 ) -> list[ShapleyResult]:
+    again = None
     if previous is not None:
         previous = listed(previous)
-        check_same_games(request, previous)
+        again = check_same_games(request, previous)
     try:
-        return progressive(estimator, request, stop, previous, _BESIDES.get(method, 0), method in _ANEW)
+        return progressive(estimator, request, stop, previous, _BESIDES.get(method, 0), method in _ANEW, again)
     except InputError as error:
         if stop is None or error.field != "budget" or error.value == request.budget:
             raise

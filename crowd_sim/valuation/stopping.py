@@ -28,7 +28,8 @@ class Progress:
     Attributes:
         results: of the complete stages, in their order; at least one.
         budget: that of the latest stage.
-        evaluations: utilities evaluated by then, each coalition once, those of an earlier result included.
+        evaluations: utilities evaluated by then, each coalition once, those of an earlier result included, and what was asked
+            again to see that it is the same game.
         seconds: since this valuation began; an earlier result's are not in it.
         differ: whether any two of these utilities do; else all that was evaluated is one number.
     """
