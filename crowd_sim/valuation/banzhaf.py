@@ -18,7 +18,7 @@ from crowd_sim.valuation.noise import common_noise, with_draws
 from crowd_sim.valuation.once import once
 from crowd_sim.valuation.request import SMALLEST, Evaluate, Request, chunk_rows
 from crowd_sim.valuation.result import ShapleyResult
-from crowd_sim.valuation.validation import checked_budget, checked_missing, checked_size, integer
+from crowd_sim.valuation.validation import checked_budget, checked_missing, checked_size, integer, room
 
 _LARGEST_KEY = 2**64 - 1
 _MOST_REGRESSED = 1000  # players, whose normal equations are a matrix of that size
@@ -58,8 +58,8 @@ def banzhaf(
             leaves out its pair, and all are drawn then.
 
     Raises:
-        InputError: fewer than one player, a budget of less than two pairs, utilities of the wrong shape or not finite, or
-            fewer than two pairs without a missing one.
+        InputError: fewer than one player, a budget of less than two pairs or of more than memory holds, utilities of the wrong
+            shape or not finite, or fewer than two pairs without a missing one.
     """
     n = players_of(game)
     request = Request(
@@ -97,7 +97,7 @@ def _enumerated(request: Request) -> ShapleyResult:
 
 def _sampled(request: Request) -> ShapleyResult:
     n, n_pairs = request.n_players, request.budget // 2
-    signs, odd = np.empty((n_pairs, n)), np.empty(n_pairs)
+    signs, odd = room((n_pairs, n), np.float64, request.budget), np.empty(n_pairs)
     done = 0
     request, different = once(request)
     chunks = _uniform_pairs(n, n_pairs, request.seed, request.run)
