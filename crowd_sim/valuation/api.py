@@ -19,7 +19,7 @@ from crowd_sim.valuation.estimators.chains.estimator import chains
 from crowd_sim.valuation.estimators.exact import exact
 from crowd_sim.valuation.estimators.kernel_shap.estimator import kernel_shap
 from crowd_sim.valuation.estimators.paired_regression import paired_regression
-from crowd_sim.valuation.estimators.permutation import permutation
+from crowd_sim.valuation.estimators.permutation.estimator import permutation
 from crowd_sim.valuation.estimators.stratified.estimator import fits as fits_stratified
 from crowd_sim.valuation.estimators.stratified.estimator import stratified
 from crowd_sim.valuation.estimators.surrogate.estimator import MAX_PLAYERS as MOST_OF_SURROGATE

@@ -5,8 +5,8 @@ from scipy import stats
 from crowd_sim.errors import InputError
 from crowd_sim.random import Purpose
 from crowd_sim.valuation import shapley, shapley_many
-from crowd_sim.valuation.estimators.permutation import Plan, _prefixes, plan_of
-from crowd_sim.valuation.estimators.permutation_draws import draw
+from crowd_sim.valuation.estimators.permutation.draws import draw
+from crowd_sim.valuation.estimators.permutation.plan import Plan, plan_of, prefixes_of
 from crowd_sim.valuation.shuffle import shuffle
 from experiments.bench.textbook import fared
 from experiments.bench.textbook import games as textbook_games
@@ -49,7 +49,7 @@ def test_the_draws_are_uniform_permutations_balanced_at_the_ends(n):
 @pytest.mark.parametrize(("n", "n_exact", "n_pairs"), [(4, 1, 4), (9, 1, 100), (9, 2, 30), (701, 1, 3), (5_000, 1, 1)])
 def test_the_coalitions_are_prefixes_and_their_complements(n, n_exact, n_pairs):
     plan = Plan(n, n_exact, n_pairs)
-    chunks = list(_prefixes(plan, seed=3, run=1))
+    chunks = list(prefixes_of(plan, seed=3, run=1))
     assert max(chunk.nbytes for chunk in chunks) <= 2**22
     rows = (row for chunk in chunks for row in chunk)
     known = set()
