@@ -14,7 +14,8 @@ from crowd_sim.valuation.leave_one_out import leave_one_out
 from crowd_sim.valuation.quadratic_of_mean import QuadraticOfMean
 from crowd_sim.valuation.request import Evaluate
 from crowd_sim.valuation.result import ShapleyResult
-from crowd_sim.valuation.sampled_values import Interactions, SampledUtilities, sampled_owen
+from crowd_sim.valuation.sampled_owen import sampled_owen
+from crowd_sim.valuation.sampled_values import Interactions, SampledUtilities
 from crowd_sim.valuation.stopping import MaxEvaluations, MaxTime, Progress, RankStability, Rule, TargetError
 from crowd_sim.valuation.top import Top
 from crowd_sim.valuation.utility_table import Evaluated

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -12,12 +13,13 @@ from numpy.typing import ArrayLike
 
 from crowd_sim.errors import InputError
 from crowd_sim.progress import Progress, in_place
+from crowd_sim.valuation.agreement import Seen, unsure
 from crowd_sim.valuation.continued import check_same_games, listed
-from crowd_sim.valuation.estimators.chains import chains
+from crowd_sim.valuation.estimators.chains.estimator import chains
 from crowd_sim.valuation.estimators.exact import exact
 from crowd_sim.valuation.estimators.kernel_shap.estimator import kernel_shap
 from crowd_sim.valuation.estimators.paired_regression import paired_regression
-from crowd_sim.valuation.estimators.permutation import permutation
+from crowd_sim.valuation.estimators.permutation.estimator import permutation
 from crowd_sim.valuation.estimators.stratified.estimator import fits as fits_stratified
 from crowd_sim.valuation.estimators.stratified.estimator import stratified
 from crowd_sim.valuation.estimators.surrogate.estimator import MAX_PLAYERS as MOST_OF_SURROGATE
@@ -36,6 +38,7 @@ _ANEW = {"kernel_shap"}  # methods for which an earlier result's evaluations do 
 _TOLERANT = ("auto", "paired_regression", "permutation")  # of missing utilities
 _FEATURED = ("auto", "chains")
 _NOISY = (*_TOLERANT, "surrogate")
+_TOLD = ("closed_form", "exact", "stratified")  # by the game itself, or by all of its coalitions
 _BESIDES = {"kernel_shap": 2}  # evaluations that a method's budget does not count: both ends
 
 
@@ -69,7 +72,7 @@ def shapley(
         stop: a rule, such as ``TargetError(0.01) | MaxTime(3600)``, looked at after stages of doubling budgets up to
             ``budget``; the result then carries its evaluations.
         previous: a result of this very game to continue from, which carries its evaluations: they count towards ``budget``
-            and are not made again, but for three that are asked again to see that it is this game.
+            and are not made again, but for three that are asked again to see that it is this game, and count again.
         missing: what a utility that is NaN counts as: ``"raise"``, a number, or ``"skip"``; see `shapley_many`.
         features: float64[n, p], what is known of the players, of more than 500; see `shapley_many`.
         progress: called with ("evaluations", done, total, note); True: a line on standard error that is written over.
@@ -143,7 +146,8 @@ def shapley_many(
             ``budget``, which must leave enough for the method; of Kernel SHAP without a rule, whose
             coalitions are others with every budget, only what is evaluated now counts: the values are those of one go.
             It must come from these very games, which are asked again for three of its utilities to see that (the empty and the
-            grand coalition, and another), with the same number for ``missing`` ones, and carry its evaluations.
+            grand coalition, and another), with the same number for ``missing`` ones, and carry its evaluations. The three are
+            part of ``n_evaluations`` and of ``budget``; where an earlier result has spent all of that, they are besides it.
         missing: what a utility that is NaN counts as: ``"raise"`` refuses it; a number is taken in its place; ``"skip"``
             leaves out what it belongs to, a pair of coalitions or of permutations (auto, paired regression, permutation).
             The values are then those of a game whose failures depend on nothing.
@@ -189,6 +193,7 @@ def shapley_many(
     if features is not None and (method not in _FEATURED or (method == "auto" and n <= MOST_OF_SURROGATE)):
         allowed = f"are for auto above {MOST_OF_SURROGATE} players, and for chains; this is {method} with {n}"
         raise InputError("features", None, allowed)
+    estimator = partial(_unsure_where_draws_agree, estimator)
     if stop is None and previous is None:
         results = estimator(request)
     else:
@@ -199,14 +204,26 @@ def shapley_many(
     return results
 
 
+def _unsure_where_draws_agree(estimator: Estimator, request: Request) -> list[ShapleyResult]:
+    """The estimator's results; those of draws that all agree say how sure these are (`unsure`)."""
+    seen = [Seen() for _ in request.games]
+    results = estimator(replace(request, seen=seen))
+    for g, result in enumerate(results):
+        every = not request.noisy and result.n_evaluations >= 2**request.n_players
+        if not every and result.method not in _TOLD:
+            results[g] = replace(result, stderr=unsure(result.stderr, seen[g], result.n_evaluations))
+    return results
+
+
 def _in_stages(
     estimator: Estimator, request: Request, stop: Rule | None, previous: Any, method: str
 ) -> list[ShapleyResult]:
+    again = None
     if previous is not None:
         previous = listed(previous)
-        check_same_games(request, previous)
+        again = check_same_games(request, previous)
     try:
-        return progressive(estimator, request, stop, previous, _BESIDES.get(method, 0), method in _ANEW)
+        return progressive(estimator, request, stop, previous, _BESIDES.get(method, 0), method in _ANEW, again)
     except InputError as error:
         if stop is None or error.field != "budget" or error.value == request.budget:
             raise

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from crowd_sim.errors import InputError
 from crowd_sim.linear_algebra import cholesky, gram, inverse_of, product, solved, times, transposed_times
 from crowd_sim.random import Purpose, generator
+from crowd_sim.valuation.agreement import Seen, unsure
 from crowd_sim.valuation.complements import with_complements
 from crowd_sim.valuation.estimators.exact import MAX_PLAYERS, all_coalitions
 from crowd_sim.valuation.games import Game, players_of
@@ -17,7 +18,7 @@ from crowd_sim.valuation.noise import common_noise, with_draws
 from crowd_sim.valuation.once import once
 from crowd_sim.valuation.request import SMALLEST, Evaluate, Request, chunk_rows
 from crowd_sim.valuation.result import ShapleyResult
-from crowd_sim.valuation.validation import checked_budget, checked_missing, checked_size, integer
+from crowd_sim.valuation.validation import checked_budget, checked_missing, checked_size, integer, room
 
 _LARGEST_KEY = 2**64 - 1
 _MOST_REGRESSED = 1000  # players, whose normal equations are a matrix of that size
@@ -39,10 +40,10 @@ def banzhaf(
     β_i = E[v(S) | i in S] − E[v(S) | i not in S] for S uniform over all coalitions, so that every evaluation serves
     every player (maximum sample reuse: Wang and Jia, "Data Banzhaf", AISTATS 2023). S is drawn together with its
     complement, which leaves of v only the odd part d(S) = (v(S) − v(N∖S)) / 2, and β_i is twice the coefficient of the
-    sign of i in d. Up to one pair a player, and where every draw says 0, the standard errors are NaN: draws that
-    happen to agree would say 0, which only exact values have. From two pairs a player on it is estimated by least squares,
-    whose error no longer holds what an additive game explains (Liu, Witter, Korn et al., "Kernel Banzhaf", 2024, arXiv
-    2410.08336), below that by the mean.
+    sign of i in d. Up to one pair a player the standard errors are NaN: draws that happen to agree would say 0, which only
+    exact values have; so they are where all that is drawn is worth the same. From two pairs a player on it is estimated by
+    least squares, whose error no longer holds what an additive game explains (Liu, Witter, Korn et al., "Kernel Banzhaf",
+    2024, arXiv 2410.08336), below that by the mean.
 
     A game with noise is never enumerated: every coalition that is drawn is another draw of the game, and the standard errors
     hold its noise.
@@ -57,8 +58,8 @@ def banzhaf(
             leaves out its pair, and all are drawn then.
 
     Raises:
-        InputError: fewer than one player, a budget of less than two pairs, utilities of the wrong shape or not finite, or
-            fewer than two pairs without a missing one.
+        InputError: fewer than one player, a budget of less than two pairs or of more than memory holds, utilities of the wrong
+            shape or not finite, or fewer than two pairs without a missing one.
     """
     n = players_of(game)
     request = Request(
@@ -70,6 +71,7 @@ def banzhaf(
         run=integer("run", run, 0, _LARGEST_KEY),
         noisy=common_noise([game]),
         missing=checked_missing(missing),
+        seen=[Seen()],
     )
     drawn = request.noisy or request.skips
     if n <= MAX_PLAYERS and 2**n <= budget and not drawn:
@@ -95,7 +97,7 @@ def _enumerated(request: Request) -> ShapleyResult:
 
 def _sampled(request: Request) -> ShapleyResult:
     n, n_pairs = request.n_players, request.budget // 2
-    signs, odd = np.empty((n_pairs, n)), np.empty(n_pairs)
+    signs, odd = room((n_pairs, n), np.float64, request.budget), np.empty(n_pairs)
     done = 0
     request, different = once(request)
     chunks = _uniform_pairs(n, n_pairs, request.seed, request.run)
@@ -111,11 +113,12 @@ def _sampled(request: Request) -> ShapleyResult:
     n_pairs = len(odd)
     estimate = _least_squares if 2 * n <= n_pairs and n <= _MOST_REGRESSED else _means
     coefficients, stderr = estimate(signs, odd)
-    if n_pairs <= n or not odd.any():
+    if n_pairs <= n:
         stderr = np.full(n, np.nan)
     # what is left of a game that is explained to the last digit is rounding
     checked_size(float(np.abs(coefficients).max()), SMALLEST)
     error = np.sqrt((2.0 * stderr) ** 2 + (_ROUNDING * np.abs(odd).max()) ** 2)
+    error = unsure(error, request.seen[0], n_evaluations)
     return ShapleyResult(2.0 * coefficients, error, n_evaluations, "maximum_sample_reuse", kind="Banzhaf")
 
 

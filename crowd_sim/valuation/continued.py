@@ -31,37 +31,42 @@ def listed(previous: Any) -> list[Any]:
     return list(previous)
 
 
-def check_same_games(request: Request, previous: Sequence[Any]) -> None:
+def check_same_games(request: Request, previous: Sequence[Any]) -> list[int]:
     """Ask each game again for what its earlier result says of the empty, the grand and one more coalition.
 
     What cannot be a result of these games, by its players or its budget, is left to who looks its evaluations up; so are games
     that answer anew each time.
+
+    Returns:
+        How many coalitions each game was asked for again.
 
     Raises:
         InputError: a result of another game, or one in which other numbers have taken the place of missing utilities.
     """
     found = [result.evaluated if isinstance(result, ShapleyResult) else None for result in previous]
     known = [each for each in found if each is not None]
+    asked = [0] * len(request.games)
     if len(found) != len(request.games) or len(known) < len(found):
-        return
+        return asked
     if any(each.n_players != request.width or each.budget > request.budget for each in known):
-        return
+        return asked
     for g, evaluated in enumerate(known):
         field = "previous" if len(known) == 1 else f"previous[{g}]"
         if not isinstance(evaluated.missing, str) and evaluated.missing != request.missing:
             allowed = f"must be {evaluated.missing}, which in {field} has taken the place of what was missing"
             raise InputError("missing", request.missing, allowed)
         if noise_of(request.games[g]) != "fresh":
-            _check_same(request.only([g]), evaluated, field)
+            asked[g] = _check_same(request.only([g]), evaluated, field)
+    return asked
 
 
-def _check_same(request: Request, evaluated: Evaluated, field: str) -> None:
+def _check_same(request: Request, evaluated: Evaluated, field: str) -> int:
     rows = unpacked(evaluated.coalitions[:_LOOKED_AT], evaluated.n_players)
     sizes = rows[:, : request.n_players].sum(axis=1)
     inner = np.flatnonzero((sizes > 0) & (sizes < request.n_players))
     chosen = [*np.flatnonzero(sizes == 0)[:1], *np.flatnonzero(sizes == request.n_players)[:1], *inner[-1:]]
     if not chosen:
-        return
+        return 0
     asked: NDArray[np.bool_] = np.ascontiguousarray(rows[chosen])
     known = evaluated.utilities[chosen]
     ((_, answers),) = replace(request, missing="skip", admit=None).utilities([asked])
@@ -73,3 +78,4 @@ def _check_same(request: Request, evaluated: Evaluated, field: str) -> None:
             f"and the game says {answers[0, first]:g}"
         )
         raise InputError(field, None, allowed)
+    return len(chosen)

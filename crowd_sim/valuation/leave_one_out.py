@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowd_sim.errors import InputError
+from crowd_sim.valuation.agreement import Seen, unsure, unsure_alone
 from crowd_sim.valuation.games import Game, players_of
 from crowd_sim.valuation.noise import common_noise, with_draws
 from crowd_sim.valuation.request import SMALLEST, Evaluate, Request, chunk_rows
@@ -39,7 +40,7 @@ def leave_one_out(
     repeats, noisy, missing = integer("repeats", repeats, 2), common_noise([game]), checked_missing(missing)
     if missing == "skip":
         raise InputError("missing", "skip", "must be raise or a number: leave-one-out can do without no coalition")
-    request = Request([game], n, evaluate, budget=n + 1, seed=0, run=0, noisy=noisy, missing=missing)
+    request = Request([game], n, evaluate, budget=n + 1, seed=0, run=0, noisy=noisy, missing=missing, seen=[Seen()])
     if noisy:
         return _of_means(request, repeats)
     utilities = np.concatenate([u[0] for _, u in request.utilities(_all_but_one(n))])
@@ -54,8 +55,10 @@ def _of_means(request: Request, repeats: int) -> ShapleyResult:
         chunks = (with_draws(chunk, np.full(len(chunk), draw)) for chunk in _all_but_one(n))
         utilities = np.concatenate([u[0] for _, u in request.utilities(chunks)])
         lost[draw] = utilities[0] - utilities[1:]
-    stderr = lost.std(axis=0, ddof=1) / np.sqrt(repeats) * widening(repeats - 1)
-    return ShapleyResult(lost.mean(axis=0), stderr, repeats * (n + 1), "leave_one_out", kind="Leave-one-out")
+    cost = repeats * (n + 1)
+    stderr = unsure_alone(lost.std(axis=0, ddof=1) / np.sqrt(repeats) * widening(repeats - 1), lost)
+    stderr = unsure(stderr, request.seen[0], cost)
+    return ShapleyResult(lost.mean(axis=0), stderr, cost, "leave_one_out", kind="Leave-one-out")
 
 
 def _all_but_one(n: int) -> Iterator[NDArray[np.bool_]]:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowd_sim.errors import InputError
+from crowd_sim.valuation.agreement import Seen
 from crowd_sim.valuation.coalition_lists import Lists
 from crowd_sim.valuation.games import Game, ListGame
 from crowd_sim.valuation.noise import DRAW_BITS, noise_of, split_draws
@@ -63,6 +64,8 @@ class Request:
 
     ``most`` is the budget of the longest stage, of a valuation in stages; 0: there are none.
 
+    ``seen``, one a game where there is any, takes in what the utilities are.
+
     ``admit`` is shown the chunks that an estimator is about to ask for in one go, and may raise: a valuation in stages
     refuses there what would pass its budget, before any of it is evaluated.
     """
@@ -78,6 +81,7 @@ class Request:
     missing: str | float = "raise"
     features: NDArray[np.float64] | None = None
     most: int = 0
+    seen: Sequence[Seen] = ()
 
     def __post_init__(self) -> None:
         checked_evaluate(self.evaluate)
@@ -119,10 +123,11 @@ class Request:
             chunk = waiting.popleft() if waiting else None
             if chunk is None:
                 raise InputError("evaluate", None, "yielded too many chunks of utilities")
-            yield (
-                chunk,
-                _checked(answer, len(chunk), len(self.games), partial(_members, chunk, self.n_players), self.missing),
-            )
+            members = partial(_members, chunk, self.n_players)
+            utilities = _checked(answer, len(chunk), len(self.games), members, self.missing)
+            for seen, row in zip(self.seen, utilities, strict=False):
+                seen.note(row, partial(_sizes, chunk, self.n_players), self.n_players)
+            yield chunk, utilities
         if not waiting or waiting.popleft() is not None:
             raise InputError("evaluate", None, "yielded too few chunks of utilities")
 
@@ -146,7 +151,8 @@ class Request:
     def only(self, rows: Sequence[int]) -> Request:
         """The same request for some of its games."""
         evaluate = None if self.evaluate is None else _rows_of(self.evaluate, rows)
-        return replace(self, games=[self.games[g] for g in rows], evaluate=evaluate)
+        seen = [self.seen[g] for g in rows] if self.seen else ()
+        return replace(self, games=[self.games[g] for g in rows], evaluate=evaluate, seen=seen)
 
 
 Estimator = Callable[[Request], list[ShapleyResult]]
@@ -251,6 +257,10 @@ def chunked(coalitions: NDArray[np.bool_]) -> Iterator[NDArray[np.bool_]]:
 
 def _members(chunk: Chunk, n_players: int, row: int) -> NDArray[np.int_]:
     return np.sort(chunk[row : row + 1].members) if isinstance(chunk, Lists) else np.flatnonzero(chunk[row, :n_players])
+
+
+def _sizes(chunk: Chunk, n_players: int) -> NDArray[np.int_]:
+    return chunk.sizes if isinstance(chunk, Lists) else chunk[:, :n_players].sum(axis=1)
 
 
 def _checked(

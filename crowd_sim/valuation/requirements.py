@@ -6,13 +6,13 @@ import numpy as np
 
 from crowd_sim.errors import InputError
 from crowd_sim.scores import SCORES
-from crowd_sim.valuation.estimators.chains import FEWEST_PLAYERS as FEWEST_OF_CHAINS
-from crowd_sim.valuation.estimators.chains import minimum_budget as least_of_chains
+from crowd_sim.valuation.estimators.chains.estimator import FEWEST_PLAYERS as FEWEST_OF_CHAINS
+from crowd_sim.valuation.estimators.chains.estimator import minimum_budget as least_of_chains
 from crowd_sim.valuation.estimators.exact import MAX_PLAYERS
 from crowd_sim.valuation.estimators.kernel_shap.estimator import minimum_budget as least_of_kernel_shap
 from crowd_sim.valuation.estimators.paired_regression import MAX_PLAYERS as MOST_OF_PAIRED
 from crowd_sim.valuation.estimators.paired_regression import minimum_budget as least_of_paired
-from crowd_sim.valuation.estimators.permutation import minimum_budget as least_of_permutation
+from crowd_sim.valuation.estimators.permutation.estimator import minimum_budget as least_of_permutation
 from crowd_sim.valuation.estimators.stratified.estimator import KNOWN_SCORES
 from crowd_sim.valuation.estimators.stratified.estimator import minimum_budget as least_of_stratified
 from crowd_sim.valuation.estimators.surrogate.estimator import MAX_PLAYERS as MOST_OF_SURROGATE

@@ -10,6 +10,7 @@ import scipy
 from numpy.typing import NDArray
 
 from crowd_sim.errors import InputError
+from crowd_sim.valuation.faces import dots, html
 from crowd_sim.valuation.top import Top, top
 from crowd_sim.valuation.utility_table import Evaluated
 from crowd_sim.valuation.validation import finite, integer
@@ -18,7 +19,6 @@ if TYPE_CHECKING:  # importing pandas costs an actor a part of a second of its s
     import pandas as pd
     from matplotlib.axes import Axes
 
-_ROWS_SHOWN = 40
 _INDICES = {"Shapley": "SV", "Banzhaf": "BV"}  # as shapiq calls them
 NORMAL_95 = 1.959963984540054
 """The normal quantile of 97.5 %."""
@@ -39,9 +39,11 @@ class ShapleyResult:
         values: float64[n], in the units of the game's utility.
         stderr: float64[n], the standard error of each value over the random draws: 0 where nothing was drawn
             (exact, closed form, Kernel SHAP with every coalition enumerated); NaN where the draws are
-            too few for one (Kernel SHAP with no more of them than players, a single pair of permutations).
+            too few for one (Kernel SHAP with no more of them than players, a single pair of permutations), or all that was
+            evaluated is one number: nothing tells then by how much a coalition that was not seen would differ.
         n_evaluations: how many utilities of this game were evaluated, those of the empty and the grand coalition
-            included; with a rule or an earlier result, how many different ones, the earlier result's included.
+            included; with a rule or an earlier result, how many different ones, the earlier result's included, and those that
+            were asked again to see that it is the same game.
         method: the method that was used; never ``"auto"``.
         converged: whether a rule other than a limit (the budget, `MaxEvaluations`, `MaxTime`) held at the end, or nothing
             was left to draw; ``None`` where no rule was given.
@@ -98,21 +100,7 @@ class ShapleyResult:
         Args:
             ax: matplotlib's axes to draw on; absent: those of a new figure.
         """
-        if ax is None:
-            from matplotlib.figure import Figure
-
-            ax = Figure(figsize=(6.0, max(2.0, 0.25 * len(self.values))), layout="constrained").subplots()
-        elif not hasattr(ax, "errorbar"):
-            raise InputError("ax", ax, "must be matplotlib's axes, or None")
-        order = np.argsort(-self.values, kind="stable")
-        reach = NORMAL_95 * np.nan_to_num(self.stderr[order])
-        places = np.arange(len(order))
-        ax.errorbar(self.values[order], places, xerr=reach, fmt="o", markersize=4, capsize=2)
-        ax.set_yticks(places, [str(player) for player in order])
-        ax.invert_yaxis()
-        ax.axvline(0.0, color="0.7", linewidth=0.8, zorder=0)
-        ax.set(xlabel=f"{self._of_one}, 95 % interval", ylabel="player")
-        return ax
+        return dots(self.values, NORMAL_95 * self.stderr, f"{self._of_one}, 95 % interval", ax)
 
     def to_shapiq(self, baseline: float = 0.0) -> Any:
         """Shapley or Banzhaf values as `shapiq.InteractionValues` of order 1, for that package's plots.
@@ -144,8 +132,7 @@ class ShapleyResult:
 
     def _repr_html_(self) -> str:
         """What a notebook shows: method, evaluations and the table, of many players the ends of it."""
-        table = self.to_frame().to_html(index=False, max_rows=_ROWS_SHOWN, float_format=lambda x: f"{x:.4g}")
-        return f"<p>{self._of_one}s: {self.method}, {self.n_evaluations:,} evaluations</p>{table}"
+        return html(f"{self._of_one}s: {self.method}, {self.n_evaluations:,} evaluations", self.to_frame())
 
     def to_frame(self) -> pd.DataFrame:
         """One row a player: ``player`` (its number in the game), ``value``, ``stderr``, ``lower``, ``upper``."""

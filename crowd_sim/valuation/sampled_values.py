@@ -1,4 +1,4 @@
-"""Other values than Shapley's from coalitions that a valuation has evaluated anyway, and Owen values from drawn orders.
+"""Other values than Shapley's from coalitions that a valuation has evaluated anyway.
 
 >>> from crowd_sim.valuation import AveragingGame, MaxEvaluations, SampledUtilities, shapley
 >>> game = AveragingGame([[float(i)] for i in range(30)], [9.0], score=lambda x, t: -((x - t) ** 4).sum(axis=1))
@@ -19,7 +19,7 @@ takes also coalitions for drawn that belong to a size that was evaluated in full
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -29,33 +29,22 @@ from numpy.typing import ArrayLike, NDArray
 
 from crowd_sim.errors import InputError
 from crowd_sim.linear_algebra import cholesky, gram, solved, transposed_times
-from crowd_sim.random import Purpose
-from crowd_sim.valuation.complements import with_complements
-from crowd_sim.valuation.estimators.exact import all_coalitions
-from crowd_sim.valuation.games import Game, players_of
+from crowd_sim.valuation.agreement import seen_in, unsure
+from crowd_sim.valuation.faces import html, squares
 from crowd_sim.valuation.noise import DRAW_BITS
-from crowd_sim.valuation.once import once
-from crowd_sim.valuation.request import Evaluate, Request, chunk_rows
 from crowd_sim.valuation.result import ShapleyResult, widening
 from crowd_sim.valuation.semivalue_weights import banzhaf_weights, beta_weights, checked_weights
-from crowd_sim.valuation.shuffle import shuffle
-from crowd_sim.valuation.validation import checked_budget, finite, integer
+from crowd_sim.valuation.validation import finite
 from crowd_sim.valuation.values import (
-    AllUtilities,
     LeastCore,
-    check_not_noisy,
-    checked_groups,
     least_core_of,
-    semivalue,
 )
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
 
 _GROUPS = 20  # of the jackknife
-_LARGEST_KEY = 2**64 - 1
-_STREAMS = np.uint64(2**62)  # apart from those of permutations and their cycles
-_MOST_ENUMERATED = 2**20  # coalitions
 _MOST_PAIRED = 100  # players whose interactions are a sum by size and pair
 
 
@@ -70,6 +59,14 @@ class Interactions:
 
     values: NDArray[np.float64]
     stderr: NDArray[np.float64]
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw a square a pair, red above 0 and blue below, and return the axes: matplotlib's ``ax``, or a new figure's."""
+        return squares(self.values, "interaction", ax)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the table, of many pairs the ends of it."""
+        return html(f"Pairwise interactions of {len(self.values)} players", self.to_frame())
 
     def to_frame(self) -> pd.DataFrame:
         """One row a pair: ``player`` and ``other`` (their numbers in the game), ``value``, ``stderr``."""
@@ -163,7 +160,8 @@ class SampledUtilities:
         if not 2 <= n <= _MOST_PAIRED:
             raise InputError("n_players", n, f"must be in [2, {_MOST_PAIRED}] for interactions")
         values, stderr = self._jackknifed(lambda x, v: _interactions(x, v).ravel())
-        return Interactions(values.reshape(n, n), stderr.reshape(n, n))
+        np.fill_diagonal(stderr := stderr.reshape(n, n), 0.0)
+        return Interactions(values.reshape(n, n), stderr)
 
     def least_core(self) -> LeastCore:
         """The least core of the coalitions that were evaluated (Yan and Procaccia, AAAI 2021): the true deficit is no less.
@@ -195,7 +193,8 @@ class SampledUtilities:
                 raise InputError("result", len(self.utilities), allowed) from None
         left_out = np.stack(parts)
         variance = (_GROUPS - 1) / _GROUPS * ((left_out - left_out.mean(axis=0)) ** 2).sum(axis=0)
-        return values, widening(_GROUPS - 1) * np.sqrt(variance)
+        stderr = widening(_GROUPS - 1) * np.sqrt(variance)
+        return values, unsure(stderr, seen_in(self.coalitions, self.utilities), len(self.utilities))
 
 
 def _grouped(rows: NDArray[np.bool_], method: str) -> NDArray[np.int64]:
@@ -352,128 +351,3 @@ def _cells(
             for b in range(size):
                 sums[size, members[a], members[b]] += residual[row]
                 counts[size, members[a], members[b]] += 1.0
-
-
-def sampled_owen(
-    game: Game,
-    groups: ArrayLike,
-    budget: int = 10_000,
-    seed: int = 0,
-    run: int = 0,
-    evaluate: Evaluate | None = None,
-) -> ShapleyResult:
-    """Owen values from random orders in which groups stay together, each with its reverse; see `crowd_sim.valuation.owen`.
-
-    Where the budget covers all coalitions that such orders meet (any of the other groups in full, with any members of one), and
-    these are at most 2^20, they are enumerated, and the values are exact.
-
-    Args:
-        game: with ``n_players`` and ``__call__(coalitions: bool[m, n]) -> float[m]``.
-        groups: [n], equal for players of the same group.
-        budget: number of utility evaluations, 2 (n − 1) for each pair of orders besides the two ends.
-        seed: in [0, 2^64); with ``run`` the key of every draw.
-        run: in [0, 2^64).
-        evaluate: what evaluates the coalitions, as in `shapley`.
-
-    Raises:
-        InputError: a game with noise, not a group for every player, a budget of less than two pairs, and as `shapley`.
-    """
-    n = players_of(game)
-    check_not_noisy(game)
-    number = checked_groups(groups, n)
-    allowed = checked_budget(budget)
-    compatible = _n_compatible(number)
-    enumerated = compatible <= min(allowed, _MOST_ENUMERATED)
-    request = Request(
-        games=[game],
-        n_players=n,
-        evaluate=evaluate,
-        budget=allowed if enumerated else checked_budget(budget, 2 + 4 * (n - 1)),
-        seed=integer("seed", seed, 0, _LARGEST_KEY),
-        run=integer("run", run, 0, _LARGEST_KEY),
-    )
-    if enumerated:
-        values = _enumerated_owen(request, number)
-        return ShapleyResult(values, np.zeros(n), compatible, "exact", kind="Owen")
-    n_pairs = (request.budget - 2) // (2 * (n - 1)) if n > 1 else 0
-    orders = np.empty((n_pairs, n), dtype=np.int64)
-    _together(np.uint64(request.seed), np.uint64(request.run), np.uint64(Purpose.PERMUTATION), number, orders)
-    request, different = once(request)
-    utilities = np.concatenate([u[0] for _, u in request.utilities(_prefixes(orders, n))])
-    halves = 0.5 * utilities[::2] - 0.5 * utilities[1::2]
-    if n == 1:
-        return ShapleyResult(-2.0 * halves, np.zeros(1), 2, "owen", kind="Owen")
-    side = np.full((n_pairs, 1), halves[0])
-    added = np.diff(np.concatenate([side, halves[1:].reshape(n_pairs, n - 1), -side], axis=1), axis=1)
-    by_player = np.empty_like(added)
-    np.put_along_axis(by_player, orders, added, axis=1)
-    stderr = widening(n_pairs - 1) * by_player.std(axis=0, ddof=1) / np.sqrt(n_pairs)
-    rounding = 8.0 * np.finfo(np.float64).eps * float(np.abs(halves).max())
-    error = np.sqrt(stderr**2 + rounding**2)
-    return ShapleyResult(by_player.mean(axis=0), error, different(len(utilities)), "owen", kind="Owen")
-
-
-def _n_compatible(number: NDArray[np.int64]) -> int:
-    """How many coalitions hold every group in full or not at all, but for one at most."""
-    sizes = np.bincount(number).tolist()
-    return int(2 ** len(sizes) + 2 ** (len(sizes) - 1) * sum(2**size - 2 for size in sizes))
-
-
-def _enumerated_owen(request: Request, number: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Exact Owen values float64[n]: in a group Shapley's, of the game that is the mean over the orders of the other groups."""
-    request, _ = once(request)
-    sizes, values = np.bincount(number), np.empty(len(number))
-    m = len(sizes)
-    others = np.concatenate(list(all_coalitions(m - 1))) if m > 1 else np.zeros((1, 0), dtype=np.bool_)
-    weights = np.array([1.0 / (m * math.comb(m - 1, int(k))) for k in others.sum(axis=1)])
-    for group, size in enumerate(sizes):
-        beside = np.insert(others, group, values=False, axis=1)[:, number]  # the players of the other groups
-        within = np.zeros((2**size, len(number)), dtype=np.bool_)
-        within[:, number == group] = np.concatenate(list(all_coalitions(int(size))))
-        mean = np.zeros(2**size)
-        answers = request.utilities(_unions(beside, within))
-        utilities = np.concatenate([u[0] for _, u in answers]).reshape(len(beside), len(within))
-        for weight, row in zip(weights, utilities, strict=True):
-            mean += weight * row
-        values[number == group] = semivalue(AllUtilities(int(size), mean), np.full(size, 1.0 / size))
-    return values
-
-
-def _unions(beside: NDArray[np.bool_], within: NDArray[np.bool_]) -> Iterator[NDArray[np.bool_]]:
-    """Each row of one with each of the other, in fixed chunks."""
-    step = chunk_rows(beside.shape[1])
-    for start in range(0, len(beside) * len(within), step):
-        rows = np.arange(start, min(start + step, len(beside) * len(within)))
-        yield beside[rows // len(within)] | within[rows % len(within)]
-
-
-def _prefixes(orders: NDArray[np.int64], n: int) -> Iterator[NDArray[np.bool_]]:
-    """The empty and the grand coalition, then the orders' prefixes, each followed by its complement."""
-    yield np.array([[False] * n, [True] * n])
-    step = max(1, chunk_rows(n) // (2 * n))
-    for start in range(0, len(orders), step):
-        part = orders[start : start + step]
-        places = np.empty_like(part)
-        np.put_along_axis(places, part, np.arange(n)[None], axis=1)
-        masks = (places[:, None, :] < np.arange(1, n)[:, None]).reshape(-1, n)
-        yield with_complements(masks)
-
-
-@numba.njit(cache=True)
-def _together(
-    seed: np.uint64, run: np.uint64, purpose: np.uint64, groups: NDArray[np.int64], out: NDArray[np.int64]
-) -> None:
-    """Orders of the groups, and within each of its members."""
-    n_groups = groups.max() + 1
-    turn, inside = np.empty(n_groups, dtype=np.int64), np.empty(len(groups), dtype=np.int64)
-    sizes, place = np.bincount(groups), np.empty(n_groups, dtype=np.int64)
-    for pair in range(len(out)):
-        shuffle(seed, run, purpose, _STREAMS + np.uint64(2 * pair), n_groups, turn)
-        shuffle(seed, run, purpose, _STREAMS + np.uint64(2 * pair + 1), len(groups), inside)
-        begin = 0
-        for group in turn:
-            place[group] = begin
-            begin += sizes[group]
-        for player in inside:
-            out[pair, place[groups[player]]] = player
-            place[groups[player]] += 1

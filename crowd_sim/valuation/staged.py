@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowd_sim.errors import InputError
+from crowd_sim.valuation.agreement import Seen
 from crowd_sim.valuation.once import Look, evaluated
 from crowd_sim.valuation.request import Estimator, Request
 from crowd_sim.valuation.result import ShapleyResult
@@ -34,6 +35,7 @@ def progressive(
     previous: Sequence[ShapleyResult] | None = None,
     besides: int = 0,
     anew: bool = False,
+    again: Sequence[int] | None = None,
 ) -> list[ShapleyResult]:
     """The values of the request's games, each from as many stages as its rule wants.
 
@@ -48,9 +50,11 @@ def progressive(
             their budget on.
         besides: evaluations that the estimator's budget does not count.
         anew: whether an earlier result's evaluations do not count either, where there is no rule.
+        again: how many coalitions each game was asked for again already, which count too.
 
     Returns:
-        Results with ``converged`` and ``evaluated``; ``n_evaluations`` counts each coalition once, whichever result paid.
+        Results with ``converged`` and ``evaluated``; ``n_evaluations`` counts each coalition once, whichever result paid, and
+        what was asked again.
 
     Raises:
         InputError: an earlier result's evaluations leave the estimator too few, no rule, a previous result without
@@ -67,9 +71,9 @@ def progressive(
             source, memory, row = request.only([game]), Memory(request.width), 0
         else:
             source, memory, row = request, shared, game
-        asked = _Asked(memory, row, source, known[game])
+        asked = _Asked(memory, row, source, known[game], again[game] if again else 0)
         alone = replace(request.only([game]), evaluate=asked.evaluate, admit=asked.admit)
-        free = besides + (len(known[game]) if anew and stop is None else 0)
+        free = besides + (len(known[game]) + asked.again if anew and stop is None else 0)
         results.append(_valued(estimator, alone, asked, stop, known[game].budget, free))
     return results
 
@@ -135,7 +139,7 @@ def _valued(
             break
         result, reached = stage
         results = (*results, result)
-        progress = Progress(results, reached, asked.count, time.monotonic() - start)
+        progress = Progress(results, reached, asked.count, time.monotonic() - start, asked.differ)
         certain = _certain(result, request.n_players)
         if (stop is not None and budget >= known and (certain or stop.met(progress))) or reached < budget:
             break
@@ -183,13 +187,17 @@ def _certain(result: ShapleyResult, n: int) -> bool:
 
 
 class _Asked:
-    """What one game was asked for: evaluates what its memory lacks, and counts every coalition once."""
+    """What one game was asked for: evaluates what its memory lacks, and counts every coalition once.
 
-    def __init__(self, memory: Memory, game: int, source: Request, known: Evaluated) -> None:
+    Those that were asked ``again`` to see that the game is the same count besides, an earlier result's too.
+    """
+
+    def __init__(self, memory: Memory, game: int, source: Request, known: Evaluated, again: int) -> None:
         self._memory = memory
         self._game = game
         self._source = source
         self.limit = source.budget
+        self.again = known.again + again
         self._seen = np.zeros(0, dtype=np.bool_)
         self._order: list[NDArray[np.int64]] = []
         self._in_flight = np.zeros(0, dtype=np.bool_)
@@ -199,14 +207,21 @@ class _Asked:
 
     @property
     def count(self) -> int:
-        """How many different coalitions, those known before included."""
-        return sum(len(numbers) for numbers in self._order)
+        """How many evaluations, those known before included."""
+        return sum(len(numbers) for numbers in self._order) + self.again
+
+    @property
+    def differ(self) -> bool:
+        """Whether they are worth more than one number; of none, as of a closed form, nobody can say that they are."""
+        numbers = np.concatenate([np.empty(0, dtype=np.int64), *self._order])
+        return not len(numbers) or Seen.of(self._memory.utilities(self._game, numbers)).range > 0.0
 
     def record(self, budget: int) -> Evaluated:
         """All of them with their utilities."""
         numbers = np.concatenate([np.empty(0, dtype=np.int64), *self._order])
         utilities = self._memory.utilities(self._game, numbers)
-        return Evaluated(self._source.width, self._memory.rows(numbers), utilities, budget, self._source.missing)
+        rows, missing = self._memory.rows(numbers), self._source.missing
+        return Evaluated(self._source.width, rows, utilities, budget, missing, self.again)
 
     def admit(self, chunks: Iterable[NDArray[np.bool_]]) -> None:
         """Refuse chunks whose new coalitions would pass the limit.

@@ -28,14 +28,17 @@ class Progress:
     Attributes:
         results: of the complete stages, in their order; at least one.
         budget: that of the latest stage.
-        evaluations: utilities evaluated by then, each coalition once, those of an earlier result included.
+        evaluations: utilities evaluated by then, each coalition once, those of an earlier result included, and what was asked
+            again to see that it is the same game.
         seconds: since this valuation began; an earlier result's are not in it.
+        differ: whether any two of these utilities do; else all that was evaluated is one number.
     """
 
     results: tuple[ShapleyResult, ...]
     budget: int
     evaluations: int
     seconds: float
+    differ: bool = True
 
 
 class Rule(ABC):
@@ -170,8 +173,9 @@ class TargetError(Rule):
     whose 95 % quantile is 1.96² times its mean; where they do not, it is nearer to its mean, and the rule is on the safe side.
 
     Values that are all the same have no norm to be relative to: then it is met where the error is 0 or the values'
-    rounding, as in a constant game. Never met by a method
-    that has no standard errors (they are NaN). An early stage knows its error bars roughly: a rule that must not stop
+    rounding. Where all that was evaluated is one number, as of a constant game, there is no standard error either: of c
+    coalitions that agree one in c + 2 may be worth something else, and the rule is met where that is at most ``relative``.
+    Never met where they are NaN for another reason. An early stage knows its error bars roughly: a rule that must not stop
     by luck is joined with another, ``TargetError(0.01) & MaxEvaluations(1000)``.
 
     Attributes:
@@ -191,6 +195,8 @@ class TargetError(Rule):
     def met(self, progress: Progress) -> bool:
         """See `Rule`."""
         latest = progress.results[-1]
+        if not progress.differ:
+            return 1.0 / (progress.evaluations + 2) <= self.relative
         error = NORMAL_95 * float(np.sqrt((latest.stderr**2).sum()))
         norm = float(np.sqrt(((latest.values - latest.values.mean()) ** 2).sum()))
         rounding = 1e-12 * float(np.abs(latest.values).max())

@@ -39,6 +39,19 @@ def finite(field: str, value: ArrayLike, shape: tuple[int | None, ...]) -> NDArr
     return array
 
 
+def room(shape: tuple[int, ...], kind: type[np.generic], budget: int) -> NDArray[Any]:
+    """An array of ``shape``, not filled, for what is drawn with ``budget``.
+
+    Raises:
+        InputError: memory does not hold it.
+    """
+    try:
+        return np.empty(shape, dtype=kind)
+    except (MemoryError, ValueError):
+        size = math.prod(shape) * np.dtype(kind).itemsize / 2**30
+        raise InputError("budget", budget, f"must be smaller: {size:,.0f} GiB do not fit into memory") from None
+
+
 def real(field: str, utilities: Any) -> NDArray[np.float64]:
     """What a game has returned, as float64; what is masked in it is missing, NaN.
 

@@ -6,7 +6,7 @@
 ((3,), (3, 3))
 
 `shapley`, `banzhaf` and `leave_one_out` take an `AllUtilities` as any other game, and evaluate nothing again. For games with
-more players see `sampled_values`.
+more players see `sampled_values` and `sampled_owen`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from crowd_sim.errors import InputError
 from crowd_sim.valuation.estimators.exact import MAX_PLAYERS, all_coalitions
+from crowd_sim.valuation.faces import dots, html
 from crowd_sim.valuation.games import Game, players_of
 from crowd_sim.valuation.noise import noise_of
 from crowd_sim.valuation.request import LARGEST, SMALLEST, Evaluate, Request
@@ -31,6 +32,7 @@ from crowd_sim.valuation.validation import checked_size, finite, integer
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
 
 _MOST_IN_CORE = 15  # players: the linear programme has a row a coalition
 
@@ -211,6 +213,14 @@ class LeastCore:
 
     values: NDArray[np.float64]
     deficit: float
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the shares, largest first, and return the axes: matplotlib's ``ax``, or those of a new figure."""
+        return dots(self.values, None, "share in the least core", ax)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the deficit and the table."""
+        return html(f"Least core: deficit {self.deficit:.4g}", self.to_frame())
 
     def to_frame(self) -> pd.DataFrame:
         """One row a player: ``player`` (its number in the game), ``value``."""

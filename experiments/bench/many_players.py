@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from crowd_sim.valuation import AveragingGame, Game, shapley
-from crowd_sim.valuation.estimators.chains import minimum_budget
+from crowd_sim.valuation.estimators.chains.estimator import minimum_budget
 from experiments.bench.textbook import true_of_first
 
 _Vector = NDArray[np.float64]

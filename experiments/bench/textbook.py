@@ -2,9 +2,9 @@
 
     python -m experiments.bench.textbook [--games 200] [--players 12] [--kind glove] [--method auto] [--stopping] [--target 0.2]
 
-prints, as Markdown, for additive, quadratic, glove, airport, voting and majority games, how many of the results give no
-interval, how many are exact (to 1e-9 of the largest value), and what share of the other results' 95 % intervals cover the
-truth, with the standard error of that share (a game counts as one observation); of how many of them all is true that
+prints, as Markdown, for additive, quadratic, glove, airport, voting, majority, unanimity and averaging games, how many of the
+results give no interval, how many are exact (to 1e-9 of the largest value), and what share of the other results' 95 % intervals
+cover the truth, with the standard error of that share (a game counts as one observation); of how many of them all is true that
 `result.top(3)` says, and how many of the three are certain in the mean. With `--stopping`: of the games that
 `TargetError(x)` has stopped, the share whose true error, as that rule defines it, is at most x. The truth is enumeration.
 """
@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from crowd_sim.valuation import Progress, Rule, ShapleyResult, TargetError, shapley
+from crowd_sim.valuation import AveragingGame, Progress, Rule, ShapleyResult, TargetError, shapley
 
 Vector = NDArray[np.float64]
 
@@ -77,11 +77,26 @@ def majority(n: int, rng: np.random.Generator) -> TextbookGame:
     return TextbookGame(n, lambda inside: (inside.sum(axis=1) >= quota).astype(np.float64))
 
 
+def unanimity(n: int, rng: np.random.Generator) -> TextbookGame:
+    """Σ over 2n groups of one to five, of either sign, whose members are all there (Shapley 1953)."""
+    groups = [rng.choice(n, min(int(rng.integers(1, 6)), n), replace=False) for _ in range(2 * n)]
+    weights = rng.normal(size=2 * n)
+    return TextbookGame(
+        n, lambda inside: sum(w * inside[:, group].all(axis=1) for group, w in zip(groups, weights, strict=True))
+    )
+
+
+def averaging(n: int, rng: np.random.Generator) -> TextbookGame:
+    """Minus the distance of a mean of vectors from a target, of which nothing is told but utilities."""
+    game = AveragingGame(rng.normal(size=(n, 6)), 0.5 * rng.normal(size=6))
+    return TextbookGame(n, lambda inside: game(inside > 0))
+
+
 KINDS: dict[str, Callable[[int, np.random.Generator], TextbookGame]] = {
-    kind.__name__: kind for kind in (additive, quadratic, glove, airport, voting, majority)
+    kind.__name__: kind for kind in (additive, quadratic, glove, airport, voting, majority, unanimity, averaging)
 }
 METHODS = ("auto", "permutation")
-BUDGETS = (2, 5, 12, 20, 100)
+BUDGETS = (2, 5, 8, 12, 20, 50, 100)
 """Evaluations per player."""
 TARGETS = (0.05, 0.2, 0.5)
 EXACT = 1e-9

@@ -5,7 +5,7 @@ import pytest
 
 from crowd_sim.errors import InputError
 from crowd_sim.valuation import AveragingGame, MaxEvaluations, shapley, shapley_many
-from crowd_sim.valuation.estimators.chains import minimum_budget
+from crowd_sim.valuation.estimators.chains.estimator import minimum_budget
 from crowd_sim.valuation.request import in_process
 from experiments.bench.many_players import Airport, Best, Saturating, Unknown, Vote, games
 from experiments.bench.textbook import true_of_first

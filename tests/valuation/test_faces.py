@@ -3,7 +3,7 @@ import pytest
 import shapiq
 
 from crowd_sim.errors import InputError
-from crowd_sim.valuation import ShapleyResult, banzhaf, leave_one_out, shapley
+from crowd_sim.valuation import MaxEvaluations, SampledUtilities, ShapleyResult, banzhaf, leave_one_out, shapley
 from tests.oracles.games import sum_of_unanimity
 
 GAME = sum_of_unanimity(6, 15, seed=1)
@@ -44,3 +44,17 @@ def test_other_values_go_by_their_own_name():
     assert "Leave-one-out values" in leave_one_out(GAME)._repr_html_()
     with pytest.raises(InputError, match=r"^kind = 'Leave-one-out': must be one of Shapley, Banzhaf for shapiq$"):
         leave_one_out(GAME).to_shapiq()
+
+
+def test_pairs_and_payments_have_pictures_and_tables():
+    some = SampledUtilities.of(shapley(GAME, stop=MaxEvaluations(64)))
+    pairs, core = some.interactions(), some.least_core()
+    (image,) = pairs.plot().images
+    np.testing.assert_array_equal(image.get_array().filled(0.0), pairs.values)
+    assert pairs._repr_html_().count("<tr") == 1 + 15
+    rows = core.plot().containers[0].lines[0].get_xdata()
+    np.testing.assert_array_equal(rows, np.sort(core.values)[::-1])
+    assert f"deficit {core.deficit:.4g}" in core._repr_html_()
+    for face in (pairs, core):
+        with pytest.raises(InputError, match=r"^ax = 5: must be matplotlib's axes, or None$"):
+            face.plot(5)

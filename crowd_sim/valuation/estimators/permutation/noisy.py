@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from crowd_sim.errors import InputError
 from crowd_sim.random import Purpose
 from crowd_sim.valuation.complements import with_complements
-from crowd_sim.valuation.estimators.permutation_draws import draw
+from crowd_sim.valuation.estimators.permutation.draws import draw
 from crowd_sim.valuation.noise import with_draws
 from crowd_sim.valuation.once import once
 from crowd_sim.valuation.request import Request, chunk_rows
