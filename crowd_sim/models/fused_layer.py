@@ -21,6 +21,16 @@ from typing import Any
 import numpy as np
 
 from crowd_sim.models.fused_ops import project, project_backward
+from crowd_sim.models.row_kernels import (
+    add_norm,
+    array,
+    gated,
+    gated_backward,
+    norm,
+    norm_backward,
+    rotate,
+    rotate_backward,
+)
 
 _LAYERS = {"LlamaDecoderLayer", "MistralDecoderLayer", "Qwen2DecoderLayer"}
 """Classes of `transformers` that compute just this."""
@@ -168,8 +178,8 @@ class FusedLayer:
         self.part: Part | None = None
         self._scale = next((module.scale for module, _ in self.weights), 1.0)
         norms = (layer.input_layernorm, layer.post_attention_layernorm)
-        self._norms = [(norm.weight.float(), norm.variance_epsilon) for norm in norms]
-        self._d, self._scaling, self._number = attention.head_dim, attention.scaling, attention.layer_idx
+        self._norms = [(array(norm.weight.float()), np.float32(norm.variance_epsilon)) for norm in norms]
+        self._d, self._scaling, self._number = attention.head_dim, np.float32(attention.scaling), attention.layer_idx
         self._q, self._kv = (module.out_features // self._d for module in (attention.q_proj, attention.k_proj))
 
     def forward(self, x: Any, mask: Any, cos: Any, sin: Any, cache: Any, weights: Any) -> tuple[Any, list[Any]]:
@@ -187,76 +197,64 @@ class FusedLayer:
 
         shape, (n_rows, n_tokens) = x.shape, x.shape[:2]
         stacks = [group.stacked(weights) for group in self._groups]
-        rotated, both, half = self._q + self._kv, self._q + 2 * self._kv, self._d // 2
+        rotated, both = self._q + self._kv, self._q + 2 * self._kv
         x = x.reshape(-1, shape[-1])
-        n = _norm(x, *self._norms[0])
+        n, m = torch.empty_like(x), torch.empty_like(x)
+        norm(array(x), *self._norms[0], array(n))
         y, u_qkv = self._project(0, n, stacks)
-        heads = y.view(n_rows, n_tokens, both, self._d).transpose(1, 2)
-        cos, sin = cos[:, None], sin[:, None]
-        turned = x.new_empty((n_rows, rotated, n_tokens, self._d))
-        torch.mul(heads[:, :rotated], cos, out=turned)
-        turned[..., :half].addcmul_(heads[:, :rotated, :, half:], sin[..., :half], value=-1)
-        turned[..., half:].addcmul_(heads[:, :rotated, :, :half], sin[..., half:])
-        k, v = turned[:, self._q :], heads[:, rotated:]
+        heads = x.new_empty((n_rows, both, n_tokens, self._d))
+        rotate(array(y.view(n_rows, n_tokens, both, self._d)), array(cos), array(sin), rotated, array(heads))
+        k, v = heads[:, self._q : rotated], heads[:, rotated:]
         if cache is not None:
             k, v = cache.update(k, v, self._number)
-        q = turned[:, : self._q].reshape(n_rows * self._kv, -1, self._d)
+        q = heads[:, : self._q].reshape(n_rows * self._kv, -1, self._d)
         k, v = (part.reshape(n_rows * self._kv, -1, self._d) for part in (k, v))
         scores = torch.bmm(q, k.mT).view(n_rows, self._q, n_tokens, -1)
-        p = torch.add(mask, scores, alpha=self._scaling).softmax(dim=-1)
+        p = torch.add(mask, scores, alpha=float(self._scaling)).softmax(dim=-1)
         seen = torch.bmm(p.view(n_rows * self._kv, -1, p.shape[-1]), v)
         o = seen.view(n_rows, self._q, n_tokens, self._d).transpose(1, 2).reshape(len(x), -1)
-        added, u_o = self._project(1, o, stacks)
-        h = added.add_(x)
-        m = _norm(h, *self._norms[1])
+        h, u_o = self._project(1, o, stacks)
+        add_norm(array(h), array(x), *self._norms[1], array(m))
         y, u_gate = self._project(2, m, stacks)
-        gate, up = y.chunk(2, dim=-1)
-        opened = torch.nn.functional.silu(gate)
-        inner = opened * up
+        inner = y.new_empty((len(y), y.shape[1] // 2))
+        gated(array(y), array(inner))
         added, u_down = self._project(3, inner, stacks)
-        kept = [x, n, q, k, v, p, o, h, m, gate, up, opened, inner, cos, sin, u_qkv, u_o, u_gate, u_down]
+        kept = [x, n, q, k, v, p, o, h, m, y, inner, cos, sin, u_qkv, u_o, u_gate, u_down]
         return added.add_(h).view(shape), kept + [part for stack in stacks for part in stack]
 
     def backward(self, grad: Any, kept: Sequence[Any], wants_input: bool) -> tuple[Any, Any]:
         """Gradients of the layer's input, where it is wanted, else None; and of `part.value`."""
         import torch
 
-        x, n, q, k, v, p, o, h, m, gate, up, opened, inner, cos, sin, u_qkv, u_o, u_gate, u_down, *flat = kept
+        x, n, q, k, v, p, o, h, m, gates, inner, cos, sin, u_qkv, u_o, u_gate, u_down, *flat = kept
         stacks = list(zip(flat[::2], flat[1::2], strict=True))
         shape, (n_rows, n_tokens) = grad.shape, grad.shape[:2]
-        rotated, both, half = self._q + self._kv, self._q + 2 * self._kv, self._d // 2
+        rotated, both = self._q + self._kv, self._q + 2 * self._kv
         grad = grad.reshape(len(x), -1)
         assert self.part is not None  # noqa: S101 - it has gone forward
         found = grad.new_empty((len(next(a for a, _ in stacks if a is not None)), self.part.size))
         down = self._back(3, grad, inner, u_down, stacks, found)
-        both_ways = gate.new_empty((len(x), 2 * gate.shape[1]))
-        torch.mul(down, opened, out=both_ways[:, gate.shape[1] :])
-        of_gate = both_ways[:, : gate.shape[1]]
-        torch.ops.aten.silu_backward.grad_input(down.mul_(up), gate, grad_input=of_gate)
-        down = self._back(2, both_ways, m, u_gate, stacks, found)
-        grad = _norm_backward(down, h, *self._norms[1], grad)
+        of_gates = torch.empty_like(gates)
+        gated_backward(array(down), array(gates), array(of_gates))
+        down = self._back(2, of_gates, m, u_gate, stacks, found)
+        norm_backward(array(down), array(h), *self._norms[1], array(grad))
+        grad = down
         down = self._back(1, grad, o, u_o, stacks, found)
         seen = down.view(n_rows, n_tokens, self._q, self._d).transpose(1, 2).reshape(q.shape)
         scores = torch._softmax_backward_data(torch.bmm(seen, v.mT).view(p.shape), p, -1, p.dtype)
         scores = scores.view(len(q), -1, p.shape[-1])
-        down = torch.cat(
-            [
-                torch.bmm(scores, k).view(n_rows, self._q, n_tokens, self._d),
-                torch.bmm(scores.mT, q).view(n_rows, self._kv, n_tokens, self._d),
-            ],
-            dim=1,
-        )
-        cos, sin = cos * self._scaling, sin * self._scaling
+        of_heads = x.new_empty((n_rows, rotated, n_tokens, self._d))
+        of_heads[:, : self._q] = torch.bmm(scores, k).view(n_rows, self._q, n_tokens, self._d)
+        of_heads[:, self._q :] = torch.bmm(scores.mT, q).view(n_rows, self._kv, n_tokens, self._d)
         y = x.new_empty((n_rows, n_tokens, both, self._d))
-        heads = y.transpose(1, 2)
-        torch.mul(down, cos, out=heads[:, :rotated])
-        heads[:, :rotated, :, :half].addcmul_(down[..., half:], sin[..., half:])
-        heads[:, :rotated, :, half:].addcmul_(down[..., :half], sin[..., :half], value=-1)
+        rotate_backward(array(of_heads), array(cos), array(sin), self._scaling, array(y))
         of_v = torch.bmm(p.view(len(q), -1, p.shape[-1]).mT, seen)
-        heads[:, rotated:].copy_(of_v.view(n_rows, self._kv, n_tokens, self._d))
+        y.transpose(1, 2)[:, rotated:].copy_(of_v.view(n_rows, self._kv, n_tokens, self._d))
         down = self._back(0, y.view(len(x), -1), n, u_qkv, stacks, found, wants_input)
-        input_grad = _norm_backward(down, x, *self._norms[0], grad).view(shape) if wants_input else None
-        return input_grad, found
+        if not wants_input:
+            return None, found
+        norm_backward(array(down), array(x), *self._norms[0], array(grad))
+        return down.view(shape), found
 
     def _project(self, i: int, x: Any, stacks: Sequence[tuple[Any, Any]]) -> tuple[Any, Any]:
         return project(x, self._groups[i].weight, self._groups[i].bias, *stacks[i], self._scale)
@@ -268,30 +266,6 @@ class FusedLayer:
         down, of_a, of_b = project_backward(grad, x, group.weight, u, stacks[i], self._scale, wants_input)
         group.put_gradients(of_a, of_b, found)
         return down
-
-
-def _norm(x: Any, weight: Any, epsilon: float) -> Any:
-    """The rows of x [R, H] by their root mean squares, √(mean x² + ε), times the weights; computed in float32."""
-    import torch
-
-    full = x.to(torch.float32)
-    return (full * _inverse(full, epsilon)).mul_(weight).to(x.dtype)
-
-
-def _inverse(full: Any, epsilon: float) -> Any:
-    return (full * full).mean(dim=-1, keepdim=True).add_(epsilon).rsqrt_()
-
-
-def _norm_backward(grad: Any, x: Any, weight: Any, epsilon: float, beside: Any) -> Any:
-    """The gradient of the norm's input, and `beside`, that of the path around it."""
-    import torch
-
-    full = x.to(torch.float32)
-    inverse = _inverse(full, epsilon)
-    unit = full * inverse
-    grad = grad.to(torch.float32) * weight
-    along = (grad * unit).mean(dim=-1, keepdim=True)
-    return grad.addcmul_(unit, along, value=-1).mul_(inverse).add_(beside).to(x.dtype)
 
 
 @lru_cache(maxsize=1)

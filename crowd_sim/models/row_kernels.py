@@ -1,0 +1,218 @@
+"""Steps of a layer that are no products, compiled for a CPU: a row is read once, computed in float32, and written once.
+
+Taken apart into operations on whole arrays they cost more than half of the products' time. Arrays are float32, or what numpy has
+no type for, by its bits: bfloat16 as uint16, float16 as int16 (`array`). Sums are folded in a fixed order and nothing is
+reordered or fused, so that each processor finds the same bits. Rows are independent of one another.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+_INT, _FLOAT, _HALF = ir.IntType(32), ir.FloatType(), ir.HalfType()
+_ONE = np.float32(1)
+
+
+def array(tensor: Any) -> Any:
+    """A tensor of a CPU as these functions take it: the same memory, without autograd."""
+    import torch
+
+    bits = {torch.bfloat16: torch.uint16, torch.float16: torch.int16}.get(tensor.dtype)
+    own = tensor.detach()
+    return (own if bits is None else own.view(bits)).numpy()
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _wide(_: Any, stored: Any) -> Any:
+    """What is stored as float32."""
+
+    def convert(__: Any, builder: Any, ___: Any, values: Any) -> Any:
+        (value,) = values
+        if stored == types.uint16:
+            return builder.bitcast(builder.shl(builder.zext(value, _INT), _INT(16)), _FLOAT)
+        return builder.fpext(builder.bitcast(value, _HALF), _FLOAT) if stored == types.int16 else value
+
+    return types.float32(stored), convert
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _narrow(_: Any, stored: Any, __: Any) -> Any:
+    """A number in float32 as it is stored where the first is: rounded to the nearest, to even where two are."""
+
+    def convert(___: Any, builder: Any, ____: Any, values: Any) -> Any:
+        value = values[1]
+        if stored == types.int16:
+            return builder.bitcast(builder.fptrunc(value, _HALF), ir.IntType(16))
+        if stored != types.uint16:
+            return value
+        bits = builder.bitcast(value, _INT)
+        even = builder.and_(builder.lshr(bits, _INT(16)), _INT(1))
+        rounded = builder.lshr(builder.add(builder.add(bits, _INT(0x7FFF)), even), _INT(16))
+        none = builder.fcmp_unordered("uno", value, value)  # of a NaN the carry could make a number
+        return builder.trunc(builder.select(none, _INT(0x7FC0), rounded), ir.IntType(16))
+
+    return stored(stored, types.float32), convert
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _power_of_two(_: Any, __: Any) -> Any:
+    """2ⁿ of a whole number n in float32, −126 to 127."""
+
+    def convert(___: Any, builder: Any, ____: Any, values: Any) -> Any:
+        n = builder.fptosi(values[0], _INT)
+        return builder.bitcast(builder.shl(builder.add(n, _INT(127)), _INT(23)), _FLOAT)
+
+    return types.float32(types.float32), convert
+
+
+_LOG2E, _LN2, _LN2_REST = np.float32(1.44269504), np.float32(0.693359375), np.float32(-2.12194440e-4)
+_LOWEST, _HIGHEST, _HALVES = np.float32(-87), np.float32(88), np.float32(0.5)
+_P0, _P1, _P2 = np.float32(1.9875691500e-4), np.float32(1.3981999507e-3), np.float32(8.3334519073e-3)
+_P3, _P4, _P5 = np.float32(4.1665795894e-2), np.float32(1.6666665459e-1), np.float32(5.0000001201e-1)
+
+
+@numba.njit(error_model="numpy")
+def _exp(x: Any) -> Any:
+    """Of float32, to 1e-7 of it, within e^−87 and e^88 (Moshier's Cephes); a processor does many at once, unlike the C library."""
+    x = _LOWEST if x < _LOWEST else x  # so put that NaN stays what it is
+    x = _HIGHEST if x > _HIGHEST else x
+    n = np.floor(x * _LOG2E + _HALVES)
+    r = x - n * _LN2 - n * _LN2_REST
+    p = ((((_P0 * r + _P1) * r + _P2) * r + _P3) * r + _P4) * r + _P5
+    return (p * r * r + r + _ONE) * _power_of_two(n)
+
+
+@numba.njit(error_model="numpy")
+def _sum(values: Any) -> Any:
+    """Of float32[n], which it uses up: halves are added until one is left."""
+    n = values.shape[0]
+    while n > 1:
+        half = n // 2
+        for j in range(half):
+            values[j] += values[n - half + j]
+        n -= half
+    return values[0]
+
+
+@numba.njit(error_model="numpy")
+def _inverse(x: Any, epsilon: Any, squares: Any) -> Any:
+    """1 over the root mean square of a row, √(mean x² + ε); `squares` is room for as many."""
+    for j in range(x.shape[0]):
+        value = _wide(x[j])
+        squares[j] = value * value
+    return _ONE / np.sqrt(_sum(squares) / np.float32(x.shape[0]) + epsilon)
+
+
+@numba.njit(cache=True, error_model="numpy")
+def norm(x: Any, weight: Any, epsilon: Any, out: Any) -> None:
+    """The rows of x [R, H] by their root mean squares, times the weights, float32[H], to `out`."""
+    squares = np.empty(x.shape[1], np.float32)
+    for i in range(x.shape[0]):
+        row, to = x[i], out[i]
+        inverse = _inverse(row, epsilon, squares)
+        for j in range(x.shape[1]):
+            to[j] = _narrow(to[j], _wide(row[j]) * inverse * weight[j])
+
+
+@numba.njit(cache=True, error_model="numpy")
+def add_norm(x: Any, beside: Any, weight: Any, epsilon: Any, out: Any) -> None:
+    """x + `beside`, [R, H] both, to x; its `norm` to `out`."""
+    squares = np.empty(x.shape[1], np.float32)
+    for i in range(x.shape[0]):
+        row, more, to = x[i], beside[i], out[i]
+        for j in range(x.shape[1]):
+            row[j] = _narrow(row[j], _wide(row[j]) + _wide(more[j]))
+        inverse = _inverse(row, epsilon, squares)
+        for j in range(x.shape[1]):
+            to[j] = _narrow(to[j], _wide(row[j]) * inverse * weight[j])
+
+
+@numba.njit(cache=True, error_model="numpy")
+def norm_backward(grad: Any, x: Any, weight: Any, epsilon: Any, beside: Any) -> None:
+    """To `grad`, that of `norm`'s output, that of its input x and `beside`, that of the path around it; all [R, H]."""
+    width = x.shape[1]
+    squares, scaled, units = np.empty(width, np.float32), np.empty(width, np.float32), np.empty(width, np.float32)
+    for i in range(x.shape[0]):
+        row, own, more = x[i], grad[i], beside[i]
+        inverse = _inverse(row, epsilon, squares)
+        for j in range(width):
+            units[j] = _wide(row[j]) * inverse
+            scaled[j] = _wide(own[j]) * weight[j]
+            squares[j] = units[j] * scaled[j]
+        along = _sum(squares) / np.float32(width)
+        for j in range(width):
+            own[j] = _narrow(own[j], (scaled[j] - units[j] * along) * inverse + _wide(more[j]))
+
+
+@numba.njit(cache=True, error_model="numpy")
+def gated(both: Any, out: Any) -> None:
+    """silu(G) ∘ U of `both` [R, 2 I], the row of a G before that of its U, to `out` [R, I]."""
+    width = out.shape[1]
+    for i in range(out.shape[0]):
+        gates, ups, to = both[i, :width], both[i, width:], out[i]
+        for j in range(width):
+            gate = _wide(gates[j])
+            to[j] = _narrow(to[j], gate / (_ONE + _exp(-gate)) * _wide(ups[j]))
+
+
+@numba.njit(cache=True, error_model="numpy")
+def gated_backward(grad: Any, both: Any, out: Any) -> None:
+    """The gradient of `both` to `out`, by that of `gated`'s output."""
+    width = grad.shape[1]
+    for i in range(grad.shape[0]):
+        gates, ups, to_gates, to_ups, own = both[i, :width], both[i, width:], out[i, :width], out[i, width:], grad[i]
+        for j in range(width):
+            gate, down = _wide(gates[j]), _wide(own[j])
+            share = _ONE / (_ONE + _exp(-gate))
+            to_ups[j] = _narrow(to_ups[j], down * gate * share)
+            slope = share * (_ONE + gate * (_ONE - share))
+            to_gates[j] = _narrow(to_gates[j], down * _wide(ups[j]) * slope)
+
+
+@numba.njit(cache=True, error_model="numpy")
+def rotate(y: Any, cos: Any, sin: Any, n_rotated: int, out: Any) -> None:
+    """Heads of tokens y [N, T, n, D] to `out` [N, n, T, D], the first of them rotated by position (arXiv 2104.09864).
+
+    Args:
+        y, out: see above.
+        cos: [N or 1, T, D].
+        sin: likewise.
+        n_rotated: heads that are.
+    """
+    half = y.shape[3] // 2
+    for n in range(y.shape[0]):
+        own = n if cos.shape[0] > 1 else 0
+        for t in range(y.shape[1]):
+            c, s = cos[own, t], sin[own, t]
+            for h in range(y.shape[2]):
+                row, to = y[n, t, h], out[n, h, t]
+                if h >= n_rotated:
+                    for j in range(2 * half):
+                        to[j] = row[j]
+                    continue
+                for j in range(half):
+                    first, second = _wide(row[j]), _wide(row[half + j])
+                    to[j] = _narrow(to[j], first * _wide(c[j]) - second * _wide(s[j]))
+                    to[half + j] = _narrow(to[j], second * _wide(c[half + j]) + first * _wide(s[half + j]))
+
+
+@numba.njit(cache=True, error_model="numpy")
+def rotate_backward(grad: Any, cos: Any, sin: Any, scale: Any, out: Any) -> None:
+    """The gradient of `rotate`'s y to `out` [N, T, n, D], by `grad`, that of its heads that are rotated, [N, r, T, D], times `scale`."""
+    half = grad.shape[3] // 2
+    for n in range(grad.shape[0]):
+        own = n if cos.shape[0] > 1 else 0
+        for t in range(grad.shape[2]):
+            c, s = cos[own, t], sin[own, t]
+            for h in range(grad.shape[1]):
+                row, to = grad[n, h, t], out[n, t, h]
+                for j in range(half):
+                    first, second = _wide(row[j]) * scale, _wide(row[half + j]) * scale
+                    to[j] = _narrow(to[j], first * _wide(c[j]) + second * _wide(s[half + j]))
+                    to[half + j] = _narrow(to[j], second * _wide(c[half + j]) - first * _wide(s[j]))
