@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from crowd_sim.models.fused_ops import project, project_backward
+from crowd_sim.models.fused_ops import ordered, project, project_backward
 from crowd_sim.models.row_kernels import (
     add_norm,
     array,
@@ -89,6 +89,7 @@ class _Group:
         modules: plain or adapted.
         weight: [out, in], of which the modules' own weights are parts.
         bias: [out] or None.
+        frozen: both, as products want them.
         adapted: those that are, and which of the outputs are theirs.
     """
 
@@ -108,6 +109,7 @@ class _Group:
             self.bias = None if self.bias is None else torch.cat([own.bias for own in frozen])
             for own, part in zip(frozen, outputs, strict=True):  # so that nothing is held twice
                 own.weight = torch.nn.Parameter(self.weight[part], requires_grad=False)
+        self.frozen = ordered(self.weight, self.bias)
 
     @property
     def weights(self) -> list[tuple[Any, str]]:
@@ -257,13 +259,13 @@ class FusedLayer:
         return down.view(shape), found
 
     def _project(self, i: int, x: Any, stacks: Sequence[tuple[Any, Any]]) -> tuple[Any, Any]:
-        return project(x, self._groups[i].weight, self._groups[i].bias, *stacks[i], self._scale)
+        return project(x, self._groups[i].frozen, *stacks[i], self._scale)
 
     def _back(
         self, i: int, grad: Any, x: Any, u: Any, stacks: Sequence[Any], found: Any, wants_input: bool = True
     ) -> Any:
         group = self._groups[i]
-        down, of_a, of_b = project_backward(grad, x, group.weight, u, stacks[i], self._scale, wants_input)
+        down, of_a, of_b = project_backward(grad, x, group.frozen, u, stacks[i], self._scale, wants_input)
         group.put_gradients(of_a, of_b, found)
         return down
 
