@@ -13,17 +13,22 @@ position (Su et al. 2021, arXiv 2104.09864), root mean square norms (Zhang and S
 from __future__ import annotations
 
 import itertools
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from crowd_sim.models.fused_ops import ordered, project, project_backward
 from crowd_sim.models.row_kernels import (
+    LANES,
     add_norm,
     array,
+    attend,
+    attend_backward,
     gated,
     gated_backward,
     norm,
@@ -34,6 +39,10 @@ from crowd_sim.models.row_kernels import (
 
 _LAYERS = {"LlamaDecoderLayer", "MistralDecoderLayer", "Qwen2DecoderLayer"}
 """Classes of `transformers` that compute just this."""
+
+_FEW = 0.25
+"""Share of a row's tokens that are seen by one, under which attention computes what is seen alone: above it, products of all
+with all are faster, although most of them are not wanted. In packed rows of short responses it is about a sixth."""
 
 
 @dataclass(eq=False)
@@ -59,7 +68,8 @@ def fuse(model: Any) -> list[FusedLayer]:
         # weights that are quantised are whole numbers: only their modules know what they say
         if type(module).__name__ in _LAYERS and all(own.is_floating_point() for own in module.parameters())
     ]
-    fused = [FusedLayer(layer) for layer in layers]
+    reaches = _Reaches()
+    fused = [FusedLayer(layer, reaches) for layer in layers]
     for own, layer in zip(fused, layers, strict=True):
         layer.forward = _forward(own, layer.forward)
     return fused
@@ -75,11 +85,45 @@ def _forward(fused: FusedLayer, plain: Callable[..., Any]) -> Callable[..., Any]
             return plain(hidden_states, attention_mask=attention_mask, **kwargs)
         cos, sin = kwargs["position_embeddings"]
         cache = kwargs.get("past_key_values")
+        reach = fused.reach(attention_mask, len(hidden_states)) if cache is None else None
         if torch.is_grad_enabled() and cache is None:
-            return _layer_class().apply(fused, hidden_states, attention_mask, cos, sin, weights)
-        return fused.forward(hidden_states, attention_mask, cos, sin, cache, weights)[0]
+            return _layer_class().apply(fused, hidden_states, attention_mask, cos, sin, weights, reach)
+        return fused.forward(hidden_states, attention_mask, cos, sin, cache, weights, reach)[0]
 
     return forward
+
+
+@dataclass(frozen=True, eq=False)
+class Reach:
+    """Who sees whom, for `attend`: the tokens' keys one token after another, and where each one's begin."""
+
+    starts: NDArray[np.int64]
+    keys: NDArray[np.int64]
+
+
+class _Reaches:
+    """What masks say, the last one's remembered: all layers of a pass are given the same."""
+
+    def __init__(self) -> None:
+        self._mask: Callable[[], Any] = lambda: None
+        self._n_rows, self._last = 0, None
+
+    def of(self, mask: Any, n_rows: int) -> Reach | None:
+        """That of a mask [n_rows or 1, 1, T, S]; None where more than `_FEW` is seen, or some of it more or less."""
+        if self._mask() is not mask or self._n_rows != n_rows:
+            self._mask, self._n_rows, self._last = weakref.ref(mask), n_rows, _reach(mask, n_rows)
+        return self._last
+
+
+def _reach(mask: Any, n_rows: int) -> Reach | None:
+    import torch
+
+    seen = mask == 0
+    clear = bool((seen | (mask <= torch.finfo(mask.dtype).min)).all()) and bool(seen.any(dim=-1).all())
+    if not clear or mask.shape[2] != mask.shape[3] or float(seen.float().mean()) > _FEW:
+        return None
+    every = seen.expand(n_rows, -1, -1, -1).reshape(-1, mask.shape[3]).numpy()
+    return Reach(np.concatenate([[0], every.sum(axis=1).cumsum()]), np.nonzero(every)[1])
 
 
 class _Group:
@@ -167,7 +211,8 @@ class FusedLayer:
         part: where they are; None until they have been given a place, or where nothing is adapted.
     """
 
-    def __init__(self, layer: Any) -> None:
+    def __init__(self, layer: Any, reaches: _Reaches) -> None:
+        self._reaches = reaches
         attention, mlp = layer.self_attn, layer.mlp
         self._groups = [
             _Group(attention.q_proj, attention.k_proj, attention.v_proj),
@@ -184,7 +229,13 @@ class FusedLayer:
         self._d, self._scaling, self._number = attention.head_dim, np.float32(attention.scaling), attention.layer_idx
         self._q, self._kv = (module.out_features // self._d for module in (attention.q_proj, attention.k_proj))
 
-    def forward(self, x: Any, mask: Any, cos: Any, sin: Any, cache: Any, weights: Any) -> tuple[Any, list[Any]]:
+    def reach(self, mask: Any, n_rows: int) -> Reach | None:
+        """Who sees whom in n_rows rows without a cache, where attention may go by it."""
+        return None if self._d % LANES else self._reaches.of(mask, n_rows)
+
+    def forward(
+        self, x: Any, mask: Any, cos: Any, sin: Any, cache: Any, weights: Any, reach: Reach | None = None
+    ) -> tuple[Any, list[Any]]:
         """The layer's output, [N, T, H], and what its gradient needs.
 
         Args:
@@ -194,6 +245,7 @@ class FusedLayer:
             sin: likewise.
             cache: of keys and values before these, or None.
             weights: `part.value`.
+            reach: what `mask` says, where it is to go by.
         """
         import torch
 
@@ -206,29 +258,52 @@ class FusedLayer:
         y, u_qkv = self._project(0, n, stacks)
         heads = x.new_empty((n_rows, both, n_tokens, self._d))
         rotate(array(y.view(n_rows, n_tokens, both, self._d)), array(cos), array(sin), rotated, array(heads))
-        k, v = heads[:, self._q : rotated], heads[:, rotated:]
-        if cache is not None:
-            k, v = cache.update(k, v, self._number)
-        q = heads[:, : self._q].reshape(n_rows * self._kv, -1, self._d)
-        k, v = (part.reshape(n_rows * self._kv, -1, self._d) for part in (k, v))
-        scores = torch.bmm(q, k.mT).view(n_rows, self._q, n_tokens, -1)
-        p = torch.add(mask, scores, alpha=float(self._scaling)).softmax(dim=-1)
-        seen = torch.bmm(p.view(n_rows * self._kv, -1, p.shape[-1]), v)
-        o = seen.view(n_rows, self._q, n_tokens, self._d).transpose(1, 2).reshape(len(x), -1)
+        if reach is None:
+            o, p = self._attend_all(heads, mask, cache)
+        else:
+            o, p = x.new_empty((len(x), self._q * self._d)), torch.empty((self._q, len(reach.keys)))
+            attend(array(heads), reach.starts, reach.keys, self._scaling, array(p), array(o))
         h, u_o = self._project(1, o, stacks)
         add_norm(array(h), array(x), *self._norms[1], array(m))
         y, u_gate = self._project(2, m, stacks)
         inner = y.new_empty((len(y), y.shape[1] // 2))
         gated(array(y), array(inner))
         added, u_down = self._project(3, inner, stacks)
-        kept = [x, n, q, k, v, p, o, h, m, y, inner, cos, sin, u_qkv, u_o, u_gate, u_down]
+        kept = [x, n, heads, p, o, h, m, y, inner, cos, sin, u_qkv, u_o, u_gate, u_down]
         return added.add_(h).view(shape), kept + [part for stack in stacks for part in stack]
 
-    def backward(self, grad: Any, kept: Sequence[Any], wants_input: bool) -> tuple[Any, Any]:
+    def _attend_all(self, heads: Any, mask: Any, cache: Any) -> tuple[Any, Any]:
+        """Attention in products of all queries with all keys, for tokens that see most others: its output and shares."""
+        import torch
+
+        n_rows, _, n_tokens, _ = heads.shape
+        k, v = heads[:, self._q : self._q + self._kv], heads[:, self._q + self._kv :]
+        if cache is not None:
+            k, v = cache.update(k, v, self._number)
+        q, k, v = (part.reshape(n_rows * self._kv, -1, self._d) for part in (heads[:, : self._q], k, v))
+        scores = torch.bmm(q, k.mT).view(n_rows, self._q, n_tokens, -1)
+        p = torch.add(mask, scores, alpha=float(self._scaling)).softmax(dim=-1)
+        seen = torch.bmm(p.view(n_rows * self._kv, -1, p.shape[-1]), v)
+        return seen.view(n_rows, self._q, n_tokens, self._d).transpose(1, 2).reshape(n_rows * n_tokens, -1), p
+
+    def _attend_all_backward(self, grad: Any, heads: Any, p: Any) -> Any:
+        import torch
+
+        n_rows, _, n_tokens, _ = heads.shape
+        parts = heads.split([self._q, self._kv, self._kv], dim=1)
+        q, k, v = (part.reshape(n_rows * self._kv, -1, self._d) for part in parts)
+        seen = grad.view(n_rows, n_tokens, self._q, self._d).transpose(1, 2).reshape(q.shape)
+        scores = torch._softmax_backward_data(torch.bmm(seen, v.mT).view(p.shape), p, -1, p.dtype)
+        scores = scores.mul_(float(self._scaling)).view(len(q), -1, p.shape[-1])
+        p = p.view(scores.shape)
+        of = torch.bmm(scores, k), torch.bmm(scores.mT, q), torch.bmm(p.mT, seen)
+        return torch.cat([own.view(n_rows, -1, n_tokens, self._d) for own in of], dim=1)
+
+    def backward(self, grad: Any, kept: Sequence[Any], reach: Reach | None, wants_input: bool) -> tuple[Any, Any]:
         """Gradients of the layer's input, where it is wanted, else None; and of `part.value`."""
         import torch
 
-        x, n, q, k, v, p, o, h, m, gates, inner, cos, sin, u_qkv, u_o, u_gate, u_down, *flat = kept
+        x, n, heads, p, o, h, m, gates, inner, cos, sin, u_qkv, u_o, u_gate, u_down, *flat = kept
         stacks = list(zip(flat[::2], flat[1::2], strict=True))
         shape, (n_rows, n_tokens) = grad.shape, grad.shape[:2]
         rotated, both = self._q + self._kv, self._q + 2 * self._kv
@@ -242,16 +317,15 @@ class FusedLayer:
         norm_backward(array(down), array(h), *self._norms[1], array(grad))
         grad = down
         down = self._back(1, grad, o, u_o, stacks, found)
-        seen = down.view(n_rows, n_tokens, self._q, self._d).transpose(1, 2).reshape(q.shape)
-        scores = torch._softmax_backward_data(torch.bmm(seen, v.mT).view(p.shape), p, -1, p.dtype)
-        scores = scores.view(len(q), -1, p.shape[-1])
-        of_heads = x.new_empty((n_rows, rotated, n_tokens, self._d))
-        of_heads[:, : self._q] = torch.bmm(scores, k).view(n_rows, self._q, n_tokens, self._d)
-        of_heads[:, self._q :] = torch.bmm(scores.mT, q).view(n_rows, self._kv, n_tokens, self._d)
+        if reach is None:
+            of_heads = self._attend_all_backward(down, heads, p)
+        else:
+            of_heads = torch.empty_like(heads)
+            attend_backward(
+                array(down), array(heads), reach.starts, reach.keys, self._scaling, array(p), array(of_heads)
+            )
         y = x.new_empty((n_rows, n_tokens, both, self._d))
-        rotate_backward(array(of_heads), array(cos), array(sin), self._scaling, array(y))
-        of_v = torch.bmm(p.view(len(q), -1, p.shape[-1]).mT, seen)
-        y.transpose(1, 2)[:, rotated:].copy_(of_v.view(n_rows, self._kv, n_tokens, self._d))
+        rotate_backward(array(of_heads), array(cos), array(sin), rotated, array(y))
         down = self._back(0, y.view(len(x), -1), n, u_qkv, stacks, found, wants_input)
         if not wants_input:
             return None, found
@@ -277,15 +351,16 @@ def _layer_class() -> Any:
 
     class Layer(torch.autograd.Function):  # type: ignore[misc]
         @staticmethod
-        def forward(ctx: Any, fused: FusedLayer, x: Any, mask: Any, cos: Any, sin: Any, weights: Any) -> Any:
-            out, kept = fused.forward(x, mask, cos, sin, None, weights)
-            ctx.fused = fused
+        def forward(ctx: Any, fused: FusedLayer, *own: Any) -> Any:
+            *tensors, reach = own
+            out, kept = fused.forward(*tensors[:-1], None, tensors[-1], reach)
+            ctx.fused, ctx.reach = fused, reach
             ctx.save_for_backward(*kept)
             return out
 
         @staticmethod
         def backward(ctx: Any, grad: Any) -> tuple[Any, ...]:
-            down, own = ctx.fused.backward(grad, ctx.saved_tensors, ctx.needs_input_grad[1])
-            return None, down, None, None, None, own
+            down, own = ctx.fused.backward(grad.contiguous(), ctx.saved_tensors, ctx.reach, ctx.needs_input_grad[1])
+            return None, down, None, None, None, own, None
 
     return Layer

@@ -145,7 +145,9 @@ def _classes() -> tuple[Any, Any]:
         def backward(ctx: Any, grad: Any) -> tuple[Any, ...]:
             rows = grad.reshape(-1, grad.shape[-1])
             x, weight, u, a, b = ctx.saved_tensors
-            down, of_a, of_b = project_backward(rows, x, Frozen(weight, None), u, (a, b), ctx.scale, ctx.needs_input_grad[0])
+            down, of_a, of_b = project_backward(
+                rows, x, Frozen(weight, None), u, (a, b), ctx.scale, ctx.needs_input_grad[0]
+            )
             return None if down is None else down.view(ctx.shape), None, None, of_a, of_b, None
 
     class CrossEntropies(torch.autograd.Function):  # type: ignore[misc]

@@ -7,12 +7,14 @@ reordered or fused, so that each processor finds the same bits. Rows are indepen
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 _INT, _FLOAT, _HALF = ir.IntType(32), ir.FloatType(), ir.HalfType()
@@ -69,6 +71,64 @@ def _power_of_two(_: Any, __: Any) -> Any:
         return builder.bitcast(builder.shl(builder.add(n, _INT(127)), _INT(23)), _FLOAT)
 
     return types.float32(types.float32), convert
+
+
+LANES = 16
+"""Numbers that are multiplied and added side by side."""
+
+_VECTOR = ir.VectorType(_FLOAT, LANES)
+
+
+def _row(context: Any, builder: Any, kind: Any, value: Any, i: Any) -> tuple[Any, Any]:
+    """Where the vectors of the i-th row of float32[n, d] are, and how many, d being a multiple of `LANES`."""
+    made = context.make_array(kind)(context, builder, value)
+    width = cgutils.unpack_tuple(builder, made.shape)[1]
+    first = builder.gep(made.data, [builder.mul(i, width)])
+    return builder.bitcast(first, _VECTOR.as_pointer()), builder.udiv(width, width.type(LANES))
+
+
+def _loaded(builder: Any, vectors: Any, i: Any) -> Any:
+    return builder.load(builder.gep(vectors, [i]), align=4)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _dot(_: Any, a: Any, i: Any, b: Any, j: Any) -> Any:
+    """Σ a[i] b[j] of rows of float32[n, d], d a multiple of `LANES`: the sums of all lanes, then of their halves."""
+
+    def compute(context: Any, builder: Any, __: Any, values: Any) -> Any:
+        first, n = _row(context, builder, a, values[0], values[1])
+        second, _ = _row(context, builder, b, values[2], values[3])
+        total = cgutils.alloca_once(builder, _VECTOR)
+        builder.store(ir.Constant(_VECTOR, [0.0] * LANES), total)
+        with cgutils.for_range(builder, n) as loop:
+            more = builder.fmul(_loaded(builder, first, loop.index), _loaded(builder, second, loop.index))
+            builder.store(builder.fadd(builder.load(total), more), total)
+        own, lanes = builder.load(total), LANES
+        while lanes > 1:
+            lanes //= 2
+            low, high = (ir.Constant(ir.VectorType(_INT, lanes), list(range(at, at + lanes))) for at in (0, lanes))
+            own = builder.fadd(builder.shuffle_vector(own, own, low), builder.shuffle_vector(own, own, high))
+        return builder.extract_element(own, _INT(0))
+
+    return types.float32(a, types.intp, b, types.intp), compute
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _add(_: Any, to: Any, i: Any, scale: Any, a: Any, j: Any) -> Any:
+    """Add a[j] times `scale` to to[i], rows of float32[n, d], d a multiple of `LANES`."""
+
+    def compute(context: Any, builder: Any, __: Any, values: Any) -> Any:
+        sums, n = _row(context, builder, to, values[0], values[1])
+        more, _ = _row(context, builder, a, values[3], values[4])
+        scales = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), values[2], _INT(0))
+        scales = builder.shuffle_vector(scales, scales, ir.Constant(ir.VectorType(_INT, LANES), [0] * LANES))
+        with cgutils.for_range(builder, n) as loop:
+            own = builder.fmul(scales, _loaded(builder, more, loop.index))
+            place = builder.gep(sums, [loop.index])
+            builder.store(builder.fadd(builder.load(place, align=4), own), place, align=4)
+        return context.get_dummy_value()
+
+    return types.void(to, types.intp, types.float32, a, types.intp), compute
 
 
 _LOG2E, _LN2, _LN2_REST = np.float32(1.44269504), np.float32(0.693359375), np.float32(-2.12194440e-4)
@@ -203,8 +263,8 @@ def rotate(y: Any, cos: Any, sin: Any, n_rotated: int, out: Any) -> None:
 
 
 @numba.njit(cache=True, error_model="numpy")
-def rotate_backward(grad: Any, cos: Any, sin: Any, scale: Any, out: Any) -> None:
-    """The gradient of `rotate`'s y to `out` [N, T, n, D], by `grad`, that of its heads that are rotated, [N, r, T, D], times `scale`."""
+def rotate_backward(grad: Any, cos: Any, sin: Any, n_rotated: int, out: Any) -> None:
+    """The gradient of `rotate`'s y to `out` [N, T, n, D], by that of its heads, [N, n, T, D]."""
     half = grad.shape[3] // 2
     for n in range(grad.shape[0]):
         own = n if cos.shape[0] > 1 else 0
@@ -212,7 +272,108 @@ def rotate_backward(grad: Any, cos: Any, sin: Any, scale: Any, out: Any) -> None
             c, s = cos[own, t], sin[own, t]
             for h in range(grad.shape[1]):
                 row, to = grad[n, h, t], out[n, t, h]
+                if h >= n_rotated:
+                    for j in range(2 * half):
+                        to[j] = row[j]
+                    continue
                 for j in range(half):
-                    first, second = _wide(row[j]) * scale, _wide(row[half + j]) * scale
+                    first, second = _wide(row[j]), _wide(row[half + j])
                     to[j] = _narrow(to[j], first * _wide(c[j]) + second * _wide(s[half + j]))
                     to[half + j] = _narrow(to[j], second * _wide(c[half + j]) - first * _wide(s[j]))
+
+
+@numba.njit(error_model="numpy")
+def _widened(rows: Any, out: Any) -> None:
+    for i in range(rows.shape[0]):
+        row, to = rows[i], out[i]
+        for j in range(rows.shape[1]):
+            to[j] = _wide(row[j])
+
+
+@numba.njit(cache=True, error_model="numpy")
+def attend(heads: Any, starts: Any, keys: Any, scale: Any, p: Any, out: Any) -> None:
+    """Attention of tokens that see few others each.
+
+    Args:
+        heads: [N, q + 2 kv, T, D], q of queries, kv of keys, kv of values, D a multiple of `LANES`.
+        starts: int64[N T + 1], where the keys that a token sees begin in `keys`, and at last their number n.
+        keys: int64[n], places in the token's own row.
+        scale: of the scores.
+        p: float32[q, n], to which the shares of what is seen go.
+        out: [N T, q D], to which the mean values seen go.
+    """
+    n_heads, n_tokens, d = heads.shape[1:]
+    n_queries = p.shape[0]
+    n_kv = (n_heads - n_queries) // 2
+    shared = n_queries // n_kv
+    k, v = np.empty((n_tokens, d), np.float32), np.empty((n_tokens, d), np.float32)
+    q, seen, work = np.empty((1, d), np.float32), np.empty((1, d), np.float32), np.empty(n_tokens, np.float32)
+    for n in range(heads.shape[0]):
+        for g in range(n_kv):
+            _widened(heads[n, n_queries + g], k)
+            _widened(heads[n, n_queries + n_kv + g], v)
+            for h in range(g * shared, (g + 1) * shared):
+                for t in range(n_tokens):
+                    first, last = starts[n * n_tokens + t], starts[n * n_tokens + t + 1]
+                    shares = p[h, first:last]
+                    _widened(heads[n, h, t : t + 1], q)
+                    highest = np.float32(-np.inf)
+                    for i in range(last - first):
+                        score = _dot(q, 0, k, keys[first + i]) * scale
+                        shares[i] = score
+                        highest = score if score > highest else highest
+                    for i in range(last - first):
+                        shares[i] = work[i] = _exp(shares[i] - highest)
+                    whole = _ONE / _sum(work[: last - first])
+                    seen[0, :] = 0
+                    for i in range(last - first):
+                        shares[i] *= whole
+                        _add(seen, 0, shares[i], v, keys[first + i])
+                    to = out[n * n_tokens + t, h * d : (h + 1) * d]
+                    for j in range(d):
+                        to[j] = _narrow(to[j], seen[0, j])
+
+
+@numba.njit(cache=True, error_model="numpy")
+def attend_backward(grad: Any, heads: Any, starts: Any, keys: Any, scale: Any, p: Any, out: Any) -> None:
+    """The gradient of `attend`'s heads to `out`, by that of its output, [N T, q D]."""
+    n_heads, n_tokens, d = heads.shape[1:]
+    n_queries = p.shape[0]
+    n_kv = (n_heads - n_queries) // 2
+    shared = n_queries // n_kv
+    k, v = np.empty((n_tokens, d), np.float32), np.empty((n_tokens, d), np.float32)
+    of_k, of_v = np.empty((n_tokens, d), np.float32), np.empty((n_tokens, d), np.float32)
+    q, of_q, down = np.empty((1, d), np.float32), np.empty((1, d), np.float32), np.empty((1, d), np.float32)
+    slopes, work = np.empty(n_tokens, np.float32), np.empty(n_tokens, np.float32)
+    for n in range(heads.shape[0]):
+        for g in range(n_kv):
+            _widened(heads[n, n_queries + g], k)
+            _widened(heads[n, n_queries + n_kv + g], v)
+            of_k[:] = 0
+            of_v[:] = 0
+            for h in range(g * shared, (g + 1) * shared):
+                for t in range(n_tokens):
+                    first, last = starts[n * n_tokens + t], starts[n * n_tokens + t + 1]
+                    shares = p[h, first:last]
+                    _widened(heads[n, h, t : t + 1], q)
+                    _widened(grad[n * n_tokens + t : n * n_tokens + t + 1, h * d : (h + 1) * d], down)
+                    for i in range(last - first):
+                        key = keys[first + i]
+                        slopes[i] = _dot(down, 0, v, key)
+                        work[i] = slopes[i] * shares[i]
+                        _add(of_v, key, shares[i], down, 0)
+                    mean = _sum(work[: last - first])
+                    of_q[0, :] = 0
+                    for i in range(last - first):
+                        key = keys[first + i]
+                        slope = shares[i] * (slopes[i] - mean) * scale
+                        _add(of_q, 0, slope, k, key)
+                        _add(of_k, key, slope, q, 0)
+                    to = out[n, h, t]
+                    for j in range(d):
+                        to[j] = _narrow(to[j], of_q[0, j])
+            for t in range(n_tokens):
+                to_k, to_v = out[n, n_queries + g, t], out[n, n_queries + n_kv + g, t]
+                for j in range(d):
+                    to_k[j] = _narrow(to_k[j], of_k[t, j])
+                    to_v[j] = _narrow(to_v[j], of_v[t, j])
