@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crowd_sim.models.fused_ops import ordered, project, project_backward
+from crowd_sim.models.fused_ops import Frozen, order_output, ordered, project, project_backward
 from crowd_sim.models.row_kernels import (
     LANES,
     add_norm,
@@ -41,8 +41,9 @@ _LAYERS = {"LlamaDecoderLayer", "MistralDecoderLayer", "Qwen2DecoderLayer"}
 """Classes of `transformers` that compute just this."""
 
 _FEW = 0.25
-"""Share of a row's tokens that are seen by one, under which attention computes what is seen alone: above it, products of all
-with all are faster, although most of them are not wanted. In packed rows of short responses it is about a sixth."""
+"""Share of a row's tokens that are seen by one, up to which attention computes what is seen alone: above it, products of all
+with all are faster, although most of them are not wanted; but not where one token meets those before it. In packed rows of
+short responses it is about a sixth."""
 
 
 @dataclass(eq=False)
@@ -60,6 +61,8 @@ class Part:
 
 def fuse(model: Any) -> list[FusedLayer]:
     """Let a model's layers be computed so, and return them; those of another kind stay as they are."""
+    import torch
+
     if getattr(model.config, "hidden_act", None) not in ("silu", "swish"):
         return []
     layers = [
@@ -72,6 +75,9 @@ def fuse(model: Any) -> list[FusedLayer]:
     fused = [FusedLayer(layer, reaches) for layer in layers]
     for own, layer in zip(fused, layers, strict=True):
         layer.forward = _forward(own, layer.forward)
+    output = model.get_output_embeddings()
+    if type(output) is torch.nn.Linear:
+        order_output(output)
     return fused
 
 
@@ -85,20 +91,19 @@ def _forward(fused: FusedLayer, plain: Callable[..., Any]) -> Callable[..., Any]
             return plain(hidden_states, attention_mask=attention_mask, **kwargs)
         cos, sin = kwargs["position_embeddings"]
         cache = kwargs.get("past_key_values")
-        reach = fused.reach(attention_mask, len(hidden_states)) if cache is None else None
         if torch.is_grad_enabled() and cache is None:
-            return _layer_class().apply(fused, hidden_states, attention_mask, cos, sin, weights, reach)
-        return fused.forward(hidden_states, attention_mask, cos, sin, cache, weights, reach)[0]
+            return _layer_class().apply(fused, hidden_states, attention_mask, cos, sin, weights)
+        return fused.forward(hidden_states, attention_mask, cos, sin, cache, weights)[0]
 
     return forward
 
 
 @dataclass(frozen=True, eq=False)
 class Reach:
-    """Who sees whom, for `attend`: the tokens' keys one token after another, and where each one's begin."""
+    """Who sees whom, for `attend`: what the tokens see, one token's after another's, and where each one's begin."""
 
     starts: NDArray[np.int64]
-    keys: NDArray[np.int64]
+    seen: NDArray[np.int64]
 
 
 class _Reaches:
@@ -120,7 +125,7 @@ def _reach(mask: Any, n_rows: int) -> Reach | None:
 
     seen = mask == 0
     clear = bool((seen | (mask <= torch.finfo(mask.dtype).min)).all()) and bool(seen.any(dim=-1).all())
-    if not clear or mask.shape[2] != mask.shape[3] or float(seen.float().mean()) > _FEW:
+    if not clear or (mask.shape[2] > 1 and float(seen.float().mean()) > _FEW):
         return None
     every = seen.expand(n_rows, -1, -1, -1).reshape(-1, mask.shape[3]).numpy()
     return Reach(np.concatenate([[0], every.sum(axis=1).cumsum()]), np.nonzero(every)[1])
@@ -153,7 +158,7 @@ class _Group:
             self.bias = None if self.bias is None else torch.cat([own.bias for own in frozen])
             for own, part in zip(frozen, outputs, strict=True):  # so that nothing is held twice
                 own.weight = torch.nn.Parameter(self.weight[part], requires_grad=False)
-        self.frozen = ordered(self.weight, self.bias)
+        self.frozen = Frozen(self.weight, self.bias, ordered(self.weight), ordered(self.weight.T))
 
     @property
     def weights(self) -> list[tuple[Any, str]]:
@@ -223,20 +228,17 @@ class FusedLayer:
         self.modules = [module for group in self._groups for module in group.modules]
         self.weights = [own for group in self._groups for own in group.weights]
         self.part: Part | None = None
+        self._stacked: tuple[Any, list[tuple[Any, Any]]] = (None, [])
         self._scale = next((module.scale for module, _ in self.weights), 1.0)
         norms = (layer.input_layernorm, layer.post_attention_layernorm)
         self._norms = [(array(norm.weight.float()), np.float32(norm.variance_epsilon)) for norm in norms]
         self._d, self._scaling, self._number = attention.head_dim, np.float32(attention.scaling), attention.layer_idx
         self._q, self._kv = (module.out_features // self._d for module in (attention.q_proj, attention.k_proj))
 
-    def reach(self, mask: Any, n_rows: int) -> Reach | None:
-        """Who sees whom in n_rows rows without a cache, where attention may go by it."""
-        return None if self._d % LANES else self._reaches.of(mask, n_rows)
-
     def forward(
-        self, x: Any, mask: Any, cos: Any, sin: Any, cache: Any, weights: Any, reach: Reach | None = None
-    ) -> tuple[Any, list[Any]]:
-        """The layer's output, [N, T, H], and what its gradient needs.
+        self, x: Any, mask: Any, cos: Any, sin: Any, cache: Any, weights: Any
+    ) -> tuple[Any, list[Any], Reach | None]:
+        """The layer's output, [N, T, H], and what its gradient needs: arrays, and who sees whom if attention went by that.
 
         Args:
             x: [N, T, H], the rows of K candidates, equally many of each, candidate by candidate.
@@ -245,12 +247,11 @@ class FusedLayer:
             sin: likewise.
             cache: of keys and values before these, or None.
             weights: `part.value`.
-            reach: what `mask` says, where it is to go by.
         """
         import torch
 
         shape, (n_rows, n_tokens) = x.shape, x.shape[:2]
-        stacks = [group.stacked(weights) for group in self._groups]
+        stacks = self._stacks_of(weights)
         rotated, both = self._q + self._kv, self._q + 2 * self._kv
         x = x.reshape(-1, shape[-1])
         n, m = torch.empty_like(x), torch.empty_like(x)
@@ -258,11 +259,15 @@ class FusedLayer:
         y, u_qkv = self._project(0, n, stacks)
         heads = x.new_empty((n_rows, both, n_tokens, self._d))
         rotate(array(y.view(n_rows, n_tokens, both, self._d)), array(cos), array(sin), rotated, array(heads))
+        q, k, v = heads.split([self._q, self._kv, self._kv], dim=1)
+        if cache is not None:
+            k, v = cache.update(k, v, self._number)
+        reach = None if self._d % LANES else self._reaches.of(mask, n_rows)
         if reach is None:
-            o, p = self._attend_all(heads, mask, cache)
+            o, p = self._attend_all(q, k, v, mask)
         else:
-            o, p = x.new_empty((len(x), self._q * self._d)), torch.empty((self._q, len(reach.keys)))
-            attend(array(heads), reach.starts, reach.keys, self._scaling, array(p), array(o))
+            o, p = x.new_empty((len(x), self._q * self._d)), torch.empty((self._q, len(reach.seen)))
+            attend(array(q), array(k), array(v), reach.starts, reach.seen, self._scaling, array(p), array(o))
         h, u_o = self._project(1, o, stacks)
         add_norm(array(h), array(x), *self._norms[1], array(m))
         y, u_gate = self._project(2, m, stacks)
@@ -270,17 +275,14 @@ class FusedLayer:
         gated(array(y), array(inner))
         added, u_down = self._project(3, inner, stacks)
         kept = [x, n, heads, p, o, h, m, y, inner, cos, sin, u_qkv, u_o, u_gate, u_down]
-        return added.add_(h).view(shape), kept + [part for stack in stacks for part in stack]
+        return added.add_(h).view(shape), kept + [part for stack in stacks for part in stack], reach
 
-    def _attend_all(self, heads: Any, mask: Any, cache: Any) -> tuple[Any, Any]:
+    def _attend_all(self, q: Any, k: Any, v: Any, mask: Any) -> tuple[Any, Any]:
         """Attention in products of all queries with all keys, for tokens that see most others: its output and shares."""
         import torch
 
-        n_rows, _, n_tokens, _ = heads.shape
-        k, v = heads[:, self._q : self._q + self._kv], heads[:, self._q + self._kv :]
-        if cache is not None:
-            k, v = cache.update(k, v, self._number)
-        q, k, v = (part.reshape(n_rows * self._kv, -1, self._d) for part in (heads[:, : self._q], k, v))
+        n_rows, _, n_tokens, _ = q.shape
+        q, k, v = (part.reshape(n_rows * self._kv, -1, self._d) for part in (q, k, v))
         scores = torch.bmm(q, k.mT).view(n_rows, self._q, n_tokens, -1)
         p = torch.add(mask, scores, alpha=float(self._scaling)).softmax(dim=-1)
         seen = torch.bmm(p.view(n_rows * self._kv, -1, p.shape[-1]), v)
@@ -322,7 +324,7 @@ class FusedLayer:
         else:
             of_heads = torch.empty_like(heads)
             attend_backward(
-                array(down), array(heads), reach.starts, reach.keys, self._scaling, array(p), array(of_heads)
+                array(down), array(heads), reach.starts, reach.seen, self._scaling, array(p), array(of_heads)
             )
         y = x.new_empty((n_rows, n_tokens, both, self._d))
         rotate_backward(array(of_heads), array(cos), array(sin), rotated, array(y))
@@ -331,6 +333,16 @@ class FusedLayer:
             return None, found
         norm_backward(array(down), array(x), *self._norms[0], array(grad))
         return down.view(shape), found
+
+    def _stacks_of(self, weights: Any) -> list[tuple[Any, Any]]:
+        """Those of the groups; from one token to the next they stay what they are."""
+        of, stacks = self._stacked
+        if of is not weights:
+            stacks = [group.stacked(weights) for group in self._groups]
+            self._stacked = (
+                (None, []) if weights.requires_grad else (weights, stacks)
+            )  # nor does it hold a pass's graph
+        return stacks
 
     def _project(self, i: int, x: Any, stacks: Sequence[tuple[Any, Any]]) -> tuple[Any, Any]:
         return project(x, self._groups[i].frozen, *stacks[i], self._scale)
@@ -351,16 +363,15 @@ def _layer_class() -> Any:
 
     class Layer(torch.autograd.Function):  # type: ignore[misc]
         @staticmethod
-        def forward(ctx: Any, fused: FusedLayer, *own: Any) -> Any:
-            *tensors, reach = own
-            out, kept = fused.forward(*tensors[:-1], None, tensors[-1], reach)
-            ctx.fused, ctx.reach = fused, reach
+        def forward(ctx: Any, fused: FusedLayer, x: Any, mask: Any, cos: Any, sin: Any, weights: Any) -> Any:
+            out, kept, ctx.reach = fused.forward(x, mask, cos, sin, None, weights)
+            ctx.fused = fused
             ctx.save_for_backward(*kept)
             return out
 
         @staticmethod
         def backward(ctx: Any, grad: Any) -> tuple[Any, ...]:
             down, own = ctx.fused.backward(grad.contiguous(), ctx.saved_tensors, ctx.reach, ctx.needs_input_grad[1])
-            return None, down, None, None, None, own, None
+            return None, down, None, None, None, own
 
     return Layer

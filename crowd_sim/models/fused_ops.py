@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from crowd_sim.models.row_kernels import array, scale_rows, softmax
+
 _ROWS = 16
 """Rows whose softmax is taken at a time, so that what is needed beside the logits stays small."""
 
@@ -49,7 +51,7 @@ class Frozen:
     backward: Any = None
 
     def output(self, x: Any) -> Any:
-        """x Wᵀ + bias of x [R, in]: [R, out]."""
+        """The output x Wᵀ + bias of x [R, in]: [R, out]."""
         import torch
 
         if self.forward is None:
@@ -65,21 +67,18 @@ class Frozen:
         return torch.ops.mkldnn._linear_pointwise(grad, self.backward, None, "none", [], "")
 
 
-def ordered(weight: Any, bias: Any) -> Frozen:
-    """Weights whose products are asked for again and again.
+def ordered(weight: Any) -> Any:
+    """A weight [out, in] for products that are asked for again and again; None where it is best as it is.
 
-    A CPU with instructions for bfloat16 wants them in an order of its own; to bring them into it for each product anew costs
+    A CPU with instructions for bfloat16 wants weights in an order of its own; to bring them into it for each product anew costs
     up to half of a product of a hundred rows. So they are kept in it, beside what they are.
     """
     import torch
 
     known = weight.dtype == torch.bfloat16 and weight.device.type == "cpu"
     if not known or not torch.ops.mkldnn._is_mkldnn_bf16_supported():
-        return Frozen(weight, bias)
-    forward, backward = (
-        torch.ops.mkldnn._reorder_linear_weight(own.detach().contiguous(), _ORDERED_FOR) for own in (weight, weight.T)
-    )
-    return Frozen(weight, bias, forward, backward)
+        return None
+    return torch.ops.mkldnn._reorder_linear_weight(weight.detach().contiguous(), _ORDERED_FOR)
 
 
 def project(x: Any, frozen: Frozen, a: Any, b: Any, scale: float) -> tuple[Any, Any]:
@@ -116,6 +115,13 @@ def project_backward(
     return down, of_a, of_b
 
 
+def order_output(module: Any) -> None:
+    """Have a frozen linear module compute with its weights as `ordered`; it is only forward that they are kept for twice."""
+    own = Frozen(module.weight, module.bias, ordered(module.weight))
+    if own.forward is not None:
+        module.forward = lambda x: _classes()[2].apply(x, own)
+
+
 def cross_entropies(logits: Any, places: Any, targets: Any) -> Any:
     """−log softmax of M predicted tokens: float32[M], in nats.
 
@@ -127,9 +133,37 @@ def cross_entropies(logits: Any, places: Any, targets: Any) -> Any:
     return _classes()[1].apply(logits, places, targets)
 
 
+def _softmax(logits: Any) -> Any:
+    """The softmax of rows [U, V] in their place; the logarithms of what they were divided by, float32[U]."""
+    import torch
+
+    if logits.device.type == "cpu":
+        sums = torch.empty(len(logits))
+        softmax(array(logits), array(sums))
+        return sums
+    largest = logits.amax(dim=-1).float()
+    likeliest = torch.empty_like(largest)
+    work = logits.new_empty((_ROWS, logits.shape[1]), dtype=torch.float32)
+    for first in range(0, len(logits), _ROWS):
+        part = logits[first : first + _ROWS]
+        shares = work[: len(part)].copy_(part)
+        torch.softmax(shares, dim=-1, out=shares)
+        likeliest[first : first + _ROWS] = shares.amax(dim=-1)
+        part.copy_(shares)
+    return largest - likeliest.log()  # the likeliest token's share cannot underflow
+
+
+def _scaled(shares: Any, weights: Any) -> Any:
+    """Rows [U, V] times float32[U], in their place."""
+    if shares.device.type != "cpu":
+        return shares.mul_(weights[:, None].to(shares.dtype))
+    scale_rows(array(shares), array(weights))
+    return shares
+
+
 @lru_cache(maxsize=1)
-def _classes() -> tuple[Any, Any]:
-    """The classes of both; made late, as torch is imported late."""
+def _classes() -> tuple[Any, Any, Any]:
+    """The classes of all three; made late, as torch is imported late."""
     import torch
 
     class AdaptedLinear(torch.autograd.Function):  # type: ignore[misc]
@@ -153,17 +187,8 @@ def _classes() -> tuple[Any, Any]:
     class CrossEntropies(torch.autograd.Function):  # type: ignore[misc]
         @staticmethod
         def forward(ctx: Any, logits: Any, places: Any, targets: Any) -> Any:
-            largest, wanted = logits.amax(dim=-1).float(), logits[places, targets].float()
-            likeliest = torch.empty_like(largest)
-            work = logits.new_empty((_ROWS, logits.shape[1]), dtype=torch.float32)
-            for first in range(0, len(logits), _ROWS):
-                part = logits[first : first + _ROWS]
-                shares = work[: len(part)].copy_(part)
-                torch.softmax(shares, dim=-1, out=shares)
-                likeliest[first : first + _ROWS] = shares.amax(dim=-1)
-                part.copy_(shares)
-            # the likeliest token's share cannot underflow
-            sums = (largest - likeliest.log())[places]
+            wanted = logits[places, targets].float()
+            sums = _softmax(logits)[places]
             own = (wanted - sums).exp()
             ctx.save_for_backward(logits, places, targets, own)
             return sums - wanted
@@ -173,10 +198,20 @@ def _classes() -> tuple[Any, Any]:
             shares, places, targets, own = ctx.saved_tensors
             weights = torch.zeros(len(shares), dtype=grad.dtype, device=grad.device).index_add_(0, places, grad)
             # in place, as the array is the largest of all; a second pass backward would be refused for it
-            down = shares.mul_(weights[:, None].to(shares.dtype))
+            down = _scaled(shares, weights)
             # where a token is learnt its share less 1 is taken before it is rounded
             same = (places[:, None] == places) & (targets[:, None] == targets)
             down[places, targets] = (weights[places] * own - same.to(grad.dtype) @ grad).to(down.dtype)
             return down, None, None
 
-    return AdaptedLinear, CrossEntropies
+    class FrozenLinear(torch.autograd.Function):  # type: ignore[misc]
+        @staticmethod
+        def forward(ctx: Any, x: Any, frozen: Frozen) -> Any:
+            ctx.frozen, ctx.shape = frozen, x.shape
+            return frozen.output(x.reshape(-1, x.shape[-1])).view(*x.shape[:-1], -1)
+
+        @staticmethod
+        def backward(ctx: Any, grad: Any) -> tuple[Any, ...]:
+            return ctx.frozen.input_gradient(grad.reshape(-1, grad.shape[-1])).view(ctx.shape), None
+
+    return AdaptedLinear, CrossEntropies, FrozenLinear

@@ -1,13 +1,12 @@
 """Steps of a layer that are no products, compiled for a CPU: a row is read once, computed in float32, and written once.
 
-Taken apart into operations on whole arrays they cost more than half of the products' time. Arrays are float32, or what numpy has
-no type for, by its bits: bfloat16 as uint16, float16 as int16 (`array`). Sums are folded in a fixed order and nothing is
+Taken apart into operations on whole arrays they cost more than half of the products' time. Arrays are float32, or what numpy
+has no type for, by its bits: bfloat16 as uint16, float16 as int16 (`array`). Sums are folded in a fixed order and nothing is
 reordered or fused, so that each processor finds the same bits. Rows are independent of one another.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numba
@@ -92,7 +91,7 @@ def _loaded(builder: Any, vectors: Any, i: Any) -> Any:
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def _dot(_: Any, a: Any, i: Any, b: Any, j: Any) -> Any:
+def _dot(_: Any, a: Any, i: Any, b: Any, j: Any) -> Any:  # noqa: ARG001 - numba goes by the arguments' names
     """Σ a[i] b[j] of rows of float32[n, d], d a multiple of `LANES`: the sums of all lanes, then of their halves."""
 
     def compute(context: Any, builder: Any, __: Any, values: Any) -> Any:
@@ -114,7 +113,7 @@ def _dot(_: Any, a: Any, i: Any, b: Any, j: Any) -> Any:
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def _add(_: Any, to: Any, i: Any, scale: Any, a: Any, j: Any) -> Any:
+def _add(_: Any, to: Any, i: Any, scale: Any, a: Any, j: Any) -> Any:  # noqa: ARG001 - see above
     """Add a[j] times `scale` to to[i], rows of float32[n, d], d a multiple of `LANES`."""
 
     def compute(context: Any, builder: Any, __: Any, values: Any) -> Any:
@@ -139,7 +138,7 @@ _P3, _P4, _P5 = np.float32(4.1665795894e-2), np.float32(1.6666665459e-1), np.flo
 
 @numba.njit(error_model="numpy")
 def _exp(x: Any) -> Any:
-    """Of float32, to 1e-7 of it, within e^−87 and e^88 (Moshier's Cephes); a processor does many at once, unlike the C library."""
+    """Of float32, to 1e-7 of it, from e^−87 to e^88 (Moshier's Cephes); unlike the C library's of many numbers at once."""
     x = _LOWEST if x < _LOWEST else x  # so put that NaN stays what it is
     x = _HIGHEST if x > _HIGHEST else x
     n = np.floor(x * _LOG2E + _HALVES)
@@ -182,7 +181,7 @@ def norm(x: Any, weight: Any, epsilon: Any, out: Any) -> None:
 
 @numba.njit(cache=True, error_model="numpy")
 def add_norm(x: Any, beside: Any, weight: Any, epsilon: Any, out: Any) -> None:
-    """x + `beside`, [R, H] both, to x; its `norm` to `out`."""
+    """Add `beside` to x, [R, H] both; the sum's `norm` to `out`."""
     squares = np.empty(x.shape[1], np.float32)
     for i in range(x.shape[0]):
         row, more, to = x[i], beside[i], out[i]
@@ -240,10 +239,11 @@ def rotate(y: Any, cos: Any, sin: Any, n_rotated: int, out: Any) -> None:
     """Heads of tokens y [N, T, n, D] to `out` [N, n, T, D], the first of them rotated by position (arXiv 2104.09864).
 
     Args:
-        y, out: see above.
+        y: see above.
         cos: [N or 1, T, D].
         sin: likewise.
         n_rotated: heads that are.
+        out: see above.
     """
     half = y.shape[3] // 2
     for n in range(y.shape[0]):
@@ -291,52 +291,63 @@ def _widened(rows: Any, out: Any) -> None:
 
 
 @numba.njit(cache=True, error_model="numpy")
-def attend(heads: Any, starts: Any, keys: Any, scale: Any, p: Any, out: Any) -> None:
-    """Attention of tokens that see few others each.
+def attend(queries: Any, keys: Any, values: Any, starts: Any, seen: Any, scale: Any, p: Any, out: Any) -> None:
+    """Attention of tokens, each with what it sees alone.
 
     Args:
-        heads: [N, q + 2 kv, T, D], q of queries, kv of keys, kv of values, D a multiple of `LANES`.
-        starts: int64[N T + 1], where the keys that a token sees begin in `keys`, and at last their number n.
-        keys: int64[n], places in the token's own row.
+        queries: [N, q, T, D], D a multiple of `LANES`.
+        keys: [N, kv, S, D]; q / kv queries share one.
+        values: [N, kv, S, D].
+        starts: int64[N T + 1], where the keys that a token sees begin in `seen`, and at last their number n.
+        seen: int64[n], their places in the token's own row.
         scale: of the scores.
         p: float32[q, n], to which the shares of what is seen go.
         out: [N T, q D], to which the mean values seen go.
     """
-    n_heads, n_tokens, d = heads.shape[1:]
-    n_queries = p.shape[0]
-    n_kv = (n_heads - n_queries) // 2
-    shared = n_queries // n_kv
-    k, v = np.empty((n_tokens, d), np.float32), np.empty((n_tokens, d), np.float32)
-    q, seen, work = np.empty((1, d), np.float32), np.empty((1, d), np.float32), np.empty(n_tokens, np.float32)
-    for n in range(heads.shape[0]):
+    n_tokens, d = queries.shape[2:]
+    n_kv, n_keys = keys.shape[1:3]
+    shared = queries.shape[1] // n_kv
+    k, v = np.empty((n_keys, d), np.float32), np.empty((n_keys, d), np.float32)
+    q, mean, work = np.empty((1, d), np.float32), np.empty((1, d), np.float32), np.empty(n_keys, np.float32)
+    for n in range(queries.shape[0]):
         for g in range(n_kv):
-            _widened(heads[n, n_queries + g], k)
-            _widened(heads[n, n_queries + n_kv + g], v)
+            _widened(keys[n, g], k)
+            _widened(values[n, g], v)
             for h in range(g * shared, (g + 1) * shared):
                 for t in range(n_tokens):
                     first, last = starts[n * n_tokens + t], starts[n * n_tokens + t + 1]
                     shares = p[h, first:last]
-                    _widened(heads[n, h, t : t + 1], q)
+                    _widened(queries[n, h, t : t + 1], q)
                     highest = np.float32(-np.inf)
                     for i in range(last - first):
-                        score = _dot(q, 0, k, keys[first + i]) * scale
+                        score = _dot(q, 0, k, seen[first + i]) * scale
                         shares[i] = score
                         highest = score if score > highest else highest
                     for i in range(last - first):
                         shares[i] = work[i] = _exp(shares[i] - highest)
                     whole = _ONE / _sum(work[: last - first])
-                    seen[0, :] = 0
+                    mean[0, :] = 0
                     for i in range(last - first):
                         shares[i] *= whole
-                        _add(seen, 0, shares[i], v, keys[first + i])
+                        _add(mean, 0, shares[i], v, seen[first + i])
                     to = out[n * n_tokens + t, h * d : (h + 1) * d]
                     for j in range(d):
-                        to[j] = _narrow(to[j], seen[0, j])
+                        to[j] = _narrow(to[j], mean[0, j])
 
 
 @numba.njit(cache=True, error_model="numpy")
-def attend_backward(grad: Any, heads: Any, starts: Any, keys: Any, scale: Any, p: Any, out: Any) -> None:
-    """The gradient of `attend`'s heads to `out`, by that of its output, [N T, q D]."""
+def attend_backward(grad: Any, heads: Any, starts: Any, seen: Any, scale: Any, p: Any, out: Any) -> None:
+    """The gradient of `attend`'s queries, keys and values to `out`, by that of its output, [N T, q D].
+
+    Args:
+        grad: see above.
+        heads: [N, q + 2 kv, T, D], the queries, the keys and the values.
+        starts: as `attend` had it.
+        seen: likewise.
+        scale: likewise.
+        p: as `attend` left it.
+        out: as `heads`.
+    """
     n_heads, n_tokens, d = heads.shape[1:]
     n_queries = p.shape[0]
     n_kv = (n_heads - n_queries) // 2
@@ -353,19 +364,20 @@ def attend_backward(grad: Any, heads: Any, starts: Any, keys: Any, scale: Any, p
             of_v[:] = 0
             for h in range(g * shared, (g + 1) * shared):
                 for t in range(n_tokens):
-                    first, last = starts[n * n_tokens + t], starts[n * n_tokens + t + 1]
+                    place = n * n_tokens + t
+                    first, last = starts[place], starts[place + 1]
                     shares = p[h, first:last]
                     _widened(heads[n, h, t : t + 1], q)
-                    _widened(grad[n * n_tokens + t : n * n_tokens + t + 1, h * d : (h + 1) * d], down)
+                    _widened(grad[place : place + 1, h * d : (h + 1) * d], down)
                     for i in range(last - first):
-                        key = keys[first + i]
+                        key = seen[first + i]
                         slopes[i] = _dot(down, 0, v, key)
                         work[i] = slopes[i] * shares[i]
                         _add(of_v, key, shares[i], down, 0)
                     mean = _sum(work[: last - first])
                     of_q[0, :] = 0
                     for i in range(last - first):
-                        key = keys[first + i]
+                        key = seen[first + i]
                         slope = shares[i] * (slopes[i] - mean) * scale
                         _add(of_q, 0, slope, k, key)
                         _add(of_k, key, slope, q, 0)
@@ -377,3 +389,36 @@ def attend_backward(grad: Any, heads: Any, starts: Any, keys: Any, scale: Any, p
                 for j in range(d):
                     to_k[j] = _narrow(to_k[j], of_k[t, j])
                     to_v[j] = _narrow(to_v[j], of_v[t, j])
+
+
+@numba.njit(cache=True, error_model="numpy")
+def softmax(x: Any, sums: Any) -> None:
+    """The softmax of the rows of x [R, V] in their place; the logarithm of what it was divided by to `sums`, float32[R]."""
+    shares, work = np.empty(x.shape[1], np.float32), np.empty(x.shape[1], np.float32)
+    for i in range(x.shape[0]):
+        row = x[i]
+        n = row.shape[0]
+        for j in range(n):
+            shares[j] = work[j] = _wide(row[j])
+        while n > 1:
+            half = n // 2
+            for j in range(half):
+                other = work[n - half + j]
+                work[j] = other if other > work[j] else work[j]
+            n -= half
+        highest = work[0]
+        for j in range(row.shape[0]):
+            shares[j] = work[j] = _exp(shares[j] - highest)
+        whole = _sum(work)
+        for j in range(row.shape[0]):
+            row[j] = _narrow(row[j], shares[j] / whole)
+        sums[i] = highest + np.log(whole)
+
+
+@numba.njit(cache=True, error_model="numpy")
+def scale_rows(x: Any, factors: Any) -> None:
+    """The rows of x [R, V] times `factors`, float32[R], in their place."""
+    for i in range(x.shape[0]):
+        row, factor = x[i], factors[i]
+        for j in range(x.shape[1]):
+            row[j] = _narrow(row[j], _wide(row[j]) * factor)
