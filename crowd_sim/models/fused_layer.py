@@ -111,7 +111,8 @@ class _Reaches:
 
     def __init__(self) -> None:
         self._mask: Callable[[], Any] = lambda: None
-        self._n_rows, self._last = 0, None
+        self._n_rows = 0
+        self._last: Reach | None = None
 
     def of(self, mask: Any, n_rows: int) -> Reach | None:
         """That of a mask [n_rows or 1, 1, T, S]; None where more than `_FEW` is seen, or some of it more or less."""

@@ -14,7 +14,10 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
+from numba.extending import intrinsic as _intrinsic
+
+intrinsic: Any = _intrinsic
+"""Its own types are those of the functions before they are compiled."""
 
 _INT, _FLOAT, _HALF = ir.IntType(32), ir.FloatType(), ir.HalfType()
 _ONE = np.float32(1)
@@ -29,7 +32,7 @@ def array(tensor: Any) -> Any:
     return (own if bits is None else own.view(bits)).numpy()
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def _wide(_: Any, stored: Any) -> Any:
     """What is stored as float32."""
 
@@ -42,7 +45,7 @@ def _wide(_: Any, stored: Any) -> Any:
     return types.float32(stored), convert
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def _narrow(_: Any, stored: Any, __: Any) -> Any:
     """A number in float32 as it is stored where the first is: rounded to the nearest, to even where two are."""
 
@@ -61,7 +64,7 @@ def _narrow(_: Any, stored: Any, __: Any) -> Any:
     return stored(stored, types.float32), convert
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def _power_of_two(_: Any, __: Any) -> Any:
     """2ⁿ of a whole number n in float32, −126 to 127."""
 
@@ -90,7 +93,7 @@ def _loaded(builder: Any, vectors: Any, i: Any) -> Any:
     return builder.load(builder.gep(vectors, [i]), align=4)
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def _dot(_: Any, a: Any, i: Any, b: Any, j: Any) -> Any:  # noqa: ARG001 - numba goes by the arguments' names
     """Σ a[i] b[j] of rows of float32[n, d], d a multiple of `LANES`: the sums of all lanes, then of their halves."""
 
@@ -112,7 +115,7 @@ def _dot(_: Any, a: Any, i: Any, b: Any, j: Any) -> Any:  # noqa: ARG001 - numba
     return types.float32(a, types.intp, b, types.intp), compute
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def _add(_: Any, to: Any, i: Any, scale: Any, a: Any, j: Any) -> Any:  # noqa: ARG001 - see above
     """Add a[j] times `scale` to to[i], rows of float32[n, d], d a multiple of `LANES`."""
 
