@@ -13,17 +13,37 @@ position (Su et al. 2021, arXiv 2104.09864), root mean square norms (Zhang and S
 from __future__ import annotations
 
 import itertools
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from crowd_sim.models.fused_ops import project, project_backward
+from crowd_sim.models.fused_ops import Frozen, order_output, ordered, project, project_backward
+from crowd_sim.models.row_kernels import (
+    LANES,
+    add_norm,
+    array,
+    attend,
+    attend_backward,
+    gated,
+    gated_backward,
+    norm,
+    norm_backward,
+    rotate,
+    rotate_backward,
+)
 
 _LAYERS = {"LlamaDecoderLayer", "MistralDecoderLayer", "Qwen2DecoderLayer"}
 """Classes of `transformers` that compute just this."""
+
+_FEW = 0.25
+"""Share of a row's tokens that are seen by one, up to which attention computes what is seen alone: above it, products of all
+with all are faster, although most of them are not wanted; but not where one token meets those before it. In packed rows of
+short responses it is about a sixth."""
 
 
 @dataclass(eq=False)
@@ -41,6 +61,8 @@ class Part:
 
 def fuse(model: Any) -> list[FusedLayer]:
     """Let a model's layers be computed so, and return them; those of another kind stay as they are."""
+    import torch
+
     if getattr(model.config, "hidden_act", None) not in ("silu", "swish"):
         return []
     layers = [
@@ -49,9 +71,13 @@ def fuse(model: Any) -> list[FusedLayer]:
         # weights that are quantised are whole numbers: only their modules know what they say
         if type(module).__name__ in _LAYERS and all(own.is_floating_point() for own in module.parameters())
     ]
-    fused = [FusedLayer(layer) for layer in layers]
+    reaches = _Reaches()
+    fused = [FusedLayer(layer, reaches) for layer in layers]
     for own, layer in zip(fused, layers, strict=True):
         layer.forward = _forward(own, layer.forward)
+    output = model.get_output_embeddings()
+    if type(output) is torch.nn.Linear:
+        order_output(output)
     return fused
 
 
@@ -72,6 +98,40 @@ def _forward(fused: FusedLayer, plain: Callable[..., Any]) -> Callable[..., Any]
     return forward
 
 
+@dataclass(frozen=True, eq=False)
+class Reach:
+    """Who sees whom, for `attend`: what the tokens see, one token's after another's, and where each one's begin."""
+
+    starts: NDArray[np.int64]
+    seen: NDArray[np.int64]
+
+
+class _Reaches:
+    """What masks say, the last one's remembered: all layers of a pass are given the same."""
+
+    def __init__(self) -> None:
+        self._mask: Callable[[], Any] = lambda: None
+        self._n_rows = 0
+        self._last: Reach | None = None
+
+    def of(self, mask: Any, n_rows: int) -> Reach | None:
+        """That of a mask [n_rows or 1, 1, T, S]; None where more than `_FEW` is seen, or some of it more or less."""
+        if self._mask() is not mask or self._n_rows != n_rows:
+            self._mask, self._n_rows, self._last = weakref.ref(mask), n_rows, _reach(mask, n_rows)
+        return self._last
+
+
+def _reach(mask: Any, n_rows: int) -> Reach | None:
+    import torch
+
+    seen = mask == 0
+    clear = bool((seen | (mask <= torch.finfo(mask.dtype).min)).all()) and bool(seen.any(dim=-1).all())
+    if not clear or (mask.shape[2] > 1 and float(seen.float().mean()) > _FEW):
+        return None
+    every = seen.expand(n_rows, -1, -1, -1).reshape(-1, mask.shape[3]).numpy()
+    return Reach(np.concatenate([[0], every.sum(axis=1).cumsum()]), np.nonzero(every)[1])
+
+
 class _Group:
     """Linear modules that read the same input, as one product: their weights lie one behind the other.
 
@@ -79,6 +139,7 @@ class _Group:
         modules: plain or adapted.
         weight: [out, in], of which the modules' own weights are parts.
         bias: [out] or None.
+        frozen: both, as products want them.
         adapted: those that are, and which of the outputs are theirs.
     """
 
@@ -98,6 +159,7 @@ class _Group:
             self.bias = None if self.bias is None else torch.cat([own.bias for own in frozen])
             for own, part in zip(frozen, outputs, strict=True):  # so that nothing is held twice
                 own.weight = torch.nn.Parameter(self.weight[part], requires_grad=False)
+        self.frozen = Frozen(self.weight, self.bias, ordered(self.weight), ordered(self.weight.T))
 
     @property
     def weights(self) -> list[tuple[Any, str]]:
@@ -155,7 +217,8 @@ class FusedLayer:
         part: where they are; None until they have been given a place, or where nothing is adapted.
     """
 
-    def __init__(self, layer: Any) -> None:
+    def __init__(self, layer: Any, reaches: _Reaches) -> None:
+        self._reaches = reaches
         attention, mlp = layer.self_attn, layer.mlp
         self._groups = [
             _Group(attention.q_proj, attention.k_proj, attention.v_proj),
@@ -166,14 +229,17 @@ class FusedLayer:
         self.modules = [module for group in self._groups for module in group.modules]
         self.weights = [own for group in self._groups for own in group.weights]
         self.part: Part | None = None
+        self._stacked: tuple[Any, list[tuple[Any, Any]]] = (None, [])
         self._scale = next((module.scale for module, _ in self.weights), 1.0)
         norms = (layer.input_layernorm, layer.post_attention_layernorm)
-        self._norms = [(norm.weight.float(), norm.variance_epsilon) for norm in norms]
-        self._d, self._scaling, self._number = attention.head_dim, attention.scaling, attention.layer_idx
+        self._norms = [(array(norm.weight.float()), np.float32(norm.variance_epsilon)) for norm in norms]
+        self._d, self._scaling, self._number = attention.head_dim, np.float32(attention.scaling), attention.layer_idx
         self._q, self._kv = (module.out_features // self._d for module in (attention.q_proj, attention.k_proj))
 
-    def forward(self, x: Any, mask: Any, cos: Any, sin: Any, cache: Any, weights: Any) -> tuple[Any, list[Any]]:
-        """The layer's output, [N, T, H], and what its gradient needs.
+    def forward(
+        self, x: Any, mask: Any, cos: Any, sin: Any, cache: Any, weights: Any
+    ) -> tuple[Any, list[Any], Reach | None]:
+        """The layer's output, [N, T, H], and what its gradient needs: arrays, and who sees whom if attention went by that.
 
         Args:
             x: [N, T, H], the rows of K candidates, equally many of each, candidate by candidate.
@@ -186,112 +252,109 @@ class FusedLayer:
         import torch
 
         shape, (n_rows, n_tokens) = x.shape, x.shape[:2]
-        stacks = [group.stacked(weights) for group in self._groups]
-        rotated, both, half = self._q + self._kv, self._q + 2 * self._kv, self._d // 2
+        stacks = self._stacks_of(weights)
+        rotated, both = self._q + self._kv, self._q + 2 * self._kv
         x = x.reshape(-1, shape[-1])
-        n = _norm(x, *self._norms[0])
+        n, m = torch.empty_like(x), torch.empty_like(x)
+        norm(array(x), *self._norms[0], array(n))
         y, u_qkv = self._project(0, n, stacks)
-        heads = y.view(n_rows, n_tokens, both, self._d).transpose(1, 2)
-        cos, sin = cos[:, None], sin[:, None]
-        turned = x.new_empty((n_rows, rotated, n_tokens, self._d))
-        torch.mul(heads[:, :rotated], cos, out=turned)
-        turned[..., :half].addcmul_(heads[:, :rotated, :, half:], sin[..., :half], value=-1)
-        turned[..., half:].addcmul_(heads[:, :rotated, :, :half], sin[..., half:])
-        k, v = turned[:, self._q :], heads[:, rotated:]
+        heads = x.new_empty((n_rows, both, n_tokens, self._d))
+        rotate(array(y.view(n_rows, n_tokens, both, self._d)), array(cos), array(sin), rotated, array(heads))
+        q, k, v = heads.split([self._q, self._kv, self._kv], dim=1)
         if cache is not None:
             k, v = cache.update(k, v, self._number)
-        q = turned[:, : self._q].reshape(n_rows * self._kv, -1, self._d)
-        k, v = (part.reshape(n_rows * self._kv, -1, self._d) for part in (k, v))
-        scores = torch.bmm(q, k.mT).view(n_rows, self._q, n_tokens, -1)
-        p = torch.add(mask, scores, alpha=self._scaling).softmax(dim=-1)
-        seen = torch.bmm(p.view(n_rows * self._kv, -1, p.shape[-1]), v)
-        o = seen.view(n_rows, self._q, n_tokens, self._d).transpose(1, 2).reshape(len(x), -1)
-        added, u_o = self._project(1, o, stacks)
-        h = added.add_(x)
-        m = _norm(h, *self._norms[1])
+        reach = None if self._d % LANES else self._reaches.of(mask, n_rows)
+        if reach is None:
+            o, p = self._attend_all(q, k, v, mask)
+        else:
+            o, p = x.new_empty((len(x), self._q * self._d)), torch.empty((self._q, len(reach.seen)))
+            attend(array(q), array(k), array(v), reach.starts, reach.seen, self._scaling, array(p), array(o))
+        h, u_o = self._project(1, o, stacks)
+        add_norm(array(h), array(x), *self._norms[1], array(m))
         y, u_gate = self._project(2, m, stacks)
-        gate, up = y.chunk(2, dim=-1)
-        opened = torch.nn.functional.silu(gate)
-        inner = opened * up
+        inner = y.new_empty((len(y), y.shape[1] // 2))
+        gated(array(y), array(inner))
         added, u_down = self._project(3, inner, stacks)
-        kept = [x, n, q, k, v, p, o, h, m, gate, up, opened, inner, cos, sin, u_qkv, u_o, u_gate, u_down]
-        return added.add_(h).view(shape), kept + [part for stack in stacks for part in stack]
+        kept = [x, n, heads, p, o, h, m, y, inner, cos, sin, u_qkv, u_o, u_gate, u_down]
+        return added.add_(h).view(shape), kept + [part for stack in stacks for part in stack], reach
 
-    def backward(self, grad: Any, kept: Sequence[Any], wants_input: bool) -> tuple[Any, Any]:
+    def _attend_all(self, q: Any, k: Any, v: Any, mask: Any) -> tuple[Any, Any]:
+        """Attention in products of all queries with all keys, for tokens that see most others: its output and shares."""
+        import torch
+
+        n_rows, _, n_tokens, _ = q.shape
+        q, k, v = (part.reshape(n_rows * self._kv, -1, self._d) for part in (q, k, v))
+        scores = torch.bmm(q, k.mT).view(n_rows, self._q, n_tokens, -1)
+        p = torch.add(mask, scores, alpha=float(self._scaling)).softmax(dim=-1)
+        seen = torch.bmm(p.view(n_rows * self._kv, -1, p.shape[-1]), v)
+        return seen.view(n_rows, self._q, n_tokens, self._d).transpose(1, 2).reshape(n_rows * n_tokens, -1), p
+
+    def _attend_all_backward(self, grad: Any, heads: Any, p: Any) -> Any:
+        import torch
+
+        n_rows, _, n_tokens, _ = heads.shape
+        parts = heads.split([self._q, self._kv, self._kv], dim=1)
+        q, k, v = (part.reshape(n_rows * self._kv, -1, self._d) for part in parts)
+        seen = grad.view(n_rows, n_tokens, self._q, self._d).transpose(1, 2).reshape(q.shape)
+        scores = torch._softmax_backward_data(torch.bmm(seen, v.mT).view(p.shape), p, -1, p.dtype)
+        scores = scores.mul_(float(self._scaling)).view(len(q), -1, p.shape[-1])
+        p = p.view(scores.shape)
+        of = torch.bmm(scores, k), torch.bmm(scores.mT, q), torch.bmm(p.mT, seen)
+        return torch.cat([own.view(n_rows, -1, n_tokens, self._d) for own in of], dim=1)
+
+    def backward(self, grad: Any, kept: Sequence[Any], reach: Reach | None, wants_input: bool) -> tuple[Any, Any]:
         """Gradients of the layer's input, where it is wanted, else None; and of `part.value`."""
         import torch
 
-        x, n, q, k, v, p, o, h, m, gate, up, opened, inner, cos, sin, u_qkv, u_o, u_gate, u_down, *flat = kept
+        x, n, heads, p, o, h, m, gates, inner, cos, sin, u_qkv, u_o, u_gate, u_down, *flat = kept
         stacks = list(zip(flat[::2], flat[1::2], strict=True))
         shape, (n_rows, n_tokens) = grad.shape, grad.shape[:2]
-        rotated, both, half = self._q + self._kv, self._q + 2 * self._kv, self._d // 2
+        rotated, both = self._q + self._kv, self._q + 2 * self._kv
         grad = grad.reshape(len(x), -1)
         assert self.part is not None  # noqa: S101 - it has gone forward
         found = grad.new_empty((len(next(a for a, _ in stacks if a is not None)), self.part.size))
         down = self._back(3, grad, inner, u_down, stacks, found)
-        both_ways = gate.new_empty((len(x), 2 * gate.shape[1]))
-        torch.mul(down, opened, out=both_ways[:, gate.shape[1] :])
-        of_gate = both_ways[:, : gate.shape[1]]
-        torch.ops.aten.silu_backward.grad_input(down.mul_(up), gate, grad_input=of_gate)
-        down = self._back(2, both_ways, m, u_gate, stacks, found)
-        grad = _norm_backward(down, h, *self._norms[1], grad)
+        of_gates = torch.empty_like(gates)
+        gated_backward(array(down), array(gates), array(of_gates))
+        down = self._back(2, of_gates, m, u_gate, stacks, found)
+        norm_backward(array(down), array(h), *self._norms[1], array(grad))
+        grad = down
         down = self._back(1, grad, o, u_o, stacks, found)
-        seen = down.view(n_rows, n_tokens, self._q, self._d).transpose(1, 2).reshape(q.shape)
-        scores = torch._softmax_backward_data(torch.bmm(seen, v.mT).view(p.shape), p, -1, p.dtype)
-        scores = scores.view(len(q), -1, p.shape[-1])
-        down = torch.cat(
-            [
-                torch.bmm(scores, k).view(n_rows, self._q, n_tokens, self._d),
-                torch.bmm(scores.mT, q).view(n_rows, self._kv, n_tokens, self._d),
-            ],
-            dim=1,
-        )
-        cos, sin = cos * self._scaling, sin * self._scaling
+        if reach is None:
+            of_heads = self._attend_all_backward(down, heads, p)
+        else:
+            of_heads = torch.empty_like(heads)
+            attend_backward(
+                array(down), array(heads), reach.starts, reach.seen, self._scaling, array(p), array(of_heads)
+            )
         y = x.new_empty((n_rows, n_tokens, both, self._d))
-        heads = y.transpose(1, 2)
-        torch.mul(down, cos, out=heads[:, :rotated])
-        heads[:, :rotated, :, :half].addcmul_(down[..., half:], sin[..., half:])
-        heads[:, :rotated, :, half:].addcmul_(down[..., :half], sin[..., :half], value=-1)
-        of_v = torch.bmm(p.view(len(q), -1, p.shape[-1]).mT, seen)
-        heads[:, rotated:].copy_(of_v.view(n_rows, self._kv, n_tokens, self._d))
+        rotate_backward(array(of_heads), array(cos), array(sin), rotated, array(y))
         down = self._back(0, y.view(len(x), -1), n, u_qkv, stacks, found, wants_input)
-        input_grad = _norm_backward(down, x, *self._norms[0], grad).view(shape) if wants_input else None
-        return input_grad, found
+        if not wants_input:
+            return None, found
+        norm_backward(array(down), array(x), *self._norms[0], array(grad))
+        return down.view(shape), found
+
+    def _stacks_of(self, weights: Any) -> list[tuple[Any, Any]]:
+        """Those of the groups; from one token to the next they stay what they are."""
+        of, stacks = self._stacked
+        if of is not weights:
+            stacks = [group.stacked(weights) for group in self._groups]
+            self._stacked = (
+                (None, []) if weights.requires_grad else (weights, stacks)
+            )  # nor does it hold a pass's graph
+        return stacks
 
     def _project(self, i: int, x: Any, stacks: Sequence[tuple[Any, Any]]) -> tuple[Any, Any]:
-        return project(x, self._groups[i].weight, self._groups[i].bias, *stacks[i], self._scale)
+        return project(x, self._groups[i].frozen, *stacks[i], self._scale)
 
     def _back(
         self, i: int, grad: Any, x: Any, u: Any, stacks: Sequence[Any], found: Any, wants_input: bool = True
     ) -> Any:
         group = self._groups[i]
-        down, of_a, of_b = project_backward(grad, x, group.weight, u, stacks[i], self._scale, wants_input)
+        down, of_a, of_b = project_backward(grad, x, group.frozen, u, stacks[i], self._scale, wants_input)
         group.put_gradients(of_a, of_b, found)
         return down
-
-
-def _norm(x: Any, weight: Any, epsilon: float) -> Any:
-    """The rows of x [R, H] by their root mean squares, √(mean x² + ε), times the weights; computed in float32."""
-    import torch
-
-    full = x.to(torch.float32)
-    return (full * _inverse(full, epsilon)).mul_(weight).to(x.dtype)
-
-
-def _inverse(full: Any, epsilon: float) -> Any:
-    return (full * full).mean(dim=-1, keepdim=True).add_(epsilon).rsqrt_()
-
-
-def _norm_backward(grad: Any, x: Any, weight: Any, epsilon: float, beside: Any) -> Any:
-    """The gradient of the norm's input, and `beside`, that of the path around it."""
-    import torch
-
-    full = x.to(torch.float32)
-    inverse = _inverse(full, epsilon)
-    unit = full * inverse
-    grad = grad.to(torch.float32) * weight
-    along = (grad * unit).mean(dim=-1, keepdim=True)
-    return grad.addcmul_(unit, along, value=-1).mul_(inverse).add_(beside).to(x.dtype)
 
 
 @lru_cache(maxsize=1)
@@ -302,14 +365,14 @@ def _layer_class() -> Any:
     class Layer(torch.autograd.Function):  # type: ignore[misc]
         @staticmethod
         def forward(ctx: Any, fused: FusedLayer, x: Any, mask: Any, cos: Any, sin: Any, weights: Any) -> Any:
-            out, kept = fused.forward(x, mask, cos, sin, None, weights)
+            out, kept, ctx.reach = fused.forward(x, mask, cos, sin, None, weights)
             ctx.fused = fused
             ctx.save_for_backward(*kept)
             return out
 
         @staticmethod
         def backward(ctx: Any, grad: Any) -> tuple[Any, ...]:
-            down, own = ctx.fused.backward(grad, ctx.saved_tensors, ctx.needs_input_grad[1])
+            down, own = ctx.fused.backward(grad.contiguous(), ctx.saved_tensors, ctx.reach, ctx.needs_input_grad[1])
             return None, down, None, None, None, own
 
     return Layer

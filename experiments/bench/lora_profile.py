@@ -12,12 +12,14 @@ import argparse
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 from crowd_sim.crowd.sources.goemotions import read_neighbours
 from crowd_sim.errors import InputError
+from crowd_sim.models import fused_layer, fused_ops, row_kernels
 from crowd_sim.models.adapters import AdapterStack
 from crowd_sim.models.language_model import PACKAGED
 from crowd_sim.models.packing import pack
@@ -26,17 +28,18 @@ from crowd_sim.models.tuning import tune
 from experiments.bench.lora_task import SPEC, TRAINING, Prepared, Task, prepare, tuning_flops
 
 KINDS = {
-    "products with frozen weights": ("aten::mm", "aten::addmm"),
-    "products of adapters and of attention": ("aten::bmm", "aten::baddbmm_"),
-    "softmax and activations": ("aten::_softmax", "aten::_softmax_backward_data", "aten::silu", "aten::silu_backward"),
-    "copies and conversions": ("aten::copy_", "aten::cat", "aten::fill_"),
-    "sums and products by element": (
-        *("aten::mul", "aten::mul_", "aten::add", "aten::add_", "aten::addcmul_", "aten::mean", "aten::sum"),
-        *("aten::rsqrt_", "aten::amax", "aten::div_"),
+    "products with frozen weights": ("aten::mm", "aten::addmm", "mkldnn::_linear_pointwise"),
+    "products of adapters": ("aten::bmm", "aten::baddbmm_"),
+    "attention": ("attend", "attend_backward", "aten::_softmax", "aten::_softmax_backward_data"),
+    "norms, rotations and activations": (
+        *("norm", "add_norm", "norm_backward", "rotate", "rotate_backward", "gated", "gated_backward"),
     ),
+    "softmax of the output": ("softmax", "scale_rows"),
+    "copies and conversions": ("aten::copy_", "aten::cat", "aten::fill_"),
+    "sums and products by element": ("aten::mul", "aten::mul_", "aten::add", "aten::add_", "aten::sum"),
     "the optimiser": ("aten::_fused_adamw_", "aten::linalg_vector_norm"),
 }
-"""Operations by what they are for; what is in none is the cost of calls."""
+"""Operations by what they are for, compiled steps by their names; what is in none is the cost of calls."""
 
 _SQUARE = 1024
 
@@ -77,7 +80,7 @@ def shares(work: Callable[[], object]) -> dict[str, float]:
     """Of the operations' own time, by kind."""
     from torch.profiler import ProfilerActivity, profile
 
-    with profile(activities=[ProfilerActivity.CPU]) as watched:
+    with _named(), profile(activities=[ProfilerActivity.CPU]) as watched:
         work()
     kinds = {name: kind for kind, names in KINDS.items() for name in names}
     spent: Counter[str] = Counter(dict.fromkeys(KINDS, 0))
@@ -85,6 +88,31 @@ def shares(work: Callable[[], object]) -> dict[str, float]:
         spent[kinds.get(event.key, "calls, and all else")] += event.self_cpu_time_total
     total = sum(spent.values())
     return {kind: own / total for kind, own in spent.items()}
+
+
+@contextmanager
+def _named() -> Iterator[None]:
+    """While this lasts the profiler sees compiled steps by their names."""
+    from torch.profiler import record_function
+
+    def watched(name: str, step: Callable[..., None]) -> Callable[..., None]:
+        def named(*arguments: Any) -> None:
+            with record_function(name):
+                step(*arguments)
+
+        return named
+
+    places = [
+        (module, name) for module in (fused_layer, fused_ops) for name in vars(row_kernels) if name in vars(module)
+    ]
+    steps = {place: getattr(*place) for place in places if hasattr(getattr(*place), "py_func")}
+    for (module, name), step in steps.items():
+        setattr(module, name, watched(name, step))
+    try:
+        yield
+    finally:
+        for (module, name), step in steps.items():
+            setattr(module, name, step)
 
 
 def profiled(prepared: Prepared) -> list[str]:

@@ -179,3 +179,4 @@ def test_the_shares_of_a_step_are_told_beside_its_rates(tiny):
     assert set(told) == {*lora_profile.KINDS, "calls, and all else"}
     assert sum(told.values()) == pytest.approx(100, abs=0.5)
     assert told["products with frozen weights"] > 0
+    assert told["norms, rotations and activations"] > 0
