@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from crowd_sim.elementary import exp
 from crowd_sim.linear_algebra import back, factorise, forward, gram, orthonormal, product, times
-from crowd_sim.valuation.estimators.surrogate.gp import Equations, HeldOut, held_out_of
+from crowd_sim.valuation.estimators.surrogate.gp import HeldOut, held_out_of
 from crowd_sim.valuation.estimators.surrogate.prior import Prior, shares_of, sizes, value_weights
 from crowd_sim.valuation.estimators.surrogate.terms import Terms
 
-MOST_PLAYERS = 16  # the hypercube has 2^n numbers
+MOST_PLAYERS = 15  # of 16, whose terms are twice as many, sums of large unanimity games lose a third in error
 FEWEST_PAIRS = 1536  # of fewer, a factorisation of all of them is as fast
 
 
@@ -156,7 +156,12 @@ class CubeEquations:
         others = replace(self.prior, rates=np.zeros(n), noise=self.sigma * self.sigma)
         return covariances + others.with_values(signs), variances + others.of_values()
 
-    def tested(self, members: NDArray[np.bool_], _: Vector, rest: Vector) -> tuple[Vector, Vector]:
+    def tested(  # those of the pairs are known
+        self,
+        members: NDArray[np.bool_],
+        signs: Vector,
+        rest: Vector,  # noqa: ARG002
+    ) -> tuple[Vector, Vector]:
         """As that of `Equations`, with as few numbers as their inner products take: [k + 1, k] and [k + 1]."""
         sets = coded(members)
         features, (_, once, twice) = self.features, self.features.sums()
@@ -183,9 +188,6 @@ class CubeEquations:
         features = self.features
         weights = features.transposed_times(features.spread * pulls)
         return features.everywhere(weights, by_code(self.prior.spread))
-
-
-Solved = Equations | CubeEquations
 
 
 def cube_equations(
@@ -298,7 +300,7 @@ def _characters(sets: Codes, codes: Codes) -> Vector:
     for i in range(len(sets)):
         for j in range(len(codes)):
             bits = sets[i] & codes[j]
-            bits ^= bits >> 8
+            bits ^= bits >> 8  # of up to 16 players
             bits ^= bits >> 4
             bits ^= bits >> 2
             bits ^= bits >> 1

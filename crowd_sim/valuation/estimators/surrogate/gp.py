@@ -6,7 +6,7 @@ Kriging with a trend (Rasmussen and Williams, "Gaussian processes for machine le
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,10 +22,6 @@ from crowd_sim.linear_algebra import (
     transposed_times,
 )
 from crowd_sim.valuation.estimators.surrogate.prior import Prior, Repeats, products
-
-if TYPE_CHECKING:
-    from crowd_sim.valuation.estimators.surrogate.cube import Solved
-
 
 _LEAST_TOLD = 1e-9  # of a pair by the others, relative
 
@@ -74,6 +70,49 @@ def trend(signs: NDArray[np.float64], *, linear: bool) -> NDArray[np.float64]:
     cube = mean * mean * mean
     powers = {3: cube, 5: cube * mean * mean}
     return np.column_stack([first] + [part for power, part in powers.items() if power < 2 * n_sizes])
+
+
+class Solved(Protocol):
+    """A prior's factorised equations on a set of pairs: `Equations`, or those of few players' terms (`cube`)."""
+
+    @property
+    def prior(self) -> Prior:
+        """Of the game."""
+
+    @property
+    def basis(self) -> NDArray[np.float64]:
+        """Float64[p, w], orthonormal, and `triangle`: the whitened trend is their product."""
+
+    @property
+    def triangle(self) -> NDArray[np.float64]:
+        """Float64[p, p], upper."""
+
+    @property
+    def effects(self) -> NDArray[np.float64]:
+        """Float64[q, n], what the last q columns of the trend add to the values less their mean."""
+
+    def whitened(self, columns: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Float64[w] or [w, k] of ``columns`` float64[m] or [m, k], with the inner products that K⁻¹ makes."""
+
+    def coefficients(self, white: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The trend's coefficients float64[p], and K⁻¹ (y − trend) float64[m], for y ``white``."""
+
+    def pulls(self, white: NDArray[np.float64]) -> NDArray[np.float64]:
+        """K⁻¹ a float64[m] for a ``white``."""
+
+    def off_trend(self, columns: NDArray[np.float64]) -> NDArray[np.float64]:
+        """``columns`` float64[w, k], whitened, less their part along the trend."""
+
+    def held_out(self, white: NDArray[np.float64], count: int) -> HeldOut:
+        """The last ``count`` pairs held out, one after the other."""
+
+    def of_values(self, signs: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The covariances float64[m, n] of d at the pairs and the values less their mean, and these' variances float64[n]."""
+
+    def tested(
+        self, members: NDArray[np.bool_], signs: NDArray[np.float64], rest: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Products over the sets ``members`` bool[k, n] off the trend, [w, k], and ``rest``, which is: for inner products."""
 
 
 @dataclass(frozen=True, eq=False)

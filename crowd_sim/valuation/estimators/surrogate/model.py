@@ -17,11 +17,10 @@ from crowd_sim.valuation.estimators.surrogate.cube import (
     FEWEST_PAIRS,
     MOST_PLAYERS,
     CubeEquations,
-    Solved,
     coded,
     cube_equations,
 )
-from crowd_sim.valuation.estimators.surrogate.gp import Equations, equations, trend, values
+from crowd_sim.valuation.estimators.surrogate.gp import Equations, Solved, equations, trend, values
 from crowd_sim.valuation.estimators.surrogate.prior import Prior, Repeats, sizes, value_weights
 from crowd_sim.valuation.estimators.surrogate.relevance import ENOUGH, MOST_APART, Learnt, learnt
 from crowd_sim.valuation.estimators.surrogate.residual import number_of_pairs
@@ -236,7 +235,9 @@ def _scale(
     # Every relevance is another number that was fitted, if not freely, and so is every term, chosen from many
     learned = 3.0 + len(prior.variances) + (n if n <= MOST_APART else 1) + _CHOSEN * n_terms
     unsure = 1.0
-    if repeats is not None:  # what noise makes of the errors is known, whatever the relevances are
+    if repeats is not None and isinstance(
+        found, Equations
+    ):  # what noise makes of the errors is known, whatever the relevances are
         unsure -= float((prior.nugget / repeats.copies).sum() / np.square(found.upper).sum())
         learned *= unsure
     freedom = max(1.0, m - len(found.basis) - 0.5 * learned)

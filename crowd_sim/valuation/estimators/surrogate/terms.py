@@ -9,7 +9,6 @@ such games is the idea of OddSHAP.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numba
 import numpy as np
@@ -17,10 +16,8 @@ from numpy.typing import NDArray
 
 from crowd_sim.elementary import exp
 from crowd_sim.linear_algebra import orthonormal, product, times, transposed_times
+from crowd_sim.valuation.estimators.surrogate.gp import Solved
 from crowd_sim.valuation.estimators.surrogate.prior import products, shares_of
-
-if TYPE_CHECKING:
-    from crowd_sim.valuation.estimators.surrogate.cube import Solved
 
 _CANDIDATES = 4096
 _ROOM, _MOST = 10, 256  # pairs for each term, and terms
