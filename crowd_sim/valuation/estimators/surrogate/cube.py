@@ -156,12 +156,7 @@ class CubeEquations:
         others = replace(self.prior, rates=np.zeros(n), noise=self.sigma * self.sigma)
         return covariances + others.with_values(signs), variances + others.of_values()
 
-    def tested(  # those of the pairs are known
-        self,
-        members: NDArray[np.bool_],
-        signs: Vector,
-        rest: Vector,  # noqa: ARG002
-    ) -> tuple[Vector, Vector]:
+    def tested(self, members: NDArray[np.bool_], signs: Vector, rest: Vector) -> tuple[Vector, Vector]:  # noqa: ARG002
         """As that of `Equations`, with as few numbers as their inner products take: [k + 1, k] and [k + 1]."""
         sets = coded(members)
         features, (_, once, twice) = self.features, self.features.sums()

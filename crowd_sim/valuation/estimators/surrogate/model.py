@@ -235,9 +235,8 @@ def _scale(
     # Every relevance is another number that was fitted, if not freely, and so is every term, chosen from many
     learned = 3.0 + len(prior.variances) + (n if n <= MOST_APART else 1) + _CHOSEN * n_terms
     unsure = 1.0
-    if repeats is not None and isinstance(
-        found, Equations
-    ):  # what noise makes of the errors is known, whatever the relevances are
+    # what noise makes of the errors is known, whatever the relevances are
+    if repeats is not None and isinstance(found, Equations):
         unsure -= float((prior.nugget / repeats.copies).sum() / np.square(found.upper).sum())
         learned *= unsure
     freedom = max(1.0, m - len(found.basis) - 0.5 * learned)
