@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -11,6 +12,7 @@ from crowd_sim.errors import InputError
 from crowd_sim.valuation import AveragingGame, shapley
 from crowd_sim.valuation.estimators.surrogate import estimator, similarity
 from crowd_sim.valuation.estimators.surrogate.averages import averages
+from crowd_sim.valuation.estimators.surrogate.cube import coded, cube_equations, transform
 from crowd_sim.valuation.estimators.surrogate.descent import carried, least
 from crowd_sim.valuation.estimators.surrogate.design import allocation, draw_pairs
 from crowd_sim.valuation.estimators.surrogate.estimator import MAX_PLAYERS, minimum_budget, surrogate
@@ -20,7 +22,6 @@ from crowd_sim.valuation.estimators.surrogate.model import fit
 from crowd_sim.valuation.estimators.surrogate.prior import Prior, Repeats, sizes, value_weights
 from crowd_sim.valuation.estimators.surrogate.relevance import loss
 from crowd_sim.valuation.estimators.surrogate.residual import contrasts, fresh_pairs, number_of_pairs, rest_allocation
-from crowd_sim.valuation.estimators.surrogate.surprise import held_out
 from crowd_sim.valuation.estimators.surrogate.terms import Terms, chosen
 from crowd_sim.valuation.request import Request, in_process
 from experiments.bench.textbook import voting
@@ -401,7 +402,7 @@ def test_what_is_held_out_is_what_a_fit_to_the_others_leaves():
     signs, prior = np.where(draw_pairs(7, 20, 0, 0), 1.0, -1.0), some_prior(7)
     columns, worth = trend(signs, linear=False), np.random.default_rng(1).normal(size=20)
     found = equations(prior, signs, columns)
-    out = held_out(found, found.whitened(worth), 12)
+    out = found.held_out(found.whitened(worth), 12)
     np.testing.assert_allclose((out.columns**2).sum(axis=0) - (out.along**2).sum(axis=0), out.variances)
     for j in (8, 13, 19):
         kept = np.arange(20) != j
@@ -409,6 +410,62 @@ def test_what_is_held_out_is_what_a_fit_to_the_others_leaves():
         slopes, pulls = others.coefficients(others.whitened(worth[kept]))
         expected = columns[j] @ slopes + prior.between(signs[j : j + 1], signs[kept])[0] @ pulls
         assert out.residuals[j - 8] == pytest.approx(worth[j] - expected)
+
+
+def with_terms(n):
+    members = np.arange(n) < np.array([[3], [5]])
+    return replace(some_prior(n), known=Terms(members), variances=(0.5,))
+
+
+def test_equations_on_the_cube_are_those_of_all_pairs_where_all_terms_are_features():
+    signs, prior = np.where(draw_pairs(7, 60, 0, 0), 1.0, -1.0), with_terms(7)
+    columns, worth = trend(signs, linear=False), np.random.default_rng(1).normal(size=60)
+    dense, cube = equations(prior, signs, columns), cube_equations(prior, signs, columns, worth, most=64)
+    assert cube.sigma == pytest.approx(math.sqrt(prior.noise))
+    white = [each.whitened(worth) for each in (dense, cube)]
+    assert white[0] @ white[0] == pytest.approx(white[1] @ white[1])
+    for found, expected in zip(cube.coefficients(white[1]), dense.coefficients(white[0]), strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-9)
+    for found, expected in zip(values(cube, signs, white[1]), values(dense, signs, white[0]), strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-9)
+    out, expected = cube.held_out(white[1], 20), dense.held_out(white[0], 20)
+    np.testing.assert_allclose(out.residuals, expected.residuals, atol=1e-9)
+    np.testing.assert_allclose(*(e.columns.T @ e.columns - e.along.T @ e.along for e in (out, expected)), atol=1e-9)
+    sets = np.arange(7) < np.array([[1], [5], [7]])
+    (found, rest), (expected, of_dense) = (
+        each.tested(sets, signs, each.off_trend(one[:, None])[:, 0])
+        for each, one in zip((cube, dense), white[::-1], strict=True)
+    )
+    np.testing.assert_allclose(found.T @ found, expected.T @ expected, atol=1e-8)
+    np.testing.assert_allclose(found.T @ rest, expected.T @ of_dense, atol=1e-8)
+    pulls = cube.coefficients(white[1])[1]
+    fresh = np.where(np.random.default_rng(2).random((9, 7)) < 0.5, 1.0, -1.0)
+    fresh = fresh[
+        ~(fresh[:, None] == signs).all(axis=2).any(axis=1) & ~(fresh[:, None] == -signs).all(axis=2).any(axis=1)
+    ]
+    predicted = cube.predicted(pulls)
+    np.testing.assert_allclose(predicted[coded(fresh < 0)], prior.between(fresh, signs) @ pulls, atol=1e-9)
+
+
+def test_terms_that_are_no_features_are_noise_of_the_same_variance():
+    signs, prior = np.where(draw_pairs(8, 60, 0, 0), 1.0, -1.0), replace(some_prior(8), known=None, variances=())
+    worth = np.random.default_rng(1).normal(size=60)
+    found = cube_equations(prior, signs, trend(signs, linear=False), worth, most=20)
+    assert (~found.features.divided).sum() == 20
+    variance = np.square(found.features.times(np.eye(28)[0]))  # of one feature
+    for k in range(1, 28):
+        variance = variance + np.square(found.features.times(np.eye(28)[k]))
+    variance = (variance + found.sigma**2) * np.square(found.features.spread)
+    np.testing.assert_allclose(variance, prior.within(signs).diagonal())
+
+
+def test_a_transform_of_the_hypercube_is_its_own_inverse():
+    numbers = np.random.default_rng(0).normal(size=32)
+    twice = numbers.copy()
+    transform(twice)
+    assert twice[3] == pytest.approx(sum(x * (-1) ** (code & 3).bit_count() for code, x in enumerate(numbers.tolist())))
+    transform(twice)
+    np.testing.assert_allclose(twice, 32.0 * numbers)
 
 
 def test_terms_that_come_late_are_as_if_they_had_been_in_the_trend():

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +13,19 @@ from numpy.typing import NDArray
 from crowd_sim.linear_algebra import back, orthonormal, times, transposed_times
 from crowd_sim.random import Purpose, generator
 from crowd_sim.valuation.estimators.surrogate.averages import Averages
-from crowd_sim.valuation.estimators.surrogate.gp import Equations, equations, trend, values
+from crowd_sim.valuation.estimators.surrogate.cube import (
+    FEWEST_PAIRS,
+    MOST_PLAYERS,
+    CubeEquations,
+    coded,
+    cube_equations,
+)
+from crowd_sim.valuation.estimators.surrogate.gp import Equations, Solved, equations, trend, values
 from crowd_sim.valuation.estimators.surrogate.prior import Prior, Repeats, sizes, value_weights
 from crowd_sim.valuation.estimators.surrogate.relevance import ENOUGH, MOST_APART, Learnt, learnt
 from crowd_sim.valuation.estimators.surrogate.residual import number_of_pairs
 from crowd_sim.valuation.estimators.surrogate.sparse import FewTerms, few_terms
-from crowd_sim.valuation.estimators.surrogate.surprise import held_out, surprise
+from crowd_sim.valuation.estimators.surrogate.surprise import surprise
 from crowd_sim.valuation.estimators.surrogate.terms import Terms, standing_out
 from crowd_sim.valuation.result import widening
 
@@ -29,7 +37,7 @@ _MAY_BE_TERMS, _ALL_TERMS = (
 )  # of noise, as it is first learnt and at the end; with more a game has many terms
 _FEWEST_CHECKED = 16  # pairs
 _FAR_MORE = 30.0  # relative, of root mean squares
-_HELD_OUT = 512  # pairs at most
+_HELD_OUT, _COMPARED = 512, 256  # pairs at most; those that tell whether terms come in
 _SEARCHED = 2048  # pairs at most, for terms: the equations of all are solved once
 _TERM_ROUNDS = 2
 _NEARER = 0.9  # that held-out squares have to be of those before
@@ -52,6 +60,8 @@ class Model:
         pulls: float64[m], what each pair's deviation from the trend pulls on a prediction, times the covariance.
         prior: ``None`` where the trend, or ``terms``, explain every pair to the last digits.
         terms: further ones, or all there are.
+        everywhere: float64[2^n], by the code of those who are out, what is predicted of pairs that were not fitted, less the
+            trend and ``terms``; ``None`` where the prior and the pulls say it.
     """
 
     contrasts: NDArray[np.float64]
@@ -61,6 +71,7 @@ class Model:
     pulls: NDArray[np.float64]
     prior: Prior | None
     terms: FewTerms | None = None
+    everywhere: NDArray[np.float64] | None = None
 
 
 def fit(
@@ -154,8 +165,8 @@ def _fit(
     first = learnt(signs, columns, rest, known, linear=not linear, repeats=repeats)
     n_terms = 0
     if known is None and repeats is None:
-        some = slice(-_SEARCHED, None)
-        found = _solvable(first.prior, signs[some], columns[some])
+        some = slice(None) if n <= MOST_PLAYERS else slice(-_SEARCHED, None)
+        found = _solvable(first.prior, signs[some], columns[some], rest[some])
         white = found.whitened(rest[some])
         start = found.prior
         if (exact := _exact(start, found, signs, worth, white, _MAY_BE_TERMS)) is not None:
@@ -164,7 +175,7 @@ def _fit(
     if m >= ENOUGH:
         of_first = first.prior.known
         first = learnt(signs, columns, rest, of_first, linear=not linear, repeats=repeats, after=first, polished=True)
-    found = _solvable(first.prior, signs, columns, repeats)
+    found = _solvable(first.prior, signs, columns, rest, repeats)
     white = found.whitened(rest)
     if (
         known is None
@@ -173,7 +184,7 @@ def _fit(
     ):
         return exact
     late = np.zeros((0, n), dtype=np.bool_)
-    if known is None and repeats is None and m > _SEARCHED:
+    if known is None and repeats is None and m > _SEARCHED and isinstance(found, Equations):
         found, late = _with_late_terms(found, signs, white, linear=linear)
     more, weights = found.coefficients(white)
     of_trend = len(more) - len(late)
@@ -184,12 +195,13 @@ def _fit(
     if known is not None:
         variance = variance + known.uncertainty(signs, weights, found.prior.variances)
     terms = FewTerms(late, more[of_trend:], 0.0)
-    return Model(contrasts + mean, variance, linear, slopes + more[:of_trend], pulls, found.prior, terms)
+    everywhere = found.predicted(weights) if isinstance(found, CubeEquations) else None
+    return Model(contrasts + mean, variance, linear, slopes + more[:of_trend], pulls, found.prior, terms, everywhere)
 
 
 def _exact(
     start: Prior,
-    found: Equations,
+    found: Solved,
     signs: NDArray[np.float64],
     worth: NDArray[np.float64],
     white: NDArray[np.float64],
@@ -211,7 +223,7 @@ def _exact(
 
 
 def _scale(
-    found: Equations,
+    found: Solved,
     signs: NDArray[np.float64],
     white: NDArray[np.float64],
     known: Averages | None,
@@ -223,7 +235,8 @@ def _scale(
     # Every relevance is another number that was fitted, if not freely, and so is every term, chosen from many
     learned = 3.0 + len(prior.variances) + (n if n <= MOST_APART else 1) + _CHOSEN * n_terms
     unsure = 1.0
-    if repeats is not None:  # what noise makes of the errors is known, whatever the relevances are
+    # what noise makes of the errors is known, whatever the relevances are
+    if repeats is not None and isinstance(found, Equations):
         unsure -= float((prior.nugget / repeats.copies).sum() / np.square(found.upper).sum())
         learned *= unsure
     freedom = max(1.0, m - len(found.basis) - 0.5 * learned)
@@ -233,20 +246,29 @@ def _scale(
     scale = squares / freedom
     wider = 1.0 + unsure * (_WIDER + (0.0 if known is None else _WIDER_KNOWN / math.sqrt(m)))
     wider *= float(widening(freedom))
-    return scale * surprise(signs, held_out(found, white, min(m, _HELD_OUT)), scale) * wider * wider
+    return scale * surprise(signs, found.held_out(white, min(m, _HELD_OUT)), scale) * wider * wider
 
 
 def _solvable(
-    prior: Prior, signs: NDArray[np.float64], columns: NDArray[np.float64], repeats: Repeats | None = None
-) -> Equations:
+    prior: Prior,
+    signs: NDArray[np.float64],
+    columns: NDArray[np.float64],
+    worth: NDArray[np.float64],
+    repeats: Repeats | None = None,
+) -> Solved:
     """The equations of a prior, with as much noise as rounding asks for."""
-    while (found := equations(prior, signs, columns, repeats)) is None:
+    few = signs.shape[1] <= MOST_PLAYERS and len(signs) > FEWEST_PAIRS
+    if few and repeats is None and (prior.known is None or isinstance(prior.known, Terms)):
+        solve: Callable[[Prior], Solved | None] = partial(cube_equations, signs=signs, columns=columns, worth=worth)
+    else:
+        solve = partial(equations, signs=signs, columns=columns, repeats=repeats)
+    while (found := solve(prior)) is None:
         prior = replace(prior, noise=10.0 * prior.noise)
     return found
 
 
 def _with_terms(
-    found: Equations,
+    found: Solved,
     signs: NDArray[np.float64],
     columns: NDArray[np.float64],
     worth: NDArray[np.float64],
@@ -260,14 +282,15 @@ def _with_terms(
     """
     n, linear = signs.shape[1], columns.shape[1] >= signs.shape[1]
     members, n_terms = np.zeros((0, n), dtype=np.bool_), 0
-    some, count = slice(-len(white), None), min(len(white), _HELD_OUT)
+    some = slice(-min(len(white), len(signs)), None)
+    count = min(len(signs[some]), _COMPARED)
     for _ in range(_TERM_ROUNDS):
         fresh = standing_out(found, signs[some], white, members, linear=linear)
         if len(fresh) == 0:
             break
         members = np.concatenate([members, fresh])
         more = learnt(signs, columns, worth, Terms(members), linear=not linear, after=first)
-        nearer = _solvable(more.prior, signs[some], columns[some])
+        nearer = _solvable(more.prior, signs[some], columns[some], worth[some])
         white_there = nearer.whitened(worth[some])
         if _left(nearer, white_there, count) > _NEARER * _left(found, white, count):
             break
@@ -289,14 +312,14 @@ def _with_late_terms(
     more = found.with_columns(terms.features(signs)[0], terms.values[0]) if len(fresh) else None
     if more is None:
         return found, before[:0]
-    if _left(more, white, _HELD_OUT) > _NEARER * _left(found, white, _HELD_OUT):
+    if _left(more, white, _COMPARED) > _NEARER * _left(found, white, _COMPARED):
         return found, before[:0]
     return more, fresh
 
 
-def _left(found: Equations, white: NDArray[np.float64], count: int) -> float:
+def _left(found: Solved, white: NDArray[np.float64], count: int) -> float:
     """The sum of squares that others leave of the last ``count`` pairs."""
-    return float(np.square(held_out(found, white, count).residuals).sum())
+    return float(np.square(found.held_out(white, count).residuals).sum())
 
 
 def predictions(models: Sequence[Model], pairs: NDArray[np.bool_], fresh: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -305,7 +328,9 @@ def predictions(models: Sequence[Model], pairs: NDArray[np.bool_], fresh: NDArra
     out = np.empty((len(models), len(fresh)))
     for g, model in enumerate(models):
         out[g] = times(trend(signs, linear=model.linear)[:, : len(model.slopes)], model.slopes)
-        if model.prior is not None:
+        if model.everywhere is not None:
+            out[g] += model.everywhere[coded(~fresh)]
+        elif model.prior is not None:
             out[g] += times(model.prior.between(signs, at), model.pulls)
         if model.terms is not None:
             out[g] += model.terms.worth(signs)

@@ -122,7 +122,7 @@ def learnt(
         )
         if past:
             past = carried(past, m / pairs, len(at) - len(past[0][0]))
-        gain = _GAIN if m > _FEW else 0.0  # steps of fewer are cheap, and another start finds another maximum
+        gain = _GAIN if len(worth) >= ENOUGH else 0.0  # without polishing another start finds another maximum
         at, past = least(of_some, at, low, high, steps, enough=gain, before=past)
         pairs = m
         if penalty == _ALIKE:

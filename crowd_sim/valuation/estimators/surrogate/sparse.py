@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowd_sim.linear_algebra import cholesky, gram, solved, times, transposed_times
-from crowd_sim.valuation.estimators.surrogate.prior import Prior
-from crowd_sim.valuation.estimators.surrogate.terms import likeliest, products, shares_of
+from crowd_sim.valuation.estimators.surrogate.prior import Prior, products, shares_of
+from crowd_sim.valuation.estimators.surrogate.terms import likeliest, sums
 
 _CANDIDATES = 1024
 _PAIRS = 1024  # from which terms are solved; all have to agree
@@ -75,7 +75,7 @@ def few_terms(signs: Vector, worth: Vector, prior: Prior, pulls: Vector, before:
     found = _solved(members[~members[:, ~first].any(axis=1)], signs, worth)  # all terms of a few players
     if found is None:
         members, weights = likeliest(shares, _CANDIDATES)
-        guess = np.abs(weights * transposed_times(products(members, signs[-len(pulls) :]), pulls))
+        guess = np.abs(weights * sums(members, np.ascontiguousarray(signs[-len(pulls) :].T), pulls))
         # what the trend takes of level 1 leaves nothing to guess
         before = np.concatenate([np.eye(signs.shape[1], dtype=np.bool_), before[before.sum(axis=1) > 1]])
         old = {row.tobytes() for row in before}
@@ -93,16 +93,19 @@ def _solved(members: NDArray[np.bool_], signs: Vector, worth: Vector) -> FewTerm
     different = len(np.unique(used * used[:, :1], axis=0))  # pairs that differ in other players only are one
     if len(members) == 0 or different < min(_SURPLUS * len(members), 2.0 ** (used.shape[1] - 1)):
         return None
-    terms = products(members, signs)
-    equations, right = terms[-_PAIRS:], worth[-_PAIRS:]
+    equations, right = products(members, signs[-_PAIRS:]), worth[-_PAIRS:]
     upper, regular = cholesky(gram(equations))
     if not regular or upper.diagonal().min() < _RANK * np.sqrt(len(right)):
         return None
-    coefficients = np.zeros(len(members))
+    coefficients, most = np.zeros(len(members)), _ROUNDING * np.abs(worth).max()
+    rest = right
     for _ in range(_REFINEMENTS):
-        coefficients += solved(upper, transposed_times(equations, right - times(equations, coefficients)))
-    rounding = float(np.abs(worth - times(terms, coefficients)).max())
-    if rounding > _ROUNDING * np.abs(worth).max():
+        coefficients += solved(upper, transposed_times(equations, rest))
+        rest = right - times(equations, coefficients)
+    if np.abs(rest).max() > most:  # those of few pairs are told at once
+        return None
+    rounding = float(np.abs(worth - times(products(members, signs), coefficients)).max())
+    if rounding > most:
         return None
     checks, largest = len(worth) - min(different, len(members)), float(np.abs(worth).max())
     if checks < _CHECKS:

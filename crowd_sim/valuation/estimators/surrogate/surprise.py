@@ -6,52 +6,15 @@ the two apart (Rasmussen and Williams, "Gaussian processes for machine learning"
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
-from crowd_sim.linear_algebra import lower_inverse, product, times, transposed_times
-from crowd_sim.valuation.estimators.surrogate.gp import Equations
+from crowd_sim.linear_algebra import product, transposed_times
+from crowd_sim.valuation.estimators.surrogate.gp import HeldOut
 from crowd_sim.valuation.estimators.surrogate.prior import sizes
 from crowd_sim.valuation.estimators.surrogate.residual import contrasts, number_of_pairs
 
-_LEAST_TOLD = 1e-9  # of a pair by the others, relative
-
 Vector = NDArray[np.float64]
-
-
-@dataclass(frozen=True, eq=False)
-class HeldOut:
-    """What each of k pairs is worth beyond what all others make of it, in units of the data.
-
-    Attributes:
-        residuals: float64[k].
-        variances: float64[k], of the residuals, per unit of the prior's.
-        columns: float64[k, k], and
-        along: float64[p, k]: the residuals' covariances are the inner products of the first less those of the second.
-
-    All 0 of a pair that the trend has to itself, of which others tell nothing.
-    """
-
-    residuals: Vector
-    variances: Vector
-    columns: Vector
-    along: Vector
-
-
-def held_out(found: Equations, white: Vector, count: int) -> HeldOut:
-    """The last ``count`` pairs held out, one after the other: of a triangle's inverse they take the last columns alone."""
-    first = len(white) - count
-    columns = lower_inverse(np.ascontiguousarray(found.upper[first:, first:]))
-    basis = np.ascontiguousarray(found.basis[:, first:])
-    along = product(basis, columns)
-    told = np.square(columns).sum(axis=0)
-    precision = told - np.square(along).sum(axis=0)
-    variances = np.divide(1.0, precision, out=np.zeros_like(precision), where=precision > _LEAST_TOLD * told)
-    columns, along = columns * variances, along * variances
-    rest = white[first:] - transposed_times(basis, times(found.basis, white))
-    return HeldOut(transposed_times(columns, rest), variances, columns, along)
 
 
 def surprise(signs: Vector, out: HeldOut, scale: float) -> float:

@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowd_sim.elementary import exp
-from crowd_sim.linear_algebra import back, orthonormal, product, times, transposed_times
-from crowd_sim.valuation.estimators.surrogate.gp import Equations
+from crowd_sim.linear_algebra import orthonormal, product, times, transposed_times
+from crowd_sim.valuation.estimators.surrogate.gp import Solved
+from crowd_sim.valuation.estimators.surrogate.prior import products, shares_of
 
 _CANDIDATES = 4096
-_ROOM, _MOST = 10, 128  # pairs for each term, and terms
+_ROOM, _MOST = 10, 256  # pairs for each term, and terms
 _STANDS_OUT = 16.0  # squared, in standard deviations: by chance one of 16,000 terms
 _TESTED = 4.0  # as it is guessed; of what stood out on real games no guess was below 11
 _TIMES, _ROUNDS = 2, 4  # so many tests for each term that there is room for; rounds, as terms hide others
@@ -54,14 +55,8 @@ class Terms:
         return 0.0
 
 
-def products(members: Sets, signs: Vector) -> Vector:
-    """The products float64[m, k] of ``signs`` [m, n] over the sets ``members`` bool[k, n]."""
-    minus = (signs < 0.0).astype(np.float64) @ members.T.astype(np.float64)  # of whole numbers
-    return np.where(minus.astype(np.int64) & 1, -1.0, 1.0)
-
-
 @numba.njit(cache=True)
-def _sums(members: Sets, turned: Vector, weights: Vector) -> Vector:
+def sums(members: Sets, turned: Vector, weights: Vector) -> Vector:
     """The sums float64[k] of ``weights`` [m] times the products over sets of the signs ``turned`` [n, m]."""
     out, parts = np.empty(len(members)), np.empty(len(weights))
     for place in range(len(members)):
@@ -92,12 +87,7 @@ def likeliest(shares: Vector, n_sets: int) -> tuple[Sets, Vector]:
     return members[odd], weights[odd]
 
 
-def shares_of(rates: Vector) -> Vector:
-    """What each player multiplies a term's variance with, tanh(l / 2), of the relevances ``rates``."""
-    return np.divide(1.0 - exp(-rates), 1.0 + exp(-rates))
-
-
-def standing_out(found: Equations, signs: Vector, white: Vector, before: Sets, *, linear: bool) -> Sets:
+def standing_out(found: Solved, signs: Vector, white: Vector, before: Sets, *, linear: bool) -> Sets:
     """The terms bool[k, n] that the pairs tell to be larger than the prior has them, the largest first.
 
     Args:
@@ -127,15 +117,15 @@ def standing_out(found: Equations, signs: Vector, white: Vector, before: Sets, *
     unexplained = max(1.0 / max(float(np.square(last).sum()), 1e-300) - variances[-1], 0.0)
     rest = found.off_trend(white[:, None])[:, 0]
     scale = float(np.square(rest).sum()) / (m - len(found.basis))
-    pulled = _sums(members, np.ascontiguousarray(signs.T), back(found.upper, rest))
+    pulled = sums(members, np.ascontiguousarray(signs.T), found.pulls(rest))
     guess = np.square(pulled) * (variances + unexplained)
     tested = np.argsort(-guess, kind="stable")[: _TIMES * room]
     members = members[tested[guess[tested] > _TESTED * scale]]
     if len(members) == 0:
         return members
-    columns = found.whitened(products(members, signs))
+    columns, rest = found.tested(members, signs, rest)
     least = _LEAST_TOLD * np.square(columns).sum(axis=0)
-    return members[chosen(found.off_trend(columns), rest, least, room, m - len(found.basis))]
+    return members[chosen(columns, rest, least, room, m - len(found.basis))]
 
 
 def chosen(columns: Vector, rest: Vector, least: Vector, room: int, freedom: int) -> NDArray[np.int64]:
