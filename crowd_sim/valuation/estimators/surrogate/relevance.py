@@ -40,6 +40,7 @@ _LEAST_NOISE = 1e-10  # of the variance; without it the equations may be singula
 _FEW, _MANY = 256, 512  # pairs to learn from
 _ALIKE_STEPS, _APART_STEPS, _MORE_STEPS, _POLISHING_STEPS = 15, 30, 15, 20
 _GAIN = 0.3  # of the log likelihood in each of the last steps
+_MOST_QUICK = 32  # players; each of many steps gains little where there are as many relevances
 
 Vector = NDArray[np.float64]
 
@@ -122,8 +123,9 @@ def learnt(
         )
         if past:
             past = carried(past, m / pairs, len(at) - len(past[0][0]))
-        gain = _GAIN if len(worth) >= ENOUGH else 0.0  # without polishing another start finds another maximum
-        at, past = least(of_some, at, low, high, steps, enough=gain, before=past)
+        # without polishing another start finds another maximum
+        ends_early = m > _FEW or (n <= _MOST_QUICK and len(worth) >= ENOUGH)
+        at, past = least(of_some, at, low, high, steps, enough=_GAIN if ends_early else 0.0, before=past)
         pairs = m
         if penalty == _ALIKE:
             at[:n] = at[:n].mean()
