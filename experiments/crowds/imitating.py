@@ -93,7 +93,16 @@ TRIED: dict[str, tuple[float, ...]] = dict.fromkeys(ARMS, RATES) | {
     "soup in small steps": (0.001, 0.002, 0.004),
 }
 """Learning rates in development, by arm."""
-CHOSEN, UNDEVELOPED = {"equal tokens": 0.001, "equal steps": 0.002, "soup": 0.004, "soup in small steps": 0.002}, 0.002
+CHOSEN, UNDEVELOPED = (
+    {
+        "equal tokens": 0.001,
+        "equal steps": 0.002,
+        "tournament": 0.004,
+        "soup": 0.004,
+        "soup in small steps": 0.002,
+    },
+    0.002,
+)
 """What was found of the arms that were developed (experiments/results/imitating_development.csv), and of the others."""
 MEASURED_SEEDS, DEVELOPMENT_SEEDS = (1, 2, 3), (11,)
 DEVELOPMENT_EMOTIONS = ("excitement", "disgust")
