@@ -89,7 +89,7 @@ RATES = (0.002, 0.004, 0.008)
 TRIED: dict[str, tuple[float, ...]] = dict.fromkeys(ARMS, RATES) | {
     "equal tokens": (0.0005, 0.001, 0.002),
     "equal steps": (0.001, 0.002, 0.004),
-    "tournament": (0.001, 0.002, 0.004),
+    "tournament": (0.001, 0.002, 0.004, 0.008),
     "soup in small steps": (0.001, 0.002, 0.004),
 }
 """Learning rates in development, by arm."""
