@@ -15,19 +15,26 @@ The old model is no candidate: a dozen outputs tell it from a better one too sel
 Models are ranked by the energy distance of fresh outputs and the held-out texts under Φ, which is 0 for equal distributions
 alone. A model that recites the texts it was tuned on comes near to that, so an arm of whose outputs more than a tenth are, or
 begin, an example is marked †, and the held-out loss stands beside it, nats per token. So does the paper's distance, which one
-sentence said over and over can win.
+sentence said over and over can win. Cells in which an arm is nearer than equal tokens, but worse in energy, diversity or
+copying, are counted (`crowd_sim.tasks.imitate.honesty.concentrated`); an arm with half of them is labelled so, and cannot be
+the best.
+
+What an energy distance is worth: that of the texts that everyone trains on and the held-out ones, of the same source, stands
+below the table, with the jackknife's error of one cell.
 
 Arms have learning rates of their own, found by one rule on emotions and a seed that are not measured (`--develop`): of the
 rates at which at most a tenth of the outputs are copies, the one of the lowest mean energy distance. Arms that were not
 developed yet are marked ‡ and have the rate that all had before.
 
-Prints means over emotions, each the mean of its seeds, with 95 % intervals, and differences emotion by emotion. Every arm of an
+Prints means over emotions, each the mean of its seeds, with 95 % intervals, and differences emotion by emotion; and the best of
+the crowd's arms by energy at equal tokens, and at equal steps one after another. Every arm of an
 emotion and a seed is a folder under --out: given again, the command goes on where it was stopped, and reads what is finished.
 Several processes may make different emotions at once.
 """
 
 from __future__ import annotations
 
+from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,7 +42,11 @@ from typing import Any
 import pandas as pd
 
 from crowd_sim import run
+from crowd_sim.config import RunConfig
 from crowd_sim.files import write_text
+from crowd_sim.models.phi import Phi, load_phi
+from crowd_sim.tasks.imitate.honesty import concentrated, energy_distance
+from crowd_sim.tasks.imitate.participants import load_texts
 from experiments.crowds.models import interval, options, provenance
 from experiments.crowds.refusing import in_one_line
 
@@ -69,14 +80,29 @@ ARMS: dict[str, dict[str, Any]] = {
 """Configurations by name, besides what all have and what is chosen in development."""
 SINGLES, SOUPS = ("equal tokens", "equal steps"), ("soup", "soup in small steps")
 CROWD_ARMS = ("tournament", *SOUPS, "halving")
+STEPS = {"equal tokens": 18, "equal steps": 6, "tournament": 6, "soup": 6, "soup in small steps": 18, "halving": 6}
+"""One after another: of 27 texts, and of the seven or so of a candidate; of small ones at most."""
+OWN_TEXTS = "crowd's texts"
+"""The name of rows of what everyone trains on, held against what is held out."""
 
 RATES = (0.002, 0.004, 0.008)
 TRIED: dict[str, tuple[float, ...]] = dict.fromkeys(ARMS, RATES) | {
     "equal tokens": (0.0005, 0.001, 0.002),
-    "soup in small steps": (0.001, 0.002),
+    "equal steps": (0.001, 0.002, 0.004),
+    "tournament": (0.001, 0.002, 0.004, 0.008),
+    "soup in small steps": (0.001, 0.002, 0.004),
 }
 """Learning rates in development, by arm."""
-CHOSEN, UNDEVELOPED = {"equal tokens": 0.001, "soup": 0.004, "soup in small steps": 0.002}, 0.002
+CHOSEN, UNDEVELOPED = (
+    {
+        "equal tokens": 0.001,
+        "equal steps": 0.002,
+        "tournament": 0.004,
+        "soup": 0.004,
+        "soup in small steps": 0.002,
+    },
+    0.002,
+)
 """What was found of the arms that were developed (experiments/results/imitating_development.csv), and of the others."""
 MEASURED_SEEDS, DEVELOPMENT_SEEDS = (1, 2, 3), (11,)
 DEVELOPMENT_EMOTIONS = ("excitement", "disgust")
@@ -93,6 +119,8 @@ COLUMNS = {
 """Of models.parquet, and what they are called here."""
 RECITES = 0.1
 """Copied outputs beyond which an energy distance is, in part, that of the examples."""
+CONCENTRATED = 0.5
+"""Of an arm's cells, so many make it concentrated; as `crowd_sim.tasks.imitate.honesty.ranked`."""
 MOST_OF_SINGLE, LOWER_IN = 1.1, 0.8
 """What is wanted of soup: energy over that of the single model of equal tokens; emotions with a lower held-out loss."""
 
@@ -158,51 +186,85 @@ def rows_of(
                 f"loss {told['held_out_loss']:.3f}, copied {told['copied']:.0%}",
                 flush=True,
             )
-            figures = {column: float(told[column]) for column in COLUMNS}
+            figures = {column: float(told[column]) for column in (*COLUMNS, "energy_se")}
             tokens = float(told["tokens_trained"])
             yield {"emotion": emotion, "seed": seed, "arm": shown, "rate": at, "tokens": tokens, **figures}
 
 
+def own_texts(emotion: str, seed: int, configuration: dict[str, Any], phi: Phi) -> dict[str, Any]:
+    """A row of the energy distance of the texts that everyone trains on and of the held-out ones."""
+    crowd = load_texts(RunConfig.parse(configuration))
+    vectors = (phi([example.response for example in examples]) for examples in (crowd.in_turn(), crowd.held_out))
+    energy, error = energy_distance(*vectors)
+    return {"emotion": emotion, "seed": seed, "arm": OWN_TEXTS, "energy": energy, "energy_se": error}
+
+
+def labelled(found: pd.DataFrame) -> pd.DataFrame:
+    """With the column ``concentrated``: every cell held against that of equal tokens, where there is one."""
+    cells = found.to_dict("records")
+    single = {(cell["emotion"], cell["seed"]): cell for cell in cells if cell["arm"] == SINGLES[0]}
+    labels = []
+    for cell in cells:
+        against = single.get((cell["emotion"], cell["seed"]))
+        labels.append(against is not None and cell["arm"] != OWN_TEXTS and concentrated(cell, against))
+    return found.assign(concentrated=labels)
+
+
 def table(found: pd.DataFrame) -> Iterator[str]:
-    """Lines of Markdown."""
+    """Lines of Markdown; of a table that is `labelled`."""
     means = found.groupby(["emotion", "arm"])[[*COLUMNS, "tokens"]].mean()
     arms = [arm for arm in ("base", *ARMS) if arm in found["arm"].unique()]
-    rates = found.groupby("arm")["rate"].first()
-    yield f"| arm | learning rate | {' | '.join(COLUMNS.values())} | trained tokens |"
-    yield "| --- |" + " --: |" * (len(COLUMNS) + 2)
+    by_arm = found.groupby("arm")
+    rates, shares = by_arm["rate"].first(), by_arm["concentrated"].mean()
+    heads = ("steps", *COLUMNS.values(), "concentrated, %", "trained tokens")
+    yield f"| arm | learning rate | {' | '.join(heads)} |"
+    yield "| --- |" + " --: |" * (len(heads) + 1)
     for arm in arms:
         own = means.xs(arm, level="arm")
-        shares = [f"{100 * own[column].mean():.0f}" for column in list(COLUMNS)[3:]]
-        cells = [*(interval(own[column], 3) for column in list(COLUMNS)[:3]), *shares, f"{own['tokens'].mean():,.0f}"]
-        recites = " †" * bool(own["copied"].mean() > RECITES)
+        percents = [f"{100 * own[column].mean():.0f}" for column in list(COLUMNS)[3:]]
+        cells = [*(interval(own[column], 3) for column in list(COLUMNS)[:3]), *percents]
+        recites = " †" * bool(own["copied"].mean() > RECITES) + " (concentrated)" * bool(shares[arm] >= CONCENTRATED)
         undeveloped = " ‡" * (arm not in ("base", *CHOSEN))
+        cells = [str(STEPS.get(arm, 0)), *cells, f"{100 * shares[arm]:.0f}", f"{own['tokens'].mean():,.0f}"]
         yield f"| {arm}{recites} | {rates[arm]:g}{undeveloped} | {' | '.join(cells)} |"
     yield ""
     yield f"†: more than {RECITES:.0%} of the outputs are, or begin, one of the examples that the model was tuned on."
     if any(arm not in ("base", *CHOSEN) for arm in arms):
         yield "‡: not found in development."
+    yield "Concentrated: nearer than equal tokens, with worse energy, diversity or copying; a share of the cells."
+    if OWN_TEXTS in by_arm.groups:
+        floor = means.xs(OWN_TEXTS, level="arm")["energy"]
+        error = found.loc[found["arm"].isin(ARMS), "energy_se"].mean()
+        yield f"Texts that are trained on have an energy distance of {interval(floor, 3)} to the held-out ones;"
+        spread = by_arm["energy"].std()[OWN_TEXTS]
+        yield f"{spread:.3f} is its standard deviation over cells, {error:.3f} an arm's error in one cell."
     yield ""
-    yield from differences(means)
+    yield from differences(means, [arm for arm in arms if shares[arm] >= CONCENTRATED])
 
 
-def differences(means: pd.DataFrame) -> Iterator[str]:
-    """Lines of what the tournaments gain on the single models, emotion by emotion."""
+def differences(means: pd.DataFrame, left_out: Sequence[str]) -> Iterator[str]:
+    """Lines of what the crowd's arms gain on the single models, emotion by emotion; some cannot be the best."""
     energy, loss = (
         means.reset_index().pivot_table(index="emotion", columns="arm", values=column)
         for column in ("energy", "held_out_loss")
     )
-    tournaments = energy[[arm for arm in CROWD_ARMS if arm in energy]].mean()
-    if tournaments.empty:
+    arms = [arm for arm in CROWD_ARMS if arm in energy]
+    if not arms:
         return
     singles = [arm for arm in SINGLES if arm in energy]
     yield f"| energy distance less that of … | {' | '.join(singles)} |"
     yield "| --- |" + " --: |" * len(singles)
-    for arm in tournaments.index:
+    for arm in energy[arms].mean().index:
         yield f"| {arm} | {' | '.join(interval(energy[arm] - energy[single], 3) for single in singles)} |"
     yield ""
-    yield f"Best tournament by energy, named after all were seen: {tournaments.idxmin()}."
+    for single, told in zip(SINGLES, ("equal tokens", "equal tokens and at most as many steps"), strict=True):
+        fit = [arm for arm in arms if arm not in left_out and STEPS[arm] <= STEPS[single]]
+        if single in singles and fit:
+            best = str(energy[fit].mean().idxmin())
+            yield f"Best crowd arm by energy of {told}, named after all were seen: {best}, less {single}"
+            yield f"{interval(energy[best] - energy[single], 3)}."
     for soup in SOUPS:
-        if soup not in tournaments or "equal tokens" not in singles:
+        if soup not in arms or "equal tokens" not in singles:
             continue
         ratio = float(energy[soup].mean() / energy["equal tokens"].mean())
         lower = int((loss[soup] < loss["equal tokens"]).sum())
@@ -234,6 +296,19 @@ def development_table(found: pd.DataFrame) -> Iterator[str]:
     yield f"Bold: chosen, the lowest energy distance among those of whose outputs at most {RECITES:.0%} are copies."
 
 
+def floors(
+    arm: tuple[str, float], emotions: Sequence[str], seeds: Sequence[int], given: Namespace
+) -> Iterator[dict[str, Any]]:
+    """Rows of `own_texts`; everyone's texts are the same in all arms."""
+    phi: Phi | None = None
+    for seed in seeds:
+        for emotion in emotions:
+            made = content(*arm, emotion, seed, given.phi, given.data, given.model)
+            named = RunConfig.parse(made).task.phi
+            phi = phi or load_phi(named.kind, named.model)
+            yield own_texts(emotion, seed, made, phi)
+
+
 @in_one_line
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run what is missing, and print the table."""
@@ -253,7 +328,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for seed in seeds:
         for emotion in emotions:
             rows += rows_of(arms, emotion, seed, given.out, given.phi, given.data, given.model)
-    found = pd.DataFrame(rows)
+    if not given.develop:
+        rows += floors(arms[0], emotions, seeds, given)
+    found = labelled(pd.DataFrame(rows))
     told = f"Seeds: {len(seeds)}; emotions: {len(emotions)}; 95 % intervals by Student's t over emotions."
     shown = development_table(found) if given.develop else (*table(found), told)
     lines = [*shown, "", provenance()]

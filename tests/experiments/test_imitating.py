@@ -6,8 +6,20 @@ import pandas as pd
 import pytest
 
 from crowd_sim.config import RunConfig
+from crowd_sim.models.phi import load_phi
 from experiments.crowds import imitating
-from experiments.crowds.imitating import ARMS, CHOSEN, COLUMNS, TRIED, content, development, development_table, table
+from experiments.crowds.imitating import (
+    ARMS,
+    CHOSEN,
+    COLUMNS,
+    TRIED,
+    content,
+    development,
+    development_table,
+    labelled,
+    own_texts,
+    table,
+)
 from tests.llm.small import make_parts
 
 RESULTS = Path(imitating.__file__).parents[1] / "results"
@@ -23,25 +35,45 @@ def test_every_arm_passes_as_often_over_the_same_texts(arm):
 
 
 def rows(energies, copied):
-    figures = dict.fromkeys(COLUMNS, 0.5) | {"tokens": 1000.0, "rate": 0.002}
-    return pd.DataFrame(
-        figures
-        | {"emotion": emotion, "seed": 1, "arm": arm, "energy": energy + 0.01 * i, "copied": copied.get(arm, 0.0)}
-        for i, emotion in enumerate(("love", "anger"))
-        for arm, energy in zip(("base", *ARMS), energies, strict=True)
+    figures = dict.fromkeys(COLUMNS, 0.5) | {"tokens": 1000.0, "rate": 0.002, "energy_se": 0.1}
+    return labelled(
+        pd.DataFrame(
+            figures
+            | {"emotion": emotion, "seed": 1, "arm": arm, "energy": energy + 0.01 * i, "copied": copied.get(arm, 0.0)}
+            for i, emotion in enumerate(("love", "anger"))
+            for arm, energy in zip(("base", *ARMS), energies, strict=True)
+        )
     )
 
 
 def test_the_table_ranks_by_energy_and_marks_who_recites():
     lines = "\n".join(table(rows((0.6, 0.2, 0.3, 0.3, 0.1, 0.5, 0.4), {"equal tokens": 0.4})))
-    assert "| equal tokens † | 0.002 | 0.205" in lines
-    assert "| equal steps | 0.002 ‡ | 0.305" in lines
-    assert "| soup | 0.002 | 0.105" in lines
+    assert "| equal tokens † | 0.002 | 18 | 0.205" in lines
+    assert "| halving | 0.002 ‡ | 6 | 0.405" in lines
+    assert "| soup | 0.002 | 6 | 0.105" in lines
     assert "| soup | −0.100 [−0.100, −0.100] | −0.200 [−0.200, −0.200] |" in lines
-    assert "named after all were seen: soup." in lines
+    assert "equal tokens, named after all were seen: soup, less equal tokens\n−0.100 [−0.100, −0.100]." in lines
+    assert "at most as many steps, named after all were seen: soup, less equal steps\n−0.200 [−0.200, −0.200]." in lines
     assert "Mean energy of soup over that of equal tokens: 0.51" in lines
     assert "Mean energy of soup in small steps over that of equal tokens: 2.46" in lines
     assert "held-out loss is lower in 0 of 2" in lines
+
+
+def test_who_is_nearer_by_few_sentences_is_concentrated_and_not_the_best():
+    found = rows((0.6, 0.2, 0.3, 0.3, 0.1, 0.5, 0.4), {})
+    soup = found["arm"] == "soup"
+    found.loc[soup, "distinct"] = 0.3
+    lines = "\n".join(table(labelled(found)))
+    assert "| soup (concentrated) | 0.002 | 6 | 0.105" in lines
+    assert "named after all were seen: tournament, less equal tokens" in lines
+    found.loc[soup, "energy"] += 0.3
+    assert "concentrated)" not in "\n".join(table(labelled(found)))  # not nearer
+
+
+def test_small_steps_are_not_as_few_as_equal_steps():
+    lines = "\n".join(table(rows((0.6, 0.2, 0.3, 0.3, 0.2, 0.1, 0.4), {})))
+    assert "equal tokens, named after all were seen: soup in small steps, less equal tokens" in lines
+    assert "at most as many steps, named after all were seen: soup, less equal steps" in lines
 
 
 def test_an_emotion_is_run_once_and_read_afterwards(tmp_path, monkeypatch):
@@ -81,12 +113,17 @@ def test_an_emotion_is_run_once_and_read_afterwards(tmp_path, monkeypatch):
     ]
     monkeypatch.setattr("crowd_sim.models.lora.LoraLearner.tune", lambda *_: pytest.fail("all is there"))
     assert pd.DataFrame(imitating.rows_of(*given)).equals(found)
+    made = imitating.content("soup", 0.004, "love", 1, None, source, str(parts / "model"))
+    own = own_texts("love", 1, made, load_phi("embedding", str(parts / "phi")))
+    lines = "\n".join(table(labelled(pd.DataFrame([*found.to_dict("records"), own]))))
+    assert own["arm"] == "crowd's texts"
+    assert f"energy distance of {own['energy']:.3f}".replace("-", "−") in lines
 
 
 def test_single_models_alone_have_no_best_tournament():
     found = rows((0.6, 0.2, 0.3, 0.3, 0.1, 0.5, 0.4), {})
     lines = "\n".join(table(found[found["arm"].isin(("base", "equal steps"))]))
-    assert "| equal steps | 0.002 ‡ | 0.305" in lines
+    assert "| equal steps | 0.002 | 6 | 0.305" in lines
     assert "Best" not in lines
 
 
