@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits
 
 from crowd_sim.crowd.sources.synthetic import draw_population
 from crowd_sim.errors import InputError
-from crowd_sim.valuation import AveragingGame, shapley
+from crowd_sim.valuation import AveragingGame, TargetError, shapley
 from crowd_sim.valuation.estimators.surrogate import estimator, similarity
 from crowd_sim.valuation.estimators.surrogate.averages import averages
 from crowd_sim.valuation.estimators.surrogate.cube import coded, cube_equations, transform
@@ -582,3 +582,43 @@ def test_a_game_that_is_all_but_that_of_its_greatest_member_is_not():
     values, error = greatest_values(np.eye(12, dtype=bool), costs)
     assert error == 11.0 / 2.0  # what all of this is worth agrees with nothing else
     np.testing.assert_allclose(values[1] - values[0], 1.0 / 11.0)
+
+
+def bits(n):
+    return (np.arange(1 << n)[:, None] >> np.arange(n) & 1).astype(np.bool_)
+
+
+class Listed:
+    """A game whose utilities are listed, a coalition's at the sum of 2^i over its members i."""
+
+    def __init__(self, n_players, table):
+        self.n_players, self._table = n_players, table
+
+    def __call__(self, coalitions):
+        return self._table[coalitions @ (1 << np.arange(self.n_players))]
+
+
+def test_what_is_left_of_variances_keeps_its_digits_where_the_linear_part_is_large():
+    n = 12
+    table = bits(n)[:, 3] * (1.0 + (np.random.default_rng([0, n]).random(1 << n) < 0.01))
+    truth = shapley(Listed(n, table), budget=1 << n).values
+    result = shapley(Listed(n, table), budget=3800)
+    assert (np.abs(result.values - truth) <= 4.0 * result.stderr).all()
+    assert result.stderr.max() < 10.0 * np.abs(result.values - truth).max()
+
+
+def test_a_size_of_which_only_some_agree_is_not_said_to_be_exact():
+    n, coalitions = 8, bits(8)
+    size = coalitions.sum(axis=1)
+    seen = np.sqrt(size) + coalitions[:, 0] * (size <= 2)
+    for hidden in (15, 43, 60, 105):  # of the size that players are alike in
+        table = seen + (np.arange(1 << n) == hidden)
+        result, truth = (shapley(Listed(n, table), budget=budget) for budget in (240, 256))
+        assert (np.abs(result.values - truth.values) <= 2.0 * result.stderr + 1e-12).all()
+
+
+def test_a_game_of_one_player_is_additive():
+    result = shapley(Listed(12, bits(12)[:, 3] * 1.0), budget=600, stop=TargetError(0.01))
+    assert result.converged
+    assert result.n_evaluations < 100
+    assert result.stderr.max() < 1e-12

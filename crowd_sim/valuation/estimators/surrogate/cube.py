@@ -140,21 +140,43 @@ class CubeEquations:
         return held_out_of(np.diag(1.0 / own), along, self.pulls(self.off_trend(white[:, None])[:, 0])[last])
 
     def of_values(self, signs: Vector) -> tuple[Vector, Vector]:
-        """The covariances float64[m, n] of d at the pairs and the values less their mean, and these' variances float64[n]."""
+        """The covariances of d at the pairs and the values less their mean, whitened, [m + r, n]; and what is left of these.
+
+        With g the values' weights on the features' coefficients and h on the noise of each pair, what is left of a variance is
+        σ² |R⁻ᵀ (g − Bᵀ h)|² and the noise of pairs that were not seen: a sum, as the difference from the prior's variance
+        would lose all digits where little is left.
+        """
         features, n = self.features, self.features.n
         spread, weights = by_code(self.prior.spread), [by_code(part) for part in value_weights(n)]
         kept = ~features.divided
         sets, roots = features.sets[kept], features.roots[kept]
-        covariances, variances = np.empty((len(features.codes), n)), np.empty(n)
+        covariances, on_features = np.empty((len(features.codes), n)), np.zeros((len(features.sets), n))
         for i in range(n):
             out = (np.arange(1 << n) >> i & 1).astype(np.bool_)
             weight = spread * np.where(out, weights[1], weights[0])
             transform(weight)
             of_term = roots * weight[sets]
-            variances[i] = np.square(of_term).sum()
+            on_features[: len(sets), i] = of_term
             covariances[:, i] = features.spread * transformed(roots * of_term, sets, n)[features.codes]
         others = replace(self.prior, rates=np.zeros(n), noise=self.sigma * self.sigma)
-        return covariances + others.with_values(signs), variances + others.of_values()
+        moved = self.whitened(covariances + others.with_values(signs))
+        on_features[len(sets) :] = features.roots[len(sets) :, None] * self._divided_values()
+        size, (inside, outside) = sizes(signs), value_weights(n)
+        on_noise = 2.0 * features.spread[:, None] * np.where(signs > 0, inside[size][:, None], outside[size][:, None])
+        on_features -= np.column_stack(
+            [features.transposed_times(column) for column in np.ascontiguousarray(on_noise.T)]
+        )
+        of_noise = 2.0 / n * (np.square(self.prior.spread) * (inside - outside))[1:-1].sum()
+        unseen = np.maximum(of_noise - np.square(on_noise).sum(axis=0), 0.0)
+        return moved, self.sigma * self.sigma * (np.square(forward(self.upper, on_features)).sum(axis=0) + unseen)
+
+    def _divided_values(self) -> Vector:
+        """What the features that are divided by a spread add to the values less their mean, each of coefficient 1."""
+        n = self.features.n
+        found = [2.0 * (np.eye(n) - 1.0 / n)] if self.prior.linear else []
+        if isinstance(self.prior.known, Terms):
+            found.append(self.prior.known.values[0])
+        return np.concatenate([*found, np.zeros((0, n))])
 
     def tested(self, members: NDArray[np.bool_], signs: Vector, rest: Vector) -> tuple[Vector, Vector]:  # noqa: ARG002
         """As that of `Equations`, with as few numbers as their inner products take: [k + 1, k] and [k + 1]."""

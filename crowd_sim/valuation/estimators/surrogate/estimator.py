@@ -101,9 +101,10 @@ def surrogate(request: Request) -> list[ShapleyResult]:
         values, variance = model.contrasts, model.variance
         if counts:
             values, variance = _combined(values, variance, correction[g], its_variance[g], certain=counts == left)
-        known = alike_values(rows, utilities[g]) or greatest_values(
-            np.delete(rows, 1, axis=0), np.delete(utilities[g], 1)
-        )
+        known = alike_values(rows, utilities[g])
+        if known is None and (model.prior is not None or model.terms is not None or model.variance.any()):
+            # a game that is additive as well needs no such word
+            known = greatest_values(np.delete(rows, 1, axis=0), np.delete(utilities[g], 1))
         if known is not None:
             values, variance = known[0] / units[g], np.full(n, (known[1] / units[g]) ** 2)
         values = values + (2.0 * halves[g, 0] - values.sum()) / n

@@ -107,7 +107,7 @@ class Solved(Protocol):
         """The last ``count`` pairs held out, one after the other."""
 
     def of_values(self, signs: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The covariances float64[m, n] of d at the pairs and the values less their mean, and these' variances float64[n]."""
+        """The covariances of d at the pairs and the values less their mean, whitened [w, n], and what is left of these [n]."""
 
     def tested(
         self, members: NDArray[np.bool_], signs: NDArray[np.float64], rest: NDArray[np.float64]
@@ -161,8 +161,9 @@ class Equations:
         return columns - product(self.basis.T, product(self.basis, columns))
 
     def of_values(self, signs: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The covariances float64[m, n] of d at the pairs and the values less their mean, and these' variances float64[n]."""
-        return self.prior.with_values(signs), self.prior.of_values()
+        """The covariances of d at the pairs and the values less their mean, whitened [m, n], and what is left of these [n]."""
+        moved = self.whitened(self.prior.with_values(signs))
+        return moved, self.prior.of_values() - (moved**2).sum(axis=0)
 
     def tested(
         self, members: NDArray[np.bool_], signs: NDArray[np.float64], rest: NDArray[np.float64]
@@ -195,14 +196,13 @@ def values(
     (Qᵀ R⁻ᵀ G + P L⁻¹ C)ᵀ L⁻¹ y, variances those of the prior − |L⁻¹C|² + |R⁻ᵀ G − Q L⁻¹ C|².
     """
     n = signs.shape[1]
-    covariances, variances = found.of_values(signs)
-    moved = found.whitened(covariances)
+    moved, left = found.of_values(signs)
     of_trend = np.zeros((len(found.basis), n))
     rest = len(of_trend) - len(found.effects)
     if rest >= n:  # level 1 is in the trend
         of_trend[:n] = 2.0 * (np.eye(n) - 1.0 / n)
     of_trend[rest:] = found.effects
     pulled = forward(found.triangle, of_trend) - product(found.basis, moved)
-    variance = variances - (moved**2).sum(axis=0) + (pulled**2).sum(axis=0)
+    variance = left + (pulled**2).sum(axis=0)
     mean = transposed_times(pulled, times(found.basis, white)) + transposed_times(moved, white)
     return mean, np.maximum(variance, 0.0)

@@ -120,6 +120,10 @@ def _fitted(
     pulls = np.zeros(len(signs))
     pulls[kept] = model.pulls
     model = replace(model, pulls=pulls)
+    if model.prior is None:  # all that was seen of a size agrees; as of players who are alike, by Laplace's rule
+        seen = np.unique(sizes(signs[kept]), return_counts=True)[1]
+        unsure = 4.0 * float(np.abs(worth).max()) / signs.shape[1] * float((1.0 / (seen + 2.0)).sum())
+        model = replace(model, variance=model.variance + unsure * unsure)
     missed = worth[whole] - predictions([model], signs > 0, signs[whole] > 0)[0]
     inside, outside = (weights[sizes(signs[whole]), None] for weights in value_weights(signs.shape[1]))
     more = 2.0 * transposed_times(np.where(signs[whole] > 0, inside, outside), missed)  # the complement as much
@@ -136,6 +140,8 @@ def _fit(
     order: NDArray[np.int64],
 ) -> Model:
     m, n = signs.shape
+    if not worth.any():
+        return Model(np.zeros(n), np.zeros(n), True, np.zeros(1), np.zeros(m), None)
     order = order[::-1]  # what is learnt from some pairs is learnt from the last ones
     signs, columns, worth = signs[order], columns[order], worth[order]
     if repeats is not None:
