@@ -46,8 +46,8 @@ _MOST = 30.0
 def exponentiated(points: NDArray[np.float64], memory: Memory, played: Round) -> tuple[NDArray[np.float64], Memory]:
     """Points by who would help the model as it is; see the module.
 
-    Every run is fitted by itself. The largest has 1, and all have it until the fourth round, or as long as scores
-    tell nothing apart.
+    Every run is fitted by itself. The largest has 1, and all have it until the fourth round, or the last of fewer,
+    and as long as scores tell nothing apart: where every round has one candidate they never do.
     """
     n_observed = played.selection.candidate_scores.shape[1] + played.audited.shape[1]
     known = remember(Rounds.of(memory) if memory else None, played, max((WINDOW - 1) // n_observed, 1))
