@@ -254,7 +254,7 @@ def _equations(prior: Prior, signs: Vector, columns: Vector, variances: Vector, 
 
 def coded(members: NDArray[np.bool_]) -> Codes:
     """The sum of 2^i over the members i: int64[m] of bool[m, n]."""
-    return members.astype(np.int64) @ (1 << np.arange(members.shape[1]))
+    return members.astype(np.int64) @ (1 << np.arange(members.shape[1]))  # of whole numbers
 
 
 def by_code(by_size: Vector) -> Vector:
