@@ -89,7 +89,7 @@ class Sums:
         spread = _moderated(squares, own)
         shares = variance + share**2 * spread / np.maximum(drawn, 1.0)
         values = values + lacking * (shares / shares.sum() if shares.any() else 1.0 / n)
-        spread, widened = pooled(squares, own, own * told_by_a_draw(squares, self.fourths[g], self.count))
+        spread, widened = pooled(squares, own, own * told_by_a_draw(self.squares[g], self.fourths[g], self.count))
         variance = variance + share**2 * spread / np.maximum(drawn, 1.0)
         # what is left of a game that is explained to the last digit is rounding
         return values, np.sqrt(widened**2 * variance + (_ROUNDING * self.largest[g]) ** 2)
