@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -30,7 +31,7 @@ from crowd_sim.valuation.request import SMALLEST, Estimator, Evaluate, Request, 
 from crowd_sim.valuation.requirements import automatic, automatic_where_noisy
 from crowd_sim.valuation.result import ShapleyResult
 from crowd_sim.valuation.staged import progressive
-from crowd_sim.valuation.stopping import Rule
+from crowd_sim.valuation.stopping import Rule, checked_rule
 from crowd_sim.valuation.validation import checked_budget, checked_missing, checked_size, finite, integer
 
 _LARGEST_KEY = 2**64 - 1
@@ -72,7 +73,7 @@ def shapley(
         stop: a rule, such as ``TargetError(0.01) | MaxTime(3600)``, looked at after stages of doubling budgets up to
             ``budget``; the result then carries its evaluations.
         previous: a result of this very game to continue from, which carries its evaluations: they count towards ``budget``
-            and are not made again, but for three that are asked again to see that it is this game, and count again.
+            and are not made again, but for up to three that show whether it is this game; see `shapley_many`.
         missing: what a utility that is NaN counts as: ``"raise"``, a number, or ``"skip"``; see `shapley_many`.
         features: float64[n, p], what is known of the players, of more than 500; see `shapley_many`.
         progress: called with ("evaluations", done, total, note); True: a line on standard error that is written over.
@@ -143,11 +144,13 @@ def shapley_many(
             last. ``"auto"`` has no stage of permutation sampling where ``budget`` allows the surrogate or chains.
             With a rule the results carry their evaluations (⌈n / 8⌉ + 8 bytes each), and each game is valued by itself.
         previous: a result for each game to continue from: what it has evaluated is looked up, and counts towards
-            ``budget``, which must leave enough for the method; of Kernel SHAP without a rule, whose
-            coalitions are others with every budget, only what is evaluated now counts: the values are those of one go.
-            It must come from these very games, which are asked again for three of its utilities to see that (the empty and the
-            grand coalition, and another), with the same number for ``missing`` ones, and carry its evaluations. The three are
-            part of ``n_evaluations`` and of ``budget``; where an earlier result has spent all of that, they are besides it.
+            ``budget``, which must leave enough for the method. It must come from these very games, with the same number for
+            ``missing`` ones, and carry its evaluations. Each game is asked again for up to three of its utilities to see
+            that (a coalition's, the grand one's and the empty one's): these count, once, in this call's ``n_evaluations`` and
+            ``budget``, and not as coalitions seen. Where the budget leaves room for fewer (spent before, or taken by
+            an enumeration of all 2^n), so many are asked; where it leaves room for none, one is, besides the budget.
+            The other exception is Kernel SHAP without a rule, whose coalitions are others with every budget: what an earlier
+            result evaluated, and what is asked again, is besides the budget there, and the values are those of one go.
         missing: what a utility that is NaN counts as: ``"raise"`` refuses it; a number is taken in its place; ``"skip"``
             leaves out what it belongs to, a pair of coalitions or of permutations (auto, paired regression, permutation).
             The values are then those of a game whose failures depend on nothing.
@@ -219,11 +222,15 @@ def _in_stages(
     estimator: Estimator, request: Request, stop: Rule | None, previous: Any, method: str
 ) -> list[ShapleyResult]:
     again = None
+    besides, anew = _BESIDES.get(method, 0), method in _ANEW
+    if stop is not None:
+        checked_rule(stop)
     if previous is not None:
         previous = listed(previous)
-        again = check_same_games(request, previous)
+        most = min(request.budget, math.inf if stop is None else stop.most()) + besides
+        again = check_same_games(request, previous, math.inf if anew and stop is None else most)
     try:
-        return progressive(estimator, request, stop, previous, _BESIDES.get(method, 0), method in _ANEW, again)
+        return progressive(estimator, request, stop, previous, besides, anew, again)
     except InputError as error:
         if stop is None or error.field != "budget" or error.value == request.budget:
             raise

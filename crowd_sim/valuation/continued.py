@@ -10,12 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowd_sim.errors import InputError
+from crowd_sim.valuation.estimators.exact import MAX_PLAYERS
 from crowd_sim.valuation.noise import noise_of
 from crowd_sim.valuation.request import Request
 from crowd_sim.valuation.result import ShapleyResult
 from crowd_sim.valuation.utility_table import Evaluated, unpacked
 
 _LOOKED_AT = 1024  # of the first coalitions, among which the ends are
+_AGAIN = 3  # coalitions, at most
 _SAME = 1e-9
 """Share of the largest utility: on another machine a game may round otherwise."""
 
@@ -31,8 +33,11 @@ def listed(previous: Any) -> list[Any]:
     return list(previous)
 
 
-def check_same_games(request: Request, previous: Sequence[Any]) -> list[int]:
-    """Ask each game again for what its earlier result says of the empty, the grand and one more coalition.
+def check_same_games(request: Request, previous: Sequence[Any], most: float) -> list[int]:
+    """Ask each game again for what its earlier result says of a coalition, the grand one and the empty one.
+
+    All three are asked where ``most``, the evaluations of the whole valuation, leaves room for them besides what is known or
+    what an enumeration takes; else as many as it leaves room for, and at least one: no result of another game may pass.
 
     What cannot be a result of these games, by its players or its budget, is left to who looks its evaluations up; so are games
     that answer anew each time.
@@ -56,15 +61,24 @@ def check_same_games(request: Request, previous: Sequence[Any]) -> list[int]:
             allowed = f"must be {evaluated.missing}, which in {field} has taken the place of what was missing"
             raise InputError("missing", request.missing, allowed)
         if noise_of(request.games[g]) != "fresh":
-            asked[g] = _check_same(request.only([g]), evaluated, field)
+            asked[g] = _check_same(request.only([g]), evaluated, field, _room(request, evaluated, most))
     return asked
 
 
-def _check_same(request: Request, evaluated: Evaluated, field: str) -> int:
+def _room(request: Request, evaluated: Evaluated, most: float) -> int:
+    """How many of the three."""
+    taken = float(len(evaluated))
+    if not request.noisy and request.n_players <= MAX_PLAYERS and 2**request.n_players <= most:
+        taken = float(2**request.n_players)
+    return int(min(max(max(most, evaluated.budget) - taken, 1), _AGAIN))
+
+
+def _check_same(request: Request, evaluated: Evaluated, field: str, count: int) -> int:
     rows = unpacked(evaluated.coalitions[:_LOOKED_AT], evaluated.n_players)
     sizes = rows[:, : request.n_players].sum(axis=1)
     inner = np.flatnonzero((sizes > 0) & (sizes < request.n_players))
-    chosen = [*np.flatnonzero(sizes == 0)[:1], *np.flatnonzero(sizes == request.n_players)[:1], *inner[-1:]]
+    ends = [*np.flatnonzero(sizes == request.n_players)[:1], *np.flatnonzero(sizes == 0)[:1]]
+    chosen = [*inner[-1:], *ends][:count]
     if not chosen:
         return 0
     asked: NDArray[np.bool_] = np.ascontiguousarray(rows[chosen])
@@ -73,9 +87,14 @@ def _check_same(request: Request, evaluated: Evaluated, field: str) -> int:
     unlike = np.abs(answers[0] - known) > _SAME * np.nanmax(np.abs(evaluated.utilities), initial=0.0)
     if unlike.any():
         first = int(unlike.argmax())
-        allowed = (
-            f"must be of this very game: for a coalition of {sizes[chosen[first]]} it has {known[first]:g}, "
-            f"and the game says {answers[0, first]:g}"
-        )
+        had, says = _told_apart(float(known[first]), float(answers[0, first]))
+        size = sizes[chosen[first]]
+        allowed = f"must be of this very game: for a coalition of {size} it has {had}, and the game says {says}"
         raise InputError(field, None, allowed)
     return len(chosen)
+
+
+def _told_apart(one: float, other: float) -> tuple[str, str]:
+    """Both in six digits, or in all where these are the same."""
+    short = f"{one:g}", f"{other:g}"
+    return short if short[0] != short[1] else (repr(one), repr(other))

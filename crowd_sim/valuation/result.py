@@ -43,7 +43,7 @@ class ShapleyResult:
             evaluated is one number: nothing tells then by how much a coalition that was not seen would differ.
         n_evaluations: how many utilities of this game were evaluated, those of the empty and the grand coalition
             included; with a rule or an earlier result, how many different ones, the earlier result's included, and those that
-            were asked again to see that it is the same game.
+            were asked again, in this call, to see that it is the same game.
         method: the method that was used; never ``"auto"``.
         converged: whether a rule other than a limit (the budget, `MaxEvaluations`, `MaxTime`) held at the end, or nothing
             was left to draw; ``None`` where no rule was given.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 
@@ -10,13 +11,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from crowd_sim.random import Purpose
-from crowd_sim.valuation.agreement import Seen, unsure, unsure_alone
+from crowd_sim.valuation.agreement import Seen, unsure
 from crowd_sim.valuation.complements import with_complements
 from crowd_sim.valuation.estimators.exact import all_coalitions
+from crowd_sim.valuation.estimators.permutation.sums import pooled, told_by_a_draw
 from crowd_sim.valuation.games import Game, players_of
 from crowd_sim.valuation.once import once
-from crowd_sim.valuation.request import Evaluate, Request, chunk_rows
-from crowd_sim.valuation.result import ShapleyResult, widening
+from crowd_sim.valuation.request import Evaluate, Request, chunk_rows, chunked
+from crowd_sim.valuation.result import ShapleyResult
 from crowd_sim.valuation.shuffle import shuffle
 from crowd_sim.valuation.validation import checked_budget, integer, room
 from crowd_sim.valuation.values import AllUtilities, check_not_noisy, checked_groups, semivalue
@@ -24,6 +26,7 @@ from crowd_sim.valuation.values import AllUtilities, check_not_noisy, checked_gr
 _LARGEST_KEY = 2**64 - 1
 _STREAMS = np.uint64(2**62)  # apart from those of permutations and their cycles
 _MOST_ENUMERATED = 2**20  # coalitions
+_FEWEST_PAIRS = 2
 
 
 def sampled_owen(
@@ -39,10 +42,17 @@ def sampled_owen(
     Where the budget covers all coalitions that such orders meet (any of the other groups in full, with any members of one), and
     these are at most 2^20, they are enumerated, and the values are exact.
 
+    What a player adds in first or last place depends on nobody else: it is evaluated once, and counts as often as the player
+    has one of these places, 2 in (groups × members of its own). The standard errors are of the other places: from each player's
+    spread between pairs and that of all players, widened from Student's t, as permutation sampling's are. They are NaN where
+    the budget does not cover the single players and two pairs, 6n − 10, and for who is at no other place in any pair. They
+    cover in the mean over the players, and fewer of those for whom their group's place matters much more than for others.
+
     Args:
         game: with ``n_players`` and ``__call__(coalitions: bool[m, n]) -> float[m]``.
         groups: [n], equal for players of the same group.
-        budget: number of utility evaluations, 2 (n − 1) for each pair of orders besides the two ends.
+        budget: number of utility evaluations: 2 (n − 3) for each pair of orders besides the two ends and 2n of single
+            players and their complements; below 6n − 10, 2 (n − 1) for each besides the two ends.
         seed: in [0, 2^64); with ``run`` the key of every draw.
         run: in [0, 2^64).
         evaluate: what evaluates the coalitions, as in `shapley`.
@@ -69,27 +79,74 @@ def sampled_owen(
     if enumerated:
         values = _enumerated_owen(request, number)
         return ShapleyResult(values, np.zeros(n), compatible, "exact", kind="Owen")
-    n_pairs = (request.budget - 2) // (2 * (n - 1)) if n > 1 else 0
-    utilities = room((2 + 2 * (n - 1) * n_pairs,), np.float64, request.budget)
+    surveyed = request.budget >= _smallest_surveyed(n)
+    a_pair, n_head = (2 * (n - 3), 2 + 2 * n) if surveyed else (2 * (n - 1), 2)
+    n_pairs = (request.budget - n_head) // a_pair
+    utilities = room((n_head + 2 * (n - 1) * n_pairs,), np.float64, request.budget)
     orders = room((n_pairs, n), np.int64, request.budget)
     _together(np.uint64(request.seed), np.uint64(request.run), np.uint64(Purpose.PERMUTATION), number, orders)
     request, different = once(request)
     done = 0
-    for _, answers in request.utilities(_prefixes(orders, n)):
+    for _, answers in request.utilities(itertools.chain(_head(n, surveyed), _prefixes(orders, n))):
         utilities[done : done + answers.shape[1]] = answers[0]
         done += answers.shape[1]
     halves = 0.5 * utilities[::2] - 0.5 * utilities[1::2]
-    if n == 1:
-        return ShapleyResult(-2.0 * halves, np.zeros(1), 2, "owen", kind="Owen")
     side = np.full((n_pairs, 1), halves[0])
-    added = np.diff(np.concatenate([side, halves[1:].reshape(n_pairs, n - 1), -side], axis=1), axis=1)
-    by_player = np.empty_like(added)
-    np.put_along_axis(by_player, orders, added, axis=1)
-    stderr = unsure_alone(widening(n_pairs - 1) * by_player.std(axis=0, ddof=1) / np.sqrt(n_pairs), by_player)
+    inner = halves[n_head // 2 :].reshape(n_pairs, n - 1)
+    added = np.diff(np.concatenate([side, inner, -side], axis=1), axis=1)
+    if surveyed:
+        at_an_end = 2.0 / ((number.max() + 1) * np.bincount(number)[number])
+        values, stderr = _apart_from_the_ends(halves[1 : n + 1] - halves[0], at_an_end, added, orders, -2.0 * halves[0])
+    else:
+        by_player = np.empty_like(added)
+        np.put_along_axis(by_player, orders, added, axis=1)
+        values, stderr = by_player.mean(axis=0), np.full(n, np.nan)
     rounding = 8.0 * np.finfo(np.float64).eps * float(np.abs(halves).max())
     cost = different(len(utilities))
     error = unsure(np.sqrt(stderr**2 + rounding**2), request.seen[0], cost)
-    return ShapleyResult(by_player.mean(axis=0), error, cost, "owen", kind="Owen")
+    return ShapleyResult(values, error, cost, "owen", kind="Owen")
+
+
+def _smallest_surveyed(n: int) -> int:
+    """The budget of the ends, every single player with its complement, and two pairs of orders."""
+    return 2 + 2 * n + _FEWEST_PAIRS * 2 * (n - 3)
+
+
+def _apart_from_the_ends(
+    outer: NDArray[np.float64],
+    at_an_end: NDArray[np.float64],
+    added: NDArray[np.float64],
+    orders: NDArray[np.int64],
+    total: float,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Values and standard errors float64[n] where it is known what players add in first or last place.
+
+    Args:
+        outer: float64[n], what they add there.
+        at_an_end: float64[n], in which share of the pairs a player has one of these places.
+        added: float64[pairs, n], what is added at each place.
+        orders: int64[pairs, n], by whom.
+        total: v(N) − v(∅); what the values lack to it is shared by their variances.
+    """
+    n = len(outer)
+    drawn, draws = orders[:, 1:-1], added[:, 1:-1]
+    count = np.bincount(drawn.ravel(), minlength=n)
+    mean = np.bincount(drawn.ravel(), draws.ravel(), n) / np.maximum(count, 1)
+    apart = draws - mean[drawn]
+    square = (apart * apart).ravel()
+    squares, fourths = np.zeros((2, n))
+    np.add.at(squares, drawn.ravel(), square)
+    np.add.at(fourths, drawn.ravel(), square * square)
+    never = (count == 0) & (at_an_end < 1.0)
+    mean = np.where(count > 0, mean, outer + (mean - outer)[count > 0].mean())  # of who was never drawn
+    values = at_an_end * outer + (1.0 - at_an_end) * mean
+    own = np.maximum(count - 1.0, 0.0)
+    if not own.any():
+        return values + (total - values.sum()) / n, np.full(n, np.nan)
+    spread, widened = pooled(squares, own, own * told_by_a_draw(squares, fourths, count))
+    variance = (1.0 - at_an_end) ** 2 * spread / np.maximum(count, 1)
+    values = values + (total - values.sum()) * (variance / variance.sum() if variance.any() else 1.0 / n)
+    return values, np.where(never, np.nan, widened * np.sqrt(variance))
 
 
 def _n_compatible(number: NDArray[np.int64]) -> int:
@@ -126,9 +183,14 @@ def _unions(beside: NDArray[np.bool_], within: NDArray[np.bool_]) -> Iterator[ND
         yield beside[rows // len(within)] | within[rows % len(within)]
 
 
+def _head(n: int, surveyed: bool) -> Iterator[NDArray[np.bool_]]:
+    """The empty coalition and, where they are known, those of single players, each followed by its complement."""
+    rows = np.concatenate([np.zeros((1, n), dtype=np.bool_), np.eye(n, dtype=np.bool_)[: n if surveyed else 0]])
+    yield from chunked(with_complements(rows))
+
+
 def _prefixes(orders: NDArray[np.int64], n: int) -> Iterator[NDArray[np.bool_]]:
-    """The empty and the grand coalition, then the orders' prefixes, each followed by its complement."""
-    yield np.array([[False] * n, [True] * n])
+    """The orders' prefixes, each followed by its complement."""
     step = max(1, chunk_rows(n) // (2 * n))
     for start in range(0, len(orders), step):
         part = orders[start : start + step]

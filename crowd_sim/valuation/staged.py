@@ -21,7 +21,7 @@ from crowd_sim.valuation.agreement import Seen
 from crowd_sim.valuation.once import Look, evaluated
 from crowd_sim.valuation.request import Estimator, Request
 from crowd_sim.valuation.result import ShapleyResult
-from crowd_sim.valuation.stopping import Progress, Rule, checked_rule
+from crowd_sim.valuation.stopping import Progress, Rule
 from crowd_sim.valuation.utility_table import Evaluated, Memory, packed, packed_bytes
 
 _TRIES = 50  # a stage that does not fit is cut by at least this part of it
@@ -50,18 +50,16 @@ def progressive(
             their budget on.
         besides: evaluations that the estimator's budget does not count.
         anew: whether an earlier result's evaluations do not count either, where there is no rule.
-        again: how many coalitions each game was asked for again already, which count too.
+        again: how many coalitions each game was asked for again already, which count too, but not as coalitions seen.
 
     Returns:
         Results with ``converged`` and ``evaluated``; ``n_evaluations`` counts each coalition once, whichever result paid, and
         what was asked again.
 
     Raises:
-        InputError: an earlier result's evaluations leave the estimator too few, no rule, a previous result without
+        InputError: an earlier result's evaluations leave the estimator too few, a previous result without
             evaluations, for another number of players, or with a larger budget; and whatever the estimator raises.
     """
-    if stop is not None:
-        checked_rule(stop)
     known = _evaluated(request, previous)
     n_games = len(request.games)
     results = []
@@ -139,7 +137,7 @@ def _valued(
             break
         result, reached = stage
         results = (*results, result)
-        progress = Progress(results, reached, asked.count, time.monotonic() - start, asked.differ)
+        progress = Progress(results, reached, asked.different, time.monotonic() - start, asked.differ)
         certain = _certain(result, request.n_players)
         if (stop is not None and budget >= known and (certain or stop.met(progress))) or reached < budget:
             break
@@ -189,7 +187,7 @@ def _certain(result: ShapleyResult, n: int) -> bool:
 class _Asked:
     """What one game was asked for: evaluates what its memory lacks, and counts every coalition once.
 
-    Those that were asked ``again`` to see that the game is the same count besides, an earlier result's too.
+    Those that were asked ``again`` now, to see that the game is the same, count besides; they tell nothing new.
     """
 
     def __init__(self, memory: Memory, game: int, source: Request, known: Evaluated, again: int) -> None:
@@ -197,7 +195,7 @@ class _Asked:
         self._game = game
         self._source = source
         self.limit = source.budget
-        self.again = known.again + again
+        self.again = again
         self._seen = np.zeros(0, dtype=np.bool_)
         self._order: list[NDArray[np.int64]] = []
         self._in_flight = np.zeros(0, dtype=np.bool_)
@@ -206,9 +204,14 @@ class _Asked:
         self._note(numbers)
 
     @property
+    def different(self) -> int:
+        """How many coalitions, those known before included."""
+        return sum(len(numbers) for numbers in self._order)
+
+    @property
     def count(self) -> int:
-        """How many evaluations, those known before included."""
-        return sum(len(numbers) for numbers in self._order) + self.again
+        """How many evaluations: each coalition once, and those of this valuation that were asked again."""
+        return self.different + self.again
 
     @property
     def differ(self) -> bool:
@@ -221,7 +224,7 @@ class _Asked:
         numbers = np.concatenate([np.empty(0, dtype=np.int64), *self._order])
         utilities = self._memory.utilities(self._game, numbers)
         rows, missing = self._memory.rows(numbers), self._source.missing
-        return Evaluated(self._source.width, rows, utilities, budget, missing, self.again)
+        return Evaluated(self._source.width, rows, utilities, budget, missing)
 
     def admit(self, chunks: Iterable[NDArray[np.bool_]]) -> None:
         """Refuse chunks whose new coalitions would pass the limit.

@@ -28,8 +28,8 @@ class Progress:
     Attributes:
         results: of the complete stages, in their order; at least one.
         budget: that of the latest stage.
-        evaluations: utilities evaluated by then, each coalition once, those of an earlier result included, and what was asked
-            again to see that it is the same game.
+        evaluations: utilities evaluated by then, each coalition once, those of an earlier result included; what was asked
+            again to see that it is the same game tells nothing new, and does not count here.
         seconds: since this valuation began; an earlier result's are not in it.
         differ: whether any two of these utilities do; else all that was evaluated is one number.
     """

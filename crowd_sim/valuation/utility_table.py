@@ -30,7 +30,6 @@ class Evaluated:
         utilities: float64[m].
         budget: that of the longest valuation they were evaluated for.
         missing: what took the place of utilities that were missing, where it was a number: they are among these.
-        again: how many evaluations more were made, of coalitions that were known, to see that a game was still the same.
     """
 
     n_players: int
@@ -38,7 +37,6 @@ class Evaluated:
     utilities: NDArray[np.float64]
     budget: int
     missing: str | float = "raise"
-    again: int = 0
 
     def __len__(self) -> int:
         return len(self.utilities)

@@ -265,7 +265,7 @@ def least_core_of(coalitions: NDArray[np.bool_], utilities: NDArray[np.float64])
         method="highs",
     )
     solution = np.asarray(solved.x)
-    return LeastCore(unit * solution[:n], unit * float(solution[n]))
+    return LeastCore(unit * solution[:n] + 0.0, unit * float(solution[n]) + 0.0)  # no zero below zero
 
 
 def _codes(n: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -24,6 +24,16 @@ from tests.oracles.games import Oracle, additive, sum_of_unanimity
 N = 11
 
 
+class Concave:
+    """The root of a sum of weights: who comes first adds most."""
+
+    def __init__(self, weights):
+        self.n_players, self.weights = len(weights), weights
+
+    def __call__(self, coalitions):
+        return np.sqrt(coalitions @ self.weights)
+
+
 def some(game, method, budget, seed=0) -> SampledUtilities:
     return SampledUtilities.of(shapley(game, method, budget, seed, stop=MaxEvaluations(budget)))
 
@@ -111,6 +121,28 @@ def test_owen_values_from_orders(budget):
     assert 0.9 <= np.mean(shares) <= 0.99
     one = sampled_owen(additive([2.0], 3.0), [7], 10)
     assert (one.values.tolist(), one.stderr.tolist()) == ([2.0], [0.0])
+
+
+@pytest.mark.parametrize("sizes", [[5, 5, 5, 5], [1, 2, 3, 5, 9]])
+@pytest.mark.parametrize("budget", [148, 306])  # from 976 and 8,800 on it enumerates
+def test_owen_intervals_cover_where_first_places_decide(sizes, budget):
+    shares, groups = [], np.repeat(np.arange(len(sizes)), sizes)
+    for seed in range(15):
+        game = Concave(np.random.default_rng(seed).random(20))
+        found, truth = sampled_owen(game, groups, budget, seed), sampled_owen(game, groups, 2**14)
+        assert (found.method, truth.method, found.n_evaluations <= budget) == ("owen", "exact", True)
+        assert found.values.sum() == pytest.approx(truth.values.sum())
+        shares.append(np.mean((found.lower <= truth.values) & (truth.values <= found.upper)))
+    assert 0.91 <= np.mean(shares) <= 0.995
+
+
+def test_owen_values_of_too_few_orders_have_no_interval():
+    game = Concave(np.ones(20))
+    for budget, known in ((109, False), (110, True)):
+        result = sampled_owen(game, np.arange(20) // 5, budget)
+        assert np.isfinite(result.values).all()
+        assert result.n_evaluations <= budget
+        assert np.isfinite(result.stderr).all() == known
 
 
 @pytest.mark.parametrize(

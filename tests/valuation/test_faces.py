@@ -3,7 +3,16 @@ import pytest
 import shapiq
 
 from crowd_sim.errors import InputError
-from crowd_sim.valuation import MaxEvaluations, SampledUtilities, ShapleyResult, banzhaf, leave_one_out, shapley
+from crowd_sim.valuation import (
+    AllUtilities,
+    MaxEvaluations,
+    SampledUtilities,
+    ShapleyResult,
+    banzhaf,
+    least_core,
+    leave_one_out,
+    shapley,
+)
 from tests.oracles.games import sum_of_unanimity
 
 GAME = sum_of_unanimity(6, 15, seed=1)
@@ -58,3 +67,8 @@ def test_pairs_and_payments_have_pictures_and_tables():
     for face in (pairs, core):
         with pytest.raises(InputError, match=r"^ax = 5: must be matplotlib's axes, or None$"):
             face.plot(5)
+
+
+def test_no_zero_is_below_zero():
+    core = least_core(AllUtilities(3, np.full(8, 2.0)))
+    assert "-0" not in core._repr_html_()

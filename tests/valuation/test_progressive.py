@@ -250,12 +250,36 @@ def test_continuing_without_a_rule():
     assert len(game.seen) == len(set(game.seen)) + AGAIN == further.n_evaluations <= 2_000
     again = shapley(game, "permutation", 2_000, previous=further)
     assert bits(again) == bits(further)
-    assert (
-        len(game.seen)
-        == len(set(game.seen)) + 2 * AGAIN
-        == again.n_evaluations
-        == again.evaluated.again + len(again.evaluated)
-    )
+    assert again.n_evaluations == len(set(game.seen)) + AGAIN == len(again.evaluated) + AGAIN  # those of this call
+    assert len(game.seen) == again.n_evaluations + AGAIN
+
+
+def test_asking_again_is_no_evidence():
+    """However often a constant game is continued within 60 evaluations, one coalition in 62 may differ still."""
+    game = Watched(12)
+    game.weights, game.pairs = game.weights * 0, game.pairs * 0
+    result = shapley(game, budget=60, stop=MaxEvaluations(60))
+    for _ in range(3):
+        notes = Notes()
+        result = shapley(game, budget=60, previous=result, stop=notes)
+        assert result.n_evaluations <= 60 + 1
+        assert all(evaluations == len(result.evaluated) <= 60 for _, evaluations, _ in notes.shown)
+    assert not shapley(game, budget=60, previous=result, stop=TargetError(1 / 62.5)).converged
+
+
+@pytest.mark.parametrize(
+    ("n", "spent", "budget", "cost"),
+    [(8, 250, 256, 256 + 1), (8, 250, 257, 257), (8, 250, 300, 256 + AGAIN), (10, 100, 100, 100 + 1)],
+)
+def test_what_is_asked_again_keeps_to_the_budget_where_one_fits(n, spent, budget, cost):
+    game = Watched(n)
+    first = shapley(game, "permutation", spent, stop=MaxEvaluations(spent))
+    made = len(game.seen)
+    result = shapley(game, "permutation", budget, previous=first)
+    if budget == spent:  # repeats leave room for some
+        cost = len(first.evaluated) + min(max(budget - len(first.evaluated), 1), AGAIN)
+    assert result.n_evaluations == cost == len(game.seen)
+    assert made == first.n_evaluations
 
 
 def test_a_rule_is_not_asked_before_what_there_is():
@@ -352,7 +376,7 @@ def test_a_budget_that_leaves_too_little_is_refused():
     game = Watched(40)
     with pytest.raises(InputError, match=r"^budget = 900: leaves \d+ evaluations, too few besides those of previous$"):
         shapley(game, "surrogate", 900, previous=start)
-    assert len(game.seen) == AGAIN
+    assert len(game.seen) == min(max(900 - len(start.evaluated), 1), AGAIN)
 
 
 def test_kernel_shap_continued_is_one_go():

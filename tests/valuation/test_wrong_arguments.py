@@ -282,8 +282,14 @@ class TestContinuing:
 
     def test_of_this_game(self):
         near = Made(lambda c: np.sqrt(c @ np.arange(1.0, N + 1)) * (1.0 + 1e-14))  # as another machine may round
-        result = shapley(near, budget=64, previous=self.first())
-        assert (result.method, result.n_evaluations) == ("exact", 64 + 3)  # three were asked again
+        for budget, again in ((64, 1), (65, 1), (66, 2), (70, 3)):  # as many as the budget leaves room for, and one
+            result = shapley(near, budget=budget, previous=self.first())
+            assert (result.method, result.n_evaluations) == ("exact", 64 + again)
+
+    def test_numbers_that_look_alike_are_told_apart(self):
+        far = self.first(lambda c: 1e9 + c.sum(axis=1))
+        with pytest.raises(InputError, match=r"it has 10000000\d\d\.0, and the game says 10000000\d\d\.0$"):
+            shapley(Made(lambda c: 1e9 + 5.0 * c.sum(axis=1)), budget=64, previous=far)
 
     def test_with_other_numbers_in_the_place_of_missing_ones(self):
         def holes(coalitions):

@@ -86,30 +86,47 @@ class Sums:
         lacking = -2.0 * self.empty[g] - values.sum()
         if plan.n_pairs == 1:
             return values + lacking / n, np.full(n, np.nan)
-        of_all = squares.sum() / own.sum()
         spread = _moderated(squares, own)
         shares = variance + share**2 * spread / np.maximum(drawn, 1.0)
         values = values + lacking * (shares / shares.sum() if shares.any() else 1.0 / n)
-        told = own * self._told(g)
-        prior = _prior(squares, own, told)
-        spread = (prior * of_all + told * squares / np.maximum(own, 1.0)) / (prior + told)
+        spread, widened = pooled(squares, own, own * told_by_a_draw(self.squares[g], self.fourths[g], self.count))
         variance = variance + share**2 * spread / np.maximum(drawn, 1.0)
-        widened = widening(prior + told)
         # what is left of a game that is explained to the last digit is rounding
         return values, np.sqrt(widened**2 * variance + (_ROUNDING * self.largest[g]) ** 2)
 
-    def _told(self, g: int) -> float:
-        """How much a draw tells of a player's variance, of what one of a normal distribution does (Cochran 1977, 2.15).
 
-        Where few draws make all of the variance, as of a vote that is seldom decisive, a player's own says little.
-        """
-        many = self.count > 1
-        alike = float((self.squares[g, many] ** 2 / self.count[many]).sum())
-        if alike == 0.0:
-            return 1.0
-        drawn = float(self.count[many].mean())
-        kurtosis = float(self.fourths[g, many].sum()) / alike * (drawn + 1.0) / (drawn - 1.0)
-        return 2.0 / (kurtosis - 1.0) if kurtosis > 3.0 else 1.0
+def told_by_a_draw(squares: NDArray[np.float64], fourths: NDArray[np.float64], count: NDArray[np.int64]) -> float:
+    """How much a draw tells of a player's variance, of what one of a normal distribution does (Cochran 1977, 2.15).
+
+    Where few draws make all of the variance, as of a vote that is seldom decisive, a player's own says little.
+
+    Args:
+        squares: float64[n], each player's sum of squared deviations.
+        fourths: float64[n], that of their squares.
+        count: int64[n], each player's draws.
+    """
+    many = count > 1
+    alike = float((squares[many] ** 2 / count[many]).sum())
+    if alike == 0.0:
+        return 1.0
+    drawn = float(count[many].mean())
+    kurtosis = float(fourths[many].sum()) / alike * (drawn + 1.0) / (drawn - 1.0)
+    return 2.0 / (kurtosis - 1.0) if kurtosis > 3.0 else 1.0
+
+
+def pooled(
+    squares: NDArray[np.float64], own: NDArray[np.float64], told: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Each player's variance of a draw, with that of all players as more draws, and how much wider Student's t makes it.
+
+    Args:
+        squares: float64[n], each player's sum of squared deviations.
+        own: float64[n], its degrees of freedom.
+        told: float64[n], how many of a normal distribution these are worth (`told_by_a_draw`).
+    """
+    prior = _prior(squares, own, told)
+    spread = (prior * (squares.sum() / own.sum()) + told * squares / np.maximum(own, 1.0)) / (prior + told)
+    return spread, widening(prior + told)
 
 
 def _moderated(squares: NDArray[np.float64], own: NDArray[np.float64]) -> NDArray[np.float64]:
