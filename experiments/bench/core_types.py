@@ -112,7 +112,8 @@ def _runs() -> Iterator[tuple[str, Callable[[], str]]]:
         for grouping, score in product(("random", "epsilon_greedy", "interleaved"), ("l2", "l1", "dot", "squared_l2"))
     ]
     of_tournament += [
-        {"reward": reward, "score": score} for reward, score in product(("marginal", "calibrated"), ("l2", "dot"))
+        {"reward": reward, "score": score}
+        for reward, score in product(("marginal", "calibrated", "exponentiated"), ("l2", "dot"))
     ]
     of_tournament += [{"search": name} for name in ("merge", "soup", "greedy_soup")]
     of_tournament += [{"incumbent": False}, {"drop_used": True, "rounds": 5}, {"mistake_probability": 0.5}]
@@ -163,7 +164,7 @@ def _values(evaluators: _Evaluators) -> Iterator[tuple[str, Callable[[], str]]]:
             if n == 12:
                 yield f"other values: {name}", partial(_of_all, game)
     for name in ("glove", "airport", "voting"):
-        for budget in (60, 240):
+        for budget in (60, 240, 3400):  # the last are more pairs than the surrogate solves the equations of
             textbook = KINDS[name](12, np.random.default_rng(budget))
             yield from _valued(f"{name}, {budget} evaluations", textbook, budget, evaluators)
     yield from _valued("noise", Chance(10), 400, evaluators)
