@@ -77,7 +77,8 @@ def test_a_player_whose_draws_all_agree_may_differ_as_others_do():
     game = Made(lambda c: (c[:, 0] & c[:, 1]) * c[:, 2:6].any(axis=1), 10)
     result = sampled_owen(game, np.arange(10) // 2, 120)
     assert result.method == "owen"
-    assert (result.stderr >= 0.4 / 10).all()  # what the first two add differs by 1, or 1 / 2 of a pair
+    # what the first two add differs by 1, or 1 / 2 of a pair, and 8 places of 10 are drawn: the ends are known
+    assert (result.stderr >= 0.8 * 0.5 / 10).all()
 
     class Doubtful(Made):
         noise = "keyed"
