@@ -57,9 +57,9 @@ def surrogate(request: Request) -> list[ShapleyResult]:
 
     The standard errors are the posterior's: they trust the prior, that coefficients of the same level are alike. A game
     whose drawn pairs are those of an additive game, but for a function of the size, gets the values of that game with
-    standard errors of 0. A game in which every coalition is worth what its size says, or as much as its greatest, or least,
-    member, gets that game's values, with a standard error of what coalitions that were not seen may be worth besides. Where
-    the budget covers all coalitions the values are exact.
+    standard errors of 0, which `agreement` raises to rounding's size. A game in which every coalition is worth what its
+    size says, or as much as its greatest, or least, member, gets that game's values, with a standard error of what coalitions
+    that were not seen may be worth besides. Where the budget covers all coalitions the values are exact.
 
     Of a game with noise some pairs are evaluated again, which tells how much there is, and all of them where they are all there
     are or 4,000; v(∅) and v(N), which every value depends on, but only by 1 / n, are repeated budget / 2n times. The noise's
