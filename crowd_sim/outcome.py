@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from crowd_sim.config import RunConfig
 from crowd_sim.crowd.screens import Screened
-from crowd_sim.metrics import mean_and_error
 from crowd_sim.tournament.log import History
 
 
@@ -51,13 +50,3 @@ class Outcome:
     pay: NDArray[np.float64] | None = None
     clusters: NDArray[np.int64] | None = None
     screened: Screened | None = None
-
-    def __str__(self) -> str:
-        """A line per metric: mean, standard error, and over how many runs."""
-        crowd, task = self.config.crowd, self.config.task.kind
-        lines = [f"{self.config.runs} runs of {crowd.n_workers} workers (task {task})"]
-        for name, sample in self.metrics.items():
-            mean, error, known = mean_and_error(sample)
-            said = "unknown" if not known else f"{mean:.4g}" + (f" ± {error:.2g}" if known > 1 else "")
-            lines.append(f"  {name:<24} {said}  ({known} of {self.config.runs} runs)")
-        return "\n".join(lines)

@@ -24,6 +24,7 @@ from crowd_sim.api.shown import html_of
 from crowd_sim.commands import IN_PROCESS
 from crowd_sim.config import RunConfig
 from crowd_sim.errors import InputError
+from crowd_sim.metrics import mean_and_error
 from crowd_sim.outcome import Outcome
 from crowd_sim.progress import Progress
 from crowd_sim.tasks.tables import tables_of
@@ -36,7 +37,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunResult(Outcome):
-    """An `Outcome` that a notebook shows: workers first, then the metrics; see `Outcome` for its attributes."""
+    """An `Outcome` that a notebook shows: workers first, then the metrics.
+
+    See `Outcome` for its attributes. Of models that are judged item by item `metrics` has ``accuracy_after`` or
+    ``reward_after`` and others of runs.parquet, in place of distances.
+    """
+
+    def __str__(self) -> str:
+        """A line per metric of the task: mean, standard error, and over how many runs."""
+        runs, task = self.config.runs, self.config.task.kind
+        lines = [f"{runs} runs of {self.config.crowd.n_workers} workers (task {task})"]
+        for name, sample in self.metrics.items():
+            mean, error, known = mean_and_error(sample)
+            said = "unknown" if not known else f"{mean:.4g}" + (f" ± {error:.2g}" if known > 1 else "")
+            lines.append(f"  {name:<24} {said}  ({known} of {runs} runs)")
+        return "\n".join(lines)
 
     def to_frame(self) -> pd.DataFrame:
         """A row per run and worker: points and, where there are values, value, its error, ranks and the gap between them."""
@@ -135,5 +150,16 @@ def run(
             given=people,
             trackers=watchers,
         )
-    outcome = finished.outcome
-    return RunResult(**{field.name: getattr(outcome, field.name) for field in dataclass_fields(outcome)})
+    return shown(finished.outcome)
+
+
+def shown(outcome: Outcome) -> RunResult:
+    """An outcome as `run` returns it."""
+    told = {field.name: getattr(outcome, field.name) for field in dataclass_fields(outcome)}
+    task = outcome.config.task.kind
+    if task not in ("vector", "imitate"):
+        from crowd_sim.report.measures import in_words
+
+        metrics = tables_of(task).run_metrics(outcome)
+        told["metrics"] = {name: metrics[name] for name in in_words([*metrics], task)}
+    return RunResult(**told)

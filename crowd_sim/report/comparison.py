@@ -65,7 +65,7 @@ class Compared:
             *(name for name in METRIC_WORDS if name in there),
             *(name for name in there if name not in METRIC_WORDS),
         ]
-        return in_words(in_order, {"task": {"kind": self.config.get("task.kind", "vector")}})
+        return in_words(in_order, str(self.config.get("task.kind", "vector")))
 
 
 @dataclass(frozen=True)

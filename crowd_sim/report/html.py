@@ -30,7 +30,7 @@ from crowd_sim.report.labels import (
 )
 from crowd_sim.report.layout import comparable, levels
 from crowd_sim.report.llm_page import llm_page
-from crowd_sim.report.measures import in_words, measure_of
+from crowd_sim.report.measures import in_words, measure_of, task_of
 from crowd_sim.report.page import (
     OF_VECTORS,
     changed,
@@ -197,7 +197,7 @@ def sweep_page(folder: Path, points: pd.DataFrame, runs: pd.DataFrame | None = N
     text, config = read_config(folder)
     fields = swept_fields(points)
     points = points.sort_values(fields, key=_rank, kind="stable") if fields else points
-    metrics = in_words([name for name in METRIC_HEADS if f"{name}_mean" in points.columns], config)
+    metrics = in_words([name for name in METRIC_HEADS if f"{name}_mean" in points.columns], task_of(config))
     swept = [(field_words(field), _list(levels(points, field))) for field in fields]
     each = config.get("runs")
     several = isinstance(each, int) and each > 1

@@ -46,7 +46,7 @@ def measure_of(config: dict[str, Any]) -> Measure:
     return OF_CHOICES.get(task_of(config), DISTANCE)
 
 
-def in_words(names: list[str], config: dict[str, Any]) -> list[str]:
-    """Metrics of a table, without distances where these are one less another metric."""
-    hidden = ("initial_distance", "final_distance") if task_of(config) in OF_CHOICES else ()
+def in_words(names: list[str], task: str) -> list[str]:
+    """Metrics of a task's table, without distances where these are one less another metric."""
+    hidden = ("initial_distance", "final_distance") if task in OF_CHOICES else ()
     return [name for name in names if name not in hidden]

@@ -16,6 +16,7 @@ from rich.console import Console
 
 import crowd_sim.engine
 from crowd_sim import load_config
+from crowd_sim.api.runs import shown
 from crowd_sim.cli.run import outcome_table
 from crowd_sim.cli.run import run as run_command
 from crowd_sim.cli.sweep import sweep
@@ -268,6 +269,10 @@ def reported(finished, kind, terminal):
     assert "rounds_to_converge" not in runs
     assert "± s.e.: over the items; " in terminal
     assert "seconds" not in terminal.partition("± s.e.: ")[0]
+    printed = str(shown(finished.outcome))
+    assert f"task {kind})" in printed
+    assert f"{name}_after" in printed
+    assert "distance" not in printed
 
 
 def by_peft(finished):
