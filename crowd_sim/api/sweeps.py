@@ -54,10 +54,15 @@ class SweepResult:
         return self.points
 
     def plot(self) -> Figure:
-        """Correlation of points with values by the swept fields; a notebook shows the figure."""
+        """Correlation of points with values by the swept fields, or how good the models are in the end, where nobody was
+        valued; a notebook shows the figure.
+        """
         from crowd_sim.report.figures import correlation_by_n
+        from crowd_sim.report.measure_figure import has_correlations, measure_by_field, measure_in
 
-        return correlation_by_n(self.points)
+        if has_correlations(self.points):
+            return correlation_by_n(self.points)
+        return measure_by_field(self.points, measure_in(self.points))
 
     def _repr_html_(self) -> str:
         failed = f", {len(self.failures):,} failed" if len(self.failures) else ""

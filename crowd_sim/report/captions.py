@@ -75,14 +75,19 @@ CAPTIONS = {
 
 def captions_of_sweep(measure: Measure) -> dict[str, Caption]:
     """The captions of a sweep's figures, of a task with this measure."""
+    better = "More is better" if measure.turned else "Less is better"
+    ends = (
+        f"{measure.words} of the model after the last round, means over the runs. {better}. Bars: one standard error."
+    )
+    captions = {**CAPTIONS, "measure_by_field": Caption("How good are the models?", ends, "page")}
     if not measure.turned:
-        return CAPTIONS
+        return captions
     text = (
         f"Each mark is one point of the sweep (a mean over its runs). Farther right: more {measure.words.lower()}; higher: "
         "points agree better with accurate Shapley values. The best settings stand in the upper right. Colour: grouping; "
         "shape: score. Of up to eight, labels say the other settings."
     )
-    return {**CAPTIONS, "correlation_against_distance": Caption("Does fairness cost quality?", text, "column")}
+    return {**captions, "correlation_against_distance": Caption("Does fairness cost quality?", text, "column")}
 
 
 def captions_of_choice_run(n_runs: int, workers: pd.DataFrame, measure: Measure) -> dict[str, Caption]:

@@ -16,6 +16,7 @@ from crowd_sim.report.llm_figures import (
     scores_by_round,
     workers_in_a_row,
 )
+from crowd_sim.report.measure_figure import has_correlations, measure_by_field
 from crowd_sim.report.measures import measure_of
 from crowd_sim.report.pay_figures import METRICS as PAY_METRICS
 from crowd_sim.report.pay_figures import has, pay_by_field
@@ -130,7 +131,8 @@ def draw_llm_run(folder: Path) -> list[Path]:
 
 
 def draw_sweep(folder: Path) -> list[Path]:
-    """Draw ``correlation_by_n.png`` and ``correlation_against_distance.png`` of a sweep's folder.
+    """Draw ``correlation_by_n.png`` and ``correlation_against_distance.png`` of a sweep's folder, or ``measure_by_field.png``
+    where nobody was valued.
 
     ``points_by_combination.png`` comes with them where the folder has a ``workers_sample.parquet`` with values, of sweeps
     of shares of bad workers ``distance_by_share.png``, and of sweeps with payment ``pay_per_head.png`` where workers are bad,
@@ -142,11 +144,13 @@ def draw_sweep(folder: Path) -> list[Path]:
     Raises:
         InputError: if a file is missing or not what it should be; nothing is drawn then.
     """
-    points = read_points(folder)
-    figures = {
-        "correlation_by_n": correlation_by_n(points),
-        "correlation_against_distance": correlation_against_distance(points, measure_of(read_config(folder)[1])),
-    }
+    points, measure = read_points(folder), measure_of(read_config(folder)[1])
+    figures = {}
+    if has_correlations(points):
+        figures["correlation_by_n"] = correlation_by_n(points)
+        figures["correlation_against_distance"] = correlation_against_distance(points, measure)
+    else:
+        figures["measure_by_field"] = measure_by_field(points, measure)
     if sweeps_attacks(points):
         figures["distance_by_share"] = distance_by_share(points)
     figures |= {metric: pay_by_field(points, metric) for metric in PAY_METRICS if has(points, metric)}

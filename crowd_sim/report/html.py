@@ -197,7 +197,7 @@ def sweep_page(folder: Path, points: pd.DataFrame, runs: pd.DataFrame | None = N
     text, config = read_config(folder)
     fields = swept_fields(points)
     points = points.sort_values(fields, key=_rank, kind="stable") if fields else points
-    metrics = in_words([name for name in METRIC_HEADS if f"{name}_mean" in points.columns], task_of(config))
+    metrics = in_words([name for name in METRIC_HEADS if _is_told(points, name)], task_of(config))
     swept = [(field_words(field), _list(levels(points, field))) for field in fields]
     each = config.get("runs")
     several = isinstance(each, int) and each > 1
@@ -223,6 +223,13 @@ def sweep_page(folder: Path, points: pd.DataFrame, runs: pd.DataFrame | None = N
         "versions": versions({}, config),
         "config": text,
     }
+
+
+def _is_told(points: pd.DataFrame, metric: str) -> bool:
+    """Whether a metric has a column: a correlation that no point knows has none, as there was nothing to correlate."""
+    column = f"{metric}_mean"
+    measured = metric.startswith(("pearson_", "spearman_"))
+    return column in points and not (measured and points[column].isna().all())
 
 
 def _list(values: Sequence[Any]) -> str:

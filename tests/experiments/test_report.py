@@ -19,6 +19,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from crowd_sim.api.sweeps import SweepResult
 from crowd_sim.errors import InputError, StorageError
 from crowd_sim.report.figures import (
     correlation_against_distance,
@@ -311,6 +312,21 @@ def test_undefined_correlations_are_said_in_their_panel() -> None:
     assert texts(correlation_by_n(without)).count("Kernel SHAP: none") == 4
     assert "no point has both" in texts(correlation_against_distance(points.drop(columns="pearson_accurate_mean")))
     assert png(correlation_by_n(points_table().assign(pearson_accurate_mean=np.nan, pearson_kernel_shap_mean=np.nan)))
+
+
+def test_where_nobody_was_valued_the_measure_is_drawn(tmp_path: Path) -> None:
+    points = points_table()
+    points.loc[:, [name for name in points.columns if name.startswith(("pearson_", "spearman_"))]] = np.nan
+    folder = write_sweep(tmp_path / "sweep", points)
+    page = write_report(folder).read_text()
+    assert [path.name for path in (folder / "figures").iterdir()] == ["measure_by_field.png"]
+    for word in ("How good are the models?", "A picture for papers", "Distance to the target"):
+        assert word in page
+    for word in ("Accurate values, Pearson", "Do points stand for Shapley values?"):
+        assert word not in page
+    shown = SweepResult(points, points, points.iloc[:0], None).plot()
+    assert "Distance to target\n‖model − target‖₂" in texts(shown)
+    assert len(shown.axes) == 4
 
 
 def test_one_panel_per_combination_and_runs_of_one_point_stay_apart() -> None:
