@@ -8,18 +8,20 @@ from __future__ import annotations
 import io
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.console import Console
 from typer.exceptions import TyperException
 
 from crowd_sim.characters import visible
+from crowd_sim.cli.data import data
 from crowd_sim.cli.group import Group
+from crowd_sim.cli.options import Configuration, DryRun, Out, Overrides, Quiet, RayAddress, Trackers, Trust
 from crowd_sim.cli.output import plain_console, unfailing_output
+from crowd_sim.cli.saying import fail, loading, say, say_each
 from crowd_sim.errors import ClusterError, InputError, StorageError, StrategyError
 from crowd_sim.paths import is_folder
 
@@ -36,53 +38,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-data = typer.Typer(cls=Group, help="Fetch or make data that the project may not ship.", no_args_is_help=True)
 app.add_typer(data, name="data")
 
 _INTERRUPTED = 130
 _RESUMABLE = ("run", "sweep", "search", "value")
 """Commands that keep what is done as they go, and are continued by being given again."""
 
-Configuration = Annotated[
-    Path, typer.Argument(help="A YAML file, or the name of a configuration that ships (`crowd-sim configs`).")
-]
-Overrides = Annotated[
-    list[str] | None, typer.Argument(help="Dotted overrides, for example crowd.n_workers=1000.", show_default=False)
-]
-Out = Annotated[Path | None, typer.Option("--out", help="The folder for the results. [default: runs/NAME-FINGERPRINT]")]
-RayAddress = Annotated[
-    str | None,
-    typer.Option(
-        "--ray-address",
-        help="A cluster to join (auto, host:port), or `none` to do all in this process. "
-        "[default: RAY_ADDRESS, else a local Ray is started]",
-    ),
-]
-
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
-DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Say what would run, on what and for about how long; write nothing.")
-]
-
-Trackers = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--tracker",
-        help="tensorboard, mlflow, wandb (extra trackers), or package.module:Name; may be repeated.",
-        show_default=False,
-    ),
-]
-
-Trust = Annotated[
-    bool, typer.Option("--trust", help="Load what the configuration of a run's or a sweep's folder names, too.")
-]
-
 
 def _version(asked: bool) -> None:
     if asked:
         from crowd_sim import __version__
 
-        _say(f"crowd-sim {__version__}")
+        say(f"crowd-sim {__version__}")
         raise typer.Exit
 
 
@@ -134,7 +101,7 @@ def run(
         )
         raise InputError("Missing argument 'CONFIGURATION'", None, allowed)
     console = plain_console(quiet=quiet)
-    with _loading(console, silent=dry_run):
+    with loading(console, silent=dry_run):
         from crowd_sim.cli.run import outcome_table, workers_view
         from crowd_sim.cli.run import run as run_config
         from crowd_sim.config.io import load_config
@@ -143,7 +110,7 @@ def run(
     if dry_run:
         from crowd_sim.commands.rehearsal import of_run
 
-        _say_each(of_run(config, configuration.stem, out, ray_address))
+        say_each(of_run(config, configuration.stem, out, ray_address))
         return
     finished = run_config(config, configuration.stem, out, ray_address, console, accept_changes, _trackers(tracker))
     if quiet:
@@ -152,9 +119,9 @@ def run(
     console.print(outcome_table(finished))
     assert finished.folder is not None  # noqa: S101 - it has a name
     if finished.was_there:
-        _say(f"{finished.folder} had finished before: its outcome was read, nothing was done again")
+        say(f"{finished.folder} had finished before: its outcome was read, nothing was done again")
     figures = ", ".join(path.name for path in sorted((finished.folder / "figures").glob("*.png")))
-    _say(f"{finished.folder}: tables, report.html and figures ({figures})")
+    say(f"{finished.folder}: tables, report.html and figures ({figures})")
 
 
 @app.command()
@@ -183,7 +150,7 @@ def sweep(
     Example: `crowd-sim sweep paper_sweep crowd.source=synthetic sweep.crowd.n_workers=[25,75] runs=20`
     """
     console = plain_console(quiet=quiet)
-    with _loading(console, silent=dry_run):
+    with loading(console, silent=dry_run):
         from crowd_sim.cli.sweep import sweep as run_sweep
         from crowd_sim.config.io import check_content, load_content
         from crowd_sim.sweeps.partition import WHOLE, Shard
@@ -196,7 +163,7 @@ def sweep(
     if dry_run:
         from crowd_sim.commands.rehearsal import of_sweep
 
-        _say_each(of_sweep(plan, configuration.stem, out, ray_address))
+        say_each(of_sweep(plan, configuration.stem, out, ray_address))
         return
     asked = tables.split(",") if tables else []
     swept = run_sweep(
@@ -211,7 +178,7 @@ def sweep(
         trackers=_trackers(tracker),
     )
     if swept.left and not quiet:
-        _say(f"{swept.folder}: {swept.done:,} of {swept.points:,} points; the tables are made when none is missing")
+        say(f"{swept.folder}: {swept.done:,} of {swept.points:,} points; the tables are made when none is missing")
     _conclude(swept, quiet=quiet)
 
 
@@ -232,7 +199,7 @@ def search(
     then `crowd-sim run runs/NAME/best.yaml`
     """
     console = plain_console(quiet=quiet)
-    with _loading(console, silent=dry_run):
+    with loading(console, silent=dry_run):
         from crowd_sim.cli.search import best_table, conclusion
         from crowd_sim.cli.search import search as run_search
         from crowd_sim.config.io import check_content, load_content
@@ -243,16 +210,16 @@ def search(
     if dry_run:
         from crowd_sim.commands.rehearsal import of_search
 
-        _say_each(of_search(plan, configuration.stem, out, ray_address))
+        say_each(of_search(plan, configuration.stem, out, ray_address))
         return
     found = run_search(plan, configuration.stem, out, ray_address, console, _trackers(tracker))
     if quiet:
         return
     console.print(best_table(found))
-    _say(conclusion(found))
+    say(conclusion(found))
     if found.was_there:
-        _say(f"{found.folder} had finished before: its trials were read, nothing was done again")
-    _say(f"{found.folder}: best.yaml, trials.parquet, report.html and figures")
+        say(f"{found.folder} had finished before: its trials were read, nothing was done again")
+    say(f"{found.folder}: best.yaml, trials.parquet, report.html and figures")
 
 
 @app.command()
@@ -289,7 +256,7 @@ def init(
     """
     from crowd_sim.cli.configs import write_copy
 
-    _say(str(write_copy(name, path)))
+    say(str(write_copy(name, path)))
 
 
 @app.command()
@@ -305,7 +272,7 @@ def merge(
 
     swept = merge_shards(out, shards)
     if swept.left:
-        _fail(f"{swept.folder}: {swept.left:,} of {swept.points:,} points are missing: run their shards first", 1)
+        fail(f"{swept.folder}: {swept.left:,} of {swept.points:,} points are missing: run their shards first", 1)
     _conclude(swept)
 
 
@@ -337,7 +304,7 @@ def value(
     Example: `crowd-sim value runs/hundred --budget 100000` or `crowd-sim value crowd.csv --target anna --score l1`
     """
     console = plain_console()
-    with _loading(console):
+    with loading(console):
         from crowd_sim.cli.value import value as value_question
         from crowd_sim.cli.value import values_table
         from crowd_sim.commands.value import (
@@ -360,7 +327,7 @@ def value(
     check_folder(folder, question)
     result = value_question(question, method, budget, target_error, ray_address, console, folder)
     console.print(values_table(write(folder, question, result, budget), result))
-    _say(f"{folder}: values.parquet and values.png")
+    say(f"{folder}: values.parquet and values.png")
 
 
 @app.command()
@@ -384,7 +351,7 @@ def equilibrium(
     Example: `crowd-sim equilibrium quickstart payment.rule=shapley --cost 0.3`
     """
     console = plain_console()
-    with _loading(console):
+    with loading(console):
         from crowd_sim.cli.equilibrium import conclusion, effort_table
         from crowd_sim.cli.equilibrium import equilibrium as settle
         from crowd_sim.commands.equilibrium import FIGURE, TABLE, write
@@ -394,10 +361,10 @@ def equilibrium(
     settled = settle(config, cost, noise, levels, errors, console)
     assert config.payment is not None  # noqa: S101 - else it is refused
     console.print(effort_table(settled, config.payment.rule))
-    _say(conclusion(settled))
+    say(conclusion(settled))
     folder = out or Path("runs") / f"effort-{configuration.stem}"
     write(folder, settled)
-    _say(f"{folder}: {TABLE} and {FIGURE}")
+    say(f"{folder}: {TABLE} and {FIGURE}")
 
 
 @app.command()
@@ -406,12 +373,12 @@ def report(folder: Annotated[Path, typer.Argument(help="A run's or a sweep's fol
 
     Example: `crowd-sim report runs/hundred`
     """
-    with _loading(plain_console()):
+    with loading(plain_console()):
         from crowd_sim.report import write_report
 
         page = write_report(folder)
     for path in [*sorted((folder / "figures").glob("*.png")), page]:
-        _say(str(path))
+        say(str(path))
 
 
 @app.command()
@@ -428,7 +395,7 @@ def compare(
     Example: `crowd-sim compare runs/rank runs/calibrated --out compared.html`
     """
     console = plain_console()
-    with _loading(console):
+    with loading(console):
         from crowd_sim.cli.compare import comparison_table
         from crowd_sim.report.compare_page import write_comparison
         from crowd_sim.report.comparison import compare as compare_folders
@@ -437,9 +404,9 @@ def compare(
         names = "-".join(visible(path.resolve().name) for path in folders[:2])
         page = write_comparison(found, out or Path("runs") / f"compare-{names}.html")
     for field, values in found.differing:
-        _say(f"{field}: {' | '.join(values)}")
+        say(f"{field}: {' | '.join(values)}")
     console.print(comparison_table(found))
-    _say(str(page))
+    say(str(page))
 
 
 @app.command("list")
@@ -472,7 +439,7 @@ def status(
     if watch:
         watch_status(folder, plain_console())
         return
-    _say_each(status_lines(folder))
+    say_each(status_lines(folder))
 
 
 @app.command()
@@ -490,7 +457,7 @@ def watch(
     from crowd_sim.cli.watch import watch as serve
 
     with stoppable(), suppress(KeyboardInterrupt):  # which is how it ends
-        serve(folder, port, _say)
+        serve(folder, port, say)
 
 
 @app.command()
@@ -508,122 +475,13 @@ def verify(
     found = verify_folder(folder)
     for checked in found:
         if checked.state != "whole":
-            _say(f"{checked.name}: {checked.state}")
+            say(f"{checked.name}: {checked.state}")
     broken = [checked.name for checked in found if checked.state in ("damaged", "missing")]
     whole = sum(checked.state == "whole" for checked in found)
-    _say(f"{folder}: {whole:,} of {len(found):,} files are what was written")
+    say(f"{folder}: {whole:,} of {len(found):,} files are what was written")
     if broken:
         more = f" and {len(broken) - 1:,} more" if len(broken) > 1 else ""
         raise InputError("folder", str(folder), f"has files that are not what was written: {broken[0]}{more}")
-
-
-@data.command()
-def movielens(
-    folder: Annotated[Path, typer.Argument(help="Where ml-latest-small/ is put.")] = Path("data"),
-) -> None:
-    """Download MovieLens ml-latest-small and check it.
-
-    Example: `crowd-sim data movielens data`, then `crowd-sim run CONFIG crowd.source=movielens crowd.path=data`
-    """
-    from crowd_sim.commands.progress import shown
-    from crowd_sim.crowd.sources.download import fetch_movielens
-
-    with shown(plain_console()) as progress:
-        place = fetch_movielens(folder, progress)
-    _say(str(place))
-
-
-@data.command("tiny-model")
-def tiny_model(
-    out: Annotated[Path, typer.Option("--out", help="The folder for the model; it must not be there yet.")],
-) -> None:
-    """Make a language model of random weights for trying out, offline: half a megabyte that says nothing sensible.
-
-    Example: `crowd-sim data tiny-model --out tiny`, then `crowd-sim run llm_prefer task.model=tiny task.max_tokens=512`
-    """
-    with _loading(plain_console(), "the modules that make models"):
-        from crowd_sim.models.tiny import make_tiny_model
-
-        n_weights = make_tiny_model(out)
-    _say(f"{out}: {n_weights:,} random weights; task.model={out} takes them")
-
-
-@data.command()
-def goemotions(
-    out: Annotated[Path, typer.Option("--out", help="The Parquet file for the neighbourhoods.")],
-    emotion: Annotated[list[str] | None, typer.Option(help="An emotion; may be repeated. [default: all]")] = None,
-    classifier: Annotated[
-        str | None, typer.Option(help="Φ: a folder or an id on the Hugging Face hub. [default: the paper's]")
-    ] = None,
-    device: Annotated[str, typer.Option(help="Where Φ is computed: cpu, cuda or cuda:N.")] = "cpu",
-) -> None:
-    """Fetch GoEmotions' comments and write the neighbourhoods that `crowd.source=goemotions` deals to the workers.
-
-    Example: `crowd-sim data goemotions --out data/neighbourhoods.parquet --emotion joy --emotion fear`
-    """
-    with _loading(plain_console(), "comments and classifier, then their scores"):
-        from crowd_sim.cli.goemotions import fetch_comments, make_neighbourhoods
-        from crowd_sim.models.phi import load_phi
-
-        phi = load_phi("classifier", classifier, device)
-        made = make_neighbourhoods(fetch_comments(), phi, emotion or [], out)
-    _say(made)
-
-
-@data.command()
-def scores(
-    out: Annotated[Path, typer.Option("--out", help="The Parquet file for texts and scores.")],
-    labels: Annotated[Path, typer.Option(help="The JSON file for the scores' names.")],
-    texts: Annotated[
-        Path | None,
-        typer.Option(
-            help="Texts: .txt with one per line, .jsonl or .parquet with text. [default: GoEmotions' comments]"
-        ),
-    ] = None,
-    classifier: Annotated[
-        str | None, typer.Option(help="Φ: a folder or an id on the Hugging Face hub. [default: the paper's]")
-    ] = None,
-    device: Annotated[str, typer.Option(help="Where Φ is computed: cpu, cuda or cuda:N.")] = "cpu",
-) -> None:
-    """Score texts by a classifier, for `crowd-sim data distill`.
-
-    Example: `crowd-sim data scores --texts generated.txt --out scored.parquet --labels labels.json`
-    """
-    with _loading(plain_console(), "texts and classifier, then their scores"):
-        from crowd_sim.cli.goemotions import fetch_comments, score_texts
-        from crowd_sim.crowd.sources.feedback import read_target_texts
-        from crowd_sim.models.phi import load_phi
-
-        given = None if texts is None else read_target_texts(texts, "--texts")
-        phi = load_phi("classifier", classifier, device)
-        made = score_texts(fetch_comments() if given is None else given, phi, out, labels)
-    _say(made)
-
-
-@data.command()
-def distill(
-    texts: Annotated[Path, typer.Option(help="Parquet or JSONL with text and scores, a classifier's probabilities.")],
-    out: Annotated[Path, typer.Option("--out", help="The folder for the distilled Φ.")],
-    labels: Annotated[Path | None, typer.Option(help="A JSON list of the scores' names. [default: 0, 1, …]")] = None,
-    judged: Annotated[
-        Path | None, typer.Option(help="Neighbourhoods that it is to judge: their texts are left out of the fit.")
-    ] = None,
-    encoder: Annotated[str, typer.Option(help="A folder, minilm, or an id on the Hugging Face hub.")] = "minilm",
-    seed: Annotated[int, typer.Option(help="The key of the fit's draws.", min=0)] = 0,
-    device: Annotated[str, typer.Option(help="Where the encoder is computed: cpu, cuda or cuda:N.")] = "cpu",
-) -> None:
-    """Distil a classifier's scores of some texts into a Φ that needs a small sentence encoder only.
-
-    Example: `crowd-sim data distill --texts scored.parquet --labels labels.json --judged neighbourhoods.parquet --out phi`
-    """
-    console = plain_console()
-    with _loading(console):
-        from crowd_sim.cli.distill import distill_into, quality_table
-        from crowd_sim.commands.progress import shown
-    with shown(console) as progress:
-        description = distill_into(out, texts, labels, judged, encoder, seed, device, progress)
-    console.print(quality_table(description))
-    _say(f"{out}: distilled.json and head.safetensors")
 
 
 @app.command()
@@ -647,7 +505,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with unfailing_output() as output:
         status = _status_of(arguments)
         if (reason := output.failure()) and not status:
-            _fail(f"standard output cannot be written ({reason}); what was asked for is done all the same", 1)
+            fail(f"standard output cannot be written ({reason}); what was asked for is done all the same", 1)
     sys.exit(status)
 
 
@@ -658,44 +516,34 @@ def _status_of(arguments: Sequence[str] | None) -> int:
         context = getattr(error, "ctx", None)  # only errors of usage have one
         command = context.command_path if context else "crowd-sim"
         message = error.format_message().replace("Value error, ", "").strip().rstrip(".") or "a command is needed"
-        _fail(f"{message}; `{command} --help` shows what is allowed", 2)
+        fail(f"{message}; `{command} --help` shows what is allowed", 2)
     except InputError as error:
-        _fail(str(error), 2)
+        fail(str(error), 2)
     except (ClusterError, StorageError) as error:
-        _fail(str(error), 1)
+        fail(str(error), 1)
     except StrategyError as error:
         typer.echo("\n".join(map(visible, error.trace.rstrip().expandtabs().split("\n"))), err=True)
-        _fail(str(error), 1)
+        fail(str(error), 1)
     except MemoryError as error:
-        _fail(f"out of memory ({error})", 1)
+        fail(f"out of memory ({error})", 1)
     except (KeyboardInterrupt, typer.Abort):
         status = _INTERRUPTED
     if status == _INTERRUPTED:  # Typer makes it of Ctrl-C itself
         given = sys.argv[1:] if arguments is None else arguments
         goes_on = next((word for word in given if not word.startswith("-")), "") in _RESUMABLE
         kept = "; what is done is kept: the same command goes on where it stopped" if goes_on else ""
-        _fail(f"interrupted{kept}", _INTERRUPTED)
+        fail(f"interrupted{kept}", _INTERRUPTED)
     return int(status or 0)
-
-
-@contextmanager
-def _loading(console: Console, what: str = "modules and input", *, silent: bool = False) -> Iterator[None]:
-    """A first line, or a bar, while a command's modules are imported and its input is read: on a busy machine, seconds."""
-    from crowd_sim.commands.progress import shown
-
-    with shown(plain_console(quiet=True) if silent else console) as progress:
-        progress("load", 0, 0, what)
-        yield
 
 
 def _conclude(swept: Swept, *, quiet: bool = False) -> None:
     """Say what a sweep has come to; status 1 where points failed."""
     if swept.done and not swept.left and not quiet:
-        _say(f"{swept.folder}: points.parquet, report.html and figures")
+        say(f"{swept.folder}: points.parquet, report.html and figures")
     if swept.failed:
         first = swept.first_failure
         where = f" (failures.parquet has the tracebacks; the first error: {first['error'][:200]})" if first else ""
-        _fail(
+        fail(
             f"{swept.failed:,} of {swept.points:,} points failed{where}; with --retry-failed the same command tries them again",
             1,
         )
@@ -707,20 +555,6 @@ def _trackers(names: list[str] | None) -> list[Named]:
     from crowd_sim.trackers import tracker_of
 
     return [tracker_of(name) for name in names]
-
-
-def _say_each(lines: Iterable[str]) -> None:
-    for line in lines:
-        _say(line)
-
-
-def _say(line: str) -> None:
-    typer.echo(visible(line))
-
-
-def _fail(line: str, status: int) -> None:
-    typer.echo("crowd-sim: " + visible(" ".join(line.split())), err=True)
-    sys.exit(status)
 
 
 if __name__ == "__main__":
