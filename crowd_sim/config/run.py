@@ -11,7 +11,8 @@ from pydantic import BaseModel, Field, PrivateAttr, ValidationError
 
 from crowd_sim.config.actors import ActorsConfig
 from crowd_sim.config.bad import ONE, SEVERAL
-from crowd_sim.config.checks import check_generators, check_sections
+from crowd_sim.config.checks.sections import check_sections
+from crowd_sim.config.checks.task import check_generators
 from crowd_sim.config.crowd import CrowdConfig
 from crowd_sim.config.payment import PaymentConfig
 from crowd_sim.config.places import KEY, put, relative_paths, seen_from

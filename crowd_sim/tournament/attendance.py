@@ -41,7 +41,7 @@ def credit(reward: Reward, account: Account, played: Round, active: NDArray[np.b
     earned = account.points.copy()
     for b, here in enumerate(active):
         earned[b, here] = reward(account.points[b : b + 1, here], {}, played.of(b, here))[0][0]
-    return Account(earned)  # mechanisms that remember need all workers, see config.checks
+    return Account(earned)  # mechanisms that remember need all workers, see config.checks.tournament
 
 
 def still_active(active: NDArray[np.bool_], played: Round) -> NDArray[np.bool_]:

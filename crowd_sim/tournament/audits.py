@@ -28,7 +28,7 @@ class Audits(NamedTuple):
 
 
 def audit(rules: Rules, learner: Learner, asked: RoundRequest, streams: RoundStreams) -> Audits:
-    """The audits that the rules ask for; none of learners of anything but points, see `config.checks`."""
+    """The audits that the rules ask for; none of learners of anything but points, see `config.checks.tournament`."""
     n_runs, n_workers = asked.weights.shape
     if not rules.audits:
         return Audits(np.empty((n_runs, 0), dtype=np.int64), np.empty((n_runs, 0)))

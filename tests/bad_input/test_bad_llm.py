@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from crowd_sim.config import RunConfig
-from crowd_sim.config.checks import SUPPORT
+from crowd_sim.config.checks.support import SUPPORT
 from crowd_sim.config.task import GenerationConfig, TaskConfig
 from crowd_sim.errors import InputError
 from crowd_sim.host import InProcess

@@ -1,0 +1,28 @@
+"""Fields that must keep their defaults."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from pydantic import BaseModel
+
+from crowd_sim.errors import InputError
+
+
+def check_default(section: BaseModel, name: str, field: str, kind: str) -> None:
+    """Refuse a field that is not left out.
+
+    Raises:
+        InputError: names the field that is wrong.
+    """
+    value = getattr(section, field)
+    if value != default_of(type(section), field):
+        shown = value.model_dump(exclude_defaults=True) if isinstance(value, BaseModel) else value
+        raise InputError(f"{name}.{field}", shown, f"must be left out with task.kind={kind}, which has no use for it")
+
+
+@cache
+def default_of(section: type[BaseModel], field: str) -> Any:
+    """The value of a field that is left out."""
+    return section.model_fields[field].get_default(call_default_factory=True)
