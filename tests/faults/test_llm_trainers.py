@@ -17,7 +17,8 @@ from crowd_sim.actors.run_metrics import RunMetrics
 from crowd_sim.actors.trainer import RayTrainers
 from crowd_sim.config import ActorsConfig, FailureConfig, PoolConfig
 from crowd_sim.host import LocalTrainers
-from crowd_sim.models.lora import TuneJob, shared_learner
+from crowd_sim.models.jobs import TuneJob
+from crowd_sim.models.lora import shared_learner
 from crowd_sim.models.training import Key
 from crowd_sim.models.tuning_state import TuningFolder
 from crowd_sim.tasks.adapters.settings import learner_spec, training_of

@@ -10,7 +10,8 @@ import torch
 
 from crowd_sim.crowd.texts import Example
 from crowd_sim.models.generation import Sampling
-from crowd_sim.models.lora import LoraLearner, OutputJob, TuneJob
+from crowd_sim.models.jobs import OutputJob, TuneJob
+from crowd_sim.models.lora import LoraLearner
 from crowd_sim.models.training import Key, Training
 from crowd_sim.random import Purpose
 from crowd_sim.tasks.adapters.settings import learner_spec

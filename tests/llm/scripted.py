@@ -9,7 +9,7 @@ from crowd_sim.config import RunConfig
 from crowd_sim.crowd.texts import Example, TextCrowd
 from crowd_sim.engine import _batch, _rules
 from crowd_sim.host import LocalTrainers
-from crowd_sim.models.lora import OutputJob, Outputs, TuneJob
+from crowd_sim.models.jobs import OutputJob, Outputs, TuneJob
 from crowd_sim.models.training import TunedAdapter
 from crowd_sim.scores import l2
 from crowd_sim.tasks.adapters.trainers import TextTrainers

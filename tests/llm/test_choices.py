@@ -31,8 +31,9 @@ from crowd_sim.crowd.verifiers import Rule, check_answer, verifier_of
 from crowd_sim.engine import simulate
 from crowd_sim.errors import InputError, StrategyError
 from crowd_sim.host import InProcess, LocalTrainers
+from crowd_sim.models.jobs import TuneJob
 from crowd_sim.models.likelihoods import responses_of
-from crowd_sim.models.lora import LoraLearner, TuneJob, shared_learner
+from crowd_sim.models.lora import LoraLearner, shared_learner
 from crowd_sim.models.objectives import Options, leave_one_out
 from crowd_sim.models.reward_model import fit_reward
 from crowd_sim.models.training import Drawing, Key, PackedTuneJob

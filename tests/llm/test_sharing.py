@@ -9,7 +9,7 @@ import pytest
 from crowd_sim.crowd.texts import Example
 from crowd_sim.host import LocalTrainers
 from crowd_sim.models.generation import Sampling
-from crowd_sim.models.lora import OutputJob, TuneJob
+from crowd_sim.models.jobs import OutputJob, TuneJob
 from crowd_sim.models.training import Key, Training
 from crowd_sim.random import Purpose
 from crowd_sim.tasks.adapters.lockstep import Lockstep

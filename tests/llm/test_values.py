@@ -10,7 +10,8 @@ from rich.console import Console
 from crowd_sim.cli.run import run as run_command
 from crowd_sim.errors import InputError
 from crowd_sim.host import InProcess
-from crowd_sim.models.lora import LoraLearner, OutputJob, shared_learner
+from crowd_sim.models.jobs import OutputJob
+from crowd_sim.models.lora import LoraLearner, shared_learner
 from crowd_sim.random import Purpose
 from crowd_sim.tasks.adapters.retraining import key_of
 from crowd_sim.tasks.adapters.settings import learner_spec, sampling_of

@@ -13,7 +13,7 @@ from crowd_sim.config import RunConfig
 from crowd_sim.crowd.texts import Example, TextCrowd
 from crowd_sim.elementary import power
 from crowd_sim.models.adapters import Adapter
-from crowd_sim.models.lora import TuneJob
+from crowd_sim.models.jobs import TuneJob
 from crowd_sim.models.merging import merge
 from crowd_sim.models.training import Key
 from crowd_sim.tasks.adapters.settings import training_of

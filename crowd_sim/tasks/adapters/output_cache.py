@@ -12,7 +12,7 @@ import numpy as np
 
 from crowd_sim.arrays import pack, unpack, with_digest, without_digest
 from crowd_sim.files import write_bytes
-from crowd_sim.models.lora import OutputJob, Outputs, TuneJob
+from crowd_sim.models.jobs import OutputJob, Outputs, TuneJob
 
 
 @dataclass(frozen=True, eq=False)

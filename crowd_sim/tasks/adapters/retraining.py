@@ -11,7 +11,8 @@ from crowd_sim.config import RunConfig
 from crowd_sim.crowd.texts import TextCrowd
 from crowd_sim.errors import InputError
 from crowd_sim.models.adapters import Adapter
-from crowd_sim.models.lora import LoraLearner, TuneJob
+from crowd_sim.models.jobs import TuneJob
+from crowd_sim.models.lora import LoraLearner
 from crowd_sim.models.training import Key
 from crowd_sim.tasks.adapters.settings import training_of
 

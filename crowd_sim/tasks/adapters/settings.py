@@ -13,8 +13,8 @@ from crowd_sim.crowd.verifiers import Rule
 from crowd_sim.files import fingerprint_of
 from crowd_sim.models.adapters import LoraSpec
 from crowd_sim.models.generation import Sampling
+from crowd_sim.models.jobs import LearnerSpec
 from crowd_sim.models.likelihoods import ROW_TOKENS
-from crowd_sim.models.lora import LearnerSpec
 from crowd_sim.models.objectives import Options
 from crowd_sim.models.training import Drawing, Training
 from crowd_sim.models.tuning_state import TuningFolder

@@ -16,7 +16,7 @@ from crowd_sim.crowd.texts import Example, TextCrowd
 from crowd_sim.host import Trainers
 from crowd_sim.models.adapters import Adapter
 from crowd_sim.models.generation import TOGETHER
-from crowd_sim.models.lora import ChoiceJob, LearnerInfo, OutputJob, Outputs, TuneJob
+from crowd_sim.models.jobs import ChoiceJob, LearnerInfo, OutputJob, Outputs, TuneJob
 from crowd_sim.models.training import Key, Training, TunedAdapter
 from crowd_sim.models.tuning_state import TuningFolder
 from crowd_sim.tasks.adapters.lockstep import Lockstep

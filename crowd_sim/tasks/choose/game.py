@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowd_sim.config import RunConfig
-from crowd_sim.models.lora import ChoiceJob, passes_here, shared_learner
+from crowd_sim.models.jobs import ChoiceJob
+from crowd_sim.models.lora import passes_here, shared_learner
 from crowd_sim.tasks.adapters.retraining import refuse_diverged, tuned_on
 from crowd_sim.tasks.adapters.settings import learner_spec
 from crowd_sim.tasks.choose.crowd import ChoiceCrowd

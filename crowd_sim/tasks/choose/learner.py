@@ -13,7 +13,7 @@ from crowd_sim.crowd.texts import Item
 from crowd_sim.elementary import exp, log
 from crowd_sim.metrics import mean_and_se
 from crowd_sim.models.adapters import Adapter
-from crowd_sim.models.lora import ChoiceJob, TuneJob
+from crowd_sim.models.jobs import ChoiceJob, TuneJob
 from crowd_sim.models.training import Key
 from crowd_sim.tasks.adapters.learner import AdapterLearner
 from crowd_sim.tasks.adapters.settings import training_of

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from crowd_sim.config import RunConfig
 from crowd_sim.crowd.texts import Example, Item
 from crowd_sim.models.adapters import Adapter
-from crowd_sim.models.lora import OutputJob, TuneJob
+from crowd_sim.models.jobs import OutputJob, TuneJob
 from crowd_sim.models.reward_model import Reward, fit_reward
 from crowd_sim.models.training import Drawing, Key, Training
 from crowd_sim.random import Purpose

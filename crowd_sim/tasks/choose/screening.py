@@ -13,7 +13,7 @@ from crowd_sim.crowd.screens import PAIR_SCREENS, Screened, screened
 from crowd_sim.crowd.screens.disagreement import LabelEvidence
 from crowd_sim.elementary import exp
 from crowd_sim.errors import InputError
-from crowd_sim.models.lora import ChoiceJob, TuneJob
+from crowd_sim.models.jobs import ChoiceJob, TuneJob
 from crowd_sim.models.reward_model import fit_reward
 from crowd_sim.models.training import Key
 from crowd_sim.tasks.adapters.screened_crowd import ScreenedCrowd

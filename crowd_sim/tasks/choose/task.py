@@ -14,7 +14,8 @@ from crowd_sim.crowd.screens import Screened
 from crowd_sim.crowd.texts import Example
 from crowd_sim.files import fingerprint_of
 from crowd_sim.host import Host
-from crowd_sim.models.lora import LearnerInfo, shared_learner, weights_of
+from crowd_sim.models.jobs import LearnerInfo
+from crowd_sim.models.lora import shared_learner, weights_of
 from crowd_sim.participants import Participants
 from crowd_sim.tasks.adapters.screened_crowd import ScreenedCrowd, screened_of
 from crowd_sim.tasks.adapters.settings import everyone, learner_spec, training_of, tuning_folder

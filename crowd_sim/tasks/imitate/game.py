@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from crowd_sim.config import RunConfig
 from crowd_sim.crowd.texts import TextCrowd
 from crowd_sim.models.adapters import Adapter
-from crowd_sim.models.lora import LoraLearner, OutputJob, passes_here, shared_learner
+from crowd_sim.models.jobs import OutputJob
+from crowd_sim.models.lora import LoraLearner, passes_here, shared_learner
 from crowd_sim.random import Purpose
 from crowd_sim.tasks.adapters.retraining import key_of, refuse_diverged, tuned_on
 from crowd_sim.tasks.adapters.settings import learner_spec, sampling_of

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from crowd_sim.config import RunConfig
 from crowd_sim.metrics import mean_and_se
 from crowd_sim.models.adapters import Adapter
-from crowd_sim.models.lora import OutputJob, Outputs, TuneJob
+from crowd_sim.models.jobs import OutputJob, Outputs, TuneJob
 from crowd_sim.models.training import Key
 from crowd_sim.random import Purpose
 from crowd_sim.tasks.adapters.learner import AdapterLearner

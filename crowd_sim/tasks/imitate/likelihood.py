@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from crowd_sim.crowd.texts import Example, Item, TextCrowd
 from crowd_sim.models.adapters import Adapter
-from crowd_sim.models.lora import ChoiceJob
+from crowd_sim.models.jobs import ChoiceJob
 
 
 class Reader(Protocol):

@@ -19,7 +19,8 @@ from crowd_sim.crowd.texts import TextCrowd
 from crowd_sim.files import fingerprint_of
 from crowd_sim.host import Host
 from crowd_sim.models.adapters import Adapter
-from crowd_sim.models.lora import LearnerInfo, LearnerSpec, shared_learner, weights_of
+from crowd_sim.models.jobs import LearnerInfo, LearnerSpec
+from crowd_sim.models.lora import shared_learner, weights_of
 from crowd_sim.participants import Participants
 from crowd_sim.tasks.adapters.output_cache import OutputCache
 from crowd_sim.tasks.adapters.screened_crowd import ScreenedCrowd, screened_of

@@ -12,7 +12,7 @@ from crowd_sim.crowd.texts import Item
 from crowd_sim.crowd.verifiers import Rule, verifier_of
 from crowd_sim.models.adapters import Adapter
 from crowd_sim.models.generation import Sampling
-from crowd_sim.models.lora import OutputJob
+from crowd_sim.models.jobs import OutputJob
 from crowd_sim.models.training import Key
 from crowd_sim.random import Purpose
 

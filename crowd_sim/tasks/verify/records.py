@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from crowd_sim.crowd.texts import TextCrowd
 from crowd_sim.models.adapters import Adapter
-from crowd_sim.models.lora import LearnerInfo
+from crowd_sim.models.jobs import LearnerInfo
 from crowd_sim.tasks.choose.crowd import ChoiceCrowd
 from crowd_sim.tournament.learner import Note
 
