@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from crowd_sim.errors import InputError
-from crowd_sim.valuation import shapley
+from crowd_sim.valuation import Game, shapley
 
 PER_PLAYER = (5, 20, 100, 500)
 """Budgets, in evaluations per player."""
@@ -126,20 +126,21 @@ def measure(
     for number, game in enumerate(games):
         report(f"{number + 1} of {len(games)}: {game.family} {game.name}")
         truth = exact_values(game)
-        spread = float(np.sqrt(np.mean((truth - truth.mean()) ** 2)))
         for per_player in budgets:
-            budget = per_player * game.n_players
-            if budget >= 2**game.n_players:
-                continue
-            for seed in range(seeds):
-                start = time.process_time()
-                result = shapley(game, budget=budget, seed=seed)
-                seconds = time.process_time() - start
-                error = float(np.sqrt(np.mean((result.values - truth) ** 2))) / spread
-                slack = _EXACT * np.abs(truth).max()  # the rounding of exact values is no miss
-                inside = (result.lower - slack <= truth) & (truth <= result.upper + slack)
-                cases.append(Case(game.family, game.name, per_player, seed, error, float(inside.mean()), seconds))
+            if per_player * game.n_players < 2**game.n_players:
+                cases += [valued(game, truth, game.family, game.name, per_player, seed) for seed in range(seeds)]
     return cases
+
+
+def valued(game: Game, truth: NDArray[np.float64], family: str, name: str, per_player: int, seed: int) -> Case:
+    """Value ``game``, whose values are ``truth`` float64[n], by `auto` once."""
+    start = time.process_time()
+    result = shapley(game, budget=per_player * game.n_players, seed=seed)
+    seconds = time.process_time() - start
+    error = float(np.sqrt(np.mean((result.values - truth) ** 2)) / np.sqrt(np.mean((truth - truth.mean()) ** 2)))
+    slack = _EXACT * np.abs(truth).max()  # the rounding of exact values is no miss
+    inside = (result.lower - slack <= truth) & (truth <= result.upper + slack)
+    return Case(family, name, per_player, seed, error, float(inside.mean()), seconds)
 
 
 def table(cases: list[Case], earlier: dict[Key, float]) -> str:
