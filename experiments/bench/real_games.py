@@ -262,13 +262,18 @@ def by_family(cases: list[Case], rivals: dict[Key, dict[str, float]]) -> str:
     lines = ["| `auto` over the best rival of | " + " | ".join(f"{p}n" for p in PER_PLAYER) + " |"]
     lines.append("|--|" + "--:|" * len(PER_PLAYER))
     over = [_over(cases, rivals, per_player) for per_player in PER_PLAYER]
-    for family in sorted(over[0]):
+    for family in sorted(set().union(*over)):
         best = [min(part[family].items(), key=lambda one: one[1]) if family in part else None for part in over]
-        cells = [f"{np.exp(-one[1]):.2f} ({one[0]})" if one else "" for one in best]
+        cells = [f"{_ratio(one[1])} ({one[0]})" if one else "" for one in best]
         lines.append(f"| {family} | " + " | ".join(cells) + " |")
-    means = [np.mean([min(row.values()) for row in part.values()]) if part else None for part in over]
-    cells = [f"{np.exp(-mean):.2f}" if mean is not None else "" for mean in means]
+    means = [float(np.mean([min(row.values()) for row in part.values()])) if part else None for part in over]
+    cells = [_ratio(mean) if mean is not None else "" for mean in means]
     return "\n".join([*lines, "| all families | " + " | ".join(cells) + " |"])
+
+
+def _ratio(log: float) -> str:
+    """Ours over the rival's, of the log of the rival's over ours."""
+    return f"{np.exp(-log):.2f}" if log < np.log(100) else f"{np.exp(-log):.0e}"
 
 
 def times(cases: list[Case], rivals: dict[Key, dict[str, float]]) -> str:
