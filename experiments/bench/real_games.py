@@ -266,9 +266,10 @@ def by_family(cases: list[Case], rivals: dict[Key, dict[str, float]]) -> str:
         best = [min(part[family].items(), key=lambda one: one[1]) if family in part else None for part in over]
         cells = [f"{_ratio(one[1])} ({one[0]})" if one else "" for one in best]
         lines.append(f"| {family} | " + " | ".join(cells) + " |")
-    means = [float(np.mean([min(row.values()) for row in part.values()])) if part else None for part in over]
-    cells = [_ratio(mean) if mean is not None else "" for mean in means]
-    return "\n".join([*lines, "| all families | " + " | ".join(cells) + " |"])
+    for name, middle in (("geometric mean", np.mean), ("median", np.median)):
+        logs = [float(middle([min(row.values()) for row in part.values()])) if part else None for part in over]
+        lines.append(f"| {name} | " + " | ".join(_ratio(log) if log is not None else "" for log in logs) + " |")
+    return "\n".join(lines)
 
 
 def _ratio(log: float) -> str:
@@ -281,7 +282,7 @@ def times(cases: list[Case], rivals: dict[Key, dict[str, float]]) -> str:
     proxies = "ProxySHAP, XGBoost", "ProxySHAP, LightGBM"
     lines = [f"| Evaluations | `auto` | {' | '.join(proxies)} | ratios |", "|--:|--:|--:|--:|--:|"]
     for per_player in PER_PLAYER:
-        both = [case for case in cases if case.per_player == per_player and case.key in rivals]
+        both = [c for c in cases if c.per_player == per_player and set(proxies) <= set(rivals.get(c.key, ()))]
         if not both:
             continue
         own = float(np.mean([case.seconds for case in both]))

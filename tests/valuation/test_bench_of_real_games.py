@@ -57,7 +57,8 @@ def test_the_best_rival_and_the_share_of_families_near_the_best(tmp_path):
     assert by_family(cases, read_rivals(path)).splitlines()[2:] == [
         "| x | 2.00 (b) |  |  |  |",
         "| y | 0.50 (a) |  |  |  |",
-        "| all families | 1.00 |  |  |  |",
+        "| geometric mean | 1.00 |  |  |  |",
+        "| median | 1.00 |  |  |  |",
     ]
     with pytest.raises(SystemExit, match="No such file"):
         make_rivals(tmp_path / "none", tmp_path, 1, 1, (5,))
