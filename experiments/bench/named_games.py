@@ -119,6 +119,22 @@ def breast_cancer(games: int) -> Known:
     return _explained(model, model.decision_function, data.data.astype(np.float32).astype(np.float64), 0, games)
 
 
+def breast_cancer_forest(games: int) -> Known:
+    """A forest of 100 trees, the chance of being benign; 30 features."""
+    data = _sklearn("datasets").load_breast_cancer()
+    model = _sklearn("ensemble").RandomForestClassifier(random_state=0).fit(data.data, data.target)
+    rows = data.data.astype(np.float32).astype(np.float64)
+    return _explained(model, lambda at: model.predict_proba(at)[:, 1], rows, 1, games)
+
+
+def digits_boosted(games: int) -> Known:
+    """Boosted trees, log odds of a 3; the 54 pixels that vary."""
+    data = _sklearn("datasets").load_digits()
+    rows = data.data[:, data.data.std(axis=0) > 0.3]
+    model = _sklearn("ensemble").GradientBoostingClassifier(random_state=0).fit(rows, data.target == 3)
+    return _explained(model, model.decision_function, rows, 0, games)
+
+
 def digits(games: int) -> Known:
     """A forest of 100 trees, the chance of a 3; the 54 pixels that vary."""
     return _digits(games)

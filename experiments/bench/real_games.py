@@ -9,11 +9,12 @@ float64[2^n] and ``n_players``, as the games of the package shapiq are published
 Prints, as Markdown, for every family and 5n, 20n, 100n and 500n evaluations the geometric mean of the errors, the share of
 the nominal 95 % intervals that cover, and the processor's seconds per game; with ``--against`` also the geometric mean of the
 errors over those of an earlier run at the same games and seeds. A second table sets the errors against those of nine
-estimators of shapiq at the same games, budgets and seeds, which `results/real_rivals.csv` holds, and a third the seconds
-against those of both kinds of ProxySHAP; ``--shapiq PYTHON``, an interpreter that has `shapiq` 1.8 or later with `lightgbm`
-and `xgboost`, makes its rows of the budgets of ``--per-player`` anew, on one thread (`experiments/bench/real_rivals.py`). An
-error is the root mean square of the values' errors over that of the centred exact values; one below 1e-12 counts as that.
-Cells in which the budget covers all coalitions are left out.
+estimators of shapiq at the same games, budgets and seeds, which `results/real_rivals.csv` (or ``--rivals``) holds, a third
+does so family by family, and a fourth sets the seconds against those of both kinds of ProxySHAP; ``--shapiq PYTHON``, an
+interpreter that has `shapiq` 1.8 or later with `lightgbm` and `xgboost`, makes that file's rows of the budgets of
+``--per-player`` anew, on one thread (`experiments/bench/real_rivals.py`). An error is the root mean square of the values'
+errors over that of the centred exact values; one below 1e-12 counts as that. Cells in which the budget covers all coalitions
+are left out.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from crowd_sim.errors import InputError
-from crowd_sim.valuation import shapley
+from crowd_sim.valuation import Game, shapley
 
 PER_PLAYER = (5, 20, 100, 500)
 """Budgets, in evaluations per player."""
@@ -125,20 +126,21 @@ def measure(
     for number, game in enumerate(games):
         report(f"{number + 1} of {len(games)}: {game.family} {game.name}")
         truth = exact_values(game)
-        spread = float(np.sqrt(np.mean((truth - truth.mean()) ** 2)))
         for per_player in budgets:
-            budget = per_player * game.n_players
-            if budget >= 2**game.n_players:
-                continue
-            for seed in range(seeds):
-                start = time.process_time()
-                result = shapley(game, budget=budget, seed=seed)
-                seconds = time.process_time() - start
-                error = float(np.sqrt(np.mean((result.values - truth) ** 2))) / spread
-                slack = _EXACT * np.abs(truth).max()  # the rounding of exact values is no miss
-                inside = (result.lower - slack <= truth) & (truth <= result.upper + slack)
-                cases.append(Case(game.family, game.name, per_player, seed, error, float(inside.mean()), seconds))
+            if per_player * game.n_players < 2**game.n_players:
+                cases += [valued(game, truth, game.family, game.name, per_player, seed) for seed in range(seeds)]
     return cases
+
+
+def valued(game: Game, truth: NDArray[np.float64], family: str, name: str, per_player: int, seed: int) -> Case:
+    """Value ``game``, whose values are ``truth`` float64[n], by `auto` once."""
+    start = time.process_time()
+    result = shapley(game, budget=per_player * game.n_players, seed=seed)
+    seconds = time.process_time() - start
+    error = float(np.sqrt(np.mean((result.values - truth) ** 2)) / np.sqrt(np.mean((truth - truth.mean()) ** 2)))
+    slack = _EXACT * np.abs(truth).max()  # the rounding of exact values is no miss
+    inside = (result.lower - slack <= truth) & (truth <= result.upper + slack)
+    return Case(family, name, per_player, seed, error, float(inside.mean()), seconds)
 
 
 def table(cases: list[Case], earlier: dict[Key, float]) -> str:
@@ -187,8 +189,8 @@ def _shown(numbers: list[float]) -> str:
     return ", ".join([f"{error:.2g}", *(f"{r:.2f}" for r in ratio), f"{covered:.2f}", f"{seconds:.2f}"])
 
 
-def make_rivals(python: Path, folder: Path, most: int, seeds: int, budgets: Sequence[int]) -> None:
-    """Have shapiq's estimators value the games, and write `RIVALS`; of other budgets it keeps what it has.
+def make_rivals(python: Path, folder: Path, most: int, seeds: int, budgets: Sequence[int], into: Path = RIVALS) -> None:
+    """Have shapiq's estimators value the games, and write ``into``; of other budgets it keeps what it has.
 
     Raises:
         SystemExit: an interpreter that does not run or lacks a package; with what it said last.
@@ -203,11 +205,11 @@ def make_rivals(python: Path, folder: Path, most: int, seeds: int, budgets: Sequ
     if done.returncode:
         raise SystemExit(f"--shapiq {python}: {done.stderr.strip().splitlines()[-1]}")
     head, *rows = done.stdout.splitlines()
-    if RIVALS.exists():
-        earlier = RIVALS.read_text().splitlines()[1:]
+    if into.exists():
+        earlier = into.read_text().splitlines()[1:]
         rows += [row for row, cells in zip(earlier, csv.reader(earlier), strict=True) if int(cells[4]) not in budgets]
-    RIVALS.parent.mkdir(exist_ok=True)
-    RIVALS.write_text("\n".join([head, *rows]) + "\n")
+    into.parent.mkdir(exist_ok=True)
+    into.write_text("\n".join([head, *rows]) + "\n")
 
 
 def read_rivals(path: Path, column: str = "error") -> dict[Key, dict[str, float]]:
@@ -220,6 +222,19 @@ def read_rivals(path: Path, column: str = "error") -> dict[Key, dict[str, float]
     return found
 
 
+def _over(cases: list[Case], rivals: dict[Key, dict[str, float]], per_player: int) -> dict[str, dict[str, float]]:
+    """By family and rival the mean log of the rival's errors over ours, at the same games and seeds."""
+    ratios: dict[str, list[dict[str, float]]] = defaultdict(list)
+    for case in cases:
+        if case.per_player == per_player and case.key in rivals:
+            own = np.log(max(case.error, _EXACT))
+            ratio = {name: float(np.log(max(other, _EXACT)) - own) for name, other in rivals[case.key].items()}
+            ratios[case.family].append(ratio)
+    return {
+        family: {name: float(np.mean([r[name] for r in rows])) for name in rows[0]} for family, rows in ratios.items()
+    }
+
+
 def against_rivals(cases: list[Case], rivals: dict[Key, dict[str, float]]) -> str:
     """For every budget, over families: the best single rival, and how often we are within 1.05 of the best of each family."""
     lines = [
@@ -227,17 +242,10 @@ def against_rivals(cases: list[Case], rivals: dict[Key, dict[str, float]]) -> st
     ]
     lines.append("|--:|--|--:|--|")
     for per_player in PER_PLAYER:
-        ratios: dict[str, list[dict[str, float]]] = defaultdict(list)
-        for case in cases:
-            if case.per_player == per_player and case.key in rivals:
-                own = np.log(max(case.error, _EXACT))
-                ratio = {name: float(np.log(max(other, _EXACT)) - own) for name, other in rivals[case.key].items()}
-                ratios[case.family].append(ratio)
-        if not ratios:
+        over = _over(cases, rivals, per_player)
+        if not over:
             continue
-        names = list(next(iter(ratios.values()))[0])
-        over = {family: {k: float(np.mean([r[k] for r in rows])) for k in names} for family, rows in ratios.items()}
-        means = {name: float(np.mean([row[name] for row in over.values()])) for name in names}
+        means = {name: float(np.mean([row[name] for row in over.values()])) for name in next(iter(over.values()))}
         best = min(means, key=means.__getitem__)
         nearest = {family: min(row.values()) for family, row in over.items()}
         share = np.mean([near >= -np.log(1.05) for near in nearest.values()])
@@ -249,12 +257,32 @@ def against_rivals(cases: list[Case], rivals: dict[Key, dict[str, float]]) -> st
     return "\n".join(lines)
 
 
+def by_family(cases: list[Case], rivals: dict[Key, dict[str, float]]) -> str:
+    """For every family and budget: our error over that of the family's best rival, and which rival that is."""
+    lines = ["| `auto` over the best rival of | " + " | ".join(f"{p}n" for p in PER_PLAYER) + " |"]
+    lines.append("|--|" + "--:|" * len(PER_PLAYER))
+    over = [_over(cases, rivals, per_player) for per_player in PER_PLAYER]
+    for family in sorted(set().union(*over)):
+        best = [min(part[family].items(), key=lambda one: one[1]) if family in part else None for part in over]
+        cells = [f"{_ratio(one[1])} ({one[0]})" if one else "" for one in best]
+        lines.append(f"| {family} | " + " | ".join(cells) + " |")
+    for name, middle in (("geometric mean", np.mean), ("median", np.median)):
+        logs = [float(middle([min(row.values()) for row in part.values()])) if part else None for part in over]
+        lines.append(f"| {name} | " + " | ".join(_ratio(log) if log is not None else "" for log in logs) + " |")
+    return "\n".join(lines)
+
+
+def _ratio(log: float) -> str:
+    """Ours over the rival's, of the log of the rival's over ours."""
+    return f"{np.exp(-log):.2f}" if log < np.log(100) else f"{np.exp(-log):.0e}"
+
+
 def times(cases: list[Case], rivals: dict[Key, dict[str, float]]) -> str:
     """For every budget the processor's mean seconds per game, and those over both kinds of ProxySHAP's."""
     proxies = "ProxySHAP, XGBoost", "ProxySHAP, LightGBM"
     lines = [f"| Evaluations | `auto` | {' | '.join(proxies)} | ratios |", "|--:|--:|--:|--:|--:|"]
     for per_player in PER_PLAYER:
-        both = [case for case in cases if case.per_player == per_player and case.key in rivals]
+        both = [c for c in cases if c.per_player == per_player and set(proxies) <= set(rivals.get(c.key, ()))]
         if not both:
             continue
         own = float(np.mean([case.seconds for case in both]))
@@ -277,6 +305,9 @@ def main() -> None:
     parser.add_argument(
         "--shapiq", type=Path, metavar="PYTHON", help="an interpreter with shapiq, lightgbm and xgboost"
     )
+    parser.add_argument(
+        "--rivals", type=Path, default=RIVALS, help="the file of their errors (default: that of the project)"
+    )
     parser.add_argument("--against", type=Path, help="cases of an earlier run, of the same games and seeds")
     arguments = parser.parse_args()
     path = arguments.path or Path(os.environ.get("CROWD_SIM_DATA", ".")) / "games"
@@ -286,7 +317,7 @@ def main() -> None:
         print(error, file=sys.stderr)
         sys.exit(2)
     if arguments.shapiq:
-        make_rivals(arguments.shapiq, path, arguments.games, arguments.seeds, arguments.per_player)
+        make_rivals(arguments.shapiq, path, arguments.games, arguments.seeds, arguments.per_player, arguments.rivals)
     earlier = {}
     if arguments.against:
         cases = [Case(**case) for case in json.loads(arguments.against.read_text())]
@@ -299,9 +330,11 @@ def main() -> None:
     if arguments.json:
         arguments.json.write_text(json.dumps([asdict(case) for case in found], indent=0) + "\n")
     print(table(found, earlier))
-    if RIVALS.exists():
-        print("\n" + against_rivals(found, read_rivals(RIVALS)))
-        print("\n" + times(found, read_rivals(RIVALS, "seconds")))
+    if arguments.rivals.exists():
+        rivals = read_rivals(arguments.rivals)
+        print("\n" + against_rivals(found, rivals))
+        print("\n" + by_family(found, rivals))
+        print("\n" + times(found, read_rivals(arguments.rivals, "seconds")))
 
 
 if __name__ == "__main__":

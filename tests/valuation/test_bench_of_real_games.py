@@ -6,6 +6,7 @@ from experiments.bench.real_games import (
     PER_PLAYER,
     Case,
     against_rivals,
+    by_family,
     make_rivals,
     measure,
     read_games,
@@ -53,6 +54,12 @@ def test_the_best_rival_and_the_share_of_families_near_the_best(tmp_path):
     path.write_text("\n".join(rows) + "\n")
     *_, last = against_rivals(cases, read_rivals(path)).splitlines()
     assert last == "| 5n | a: 2.00 | 50% of 2 | 2.00, x |"
+    assert by_family(cases, read_rivals(path)).splitlines()[2:] == [
+        "| x | 2.00 (b) |  |  |  |",
+        "| y | 0.50 (a) |  |  |  |",
+        "| geometric mean | 1.00 |  |  |  |",
+        "| median | 1.00 |  |  |  |",
+    ]
     with pytest.raises(SystemExit, match="No such file"):
         make_rivals(tmp_path / "none", tmp_path, 1, 1, (5,))
 
