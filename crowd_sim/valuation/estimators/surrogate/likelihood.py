@@ -38,7 +38,7 @@ LEAST_NOISE = 1e-10  # of the variance; without it the equations may be singular
 FIRST_NOISE = 1e-3
 
 _STEEP = 2.0  # penalties: on the square of the spread's power,
-_WILD, _WILD_NOISE = 0.2, 0.04  # of log variances, and of the log noise less that of the first guess
+_WILD, _WILD_NOISE = 0.2, 0.01  # of log variances, and of the log noise less that of the first guess
 
 _IMPOSSIBLE = 1e10  # of equations that rounding makes singular
 
