@@ -17,7 +17,7 @@ from crowd_sim.valuation.estimators.surrogate.prior import Known, Prior, Repeats
 MOST_APART = 100  # players; of more, all have the same relevance
 ENOUGH = 400  # pairs, from which on what is learnt is worth polishing
 
-_APART, _ALIKE = 2.0, 1e3  # penalties on squares of log relevances less their mean; the other all but forbids to differ
+_APART, _ALIKE = 3.0, 1e3  # penalties on squares of log relevances less their mean; the other all but forbids to differ
 _FIRST_RATE = 0.3
 _NUGGET = -1.0, -23.0, 9.0  # logarithms, relative to the variance: the first guess, the least and the most
 _FEWEST, _FEW, _MANY = 128, 256, 512  # pairs to learn from
