@@ -165,12 +165,36 @@ def transposed_times(matrix: _Matrix, vector: NDArray[np.float64]) -> NDArray[np
 
 
 @numba.njit(cache=True)
+def symmetric_times(upper: _Matrix, vector: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A symmetric matrix [m, m], given by its ``upper`` triangle, times ``vector`` [m]."""
+    m = len(upper)
+    out, parts = np.zeros(m), np.empty(8)
+    for i in range(m):
+        parts[:] = 0.0
+        row, factor = upper[i, i + 1 :], vector[i]
+        more, after = vector[i + 1 :], out[i + 1 :]
+        whole = len(row) - len(row) % 8
+        for j in range(0, whole, 8):
+            for k in range(8):
+                parts[k] += row[j + k] * more[j + k]
+                after[j + k] += row[j + k] * factor
+        total = upper[i, i] * factor
+        for j in range(whole, len(row)):
+            total += row[j] * more[j]
+            after[j] += row[j] * factor
+        for k in range(8):
+            total += parts[k]
+        out[i] += total
+    return out
+
+
+@numba.njit(cache=True)
 def gram(matrix: _Matrix) -> _Matrix:
     """``matrix``ᵀ ``matrix`` [n, n] of [m, n], summed in the order of the rows."""
     m, n = matrix.shape
     out = np.zeros((n, n))
     _add(out, 1.0, matrix, matrix, (0, n), (0, n), (0, m), True)
-    _mirror(out)
+    mirror(out)
     return out
 
 
@@ -192,15 +216,19 @@ def less_gram(matrix: _Matrix, rows: _Matrix) -> _Matrix:
     k, n = rows.shape
     out = matrix.copy()
     _add(out, -1.0, rows, rows, (0, n), (0, n), (0, k), True)
-    _mirror(out)
+    mirror(out)
     return out
 
 
 @numba.njit(cache=True)
-def _mirror(upper: _Matrix) -> None:
-    for i in range(len(upper)):
-        for j in range(i):
-            upper[i, j] = upper[j, i]
+def mirror(upper: _Matrix) -> None:
+    """Set what is below the diagonal of ``upper`` [n, n] to what is above."""
+    n = len(upper)
+    for top in range(0, n, _PART):
+        for first in range(0, top + 1, _PART):
+            for i in range(top, min(top + _PART, n)):
+                for j in range(first, min(first + _PART, i)):
+                    upper[i, j] = upper[j, i]
 
 
 @numba.njit(cache=True)
@@ -302,7 +330,7 @@ def inverse_of(upper: _Matrix) -> _Matrix:
     """(Rᵀ R)⁻¹ [n, n] for `cholesky`'s R, symmetric to the bit."""
     out = np.empty(upper.shape)
     gram_of_lower(lower_inverse(upper), out)
-    _mirror(out)
+    mirror(out)
     return out
 
 

@@ -13,14 +13,14 @@ from crowd_sim.valuation import AveragingGame, TargetError, shapley
 from crowd_sim.valuation.estimators.surrogate import estimator, similarity
 from crowd_sim.valuation.estimators.surrogate.averages import averages
 from crowd_sim.valuation.estimators.surrogate.cube import coded, cube_equations, transform
-from crowd_sim.valuation.estimators.surrogate.descent import carried, least
+from crowd_sim.valuation.estimators.surrogate.descent import least
 from crowd_sim.valuation.estimators.surrogate.design import allocation, draw_pairs
 from crowd_sim.valuation.estimators.surrogate.estimator import MAX_PLAYERS, minimum_budget, surrogate
 from crowd_sim.valuation.estimators.surrogate.gp import equations, trend, values
 from crowd_sim.valuation.estimators.surrogate.greatest import greatest_values
+from crowd_sim.valuation.estimators.surrogate.likelihood import Sample, loss
 from crowd_sim.valuation.estimators.surrogate.model import fit
 from crowd_sim.valuation.estimators.surrogate.prior import Prior, Repeats, sizes, value_weights
-from crowd_sim.valuation.estimators.surrogate.relevance import loss
 from crowd_sim.valuation.estimators.surrogate.residual import contrasts, fresh_pairs, number_of_pairs, rest_allocation
 from crowd_sim.valuation.estimators.surrogate.terms import Terms, chosen
 from crowd_sim.valuation.request import Request, in_process
@@ -243,14 +243,31 @@ def test_the_gradient_is_that_of_the_loss():
         3.0,
         np.empty((4, 20, 20)),
     )
-    at = rng.normal(size=11) * 0.3
-    steps = 1e-6 * np.eye(11)
-    by_difference = [(loss(at + step, *given)[0] - loss(at - step, *given)[0]) / 2e-6 for step in steps]
-    np.testing.assert_allclose(loss(at, *given)[1], by_difference, atol=1e-7)
-    noisy, at = (*given, Repeats(rng.integers(1, 4, size=20) * 1.0, 7.0, 9)), np.append(at, 0.4)
-    steps = 1e-6 * np.eye(12)
-    by_difference = [(loss(at + step, *noisy)[0] - loss(at - step, *noisy)[0]) / 2e-6 for step in steps]
-    np.testing.assert_allclose(loss(at, *noisy)[1], by_difference, atol=1e-7)
+    of_copies = Repeats(rng.integers(1, 4, size=20) * 1.0, 7.0, 9)
+    for sample, count in ((Sample(*given), 11), (Sample(*given, of_copies), 12)):
+        at, steps = rng.normal(size=count) * 0.3, 1e-6 * np.eye(count)
+        by_difference = [(loss(at + step, sample)[0] - loss(at - step, sample)[0]) / 2e-6 for step in steps]
+        np.testing.assert_allclose(loss(at, sample)[1]()[0], by_difference, atol=1e-7)
+
+
+def test_the_curvature_is_that_of_the_loss_in_the_mean():
+    rng = np.random.default_rng(3)
+    signs = np.where(draw_pairs(7, 60, 0, 0), 1.0, -1.0)
+    columns, grams = signs.mean(axis=1, keepdims=True), np.array([signs @ signs.T / 7])
+    at, steps = np.log([0.2] * 7 + [0.05, 1.0, 1.0, 0.3]), 1e-5 * np.eye(11)
+    prior = Prior(np.full(7, 0.2), np.ones(8), 1.0, 0.05)
+    root = np.linalg.cholesky(np.triu(prior.within(signs)) + np.triu(prior.within(signs), 1).T)
+    copies = Repeats(rng.integers(1, 4, size=60) * 1.0, 0.0, 40)
+    told, expected = np.zeros((11, 11)), np.zeros((11, 11))
+    for _ in range(80):
+        worth = root @ rng.normal(size=60) + rng.normal(size=60) * np.sqrt(0.3 / copies.copies)
+        of_copies = Repeats(copies.copies, 0.3 * float(rng.chisquare(40)), 40)
+        sample = Sample(signs, columns, worth, grams, 3.0, np.empty((4, 60, 60)), of_copies)
+        told += loss(at, sample)[1]()[1]
+        turned = [loss(at + step, sample)[1]()[0] - loss(at - step, sample)[1]()[0] for step in steps]
+        expected += np.array(turned) / 2e-5
+    np.testing.assert_allclose(told, expected, atol=0.15 * np.abs(expected).max())
+    np.testing.assert_allclose(told.diagonal(), expected.diagonal(), rtol=0.25)
 
 
 def cosine(points, target):
@@ -508,29 +525,33 @@ def test_the_descent_ends_where_bounds_and_slopes_say():
     matrix = turned @ np.diag(np.geomspace(1.0, 100.0, 12)) @ turned.T
     aim, low, high = rng.normal(size=12), np.full(12, -0.5), np.full(12, 0.5)
 
-    def bowl(at):
-        pull = matrix @ (at - aim)
-        return 0.5 * float((at - aim) @ pull), pull
+    seen = []
 
-    found, past = least(bowl, np.zeros(12), low, high, 60)
+    def bowl(at):
+        seen.append(at)
+        pull = matrix @ (at - aim)
+        return 0.5 * float((at - aim) @ pull), lambda: (pull, matrix)
+
+    found = least(bowl, np.zeros(12), low, high, 60, 1e-6)
+    assert len(seen) < 20
     inside = (found > low) & (found < high)
-    slope = bowl(found)[1]
+    slope = bowl(found)[1]()[0]
     np.testing.assert_allclose(slope[inside], 0.0, atol=1e-2)
     assert (slope[found == low] > 0.0).all()
     assert (slope[found == high] < 0.0).all()
     assert 0 < inside.sum() < 12
-    steps = []
 
-    def twice(at):
-        steps.append(at)
-        value, pull = bowl(at)
-        return 2.0 * value, 2.0 * pull
 
-    again, _ = least(twice, np.clip(found + 0.1, low, high), low, high, 60, enough=1e-6, before=carried(past, 2.0, 0))
-    np.testing.assert_allclose(again, found, atol=1e-3)
-    with_memory = len(steps)
-    least(twice, np.clip(found + 0.1, low, high), low, high, 60, enough=1e-6)
-    assert 2 * with_memory < len(steps)
+def test_the_descent_takes_no_step_that_is_worse():
+    seen = []
+
+    def steep(at):  # its curvature far from what is said
+        seen.append(float(at[0]))
+        return float(np.abs(at).sum()), lambda: (np.sign(at), 1e-2 * np.eye(1))
+
+    found = least(steep, np.array([0.7]), np.array([-9.0]), np.array([9.0]), 30, 1e-3)
+    assert abs(found[0]) < 0.1
+    assert abs(found[0]) <= min(map(abs, seen)) + 1e-3
 
 
 def test_pairs_that_no_size_tells_apart_leave_the_trend_out():
