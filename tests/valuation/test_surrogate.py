@@ -495,11 +495,19 @@ def test_a_term_that_a_larger_one_hides_stands_out_beside_it():
 def test_a_vote_is_no_surer_than_its_held_out_pairs():
     """Worth that jumps between the middle sizes, where few of many coalitions are seen."""
     squared = []
-    for number in range(8):
+    for number in range(6):
         game = voting(12, np.random.default_rng([number, 12, *b"voting"]))
         found, truth = shapley(game, "surrogate", 240, seed=1, run=number), shapley(game, "exact").values
         squared.append(((found.values - truth) ** 2).sum() / (found.stderr**2).sum())
     assert np.median(squared) < 1.0
+
+
+@pytest.mark.parametrize("number", [17, 94])
+def test_who_has_few_votes_is_no_surer_than_what_the_prior_has_missed(number):
+    """Hardly any of the pairs that are drawn is decided by them, so that they have no relevance to speak of."""
+    game = voting(12, np.random.default_rng([number, 12, *b"voting"]))
+    found, truth = shapley(game, "surrogate", 600, seed=1, run=number), shapley(game, "exact").values
+    assert np.square((found.values - truth) / found.stderr).mean() < 4.0  # 16 and 43 by the prior's word
 
 
 def test_the_descent_ends_where_bounds_and_slopes_say():

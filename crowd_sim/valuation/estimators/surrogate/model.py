@@ -25,7 +25,7 @@ from crowd_sim.valuation.estimators.surrogate.prior import Prior, Repeats, sizes
 from crowd_sim.valuation.estimators.surrogate.relevance import ENOUGH, MOST_APART, Learnt, learnt
 from crowd_sim.valuation.estimators.surrogate.residual import number_of_pairs
 from crowd_sim.valuation.estimators.surrogate.sparse import FewTerms, few_terms
-from crowd_sim.valuation.estimators.surrogate.surprise import surprise
+from crowd_sim.valuation.estimators.surrogate.surprise import surprise, widened
 from crowd_sim.valuation.estimators.surrogate.terms import Terms, standing_out
 from crowd_sim.valuation.result import widening
 
@@ -197,7 +197,7 @@ def _fit(
     pulls = np.empty(m)
     pulls[order] = weights
     mean, variance = values(found, signs, white)
-    variance = _scale(found, signs, white, known, repeats, n_terms + len(late)) * variance
+    variance = _scaled(variance, found, signs, white, known, repeats, n_terms + len(late))
     if known is not None:
         variance = variance + known.uncertainty(signs, weights, found.prior.variances)
     terms = FewTerms(late, more[of_trend:], 0.0)
@@ -228,15 +228,16 @@ def _exact(
     return Model(terms.values, np.full(n, terms.error**2), False, np.zeros(1), np.zeros(m), None, terms)
 
 
-def _scale(
+def _scaled(
+    variance: NDArray[np.float64],
     found: Solved,
     signs: NDArray[np.float64],
     white: NDArray[np.float64],
     known: Averages | None,
     repeats: Repeats | None,
     n_terms: int,
-) -> float:
-    """What the variances of the values are multiplied with: the prior's size, and how sure that is."""
+) -> NDArray[np.float64]:
+    """The ``variance`` of the values, which is per unit of the prior's, by the prior's size, and how sure that is."""
     (m, n), prior = signs.shape, found.prior
     # Every relevance is another number that was fitted, if not freely, and so is every term, chosen from many
     learned = 3.0 + len(prior.variances) + (n if n <= MOST_APART else 1) + _CHOSEN * n_terms
@@ -252,7 +253,8 @@ def _scale(
     scale = squares / freedom
     wider = 1.0 + unsure * (_WIDER + (0.0 if known is None else _WIDER_KNOWN / math.sqrt(m)))
     wider *= float(widening(freedom))
-    return scale * surprise(signs, found.held_out(white, min(m, _HELD_OUT)), scale) * wider * wider
+    times = surprise(signs, found.held_out(white, min(m, _HELD_OUT)), scale)
+    return scale * wider * wider * widened(variance, times)
 
 
 def _solvable(

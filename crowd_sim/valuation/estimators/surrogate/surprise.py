@@ -40,3 +40,13 @@ def surprise(signs: Vector, out: HeldOut, scale: float) -> float:
     expected = np.square(product(out.columns, adds)).sum() - np.square(product(out.along, adds)).sum()
     together = np.square(transposed_times(adds, out.residuals)).sum(), scale * expected
     return max([1.0, *(float(seen / expected) for seen, expected in (alone, together) if expected > 0.0)])
+
+
+def widened(variance: Vector, times: float) -> Vector:
+    """The ``variance`` float64[n] of the values, ``times`` as large in the mean, 1 at least.
+
+    What held-out pairs have beyond what the prior expects is nothing that it knows of, whom it belongs to least of all: it is
+    taken for white noise, which is the same in all values. So are players for whom the prior has next to no relevance, those
+    with few votes say, given an error of what it missed.
+    """
+    return variance + (times - 1.0) * variance.mean()
