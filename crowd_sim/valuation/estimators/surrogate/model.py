@@ -25,7 +25,7 @@ from crowd_sim.valuation.estimators.surrogate.prior import Prior, Repeats, sizes
 from crowd_sim.valuation.estimators.surrogate.relevance import ENOUGH, MOST_APART, Learnt, learnt
 from crowd_sim.valuation.estimators.surrogate.residual import number_of_pairs
 from crowd_sim.valuation.estimators.surrogate.sparse import FewTerms, few_terms
-from crowd_sim.valuation.estimators.surrogate.surprise import surprise, widened
+from crowd_sim.valuation.estimators.surrogate.surprise import surprise, untold, widened
 from crowd_sim.valuation.estimators.surrogate.terms import Terms, standing_out
 from crowd_sim.valuation.result import widening
 
@@ -41,7 +41,10 @@ _HELD_OUT, _COMPARED = 512, 256  # pairs at most; those that tell whether terms 
 _SEARCHED = 2048  # pairs at most, for terms: the equations of all are solved once
 _TERM_ROUNDS = 2
 _NEARER = 0.9  # that held-out squares have to be of those before
-_WIDER = 0.1  # by so much: the posterior takes relevances as known (`python -m experiments.bench.real_games`)
+_WIDER, _LEAST_WIDER = (
+    0.1,
+    0.05,
+)  # by so much: the posterior takes relevances as known (`python -m experiments.bench.real_games`)
 _CHOSEN = 2.0  # numbers that a term counts for
 _WIDER_KNOWN = (
     3.0  # over the root of the number of pairs, besides: features of averaging games may explain few by chance
@@ -251,10 +254,17 @@ def _scaled(
     if repeats is not None:
         freedom, squares = freedom + repeats.freedom, squares + repeats.squares / prior.nugget
     scale = squares / freedom
-    wider = 1.0 + unsure * (_WIDER + (0.0 if known is None else _WIDER_KNOWN / math.sqrt(m)))
-    wider *= float(widening(freedom))
-    times = surprise(signs, found.held_out(white, min(m, _HELD_OUT)), scale)
-    return scale * wider * wider * widened(variance, times)
+    out = found.held_out(white, min(m, _HELD_OUT))
+    times, besides = surprise(signs, out, scale), np.zeros(n)
+    more = _WIDER if known is None else _WIDER + _WIDER_KNOWN / math.sqrt(m)
+    if known is not None or isinstance(found, CubeEquations):
+        times = max(times, 1.0)  # features were chosen by pairs that are held out
+    else:
+        more = min(_WIDER, max(1.0 / math.sqrt(m), _LEAST_WIDER))  # many pairs know the relevances
+        if prior.linear:
+            besides = untold(prior, signs, out, scale)
+    wider = (1.0 + unsure * more) * float(widening(freedom))
+    return scale * wider * wider * widened(variance, times, besides)
 
 
 def _solvable(
