@@ -26,16 +26,17 @@ def surprise(signs: Vector, out: HeldOut, scale: float) -> float:
     """How many times what the prior expects the held-out residuals are, squared.
 
     They count by what they would add to the values of those in a pair and of the others, if the values were corrected by
-    them: each alone, and all together. The larger tells how much wider than the prior's the values' variance has to be. Where
-    both are smaller it may be narrower, as far as many pairs say so: a mean of theirs and of the prior's word, by how many
-    draws of a normal distribution either is worth (Satterthwaite, Biometrics 2, 1946).
+    them: each alone, and all together, as far as that tells of pairs which were not seen. The larger tells how much wider
+    than the prior's the values' variance has to be. Where it is smaller than expected the variance may be narrower, as far as
+    many pairs say so: by a mean of theirs and of the prior's word, by how many draws of a normal distribution either is worth
+    (Satterthwaite, Biometrics Bulletin 2, 1946).
 
     Args:
         signs: float64[m, n], of the smaller member of each pair, the last of which were held ``out``.
         out: one after the other.
         scale: of the prior.
     """
-    n = signs.shape[1]
+    m, n = signs.shape
     size = sizes(signs)
     drawn = {int(k): int((size == k).sum()) for k in np.unique(size)}
     signs, size = signs[-len(out.residuals) :], size[-len(out.residuals) :]
@@ -45,16 +46,19 @@ def surprise(signs: Vector, out: HeldOut, scale: float) -> float:
     of_one = np.square(adds).sum(axis=1)
     alone = np.square(out.residuals) * of_one
     expected = np.square(product(out.columns, adds)).sum() - np.square(product(out.along, adds)).sum()
-    told = (
-        (float(alone.sum()), scale * float((out.variances * of_one).sum())),
-        (float(np.square(transposed_times(adds, out.residuals)).sum()), scale * float(expected)),
-    )
-    times = max((seen / meant for seen, meant in told if meant > 0.0), default=1.0)
+    one_by_one = _times(alone.sum(), scale * (out.variances * of_one).sum())
+    together = _times(np.square(transposed_times(adds, out.residuals)).sum(), scale * expected)
+    seen = m / (2.0 ** (n - 1) - 1.0)  # of these the sum tells, of pairs that are not seen the less
+    times = max(one_by_one, seen * one_by_one + (1.0 - seen) * together)
     apart = float(np.square(alone - alone.mean()).sum())
     if times >= 1.0 or apart == 0.0:
         return max(times, 1.0)
     draws = 2.0 * float(alone.sum()) ** 2 / apart
     return (draws * times + _EXPECTED) / (draws + _EXPECTED)
+
+
+def _times(found: float, expected: float) -> float:
+    return float(found) / float(expected) if expected > 0.0 else 0.0
 
 
 def untold(prior: Prior, signs: Vector, out: HeldOut, scale: float) -> Vector:
