@@ -7,6 +7,7 @@ results give no interval, how many are exact (to 1e-9 of the largest value), and
 cover the truth, with the standard error of that share (a game counts as one observation); of how many of them all is true that
 `result.top(3)` says, and how many of the three are certain in the mean. With `--stopping`: of the games that
 `TargetError(x)` has stopped, the share whose true error, as that rule defines it, is at most x. The truth is enumeration.
+Six further kinds are asked for by `--kind`: votes by a quota, two chambers, steps, sums of airports, products, coverage.
 """
 
 from __future__ import annotations
@@ -95,6 +96,50 @@ def averaging(n: int, rng: np.random.Generator) -> TextbookGame:
 KINDS: dict[str, Callable[[int, np.random.Generator], TextbookGame]] = {
     kind.__name__: kind for kind in (additive, quadratic, glove, airport, voting, majority, unanimity, averaging)
 }
+
+
+def quota(n: int, rng: np.random.Generator) -> TextbookGame:
+    """1 where 0.3 to 0.8 of all votes are together, of votes far from alike."""
+    votes = rng.lognormal(0.0, 0.7, size=n)
+    needed = rng.uniform(0.3, 0.8) * votes.sum()
+    return TextbookGame(n, lambda inside: ((inside * votes).sum(axis=1) >= needed).astype(np.float64))
+
+
+def chambers(n: int, rng: np.random.Generator) -> TextbookGame:
+    """1 where more than half of all votes are together in both of two chambers."""
+    votes = rng.integers(1, 20, size=(2, n))
+    return TextbookGame(n, lambda inside: (2 * (inside @ votes.T) > votes.sum(axis=1)).all(axis=1).astype(np.float64))
+
+
+def steps(n: int, rng: np.random.Generator) -> TextbookGame:
+    """Three steps of a sum."""
+    worth = rng.uniform(size=n)
+    begins, heights = rng.uniform(0.2, 0.8, size=3) * worth.sum(), rng.exponential(size=3)
+    return TextbookGame(n, lambda inside: ((inside * worth).sum(axis=1)[:, None] > begins) @ heights)
+
+
+def maxima(n: int, rng: np.random.Generator) -> TextbookGame:
+    """The sum of three airports."""
+    costs = rng.uniform(size=(3, n))
+    return TextbookGame(n, lambda inside: np.sum([(inside * cost).max(axis=1) for cost in costs], axis=0))
+
+
+def products(n: int, rng: np.random.Generator) -> TextbookGame:
+    """Π (1 + a_i)."""
+    rates = rng.uniform(-0.4, 0.8, size=n)
+    return TextbookGame(n, lambda inside: (1.0 + inside * rates).prod(axis=1))
+
+
+def coverage(n: int, rng: np.random.Generator) -> TextbookGame:
+    """Of thirty items of exponential worth those that any member has, each with a fifth of the players."""
+    has, worth = rng.uniform(size=(n, 30)) < 0.2, rng.exponential(size=30)
+    return TextbookGame(n, lambda inside: (inside @ has > 0.0) @ worth)
+
+
+OTHERS: dict[str, Callable[[int, np.random.Generator], TextbookGame]] = {
+    kind.__name__: kind for kind in (quota, chambers, steps, maxima, products, coverage)
+}
+"""Games for checks: no setting was chosen by them with 15 players."""
 METHODS = ("auto", "permutation")
 BUDGETS = (2, 5, 8, 12, 20, 50, 100)
 """Evaluations per player."""
@@ -107,7 +152,7 @@ FIRST = 3
 def games(kind: str, n: int, number: int) -> Iterator[tuple[TextbookGame, Vector]]:
     """So many games of a kind, with their values."""
     for which in range(number):
-        game = KINDS[kind](n, np.random.default_rng([which, n, *kind.encode()]))
+        game = (KINDS | OTHERS)[kind](n, np.random.default_rng([which, n, *kind.encode()]))
         yield game, shapley(game, "exact").values
 
 
@@ -196,7 +241,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Textbook games: exactness, coverage, stopping rules.")
     parser.add_argument("--games", type=int, default=200, help="games of each kind (default 200)")
     parser.add_argument("--players", type=int, default=12, help="players, at most 16 (default 12)")
-    parser.add_argument("--kind", choices=sorted(KINDS), nargs="+", default=list(KINDS), help="only these kinds")
+    parser.add_argument(
+        "--kind", choices=[*KINDS, *OTHERS], nargs="+", default=list(KINDS), help="these kinds; others for checks"
+    )
     parser.add_argument("--method", choices=METHODS, nargs="+", default=list(METHODS), help="only by these methods")
     parser.add_argument("--stopping", action="store_true", help="the stopping rule in place of intervals")
     parser.add_argument("--target", type=float, nargs="+", default=list(TARGETS), help="of the stopping rule")

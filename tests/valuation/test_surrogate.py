@@ -16,12 +16,13 @@ from crowd_sim.valuation.estimators.surrogate.cube import coded, cube_equations,
 from crowd_sim.valuation.estimators.surrogate.descent import least
 from crowd_sim.valuation.estimators.surrogate.design import allocation, draw_pairs
 from crowd_sim.valuation.estimators.surrogate.estimator import MAX_PLAYERS, minimum_budget, surrogate
-from crowd_sim.valuation.estimators.surrogate.gp import equations, trend, values
+from crowd_sim.valuation.estimators.surrogate.gp import HeldOut, equations, trend, values
 from crowd_sim.valuation.estimators.surrogate.greatest import greatest_values
 from crowd_sim.valuation.estimators.surrogate.likelihood import Sample, loss
 from crowd_sim.valuation.estimators.surrogate.model import fit
 from crowd_sim.valuation.estimators.surrogate.prior import Prior, Repeats, sizes, value_weights
 from crowd_sim.valuation.estimators.surrogate.residual import contrasts, fresh_pairs, number_of_pairs, rest_allocation
+from crowd_sim.valuation.estimators.surrogate.surprise import surprise
 from crowd_sim.valuation.estimators.surrogate.terms import Terms, chosen
 from crowd_sim.valuation.request import Request, in_process
 from experiments.bench.textbook import voting
@@ -512,11 +513,30 @@ def test_a_term_that_a_larger_one_hides_stands_out_beside_it():
 def test_a_vote_is_no_surer_than_its_held_out_pairs():
     """Worth that jumps between the middle sizes, where few of many coalitions are seen."""
     squared = []
-    for number in range(8):
+    for number in range(6):
         game = voting(12, np.random.default_rng([number, 12, *b"voting"]))
         found, truth = shapley(game, "surrogate", 240, seed=1, run=number), shapley(game, "exact").values
         squared.append(((found.values - truth) ** 2).sum() / (found.stderr**2).sum())
     assert np.median(squared) < 1.0
+
+
+@pytest.mark.parametrize(("number", "budget", "were"), [(17, 600, 16), (94, 600, 43), (31, 96, 17)])
+def test_who_decides_few_pairs_is_no_surer_than_what_others_miss_by(number, budget, were):
+    """Players without relevance to speak of, and a vote of which few pairs make nothing but noise."""
+    game = voting(12, np.random.default_rng([number, 12, *b"voting"]))
+    found, truth = shapley(game, "surrogate", budget, seed=1, run=number), shapley(game, "exact").values
+    assert np.square((found.values - truth) / found.stderr).mean() < were / 4.0
+
+
+@pytest.mark.parametrize(("count", "low", "high"), [(16, 0.7, 1.0), (300, 0.3, 0.5)])
+def test_held_out_pairs_make_intervals_narrower_where_they_are_many(count, low, high):
+    rng = np.random.default_rng(0)
+    signs = np.where(draw_pairs(20, count, 0, 0), 1.0, -1.0)
+    one = np.ones(count)
+    half = HeldOut(0.5 * rng.normal(size=count), one, np.diag(one), np.zeros((0, count)))
+    assert low < surprise(signs, half, 1.0) < high
+    twice = HeldOut(4.0 * half.residuals, one, np.diag(one), np.zeros((0, count)))
+    assert surprise(signs, twice, 1.0) > 2.0
 
 
 def test_the_descent_ends_where_bounds_and_slopes_say():

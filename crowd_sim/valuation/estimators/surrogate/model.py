@@ -25,7 +25,7 @@ from crowd_sim.valuation.estimators.surrogate.prior import Prior, Repeats, sizes
 from crowd_sim.valuation.estimators.surrogate.relevance import ENOUGH, MOST_APART, Learnt, learnt
 from crowd_sim.valuation.estimators.surrogate.residual import number_of_pairs
 from crowd_sim.valuation.estimators.surrogate.sparse import FewTerms, few_terms
-from crowd_sim.valuation.estimators.surrogate.surprise import surprise
+from crowd_sim.valuation.estimators.surrogate.surprise import surprise, untold, widened
 from crowd_sim.valuation.estimators.surrogate.terms import Terms, standing_out
 from crowd_sim.valuation.result import widening
 
@@ -41,7 +41,10 @@ _HELD_OUT, _COMPARED = 512, 256  # pairs at most; those that tell whether terms 
 _SEARCHED = 2048  # pairs at most, for terms: the equations of all are solved once
 _TERM_ROUNDS = 3
 _NEARER = 0.9  # that held-out squares have to be of those before
-_WIDER = 0.1  # by so much: the posterior takes relevances as known (`python -m experiments.bench.real_games`)
+_WIDER, _LEAST_WIDER = (
+    0.1,
+    0.05,
+)  # by so much: the posterior takes relevances as known (`python -m experiments.bench.real_games`)
 _CHOSEN = 2.0  # numbers that a term counts for
 _WIDER_KNOWN = (
     3.0  # over the root of the number of pairs, besides: features of averaging games may explain few by chance
@@ -197,7 +200,7 @@ def _fit(
     pulls = np.empty(m)
     pulls[order] = weights
     mean, variance = values(found, signs, white)
-    variance = _scale(found, signs, white, known, repeats, n_terms + len(late)) * variance
+    variance = _scaled(variance, found, signs, white, known, repeats, n_terms + len(late))
     if known is not None:
         variance = variance + known.uncertainty(signs, weights, found.prior.variances)
     terms = FewTerms(late, more[of_trend:], 0.0)
@@ -228,15 +231,16 @@ def _exact(
     return Model(terms.values, np.full(n, terms.error**2), False, np.zeros(1), np.zeros(m), None, terms)
 
 
-def _scale(
+def _scaled(
+    variance: NDArray[np.float64],
     found: Solved,
     signs: NDArray[np.float64],
     white: NDArray[np.float64],
     known: Averages | None,
     repeats: Repeats | None,
     n_terms: int,
-) -> float:
-    """What the variances of the values are multiplied with: the prior's size, and how sure that is."""
+) -> NDArray[np.float64]:
+    """The ``variance`` of the values, which is per unit of the prior's, by the prior's size, and how sure that is."""
     (m, n), prior = signs.shape, found.prior
     # Every relevance is another number that was fitted, if not freely, and so is every term, chosen from many
     learned = 3.0 + len(prior.variances) + (n if n <= MOST_APART else 1) + _CHOSEN * n_terms
@@ -250,9 +254,17 @@ def _scale(
     if repeats is not None:
         freedom, squares = freedom + repeats.freedom, squares + repeats.squares / prior.nugget
     scale = squares / freedom
-    wider = 1.0 + unsure * (_WIDER + (0.0 if known is None else _WIDER_KNOWN / math.sqrt(m)))
-    wider *= float(widening(freedom))
-    return scale * surprise(signs, found.held_out(white, min(m, _HELD_OUT)), scale) * wider * wider
+    out = found.held_out(white, min(m, _HELD_OUT))
+    times, besides = surprise(signs, out, scale), np.zeros(n)
+    more = _WIDER if known is None else _WIDER + _WIDER_KNOWN / math.sqrt(m)
+    if known is not None or isinstance(found, CubeEquations):
+        times = max(times, 1.0)  # features were chosen by pairs that are held out
+    else:
+        more = min(_WIDER, max(1.0 / math.sqrt(m), _LEAST_WIDER))  # many pairs know the relevances
+        if prior.linear:
+            besides = untold(prior, signs, out, scale)
+    wider = (1.0 + unsure * more) * float(widening(freedom))
+    return scale * wider * wider * widened(variance, times, besides)
 
 
 def _solvable(
