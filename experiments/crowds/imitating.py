@@ -20,7 +20,8 @@ copying, are counted (`crowd_sim.tasks.imitate.honesty.concentrated`); an arm wi
 the best.
 
 What an energy distance is worth: that of the texts that everyone trains on and the held-out ones, of the same source, stands
-below the table, with the jackknife's error of one cell.
+below the table, with the jackknife's error of one cell. Most of it is that of nine held-out comments, so every model is also
+held against all comments of its emotion that nobody trains on, by more outputs (`experiments.crowds.unseen`).
 
 Arms have learning rates of their own, found by one rule on emotions and a seed that are not measured (`--develop`): of the
 rates at which at most a tenth of the outputs are copies, the one of the lowest mean energy distance. Arms that were not
@@ -36,6 +37,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +51,7 @@ from crowd_sim.tasks.imitate.honesty import concentrated, energy_distance
 from crowd_sim.tasks.imitate.participants import load_texts
 from experiments.crowds.models import interval, options, provenance
 from experiments.crowds.refusing import in_one_line
+from experiments.crowds.unseen import unseen_energy, unseen_texts
 
 EMOTIONS = (
     "admiration",
@@ -109,6 +112,7 @@ DEVELOPMENT_EMOTIONS = ("excitement", "disgust")
 
 COLUMNS = {
     "energy": "energy distance",
+    "unseen": "to all unseen",
     "held_out_loss": "held-out loss",
     "distance": "distance",
     "distinct": "distinct, %",
@@ -116,7 +120,10 @@ COLUMNS = {
     "copied_5grams": "5-grams copied, %",
     "repetition": "repetition, %",
 }
-"""Of models.parquet, and what they are called here."""
+"""Of models.parquet and `unseen_energy`, and what they are called here."""
+SHOWN = 4
+"""So many of them with intervals, the others in per cent."""
+NEARNESS = ("energy", "unseen")
 RECITES = 0.1
 """Copied outputs beyond which an energy distance is, in part, that of the examples."""
 CONCENTRATED = 0.5
@@ -175,28 +182,34 @@ def rows_of(
     """A row per arm and learning rate, and one of the model before; runs what is missing."""
     for arm, rate in arms:
         folder = out / f"{emotion}-{seed}" / f"{arm.replace(' ', '-')}-{rate:g}"
-        run(content(arm, rate, emotion, seed, phi, data, model), folder)
+        made_by = content(arm, rate, emotion, seed, phi, data, model)
+        run(made_by, folder)
+        wide = unseen_energy(folder, made_by)
         models = pd.read_parquet(folder / "models.parquet").set_index("model")
         last = f"round_{ARMS[arm]['tournament']['rounds']}"
         made = [(last, arm, rate)]
         for name, shown, at in [("base", "base", 0.0), *made] if (arm, rate) == arms[0] else made:
             told: dict[Any, Any] = models.loc[name].to_dict()
+            told |= wide if shown == arm else dict.fromkeys(wide, nan)
             print(
-                f"{emotion}, seed {seed}, {shown}, rate {at:g}: energy {told['energy']:.3f}, "
+                f"{emotion}, seed {seed}, {shown}, rate {at:g}: energy {told['energy']:.3f}, {told['unseen']:.3f}, "
                 f"loss {told['held_out_loss']:.3f}, copied {told['copied']:.0%}",
                 flush=True,
             )
-            figures = {column: float(told[column]) for column in (*COLUMNS, "energy_se")}
+            figures = {column: float(told[column]) for column in (*COLUMNS, "energy_se", "unseen_se")}
             tokens = float(told["tokens_trained"])
             yield {"emotion": emotion, "seed": seed, "arm": shown, "rate": at, "tokens": tokens, **figures}
 
 
 def own_texts(emotion: str, seed: int, configuration: dict[str, Any], phi: Phi) -> dict[str, Any]:
-    """A row of the energy distance of the texts that everyone trains on and of the held-out ones."""
+    """A row of the energy distance of the texts that everyone trains on to the held-out ones, and to all unseen ones."""
     crowd = load_texts(RunConfig.parse(configuration))
-    vectors = (phi([example.response for example in examples]) for examples in (crowd.in_turn(), crowd.held_out))
-    energy, error = energy_distance(*vectors)
-    return {"emotion": emotion, "seed": seed, "arm": OWN_TEXTS, "energy": energy, "energy_se": error}
+    trained = phi([example.response for example in crowd.in_turn()])
+    unseen = phi(unseen_texts(crowd, configuration["crowd"]["max_words"]))
+    held = unseen[: len(crowd.held_out)]
+    (energy, energy_se), (wide, wide_se) = energy_distance(trained, held), energy_distance(trained, unseen)
+    told = {"energy": energy, "energy_se": energy_se, "unseen": wide, "unseen_se": wide_se}
+    return {"emotion": emotion, "seed": seed, "arm": OWN_TEXTS} | told
 
 
 def labelled(found: pd.DataFrame) -> pd.DataFrame:
@@ -221,8 +234,9 @@ def table(found: pd.DataFrame) -> Iterator[str]:
     yield "| --- |" + " --: |" * (len(heads) + 1)
     for arm in arms:
         own = means.xs(arm, level="arm")
-        percents = [f"{100 * own[column].mean():.0f}" for column in list(COLUMNS)[3:]]
-        cells = [*(interval(own[column], 3) for column in list(COLUMNS)[:3]), *percents]
+        percents = [f"{100 * own[column].mean():.0f}" for column in list(COLUMNS)[SHOWN:]]
+        means_of = (own[column] for column in list(COLUMNS)[:SHOWN])
+        cells = [*("" if values.isna().any() else interval(values, 3) for values in means_of), *percents]
         recites = " †" * bool(own["copied"].mean() > RECITES) + " (concentrated)" * bool(shares[arm] >= CONCENTRATED)
         undeveloped = " ‡" * (arm not in ("base", *CHOSEN))
         cells = [str(STEPS.get(arm, 0)), *cells, f"{100 * shares[arm]:.0f}", f"{own['tokens'].mean():,.0f}"]
@@ -233,43 +247,45 @@ def table(found: pd.DataFrame) -> Iterator[str]:
         yield "‡: not found in development."
     yield "Concentrated: nearer than equal tokens, with worse energy, diversity or copying; a share of the cells."
     if OWN_TEXTS in by_arm.groups:
-        floor = means.xs(OWN_TEXTS, level="arm")["energy"]
-        error = found.loc[found["arm"].isin(ARMS), "energy_se"].mean()
-        yield f"Texts that are trained on have an energy distance of {interval(floor, 3)} to the held-out ones;"
-        spread = by_arm["energy"].std()[OWN_TEXTS]
-        yield f"{spread:.3f} is its standard deviation over cells, {error:.3f} an arm's error in one cell."
-    yield ""
-    yield from differences(means, [arm for arm in arms if shares[arm] >= CONCENTRATED])
+        floor, errors = means.xs(OWN_TEXTS, level="arm"), found.loc[found["arm"].isin(ARMS)]
+        for column, which in zip(NEARNESS, ("the held-out ones", "all unseen ones"), strict=True):
+            spread, error = by_arm[column].std()[OWN_TEXTS], errors[f"{column}_se"].mean()
+            yield f"Texts that are trained on have an energy distance of {interval(floor[column], 3)} to {which};"
+            yield f"{spread:.3f} is its standard deviation over cells, {error:.3f} an arm's error in one cell."
+    for column in NEARNESS:
+        yield ""
+        yield from differences(means, [arm for arm in arms if shares[arm] >= CONCENTRATED], column)
 
 
-def differences(means: pd.DataFrame, left_out: Sequence[str]) -> Iterator[str]:
+def differences(means: pd.DataFrame, left_out: Sequence[str], column: str = "energy") -> Iterator[str]:
     """Lines of what the crowd's arms gain on the single models, emotion by emotion; some cannot be the best."""
-    energy, loss = (
-        means.reset_index().pivot_table(index="emotion", columns="arm", values=column)
-        for column in ("energy", "held_out_loss")
+    near, loss = (
+        means.reset_index().pivot_table(index="emotion", columns="arm", values=values)
+        for values in (column, "held_out_loss")
     )
-    arms = [arm for arm in CROWD_ARMS if arm in energy]
+    arms = [arm for arm in CROWD_ARMS if arm in near]
     if not arms:
         return
-    singles = [arm for arm in SINGLES if arm in energy]
-    yield f"| energy distance less that of … | {' | '.join(singles)} |"
+    singles = [arm for arm in SINGLES if arm in near]
+    what = {"energy": "energy distance", "unseen": "energy distance to all unseen"}[column]
+    yield f"| {what} less that of … | {' | '.join(singles)} |"
     yield "| --- |" + " --: |" * len(singles)
-    for arm in energy[arms].mean().index:
-        yield f"| {arm} | {' | '.join(interval(energy[arm] - energy[single], 3) for single in singles)} |"
+    for arm in near[arms].mean().index:
+        yield f"| {arm} | {' | '.join(interval(near[arm] - near[single], 3) for single in singles)} |"
     yield ""
     for single, told in zip(SINGLES, ("equal tokens", "equal tokens and at most as many steps"), strict=True):
         fit = [arm for arm in arms if arm not in left_out and STEPS[arm] <= STEPS[single]]
         if single in singles and fit:
-            best = str(energy[fit].mean().idxmin())
-            yield f"Best crowd arm by energy of {told}, named after all were seen: {best}, less {single}"
-            yield f"{interval(energy[best] - energy[single], 3)}."
+            best = str(near[fit].mean().idxmin())
+            yield f"Best crowd arm by it of {told}, named after all were seen: {best}, less {single}"
+            yield f"{interval(near[best] - near[single], 3)}."
     for soup in SOUPS:
         if soup not in arms or "equal tokens" not in singles:
             continue
-        ratio = float(energy[soup].mean() / energy["equal tokens"].mean())
+        ratio = float(near[soup].mean() / near["equal tokens"].mean())
         lower = int((loss[soup] < loss["equal tokens"]).sum())
-        yield f"Mean energy of {soup} over that of equal tokens: {ratio:.2f}, wanted at most {MOST_OF_SINGLE};"
-        yield f"its held-out loss is lower in {lower} of {len(loss)} emotions, wanted at least {LOWER_IN:.0%}."
+        yield f"Its mean of {soup} over that of equal tokens: {ratio:.2f}, wanted at most {MOST_OF_SINGLE};"
+        yield f"the held-out loss is lower in {lower} of {len(loss)} emotions, wanted at least {LOWER_IN:.0%}."
 
 
 def development(found: pd.DataFrame) -> pd.DataFrame:

@@ -35,11 +35,18 @@ def test_every_arm_passes_as_often_over_the_same_texts(arm):
 
 
 def rows(energies, copied):
-    figures = dict.fromkeys(COLUMNS, 0.5) | {"tokens": 1000.0, "rate": 0.002, "energy_se": 0.1}
+    figures = dict.fromkeys(COLUMNS, 0.5) | {"tokens": 1000.0, "rate": 0.002, "energy_se": 0.1, "unseen_se": 0.05}
     return labelled(
         pd.DataFrame(
             figures
-            | {"emotion": emotion, "seed": 1, "arm": arm, "energy": energy + 0.01 * i, "copied": copied.get(arm, 0.0)}
+            | {
+                "emotion": emotion,
+                "seed": 1,
+                "arm": arm,
+                "energy": energy + 0.01 * i,
+                "unseen": energy,
+                "copied": copied.get(arm, 0.0),
+            }
             for i, emotion in enumerate(("love", "anger"))
             for arm, energy in zip(("base", *ARMS), energies, strict=True)
         )
@@ -54,8 +61,8 @@ def test_the_table_ranks_by_energy_and_marks_who_recites():
     assert "| soup | −0.100 [−0.100, −0.100] | −0.200 [−0.200, −0.200] |" in lines
     assert "equal tokens, named after all were seen: soup, less equal tokens\n−0.100 [−0.100, −0.100]." in lines
     assert "at most as many steps, named after all were seen: soup, less equal steps\n−0.200 [−0.200, −0.200]." in lines
-    assert "Mean energy of soup over that of equal tokens: 0.51" in lines
-    assert "Mean energy of soup in small steps over that of equal tokens: 2.46" in lines
+    assert "Its mean of soup over that of equal tokens: 0.51" in lines
+    assert "Its mean of soup in small steps over that of equal tokens: 2.46" in lines
     assert "held-out loss is lower in 0 of 2" in lines
 
 
@@ -109,9 +116,13 @@ def test_an_emotion_is_run_once_and_read_afterwards(tmp_path, monkeypatch):
     assert len(set(found.loc[found["arm"] != "base", "tokens"])) == 1
     assert sorted(path.name for path in (tmp_path / "out" / "love-1").iterdir()) == [
         "equal-steps-0.002",
+        "equal-steps-0.002.json",
         "soup-0.004",
+        "soup-0.004.json",
     ]
-    monkeypatch.setattr("crowd_sim.models.lora.LoraLearner.tune", lambda *_: pytest.fail("all is there"))
+    assert found.loc[found["arm"] != "base", ["unseen", "unseen_se"]].notna().all(axis=None)
+    for call in ("tune", "judge"):
+        monkeypatch.setattr(f"crowd_sim.models.lora.LoraLearner.{call}", lambda *_: pytest.fail("all is there"))
     assert pd.DataFrame(imitating.rows_of(*given)).equals(found)
     made = imitating.content("soup", 0.004, "love", 1, None, source, str(parts / "model"))
     own = own_texts("love", 1, made, load_phi("embedding", str(parts / "phi")))
