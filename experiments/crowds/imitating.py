@@ -301,15 +301,15 @@ def development(found: pd.DataFrame) -> pd.DataFrame:
 
 def development_table(found: pd.DataFrame) -> Iterator[str]:
     """Lines of Markdown."""
-    yield "| arm | learning rate | cells | energy distance | held-out loss | copied, % | distinct, % |"
-    yield "| --- | --- |" + " --: |" * 5
+    yield "| arm | learning rate | cells | energy distance | to all unseen | held-out loss | copied, % | distinct, % |"
+    yield "| --- | --- |" + " --: |" * 6
     for row in development(found).to_dict("records"):
-        told = [row["cells"], *(f"{row[column]:.3f}" for column in ("energy", "held_out_loss"))]
+        told = [row["cells"], *(f"{row[column]:.3f}" for column in ("energy", "unseen", "held_out_loss"))]
         shares = [f"{100 * row[column]:.0f}" for column in ("copied", "distinct")]
         cells = [row["arm"], f"{row['rate']:g}", *told, *shares]
         yield "| " + " | ".join(f"**{cell}**" if row["chosen"] else str(cell) for cell in cells) + " |"
     yield ""
-    yield f"Bold: chosen, the lowest energy distance among those of whose outputs at most {RECITES:.0%} are copies."
+    yield f"Bold: chosen, the lowest energy distance to what was held out among those of whose outputs at most {RECITES:.0%} are copies."
 
 
 def floors(

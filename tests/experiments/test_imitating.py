@@ -149,8 +149,8 @@ def test_development_chooses_the_nearest_that_does_not_recite():
     made = development(found)
     assert made.loc[made["chosen"], ["rate", "cells"]].to_numpy().tolist() == [[0.002, 2]]
     lines = list(development_table(found))
-    assert "| **soup** | **0.002** | **2** | **0.200** | **0.500** | **8** | **50** |" in lines
-    assert "| soup | 0.001 | 1 | 0.300 | 0.500 | 0 | 50 |" in lines
+    assert "| **soup** | **0.002** | **2** | **0.200** | **0.500** | **0.500** | **8** | **50** |" in lines
+    assert "| soup | 0.001 | 1 | 0.300 | 0.500 | 0.500 | 0 | 50 |" in lines
 
 
 def test_an_arm_that_always_recites_has_no_choice():
