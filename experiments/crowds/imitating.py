@@ -8,6 +8,7 @@ A real model (SmolLM2-135M) trains as many tokens in every arm, six passes over 
 - tournament: the paper's, four groups at random, three rounds, the candidate whose outputs come nearest is the next model;
 - soup: the next model is the mean of all four candidates' adapters;
 - soup in small steps: the same with three texts a step, so that as many steps follow one another as in equal tokens;
+- soup in six rounds: in such steps, one pass a round, so that candidates are averaged twice as often;
 - halving: half of the candidates leave each round after half of its training.
 
 The old model is no candidate: a dozen outputs tell it from a better one too seldom.
@@ -79,11 +80,22 @@ ARMS: dict[str, dict[str, Any]] = {
     "soup": {"tournament": TOGETHER | {"search": "soup"}, "task": ROUND},
     "soup in small steps": {"tournament": TOGETHER | {"search": "soup"}, "task": ROUND | {"batch_size": STEP // 3}},
     "halving": {"tournament": TOGETHER | {"search": "halving"}, "task": ROUND},
+    "soup in six rounds": {
+        "tournament": TOGETHER | {"search": "soup", "rounds": 2 * ROUNDS},
+        "task": ROUND | {"epochs": PASSES // 2, "batch_size": STEP // 3},
+    },
 }
 """Configurations by name, besides what all have and what is chosen in development."""
-SINGLES, SOUPS = ("equal tokens", "equal steps"), ("soup", "soup in small steps")
+_SMALL: dict[str, Any] = ARMS["soup in small steps"]
+VARIANTS: dict[str, dict[str, Any]] = {
+    "soup with momentum": _SMALL | {"tournament": _SMALL["tournament"] | {"outer_momentum": 0.3}},
+    "soup with falling rates": _SMALL | {"task": _SMALL["task"] | {"schedule": "cosine"}},
+    "soup of two": {"tournament": _SMALL["tournament"] | {"n_groups": 2}, "task": _SMALL["task"] | {"batch_size": 6}},
+}
+"""Of soup in small steps, in as many steps one after another; tried in development alone."""
+SINGLES, SOUPS = ("equal tokens", "equal steps"), ("soup", "soup in small steps", "soup in six rounds")
 CROWD_ARMS = ("tournament", *SOUPS, "halving")
-STEPS = {"equal tokens": 18, "equal steps": 6, "tournament": 6, "soup": 6, "soup in small steps": 18, "halving": 6}
+STEPS = dict.fromkeys(ARMS, 6) | dict.fromkeys(("equal tokens", *SOUPS[1:]), 18)
 """One after another: of 27 texts, and of the seven or so of a candidate; of small ones at most."""
 OWN_TEXTS = "crowd's texts"
 """The name of rows of what everyone trains on, held against what is held out."""
@@ -94,6 +106,10 @@ TRIED: dict[str, tuple[float, ...]] = dict.fromkeys(ARMS, RATES) | {
     "equal steps": (0.001, 0.002, 0.004),
     "tournament": (0.001, 0.002, 0.004, 0.008),
     "soup in small steps": (0.001, 0.002, 0.004),
+    "soup in six rounds": (0.002,),
+    "soup with momentum": (0.002,),
+    "soup with falling rates": (0.004,),
+    "soup of two": (0.001, 0.002),
 }
 """Learning rates in development, by arm."""
 CHOSEN, UNDEVELOPED = (
@@ -103,6 +119,7 @@ CHOSEN, UNDEVELOPED = (
         "tournament": 0.004,
         "soup": 0.004,
         "soup in small steps": 0.002,
+        "soup in six rounds": 0.002,
     },
     0.002,
 )
@@ -142,7 +159,8 @@ def content(
     model: str = "smollm2-135m",
 ) -> dict[str, Any]:
     """An arm's configuration."""
-    own = ARMS[arm]
+    own = (ARMS | VARIANTS)[arm]
+    soup = own["tournament"].get("search") == "soup"
     return {
         "seed": seed,
         "crowd": {
@@ -164,7 +182,7 @@ def content(
             "dtype": "auto",  # bfloat16 where that is fast: half the time
             "phi": {"kind": "classifier"} if phi is None else {"kind": "distilled", "model": str(phi)},
             # a soup has nothing to select
-            "generation": {"selection_outputs": 2 if arm in SOUPS else 12, "report_outputs": 40, "max_new_tokens": 24},
+            "generation": {"selection_outputs": 2 if soup else 12, "report_outputs": 40, "max_new_tokens": 24},
         }
         | own["task"],
     }
@@ -186,7 +204,7 @@ def rows_of(
         run(made_by, folder)
         wide = unseen_energy(folder, made_by)
         models = pd.read_parquet(folder / "models.parquet").set_index("model")
-        last = f"round_{ARMS[arm]['tournament']['rounds']}"
+        last = f"round_{made_by['tournament']['rounds']}"
         made = [(last, arm, rate)]
         for name, shown, at in [("base", "base", 0.0), *made] if (arm, rate) == arms[0] else made:
             told: dict[Any, Any] = models.loc[name].to_dict()
@@ -197,8 +215,10 @@ def rows_of(
                 flush=True,
             )
             figures = {column: float(told[column]) for column in (*COLUMNS, "energy_se", "unseen_se")}
-            tokens = float(told["tokens_trained"])
-            yield {"emotion": emotion, "seed": seed, "arm": shown, "rate": at, "tokens": tokens, **figures}
+            cost = {
+                name: float(told[f"tokens_{of}"]) for name, of in (("tokens", "trained"), ("generated", "generated"))
+            }
+            yield {"emotion": emotion, "seed": seed, "arm": shown, "rate": at, **cost, **figures}
 
 
 def own_texts(emotion: str, seed: int, configuration: dict[str, Any], phi: Phi) -> dict[str, Any]:
@@ -225,11 +245,11 @@ def labelled(found: pd.DataFrame) -> pd.DataFrame:
 
 def table(found: pd.DataFrame) -> Iterator[str]:
     """Lines of Markdown; of a table that is `labelled`."""
-    means = found.groupby(["emotion", "arm"])[[*COLUMNS, "tokens"]].mean()
+    means = found.groupby(["emotion", "arm"])[[*COLUMNS, "tokens", "generated"]].mean()
     arms = [arm for arm in ("base", *ARMS) if arm in found["arm"].unique()]
     by_arm = found.groupby("arm")
     rates, shares = by_arm["rate"].first(), by_arm["concentrated"].mean()
-    heads = ("steps", *COLUMNS.values(), "concentrated, %", "trained tokens")
+    heads = ("steps", *COLUMNS.values(), "concentrated, %", "trained tokens", "generated")
     yield f"| arm | learning rate | {' | '.join(heads)} |"
     yield "| --- |" + " --: |" * (len(heads) + 1)
     for arm in arms:
@@ -239,12 +259,14 @@ def table(found: pd.DataFrame) -> Iterator[str]:
         cells = [*("" if values.isna().any() else interval(values, 3) for values in means_of), *percents]
         recites = " †" * bool(own["copied"].mean() > RECITES) + " (concentrated)" * bool(shares[arm] >= CONCENTRATED)
         undeveloped = " ‡" * (arm not in ("base", *CHOSEN))
-        cells = [str(STEPS.get(arm, 0)), *cells, f"{100 * shares[arm]:.0f}", f"{own['tokens'].mean():,.0f}"]
+        cost = (f"{own[name].mean():,.0f}" for name in ("tokens", "generated"))
+        cells = [str(STEPS.get(arm, 0)), *cells, f"{100 * shares[arm]:.0f}", *cost]
         yield f"| {arm}{recites} | {rates[arm]:g}{undeveloped} | {' | '.join(cells)} |"
     yield ""
     yield f"†: more than {RECITES:.0%} of the outputs are, or begin, one of the examples that the model was tuned on."
     if any(arm not in ("base", *CHOSEN) for arm in arms):
         yield "‡: not found in development."
+    yield "Generated: tokens of the outputs that selection reads; soups, which have nothing to select, draw two a candidate."
     yield "Concentrated: nearer than equal tokens, with worse energy, diversity or copying; a share of the cells."
     if OWN_TEXTS in by_arm.groups:
         floor, errors = means.xs(OWN_TEXTS, level="arm"), found.loc[found["arm"].isin(ARMS)]
@@ -309,7 +331,8 @@ def development_table(found: pd.DataFrame) -> Iterator[str]:
         cells = [row["arm"], f"{row['rate']:g}", *told, *shares]
         yield "| " + " | ".join(f"**{cell}**" if row["chosen"] else str(cell) for cell in cells) + " |"
     yield ""
-    yield f"Bold: chosen, the lowest energy distance to what was held out among those of whose outputs at most {RECITES:.0%} are copies."
+    yield "Bold: chosen of an arm's rates, the lowest energy distance to what was held out among those of whose outputs"
+    yield f"at most {RECITES:.0%} are copies."
 
 
 def floors(
@@ -330,11 +353,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run what is missing, and print the table."""
     parser = options(__doc__)
     parser.add_argument("--phi", type=Path, help="a folder of `crowd-sim data distill`; absent: the paper's classifier")
-    parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=ARMS, metavar="ARM")
+    parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=[*ARMS, *VARIANTS], metavar="ARM")
     parser.add_argument("--emotions", nargs="+", metavar="EMOTION", help="absent: ten, or two of development")
     parser.add_argument("--develop", action="store_true", help="try learning rates, on emotions and seeds of their own")
     parser.set_defaults(seeds=None)
     given = parser.parse_args(arguments)
+    if not given.develop and not set(given.arms) <= set(ARMS):
+        parser.error(f"--arms must be of {', '.join(ARMS)} without --develop")
     emotions = given.emotions or (DEVELOPMENT_EMOTIONS if given.develop else EMOTIONS)
     seeds = given.seeds or (DEVELOPMENT_SEEDS if given.develop else MEASURED_SEEDS)
     arms = [
