@@ -8,6 +8,7 @@ A real model (SmolLM2-135M) trains as many tokens in every arm, six passes over 
 - tournament: the paper's, four groups at random, three rounds, the candidate whose outputs come nearest is the next model;
 - soup: the next model is the mean of all four candidates' adapters;
 - soup in small steps: the same with three texts a step, so that as many steps follow one another as in equal tokens;
+- soup in six rounds: in such steps, one pass a round, so that candidates are averaged twice as often;
 - halving: half of the candidates leave each round after half of its training.
 
 The old model is no candidate: a dozen outputs tell it from a better one too seldom.
@@ -20,7 +21,8 @@ copying, are counted (`crowd_sim.tasks.imitate.honesty.concentrated`); an arm wi
 the best.
 
 What an energy distance is worth: that of the texts that everyone trains on and the held-out ones, of the same source, stands
-below the table, with the jackknife's error of one cell.
+below the table, with the jackknife's error of one cell. Most of it is that of nine held-out comments, so every model is also
+held against all comments of its emotion that nobody trains on, by more outputs (`experiments.crowds.unseen`).
 
 Arms have learning rates of their own, found by one rule on emotions and a seed that are not measured (`--develop`): of the
 rates at which at most a tenth of the outputs are copies, the one of the lowest mean energy distance. Arms that were not
@@ -36,6 +38,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +52,7 @@ from crowd_sim.tasks.imitate.honesty import concentrated, energy_distance
 from crowd_sim.tasks.imitate.participants import load_texts
 from experiments.crowds.models import interval, options, provenance
 from experiments.crowds.refusing import in_one_line
+from experiments.crowds.unseen import unseen_energy, unseen_texts
 
 EMOTIONS = (
     "admiration",
@@ -76,11 +80,22 @@ ARMS: dict[str, dict[str, Any]] = {
     "soup": {"tournament": TOGETHER | {"search": "soup"}, "task": ROUND},
     "soup in small steps": {"tournament": TOGETHER | {"search": "soup"}, "task": ROUND | {"batch_size": STEP // 3}},
     "halving": {"tournament": TOGETHER | {"search": "halving"}, "task": ROUND},
+    "soup in six rounds": {
+        "tournament": TOGETHER | {"search": "soup", "rounds": 2 * ROUNDS},
+        "task": ROUND | {"epochs": PASSES // 2, "batch_size": STEP // 3},
+    },
 }
 """Configurations by name, besides what all have and what is chosen in development."""
-SINGLES, SOUPS = ("equal tokens", "equal steps"), ("soup", "soup in small steps")
+_SMALL: dict[str, Any] = ARMS["soup in small steps"]
+VARIANTS: dict[str, dict[str, Any]] = {
+    "soup with momentum": _SMALL | {"tournament": _SMALL["tournament"] | {"outer_momentum": 0.3}},
+    "soup with falling rates": _SMALL | {"task": _SMALL["task"] | {"schedule": "cosine"}},
+    "soup of two": {"tournament": _SMALL["tournament"] | {"n_groups": 2}, "task": _SMALL["task"] | {"batch_size": 6}},
+}
+"""Of soup in small steps, in as many steps one after another; tried in development alone."""
+SINGLES, SOUPS = ("equal tokens", "equal steps"), ("soup", "soup in small steps", "soup in six rounds")
 CROWD_ARMS = ("tournament", *SOUPS, "halving")
-STEPS = {"equal tokens": 18, "equal steps": 6, "tournament": 6, "soup": 6, "soup in small steps": 18, "halving": 6}
+STEPS = dict.fromkeys(ARMS, 6) | dict.fromkeys(("equal tokens", *SOUPS[1:]), 18)
 """One after another: of 27 texts, and of the seven or so of a candidate; of small ones at most."""
 OWN_TEXTS = "crowd's texts"
 """The name of rows of what everyone trains on, held against what is held out."""
@@ -91,6 +106,10 @@ TRIED: dict[str, tuple[float, ...]] = dict.fromkeys(ARMS, RATES) | {
     "equal steps": (0.001, 0.002, 0.004),
     "tournament": (0.001, 0.002, 0.004, 0.008),
     "soup in small steps": (0.001, 0.002, 0.004),
+    "soup in six rounds": (0.002,),
+    "soup with momentum": (0.002,),
+    "soup with falling rates": (0.004,),
+    "soup of two": (0.001, 0.002),
 }
 """Learning rates in development, by arm."""
 CHOSEN, UNDEVELOPED = (
@@ -100,6 +119,7 @@ CHOSEN, UNDEVELOPED = (
         "tournament": 0.004,
         "soup": 0.004,
         "soup in small steps": 0.002,
+        "soup in six rounds": 0.002,
     },
     0.002,
 )
@@ -109,6 +129,7 @@ DEVELOPMENT_EMOTIONS = ("excitement", "disgust")
 
 COLUMNS = {
     "energy": "energy distance",
+    "unseen": "to all unseen",
     "held_out_loss": "held-out loss",
     "distance": "distance",
     "distinct": "distinct, %",
@@ -116,7 +137,10 @@ COLUMNS = {
     "copied_5grams": "5-grams copied, %",
     "repetition": "repetition, %",
 }
-"""Of models.parquet, and what they are called here."""
+"""Of models.parquet and `unseen_energy`, and what they are called here."""
+SHOWN = 4
+"""So many of them with intervals, the others in per cent."""
+NEARNESS = ("energy", "unseen")
 RECITES = 0.1
 """Copied outputs beyond which an energy distance is, in part, that of the examples."""
 CONCENTRATED = 0.5
@@ -135,7 +159,8 @@ def content(
     model: str = "smollm2-135m",
 ) -> dict[str, Any]:
     """An arm's configuration."""
-    own = ARMS[arm]
+    own = (ARMS | VARIANTS)[arm]
+    soup = own["tournament"].get("search") == "soup"
     return {
         "seed": seed,
         "crowd": {
@@ -157,7 +182,7 @@ def content(
             "dtype": "auto",  # bfloat16 where that is fast: half the time
             "phi": {"kind": "classifier"} if phi is None else {"kind": "distilled", "model": str(phi)},
             # a soup has nothing to select
-            "generation": {"selection_outputs": 2 if arm in SOUPS else 12, "report_outputs": 40, "max_new_tokens": 24},
+            "generation": {"selection_outputs": 2 if soup else 12, "report_outputs": 40, "max_new_tokens": 24},
         }
         | own["task"],
     }
@@ -175,28 +200,36 @@ def rows_of(
     """A row per arm and learning rate, and one of the model before; runs what is missing."""
     for arm, rate in arms:
         folder = out / f"{emotion}-{seed}" / f"{arm.replace(' ', '-')}-{rate:g}"
-        run(content(arm, rate, emotion, seed, phi, data, model), folder)
+        made_by = content(arm, rate, emotion, seed, phi, data, model)
+        run(made_by, folder)
+        wide = unseen_energy(folder, made_by)
         models = pd.read_parquet(folder / "models.parquet").set_index("model")
-        last = f"round_{ARMS[arm]['tournament']['rounds']}"
+        last = f"round_{made_by['tournament']['rounds']}"
         made = [(last, arm, rate)]
         for name, shown, at in [("base", "base", 0.0), *made] if (arm, rate) == arms[0] else made:
             told: dict[Any, Any] = models.loc[name].to_dict()
+            told |= wide if shown == arm else dict.fromkeys(wide, nan)
             print(
-                f"{emotion}, seed {seed}, {shown}, rate {at:g}: energy {told['energy']:.3f}, "
+                f"{emotion}, seed {seed}, {shown}, rate {at:g}: energy {told['energy']:.3f}, {told['unseen']:.3f}, "
                 f"loss {told['held_out_loss']:.3f}, copied {told['copied']:.0%}",
                 flush=True,
             )
-            figures = {column: float(told[column]) for column in (*COLUMNS, "energy_se")}
-            tokens = float(told["tokens_trained"])
-            yield {"emotion": emotion, "seed": seed, "arm": shown, "rate": at, "tokens": tokens, **figures}
+            figures = {column: float(told[column]) for column in (*COLUMNS, "energy_se", "unseen_se")}
+            cost = {
+                name: float(told[f"tokens_{of}"]) for name, of in (("tokens", "trained"), ("generated", "generated"))
+            }
+            yield {"emotion": emotion, "seed": seed, "arm": shown, "rate": at, **cost, **figures}
 
 
 def own_texts(emotion: str, seed: int, configuration: dict[str, Any], phi: Phi) -> dict[str, Any]:
-    """A row of the energy distance of the texts that everyone trains on and of the held-out ones."""
+    """A row of the energy distance of the texts that everyone trains on to the held-out ones, and to all unseen ones."""
     crowd = load_texts(RunConfig.parse(configuration))
-    vectors = (phi([example.response for example in examples]) for examples in (crowd.in_turn(), crowd.held_out))
-    energy, error = energy_distance(*vectors)
-    return {"emotion": emotion, "seed": seed, "arm": OWN_TEXTS, "energy": energy, "energy_se": error}
+    trained = phi([example.response for example in crowd.in_turn()])
+    unseen = phi(unseen_texts(crowd, configuration["crowd"]["max_words"]))
+    held = unseen[: len(crowd.held_out)]
+    (energy, energy_se), (wide, wide_se) = energy_distance(trained, held), energy_distance(trained, unseen)
+    told = {"energy": energy, "energy_se": energy_se, "unseen": wide, "unseen_se": wide_se}
+    return {"emotion": emotion, "seed": seed, "arm": OWN_TEXTS} | told
 
 
 def labelled(found: pd.DataFrame) -> pd.DataFrame:
@@ -212,64 +245,69 @@ def labelled(found: pd.DataFrame) -> pd.DataFrame:
 
 def table(found: pd.DataFrame) -> Iterator[str]:
     """Lines of Markdown; of a table that is `labelled`."""
-    means = found.groupby(["emotion", "arm"])[[*COLUMNS, "tokens"]].mean()
+    means = found.groupby(["emotion", "arm"])[[*COLUMNS, "tokens", "generated"]].mean()
     arms = [arm for arm in ("base", *ARMS) if arm in found["arm"].unique()]
     by_arm = found.groupby("arm")
     rates, shares = by_arm["rate"].first(), by_arm["concentrated"].mean()
-    heads = ("steps", *COLUMNS.values(), "concentrated, %", "trained tokens")
+    heads = ("steps", *COLUMNS.values(), "concentrated, %", "trained tokens", "generated")
     yield f"| arm | learning rate | {' | '.join(heads)} |"
     yield "| --- |" + " --: |" * (len(heads) + 1)
     for arm in arms:
         own = means.xs(arm, level="arm")
-        percents = [f"{100 * own[column].mean():.0f}" for column in list(COLUMNS)[3:]]
-        cells = [*(interval(own[column], 3) for column in list(COLUMNS)[:3]), *percents]
+        percents = [f"{100 * own[column].mean():.0f}" for column in list(COLUMNS)[SHOWN:]]
+        means_of = (own[column] for column in list(COLUMNS)[:SHOWN])
+        cells = [*("" if values.isna().any() else interval(values, 3) for values in means_of), *percents]
         recites = " †" * bool(own["copied"].mean() > RECITES) + " (concentrated)" * bool(shares[arm] >= CONCENTRATED)
         undeveloped = " ‡" * (arm not in ("base", *CHOSEN))
-        cells = [str(STEPS.get(arm, 0)), *cells, f"{100 * shares[arm]:.0f}", f"{own['tokens'].mean():,.0f}"]
+        cost = (f"{own[name].mean():,.0f}" for name in ("tokens", "generated"))
+        cells = [str(STEPS.get(arm, 0)), *cells, f"{100 * shares[arm]:.0f}", *cost]
         yield f"| {arm}{recites} | {rates[arm]:g}{undeveloped} | {' | '.join(cells)} |"
     yield ""
     yield f"†: more than {RECITES:.0%} of the outputs are, or begin, one of the examples that the model was tuned on."
     if any(arm not in ("base", *CHOSEN) for arm in arms):
         yield "‡: not found in development."
+    yield "Generated: tokens of the outputs that selection reads; soups, which have nothing to select, draw two a candidate."
     yield "Concentrated: nearer than equal tokens, with worse energy, diversity or copying; a share of the cells."
     if OWN_TEXTS in by_arm.groups:
-        floor = means.xs(OWN_TEXTS, level="arm")["energy"]
-        error = found.loc[found["arm"].isin(ARMS), "energy_se"].mean()
-        yield f"Texts that are trained on have an energy distance of {interval(floor, 3)} to the held-out ones;"
-        spread = by_arm["energy"].std()[OWN_TEXTS]
-        yield f"{spread:.3f} is its standard deviation over cells, {error:.3f} an arm's error in one cell."
-    yield ""
-    yield from differences(means, [arm for arm in arms if shares[arm] >= CONCENTRATED])
+        floor, errors = means.xs(OWN_TEXTS, level="arm"), found.loc[found["arm"].isin(ARMS)]
+        for column, which in zip(NEARNESS, ("the held-out ones", "all unseen ones"), strict=True):
+            spread, error = by_arm[column].std()[OWN_TEXTS], errors[f"{column}_se"].mean()
+            yield f"Texts that are trained on have an energy distance of {interval(floor[column], 3)} to {which};"
+            yield f"{spread:.3f} is its standard deviation over cells, {error:.3f} an arm's error in one cell."
+    for column in NEARNESS:
+        yield ""
+        yield from differences(means, [arm for arm in arms if shares[arm] >= CONCENTRATED], column)
 
 
-def differences(means: pd.DataFrame, left_out: Sequence[str]) -> Iterator[str]:
+def differences(means: pd.DataFrame, left_out: Sequence[str], column: str = "energy") -> Iterator[str]:
     """Lines of what the crowd's arms gain on the single models, emotion by emotion; some cannot be the best."""
-    energy, loss = (
-        means.reset_index().pivot_table(index="emotion", columns="arm", values=column)
-        for column in ("energy", "held_out_loss")
+    near, loss = (
+        means.reset_index().pivot_table(index="emotion", columns="arm", values=values)
+        for values in (column, "held_out_loss")
     )
-    arms = [arm for arm in CROWD_ARMS if arm in energy]
+    arms = [arm for arm in CROWD_ARMS if arm in near]
     if not arms:
         return
-    singles = [arm for arm in SINGLES if arm in energy]
-    yield f"| energy distance less that of … | {' | '.join(singles)} |"
+    singles = [arm for arm in SINGLES if arm in near]
+    what = {"energy": "energy distance", "unseen": "energy distance to all unseen"}[column]
+    yield f"| {what} less that of … | {' | '.join(singles)} |"
     yield "| --- |" + " --: |" * len(singles)
-    for arm in energy[arms].mean().index:
-        yield f"| {arm} | {' | '.join(interval(energy[arm] - energy[single], 3) for single in singles)} |"
+    for arm in near[arms].mean().index:
+        yield f"| {arm} | {' | '.join(interval(near[arm] - near[single], 3) for single in singles)} |"
     yield ""
     for single, told in zip(SINGLES, ("equal tokens", "equal tokens and at most as many steps"), strict=True):
         fit = [arm for arm in arms if arm not in left_out and STEPS[arm] <= STEPS[single]]
         if single in singles and fit:
-            best = str(energy[fit].mean().idxmin())
-            yield f"Best crowd arm by energy of {told}, named after all were seen: {best}, less {single}"
-            yield f"{interval(energy[best] - energy[single], 3)}."
+            best = str(near[fit].mean().idxmin())
+            yield f"Best crowd arm by it of {told}, named after all were seen: {best}, less {single}"
+            yield f"{interval(near[best] - near[single], 3)}."
     for soup in SOUPS:
         if soup not in arms or "equal tokens" not in singles:
             continue
-        ratio = float(energy[soup].mean() / energy["equal tokens"].mean())
+        ratio = float(near[soup].mean() / near["equal tokens"].mean())
         lower = int((loss[soup] < loss["equal tokens"]).sum())
-        yield f"Mean energy of {soup} over that of equal tokens: {ratio:.2f}, wanted at most {MOST_OF_SINGLE};"
-        yield f"its held-out loss is lower in {lower} of {len(loss)} emotions, wanted at least {LOWER_IN:.0%}."
+        yield f"Its mean of {soup} over that of equal tokens: {ratio:.2f}, wanted at most {MOST_OF_SINGLE};"
+        yield f"the held-out loss is lower in {lower} of {len(loss)} emotions, wanted at least {LOWER_IN:.0%}."
 
 
 def development(found: pd.DataFrame) -> pd.DataFrame:
@@ -285,15 +323,16 @@ def development(found: pd.DataFrame) -> pd.DataFrame:
 
 def development_table(found: pd.DataFrame) -> Iterator[str]:
     """Lines of Markdown."""
-    yield "| arm | learning rate | cells | energy distance | held-out loss | copied, % | distinct, % |"
-    yield "| --- | --- |" + " --: |" * 5
+    yield "| arm | learning rate | cells | energy distance | to all unseen | held-out loss | copied, % | distinct, % |"
+    yield "| --- | --- |" + " --: |" * 6
     for row in development(found).to_dict("records"):
-        told = [row["cells"], *(f"{row[column]:.3f}" for column in ("energy", "held_out_loss"))]
+        told = [row["cells"], *(f"{row[column]:.3f}" for column in ("energy", "unseen", "held_out_loss"))]
         shares = [f"{100 * row[column]:.0f}" for column in ("copied", "distinct")]
         cells = [row["arm"], f"{row['rate']:g}", *told, *shares]
         yield "| " + " | ".join(f"**{cell}**" if row["chosen"] else str(cell) for cell in cells) + " |"
     yield ""
-    yield f"Bold: chosen, the lowest energy distance among those of whose outputs at most {RECITES:.0%} are copies."
+    yield "Bold: chosen of an arm's rates, the lowest energy distance to what was held out among those of whose outputs"
+    yield f"at most {RECITES:.0%} are copies."
 
 
 def floors(
@@ -314,11 +353,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run what is missing, and print the table."""
     parser = options(__doc__)
     parser.add_argument("--phi", type=Path, help="a folder of `crowd-sim data distill`; absent: the paper's classifier")
-    parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=ARMS, metavar="ARM")
+    parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=[*ARMS, *VARIANTS], metavar="ARM")
     parser.add_argument("--emotions", nargs="+", metavar="EMOTION", help="absent: ten, or two of development")
     parser.add_argument("--develop", action="store_true", help="try learning rates, on emotions and seeds of their own")
     parser.set_defaults(seeds=None)
     given = parser.parse_args(arguments)
+    if not given.develop and not set(given.arms) <= set(ARMS):
+        parser.error(f"--arms must be of {', '.join(ARMS)} without --develop")
     emotions = given.emotions or (DEVELOPMENT_EMOTIONS if given.develop else EMOTIONS)
     seeds = given.seeds or (DEVELOPMENT_SEEDS if given.develop else MEASURED_SEEDS)
     arms = [

@@ -13,6 +13,7 @@ from experiments.crowds.imitating import (
     CHOSEN,
     COLUMNS,
     TRIED,
+    VARIANTS,
     content,
     development,
     development_table,
@@ -25,7 +26,7 @@ from tests.llm.small import make_parts
 RESULTS = Path(imitating.__file__).parents[1] / "results"
 
 
-@pytest.mark.parametrize("arm", ARMS)
+@pytest.mark.parametrize("arm", ARMS | VARIANTS)
 def test_every_arm_passes_as_often_over_the_same_texts(arm):
     for rate in TRIED[arm]:
         config = RunConfig.parse(content(arm, rate, "love", 1, None))
@@ -35,11 +36,24 @@ def test_every_arm_passes_as_often_over_the_same_texts(arm):
 
 
 def rows(energies, copied):
-    figures = dict.fromkeys(COLUMNS, 0.5) | {"tokens": 1000.0, "rate": 0.002, "energy_se": 0.1}
+    figures = dict.fromkeys(COLUMNS, 0.5) | {
+        "tokens": 1000.0,
+        "generated": 100.0,
+        "rate": 0.002,
+        "energy_se": 0.1,
+        "unseen_se": 0.05,
+    }
     return labelled(
         pd.DataFrame(
             figures
-            | {"emotion": emotion, "seed": 1, "arm": arm, "energy": energy + 0.01 * i, "copied": copied.get(arm, 0.0)}
+            | {
+                "emotion": emotion,
+                "seed": 1,
+                "arm": arm,
+                "energy": energy + 0.01 * i,
+                "unseen": energy,
+                "copied": copied.get(arm, 0.0),
+            }
             for i, emotion in enumerate(("love", "anger"))
             for arm, energy in zip(("base", *ARMS), energies, strict=True)
         )
@@ -47,20 +61,20 @@ def rows(energies, copied):
 
 
 def test_the_table_ranks_by_energy_and_marks_who_recites():
-    lines = "\n".join(table(rows((0.6, 0.2, 0.3, 0.3, 0.1, 0.5, 0.4), {"equal tokens": 0.4})))
+    lines = "\n".join(table(rows((0.6, 0.2, 0.3, 0.3, 0.1, 0.5, 0.4, 0.5), {"equal tokens": 0.4})))
     assert "| equal tokens † | 0.002 | 18 | 0.205" in lines
     assert "| halving | 0.002 ‡ | 6 | 0.405" in lines
     assert "| soup | 0.002 | 6 | 0.105" in lines
     assert "| soup | −0.100 [−0.100, −0.100] | −0.200 [−0.200, −0.200] |" in lines
     assert "equal tokens, named after all were seen: soup, less equal tokens\n−0.100 [−0.100, −0.100]." in lines
     assert "at most as many steps, named after all were seen: soup, less equal steps\n−0.200 [−0.200, −0.200]." in lines
-    assert "Mean energy of soup over that of equal tokens: 0.51" in lines
-    assert "Mean energy of soup in small steps over that of equal tokens: 2.46" in lines
+    assert "Its mean of soup over that of equal tokens: 0.51" in lines
+    assert "Its mean of soup in small steps over that of equal tokens: 2.46" in lines
     assert "held-out loss is lower in 0 of 2" in lines
 
 
 def test_who_is_nearer_by_few_sentences_is_concentrated_and_not_the_best():
-    found = rows((0.6, 0.2, 0.3, 0.3, 0.1, 0.5, 0.4), {})
+    found = rows((0.6, 0.2, 0.3, 0.3, 0.1, 0.5, 0.4, 0.5), {})
     soup = found["arm"] == "soup"
     found.loc[soup, "distinct"] = 0.3
     lines = "\n".join(table(labelled(found)))
@@ -71,7 +85,7 @@ def test_who_is_nearer_by_few_sentences_is_concentrated_and_not_the_best():
 
 
 def test_small_steps_are_not_as_few_as_equal_steps():
-    lines = "\n".join(table(rows((0.6, 0.2, 0.3, 0.3, 0.2, 0.1, 0.4), {})))
+    lines = "\n".join(table(rows((0.6, 0.2, 0.3, 0.3, 0.2, 0.1, 0.4, 0.5), {})))
     assert "equal tokens, named after all were seen: soup in small steps, less equal tokens" in lines
     assert "at most as many steps, named after all were seen: soup, less equal steps" in lines
 
@@ -109,9 +123,13 @@ def test_an_emotion_is_run_once_and_read_afterwards(tmp_path, monkeypatch):
     assert len(set(found.loc[found["arm"] != "base", "tokens"])) == 1
     assert sorted(path.name for path in (tmp_path / "out" / "love-1").iterdir()) == [
         "equal-steps-0.002",
+        "equal-steps-0.002.json",
         "soup-0.004",
+        "soup-0.004.json",
     ]
-    monkeypatch.setattr("crowd_sim.models.lora.LoraLearner.tune", lambda *_: pytest.fail("all is there"))
+    assert found.loc[found["arm"] != "base", ["unseen", "unseen_se"]].notna().all(axis=None)
+    for call in ("tune", "judge"):
+        monkeypatch.setattr(f"crowd_sim.models.lora.LoraLearner.{call}", lambda *_: pytest.fail("all is there"))
     assert pd.DataFrame(imitating.rows_of(*given)).equals(found)
     made = imitating.content("soup", 0.004, "love", 1, None, source, str(parts / "model"))
     own = own_texts("love", 1, made, load_phi("embedding", str(parts / "phi")))
@@ -121,7 +139,7 @@ def test_an_emotion_is_run_once_and_read_afterwards(tmp_path, monkeypatch):
 
 
 def test_single_models_alone_have_no_best_tournament():
-    found = rows((0.6, 0.2, 0.3, 0.3, 0.1, 0.5, 0.4), {})
+    found = rows((0.6, 0.2, 0.3, 0.3, 0.1, 0.5, 0.4, 0.5), {})
     lines = "\n".join(table(found[found["arm"].isin(("base", "equal steps"))]))
     assert "| equal steps | 0.002 | 6 | 0.305" in lines
     assert "Best" not in lines
@@ -138,8 +156,8 @@ def test_development_chooses_the_nearest_that_does_not_recite():
     made = development(found)
     assert made.loc[made["chosen"], ["rate", "cells"]].to_numpy().tolist() == [[0.002, 2]]
     lines = list(development_table(found))
-    assert "| **soup** | **0.002** | **2** | **0.200** | **0.500** | **8** | **50** |" in lines
-    assert "| soup | 0.001 | 1 | 0.300 | 0.500 | 0 | 50 |" in lines
+    assert "| **soup** | **0.002** | **2** | **0.200** | **0.500** | **0.500** | **8** | **50** |" in lines
+    assert "| soup | 0.001 | 1 | 0.300 | 0.500 | 0.500 | 0 | 50 |" in lines
 
 
 def test_an_arm_that_always_recites_has_no_choice():
@@ -149,5 +167,5 @@ def test_an_arm_that_always_recites_has_no_choice():
 def test_what_is_measured_is_what_development_chose():
     made = development(pd.read_csv(RESULTS / "imitating_development.csv"))
     assert all(set(own["rate"]) == set(TRIED[arm]) for arm, own in made.groupby("arm"))
-    chosen = made[made["chosen"]].set_index("arm")["rate"].to_dict()
+    chosen = made[made["chosen"] & made["arm"].isin(ARMS)].set_index("arm")["rate"].to_dict()
     assert chosen == CHOSEN
