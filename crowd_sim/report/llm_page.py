@@ -35,6 +35,7 @@ from crowd_sim.report.tables import (
     read_summary,
     read_table,
 )
+from crowd_sim.report.worth import excluding, worth
 from crowd_sim.tasks.imitate.honesty import EQUAL_TOKENS
 from crowd_sim.tasks.imitate.tables import in_order
 
@@ -97,8 +98,8 @@ def llm_page(folder: Path) -> dict[str, Any]:
             "after": model_words(final),
             **_samples(outputs, final),
         },
-        "data": payload_of_run(rounds, workers, None),
-        "worth": worth_rows_of(workers),
+        "data": payload_of_run(rounds, worth(workers, excluding(config)), None),
+        "worth": worth_rows_of(workers, config),
         "figures": figures(draw_llm_run(folder), captions),
         "record": record(summary, config, {}),
         "versions": versions(summary, config),
