@@ -110,6 +110,7 @@ def run(
     if dry_run:
         from crowd_sim.commands.rehearsal import of_run
 
+        _check_trackers(tracker)
         say_each(of_run(config, configuration.stem, out, ray_address))
         return
     finished = run_config(config, configuration.stem, out, ray_address, console, accept_changes, _trackers(tracker))
@@ -163,6 +164,7 @@ def sweep(
     if dry_run:
         from crowd_sim.commands.rehearsal import of_sweep
 
+        _check_trackers(tracker)
         say_each(of_sweep(plan, configuration.stem, out, ray_address))
         return
     asked = tables.split(",") if tables else []
@@ -210,6 +212,7 @@ def search(
     if dry_run:
         from crowd_sim.commands.rehearsal import of_search
 
+        _check_trackers(tracker)
         say_each(of_search(plan, configuration.stem, out, ray_address))
         return
     found = run_search(plan, configuration.stem, out, ray_address, console, _trackers(tracker))
@@ -550,6 +553,13 @@ def _conclude(swept: Swept, *, quiet: bool = False) -> None:
             f"{swept.failed:,} of {swept.points:,} points failed{where}; with --retry-failed the same command tries them again",
             1,
         )
+
+
+def _check_trackers(names: list[str] | None) -> None:
+    from crowd_sim.trackers.by_name import check_tracker
+
+    for name in names or []:
+        check_tracker(name)
 
 
 def _trackers(names: list[str] | None) -> list[Named]:

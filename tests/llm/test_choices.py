@@ -1039,3 +1039,16 @@ def test_accuracy_and_calibration_halve_ties():
     told = np.array([[0.5, 0.5], [0.2, 0.8], [0.8, 0.2], [0.8, 0.2]])
     assert accuracy(told, items) == (0.5 + 1 + 0 + 1) / 4
     assert calibration_error(told, items) == pytest.approx((abs(0.5 - 0.5) + abs(2.4 - 2)) / 4)
+
+
+def test_what_is_wrong_with_the_expert_s_file_is_said_of_its_field(parts, tmp_path):
+    def trusting(path):
+        setup = configuration(parts, tmp_path, "classify", alternating(40))
+        return setup.model_copy(update={"task": setup.task.model_copy(update={"expert": str(path)})})
+
+    with pytest.raises(InputError, match=r"^task\.expert = .*nofile.*: must be a file that exists"):
+        load_choices(trusting(tmp_path / "nofile.jsonl"))
+    with pytest.raises(
+        InputError, match=r"^task\.expert = .*: must hold texts of its own: all of the crowd's are among"
+    ):
+        load_choices(trusting(tmp_path / "classify.jsonl"))
