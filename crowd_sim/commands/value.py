@@ -24,6 +24,7 @@ from crowd_sim.participants import load_population, participants_of
 from crowd_sim.paths import is_file
 from crowd_sim.progress import Progress, quiet
 from crowd_sim.registry import resolve
+from crowd_sim.scores import SCORES
 from crowd_sim.valuation import AveragingGame, Rule, ShapleyResult, shapley
 from crowd_sim.valuation.request import Evaluate, ListEvaluate
 
@@ -135,8 +136,22 @@ def of_people(
         goal = _target_of(load_people(Path(target), "--target"), people, target)
     else:
         raise InputError("--target", target, f"must be a worker of {name} by name, or a file with one row")
+    _check_score(score)
     named = target if isinstance(target, str) else "a vector"
     return Question(_game(vectors, goal, score), ids, Path(name).stem, str(score), named, seed, 0)
+
+
+def _check_score(score: object) -> None:
+    """Refuse what is no score by name, as the command's option and not as a game's or a configuration's."""
+    if not isinstance(score, str) or score in SCORES:
+        return
+    if ":" not in score:
+        allowed = f"must be one of {', '.join(SCORES)}, or user-defined as package.module:Name"
+        raise InputError("--score", score, allowed)
+    try:
+        resolve("score", score)
+    except InputError as error:
+        raise InputError("--score", score, error.allowed) from None
 
 
 def _goal(target: Any, n_features: int) -> NDArray[np.float64]:

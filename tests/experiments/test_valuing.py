@@ -175,7 +175,11 @@ def test_any_name_is_printed_as_it_is(tmp_path, capsys):
         (["crowd.csv"], "--target: is needed"),
         (["crowd.csv", "--target", "nobody"], "--target = 'nobody': must be a worker of"),
         (["crowd.csv", "--target", "crowd.csv"], "must have one row, not 13"),
-        (["crowd.csv", "--target", "w1", "--score", "l3"], "score = 'l3': must be one of"),
+        (
+            ["crowd.csv", "--target", "w1", "--score", "l3"],
+            "--score = 'l3': must be one of l2, l1, dot, squared_l2, or user-defined as package.module:Name",
+        ),
+        (["crowd.csv", "--target", "w1", "--score", "slow:nope"], "--score = 'slow:nope': cannot be loaded"),
         (["crowd.csv", "--target", "w1", "--method", "magic"], "method = 'magic': must be one of"),
         (["crowd.csv", "--target", "w1", "--method", "closed_form"], "needs a game with a closed form"),
         (["nowhere.csv", "--target", "w1"], "crowd-sim: source = 'nowhere.csv': must be a file that exists"),

@@ -558,7 +558,9 @@ def test_who_has_nothing_left_and_what_goes_together_is_said(parts, tmp_path):
 )
 def test_a_worker_says_of_a_thing_one_thing(parts, tmp_path, kind, row):
     rows = [*(alternating() if kind == "classify" else ROWS[kind]()), {"worker": "w0"} | row]
-    with pytest.raises(InputError, match=r"jsonl:37 = 'w0': .*twice \(before: .*jsonl:1\), and which one counts"):
+    with pytest.raises(
+        InputError, match=r"jsonl:37 = 'w0': is a worker who has judged the same before, at .*jsonl:1: which of"
+    ):
         load_choices(configuration(parts, tmp_path, kind, rows))
     rows[-1]["worker"] = "w1"
     load_choices(configuration(parts, tmp_path, kind, rows))

@@ -104,7 +104,7 @@ def _check_once(rows: Sequence[Row]) -> None:
     for row in rows:
         before = said.setdefault((row.worker, _subject(row)), row.place)
         if before != row.place:
-            allowed = f"says the same thing's worth twice (before: {before}), and which one counts is not known"
+            allowed = f"is a worker who has judged the same before, at {before}: which of the two counts is not known"
             raise InputError(row.place, row.worker, allowed)
 
 
