@@ -125,11 +125,15 @@ def simulate_opened(
             for i, history in zip(members, own, strict=True)
         }
         screens = {i: task.screened(one, histories[i]) for i, one in enumerate(configs) if one.screens is not None}
-        histories |= {i: _without_points(configs[i], histories[i], found.flagged) for i, found in screens.items()}
+        excluded = {i: found.flagged for i, found in screens.items() if _excludes(configs[i])}
+        histories |= {i: _without_points(histories[i], flagged) for i, flagged in excluded.items()}
         evidence |= {i: histories[i].evidence for i, config in enumerate(configs) if config.needs_evidence}
         values = value_games(plan(), evaluators(), progress, saving)
         valued = [values_of(config, values) for config in configs]
-        payments = [paid(config, task, participants[i], histories[i], valued[i]) for i, config in enumerate(configs)]
+        payments = [
+            paid(config, task, participants[i], histories[i], valued[i], excluded.get(i))
+            for i, config in enumerate(configs)
+        ]
     return [
         _outcome(config, task, ids, participants[i], histories[i], valued[i], payments[i], screens.get(i))
         for i, config in enumerate(configs)
@@ -241,10 +245,12 @@ def _screening(config: RunConfig) -> Callable[[NDArray[np.float64], Memory, int]
     return Screening(screens.action == "merge", screens.use, screens.from_round).weights
 
 
-def _without_points(config: RunConfig, history: History, flagged: NDArray[np.bool_]) -> History:
+def _excludes(config: RunConfig) -> bool:
+    return config.screens is not None and config.screens.action == "exclude"
+
+
+def _without_points(history: History, flagged: NDArray[np.bool_]) -> History:
     """The history in which those whom screens exclude have earned nothing."""
-    if config.screens is None or config.screens.action != "exclude":
-        return history
     observed = {name: np.where(flagged, 0.0, points) for name, points in history.observed.items()}
     return replace(history, points=np.where(flagged, 0.0, history.points), observed=observed)
 

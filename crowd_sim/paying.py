@@ -36,11 +36,17 @@ class Payment:
 
 
 def paid(
-    config: RunConfig, task: OpenTask, participants: Participants, history: History, valued: Sequence[Valued]
+    config: RunConfig,
+    task: OpenTask,
+    participants: Participants,
+    history: History,
+    valued: Sequence[Valued],
+    excluded: NDArray[np.bool_] | None = None,
 ) -> Payment | None:
     """The payment of a configuration's runs; None where it has none.
 
-    A game that is quick is evaluated here; of one that is not, the scores are among what was `valued`.
+    A game that is quick is evaluated here; of one that is not, the scores are among what was `valued`. Whom screens have
+    excluded (bool[B, n]; None: nobody) gets nothing, whatever the rule: the others divide the budget, by their scores.
 
     Raises:
         InputError: a budget of evaluations that is too small to tell the workers apart.
@@ -56,17 +62,27 @@ def paid(
     for run in range(config.runs):
         game = task.game(participants, run, config, evidence) if _is_asked(config) or merging else None
         own = merged(game.vectors) if merging and isinstance(game, AveragingGame) else None
-        scores = _scores(config, section, run, game, own, history, valued)
-        weights, heads = raised(scores, section.power), None
-        if own is not None:
-            weights, heads = weights[own], np.bincount(own)[own]
-        earned, rest = divide(weights, section.budget, heads)
+        left = np.ones(history.points.shape[1], dtype=np.bool_) if excluded is None else ~excluded[run]
+        scores = _scores(config, section, run, game, own, left, history, valued)
+        earned, rest = _divided(scores if own is None else scores[own], section, left, own)
         pays.append(earned)
         unpaid.append(rest)
         clusters.append(own)
     return Payment(
         np.stack(pays), np.array(unpaid), np.stack([c for c in clusters if c is not None]) if merging else None
     )
+
+
+def _divided(
+    scores: NDArray[np.float64], section: PaymentConfig, left: NDArray[np.bool_], clusters: NDArray[np.int64] | None
+) -> tuple[NDArray[np.float64], float]:
+    """Pay float64[n] of scores float64[n] among those who are left, and what stays unpaid: all of it where nobody is."""
+    pay = np.zeros(len(scores))
+    if not left.any():
+        return pay, section.budget
+    heads = None if clusters is None else np.bincount(clusters[left])[clusters[left]]
+    pay[left], rest = divide(raised(scores[left], section.power), section.budget, heads)
+    return pay, rest
 
 
 def _is_asked(config: RunConfig) -> bool:
@@ -81,10 +97,11 @@ def _scores(
     run: int,
     game: Game | None,
     clusters: NDArray[np.int64] | None,
+    left: NDArray[np.bool_],
     history: History,
     valued: Sequence[Valued],
 ) -> NDArray[np.float64]:
-    """Scores of the workers, or of their clusters."""
+    """Scores of the workers, or of their clusters; the points of a cluster are those of its accounts that are left."""
     rule = section.rule
     if rule == "shapley" or rule in GAME_RULES:
         return _game_scores(config, rule, run, game, clusters, valued)
@@ -94,7 +111,13 @@ def _scores(
         scores = history.points[run]
     else:
         scores = history.observed[rule][run]
-    return scores if clusters is None else means(scores, clusters)
+    if clusters is None:
+        return scores
+    found = np.zeros(clusters.max() + 1)
+    there, own = np.unique(clusters[left], return_inverse=True)
+    if there.size:
+        found[there] = means(scores[left], own.ravel())
+    return found
 
 
 def _game_scores(

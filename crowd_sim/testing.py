@@ -30,6 +30,7 @@ from crowd_sim.crowd.protocol import Crowd
 from crowd_sim.crowd.reduction import fold_shards
 from crowd_sim.crowd.shard import Shard
 from crowd_sim.engine import simulate
+from crowd_sim.errors import InputError
 from crowd_sim.host import Host, InProcess, LocalCrowd
 from crowd_sim.outcome import Outcome
 from crowd_sim.registry import resolve
@@ -124,13 +125,16 @@ def name_of(strategy: Named) -> str:
 
     Raises:
         AssertionError: it has none, as lambdas and functions within functions have.
-        ValueError: nothing of that name can be loaded.
+        InputError: nothing of that name can be loaded.
     """
     name = strategy if isinstance(strategy, str) else f"{strategy.__module__}:{getattr(strategy, '__qualname__', '')}"
     assert name.rpartition(":")[2].isidentifier(), (
         f"{name}: must be defined at the top of a module, to be found by name"
     )
-    found = load_object(name)
+    try:
+        found = load_object(name)
+    except ValueError as error:
+        raise InputError("strategy", name, str(error)) from None
     assert isinstance(strategy, str) or found is strategy, f"{name}: must be found under its name"
     return name
 

@@ -97,3 +97,16 @@ def test_whoever_looks_at_a_folder_waits_for_no_engine():
     code = "import sys, crowd_sim.cli.status, crowd_sim.cli.listing, crowd_sim.commands.verify; print(*sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"numba", "pandas", "pydantic"} & {*found}
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        (["--tracker", "nope"], "--tracker = 'nope': must be one of tensorboard"),
+        (["task.kind=imitate", "crowd.source=example_feedback", "task.model=./nowhere"], "task.model = './nowhere'"),
+    ],
+)
+def test_a_dry_run_refuses_what_the_run_would(changes, says, capsys):
+    given = ["llm_quickstart" if "task" in changes[0] else "c.yaml", *changes]
+    assert call(["run", *given, "--dry-run", *IN_PROCESS]) == 2
+    assert says in capsys.readouterr().err

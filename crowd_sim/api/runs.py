@@ -54,10 +54,13 @@ class RunResult(Outcome):
         return "\n".join(lines)
 
     def to_frame(self) -> pd.DataFrame:
-        """A row per run and worker: points and, where there are values, value, its error, ranks and the gap between them."""
-        from crowd_sim.report.worth import worth
+        """A row per run and worker: points and, where there are values, value, its error, ranks and the gap between them.
 
-        return worth(self._workers())
+        The gap is rank by value − rank by pay, or by points where nobody is paid; whom screens exclude is in no rank.
+        """
+        from crowd_sim.report.worth import excluding, worth
+
+        return worth(self._workers(), excluding(self.config.model_dump()))
 
     def plot(self) -> Figure:
         """Points against Shapley values; a notebook shows the figure.

@@ -80,8 +80,8 @@ def value(
         crowd: a run's folder; a CSV or Parquet file, a row per worker; an array [n, d]; or a DataFrame, as for `run`.
         target: not for a folder, which has its own: a worker of the crowd by name, who is then not valued, a file with one
             row, or a vector [d].
-        out: the folder for values.parquet and values.png; given again after an interruption, the same call goes on there;
-            None: none.
+        out: the folder for values.parquet and values.png; given again after an interruption, the same call goes on there, and
+            reads them where they are complete (`result.evaluated` is then None); None: none.
         score: not for a folder: l2, l1, dot, squared_l2, or package.module:Name.
         run: of a folder, which of its runs.
         method: as for `crowd_sim.shapley`.
@@ -93,21 +93,14 @@ def value(
         trust: load the user-defined source and score, too, that a run's folder names.
 
     Raises:
-        InputError: a crowd, target, score, method or budget that cannot be used.
+        InputError: a crowd, target, score, method or budget that cannot be used, or a folder with other values.
         StrategyError: user-defined code raised.
         ClusterError: no cluster, or one that is too small.
     """
-    from crowd_sim.commands.value import (
-        check_folder,
-        check_no_run,
-        check_own,
-        load_people,
-        of_people,
-        of_run,
-        table_of,
-        write,
-    )
-    from crowd_sim.commands.value import value as value_question
+    from crowd_sim.commands.question import Asked
+    from crowd_sim.commands.value import check_no_run, check_own, load_people, of_people, of_run
+    from crowd_sim.commands.value import value as value_asked
+    from crowd_sim.commands.values_folder import kept, table_of, write
     from crowd_sim.crowd.sources.given import population_of
 
     check_address(ray_address)
@@ -121,10 +114,11 @@ def value(
         people = load_people(Path(cast("str", crowd)), "crowd") if is_file else population_of(crowd)
         goal: Any = str(target) if isinstance(target, os.PathLike) else target
         question = of_people(people, goal, score, seed, str(crowd) if is_file else "the crowd")
-    if folder is not None:
-        check_folder(folder, question)
-    with reporting(progress) as report:
-        result = value_question(question, method, budget, stop, ray_address, report, folder)
-    if folder is not None:
-        write(folder, question, result, budget)
+    asked = Asked(question, method, budget, stop)
+    result = None if folder is None else kept(folder, asked)
+    if result is None:
+        with reporting(progress) as report:
+            result = value_asked(asked, ray_address, report, folder)
+        if folder is not None:
+            write(folder, asked, result)
     return CrowdValues(table_of(question, result), result)

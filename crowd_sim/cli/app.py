@@ -21,7 +21,7 @@ from crowd_sim.cli.data import data
 from crowd_sim.cli.group import Group
 from crowd_sim.cli.options import Configuration, DryRun, Out, Overrides, Quiet, RayAddress, Trackers, Trust
 from crowd_sim.cli.output import plain_console, unfailing_output
-from crowd_sim.cli.saying import fail, loading, say, say_each
+from crowd_sim.cli.saying import NothingDone, fail, loading, say, say_each
 from crowd_sim.errors import ClusterError, InputError, StorageError, StrategyError
 from crowd_sim.paths import is_folder
 
@@ -110,6 +110,7 @@ def run(
     if dry_run:
         from crowd_sim.commands.rehearsal import of_run
 
+        _check_trackers(tracker)
         say_each(of_run(config, configuration.stem, out, ray_address))
         return
     finished = run_config(config, configuration.stem, out, ray_address, console, accept_changes, _trackers(tracker))
@@ -163,6 +164,7 @@ def sweep(
     if dry_run:
         from crowd_sim.commands.rehearsal import of_sweep
 
+        _check_trackers(tracker)
         say_each(of_sweep(plan, configuration.stem, out, ray_address))
         return
     asked = tables.split(",") if tables else []
@@ -210,6 +212,7 @@ def search(
     if dry_run:
         from crowd_sim.commands.rehearsal import of_search
 
+        _check_trackers(tracker)
         say_each(of_search(plan, configuration.stem, out, ray_address))
         return
     found = run_search(plan, configuration.stem, out, ray_address, console, _trackers(tracker))
@@ -301,21 +304,18 @@ def value(
 ) -> None:
     """Print the Shapley values of a finished run's crowd, or of a file; interrupted, the same command goes on.
 
+    A run needs to be of vectors and without crowd.bad. What the folder holds already is read, not evaluated again.
+
     Example: `crowd-sim value runs/hundred --budget 100000` or `crowd-sim value crowd.csv --target anna --score l1`
     """
     console = plain_console()
     with loading(console):
-        from crowd_sim.cli.value import value as value_question
+        from crowd_sim.cli.value import value as value_asked
         from crowd_sim.cli.value import values_table
-        from crowd_sim.commands.value import (
-            check_folder,
-            check_no_run,
-            check_own,
-            load_people,
-            of_people,
-            of_run,
-            write,
-        )
+        from crowd_sim.commands.question import Asked
+        from crowd_sim.commands.value import check_no_run, check_own, load_people, of_people, of_run
+        from crowd_sim.commands.values_folder import kept, table_of, write
+        from crowd_sim.valuation import TargetError
 
         if is_folder(source):
             check_own(target, score, seed)
@@ -324,9 +324,13 @@ def value(
             check_no_run(run)
             question = of_people(load_people(source, "source"), target, score, seed, str(source))
     folder = out or Path("runs") / f"values-{question.name}"
-    check_folder(folder, question)
-    result = value_question(question, method, budget, target_error, ray_address, console, folder)
-    console.print(values_table(write(folder, question, result, budget), result))
+    asked = Asked(question, method, budget, None if target_error is None else TargetError(relative=target_error))
+    if there := kept(folder, asked):
+        console.print(values_table(table_of(question, there), there))
+        say(f"{folder} had these values before: they were read, nothing was evaluated again")
+    else:
+        result = value_asked(asked, ray_address, console, folder)
+        console.print(values_table(write(folder, asked, result), result))
     say(f"{folder}: values.parquet and values.png")
 
 
@@ -411,9 +415,9 @@ def compare(
 
 @app.command("list")
 def list_folders(
-    folder: Annotated[Path, typer.Argument(help="Where the folders of runs and sweeps are.")] = Path("runs"),
+    folder: Annotated[Path, typer.Argument(help="Where the folders of runs, sweeps and values are.")] = Path("runs"),
 ) -> None:
-    """List the runs and sweeps below a folder, the latest first, and how far they are.
+    """List the runs, sweeps and values below a folder, the latest first, and how far they are.
 
     Example: `crowd-sim list`, or `crowd-sim list /data/runs`
     """
@@ -424,12 +428,12 @@ def list_folders(
 
 @app.command()
 def status(
-    folder: Annotated[Path, typer.Argument(help="A run's or a sweep's folder.")],
+    folder: Annotated[Path, typer.Argument(help="A run's, a sweep's, a search's or a valuation's folder.")],
     watch: Annotated[
         bool, typer.Option("--watch", "-w", help="Go on saying so until nobody is at work there.")
     ] = False,
 ) -> None:
-    """Say how far a run or a sweep is, whether it is running, finished or dead.
+    """Say how far a run, a sweep or a valuation is, whether it is running, finished or dead.
 
     Example: `crowd-sim status runs/hundred`, or `crowd-sim status --watch runs/hundred`
     """
@@ -526,6 +530,8 @@ def _status_of(arguments: Sequence[str] | None) -> int:
         fail(str(error), 1)
     except MemoryError as error:
         fail(f"out of memory ({error})", 1)
+    except NothingDone:
+        fail("interrupted while it loaded: nothing has been done", _INTERRUPTED)
     except (KeyboardInterrupt, typer.Abort):
         status = _INTERRUPTED
     if status == _INTERRUPTED:  # Typer makes it of Ctrl-C itself
@@ -547,6 +553,13 @@ def _conclude(swept: Swept, *, quiet: bool = False) -> None:
             f"{swept.failed:,} of {swept.points:,} points failed{where}; with --retry-failed the same command tries them again",
             1,
         )
+
+
+def _check_trackers(names: list[str] | None) -> None:
+    from crowd_sim.trackers.by_name import check_tracker
+
+    for name in names or []:
+        check_tracker(name)
 
 
 def _trackers(names: list[str] | None) -> list[Named]:

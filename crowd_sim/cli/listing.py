@@ -1,11 +1,10 @@
-"""`crowd-sim list`: the runs and sweeps below a folder, the latest first."""
+"""`crowd-sim list`: the runs, sweeps and values below a folder, the latest first."""
 
 from __future__ import annotations
 
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from rich import box
 from rich.table import Table
@@ -16,14 +15,14 @@ from crowd_sim.cli.status import how_far
 from crowd_sim.errors import InputError
 from crowd_sim.files import read_config
 from crowd_sim.paths import is_folder
-from crowd_sim.store.run_log import read_status
+from crowd_sim.store.run_log import STATUS, UNFINISHED, Status, read_status, read_values_status
 from crowd_sim.sweeps.lists import size_of
 from crowd_sim.sweeps.log import read_sweep_statuses
 from crowd_sim.sweeps.parts import count_points
 
 
 def folders_table(root: Path) -> Table:
-    """A row for each folder of a run or a sweep: name, kind, state, how far it is, when it was last written.
+    """A row for each folder of a run, a sweep or values: name, kind, state, how far it is, when it was last written.
 
     Raises:
         InputError: no such folder.
@@ -33,15 +32,22 @@ def folders_table(root: Path) -> Table:
     table = Table(box=box.SIMPLE, pad_edge=False)
     for name in ("folder", "kind", "state", "how far", "last written"):
         table.add_column(name, no_wrap=name != "how far")
-    found = [config.parent for config in root.glob("*/config.yaml")]
+    marks = ("config.yaml", "values.json", f"{UNFINISHED}/{STATUS}")
+    found = {root / path.relative_to(root).parts[0] for mark in marks for path in root.glob(f"*/{mark}")}
     for folder in sorted(found, key=lambda folder: -folder.stat().st_mtime):
         with suppress(InputError):  # a folder of something else
             written = time.strftime("%Y-%m-%d %H:%M", time.localtime(folder.stat().st_mtime))
-            table.add_row(Text(visible(str(folder))), *_told(folder, read_config(folder)), written)
+            table.add_row(Text(visible(str(folder))), *_told(folder), written)
     return table
 
 
-def _told(folder: Path, config: dict[str, Any]) -> tuple[str, str, str]:
+def _told(folder: Path) -> tuple[str, str, str]:
+    values = read_values_status(folder)
+    if isinstance(values, Status):
+        return "values", values.state, how_far(values)
+    if values is not None:
+        return "values", "finished", f"{values['workers']:,} workers, {values['evaluations']:,} evaluations"
+    config = read_config(folder)
     if "sweep" in config:
         done, failed = count_points(folder)
         points = size_of(config["sweep"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import isnan, nan
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -21,6 +22,9 @@ from crowd_sim.metrics import mean_and_error
 from crowd_sim.outcome import Outcome
 from crowd_sim.tasks.tables import tables_of
 from crowd_sim.trackers import Named
+
+if TYPE_CHECKING:  # a run's start does without
+    import pandas as pd
 
 _SAMPLES = 3
 """Prompts whose outputs are shown."""
@@ -113,20 +117,47 @@ def workers_view(outcome: Outcome) -> Table:
     """The workers with most points, and those whom points place furthest above and below their values."""
     # their tables need pandas, which would delay a run's start
     from crowd_sim.report.page import worth_numbers
-    from crowd_sim.report.worth import by_worker, over_and_underpaid, worth
+    from crowd_sim.report.worth import by_worker, excluding, got_by, marks, over_and_underpaid, worth
 
-    table = by_worker(worth(tables_of(outcome.config.task.kind).TABLES["workers"](outcome)))
+    excludes = excluding(outcome.config.model_dump()) and outcome.screened is not None
+    table = by_worker(worth(tables_of(outcome.config.task.kind).TABLES["workers"](outcome), excludes))
     over, under = over_and_underpaid(table, _NAMED)
-    several = outcome.config.runs > 1
-    view = Table(title="Who was worth what" + (" (means over a worker's runs)" if several else ""), box=box.SIMPLE_HEAD)
-    heads = ("", "worker", "points", *(("value", "95 % interval", "rank gap") if "value" in table else ()))
-    for head in heads:
+    several, valued = outcome.config.runs > 1, "value" in table
+    said = [
+        f"over- and underpaid: by {got_by(table)}" if valued else "",
+        "intervals: of the values, not over runs" if valued and several else "",
+        _excluded(table) if excludes else "",
+    ]
+    view = Table(
+        title="Who was worth what" + (" (means over a worker's runs)" if several else ""),
+        caption="; ".join(filter(None, said)),
+        box=box.SIMPLE_HEAD,  # a pay and marks are to fit into 80 columns
+        collapse_padding=True,
+        pad_edge=False,
+    )
+    heads = [
+        "",
+        "worker",
+        *(["runs"] if several else []),
+        "points",
+        *(["value", "95 % interval", "gap"] if valued else []),
+    ]
+    for head in [*heads, *(["pay"] if "pay" in table else [])]:
         view.add_column(head, justify="left" if head in ("", "worker") else "right", overflow="ellipsis", no_wrap=True)
-    for words, rows in (("most points", table.head(_NAMED)), ("most overpaid", over), ("most underpaid", under)):
+    for words, rows in (("most points", table.head(_NAMED)), ("overpaid", over), ("underpaid", under)):
         for i, row in enumerate(rows.to_dict("records")):
-            name = Text(visible(str(row["worker"])))
-            view.add_row("" if i else words, name, *worth_numbers(row), end_section=i + 1 == len(rows))
+            marked = f" ({words_of})" if (words_of := marks(row, excludes)) else ""
+            name = Text(visible(str(row["worker"])) + marked)
+            runs = [str(row["runs"])] if several else []
+            view.add_row("" if i else words, name, *runs, *worth_numbers(row), end_section=i + 1 == len(rows))
     return view
+
+
+def _excluded(table: pd.DataFrame) -> str:
+    """Whom screens have excluded, in any run."""
+    names = [visible(str(name)) for name in table.loc[table["flagged"] > 0, "worker"]]
+    first = ", ".join(names[: 2 * _NAMED]) + (f" and {len(names) - 2 * _NAMED} more" if len(names) > 2 * _NAMED else "")
+    return f"excluded by screens, without points or pay: {first or 'nobody'}"
 
 
 def _number(value: float) -> str:

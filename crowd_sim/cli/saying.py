@@ -14,6 +14,10 @@ from crowd_sim.characters import visible
 from crowd_sim.cli.output import plain_console
 
 
+class NothingDone(Exception):  # noqa: N818 - it is no error
+    """A command was interrupted while it loaded."""
+
+
 @contextmanager
 def loading(console: Console, what: str = "modules and input", *, silent: bool = False) -> Iterator[None]:
     """A first line, or a bar, while a command's modules are imported and its input is read: on a busy machine, seconds."""
@@ -21,7 +25,10 @@ def loading(console: Console, what: str = "modules and input", *, silent: bool =
 
     with shown(plain_console(quiet=True) if silent else console) as progress:
         progress("load", 0, 0, what)
-        yield
+        try:
+            yield
+        except KeyboardInterrupt:
+            raise NothingDone from None
 
 
 def say_each(lines: Iterable[str]) -> None:

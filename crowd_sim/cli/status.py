@@ -1,4 +1,4 @@
-"""`crowd-sim status`: how far a run or a sweep is, in a few lines, once or until it is over."""
+"""`crowd-sim status`: how far a run, a sweep or a valuation is, in a few lines, once or until it is over."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from crowd_sim.errors import InputError
 from crowd_sim.files import read_config
 from crowd_sim.integrity import DamagedError
 from crowd_sim.paths import exists
-from crowd_sim.store.run_log import Status, read_status
+from crowd_sim.store.run_log import Status, read_status, read_values_status
 from crowd_sim.sweeps.lists import size_of
 from crowd_sim.sweeps.log import SweepStatus, read_sweep_statuses
 from crowd_sim.sweeps.parts import count_points
@@ -53,13 +53,15 @@ _AGO = re.compile(r", [\d:, a-z]* ago$")
 
 def is_at_work(folder: Path) -> bool:
     """Whether a command is at work in the folder of a run or a sweep."""
+    if isinstance(values := read_values_status(folder), Status):
+        return values.state == "running"
     if commands := read_sweep_statuses(folder):
         return any(command.state == "running" for command in commands)
     return exists(folder / "status.json") and read_status(folder).state == "running"
 
 
 def status_lines(folder: Path) -> Iterator[str]:
-    """What there is to say of a run or a sweep, from its folder alone.
+    """What there is to say of a run, a sweep or a valuation, from its folder alone.
 
     Raises:
         InputError: none has ever been started there, or the folder cannot be read.
@@ -70,11 +72,17 @@ def status_lines(folder: Path) -> Iterator[str]:
         except FileNotFoundError:
             pass
         except NotADirectoryError:
-            raise InputError("folder", str(folder), "must be the folder of a run, a sweep or a search") from None
+            raise InputError(
+                "folder", str(folder), "must be the folder of a run, a sweep, a search or values"
+            ) from None
         except OSError as error:
             raise InputError("folder", str(folder), f"must be a folder that you can read ({error.strerror})") from None
         except ValueError:  # a NUL
-            raise InputError("folder", str(folder), "must be the folder of a run, a sweep or a search") from None
+            raise InputError(
+                "folder", str(folder), "must be the folder of a run, a sweep, a search or values"
+            ) from None
+    if (values := read_values_status(folder)) is not None:
+        return _of_values(folder, values)
     content: Mapping[str, Any] = {}
     try:
         content = read_config(folder)
@@ -107,6 +115,19 @@ def _of_run(folder: Path, *, is_search: bool) -> Iterator[str]:
         yield status.error
     if status.state in ("dead", "interrupted", "failed"):
         yield f"{_again(folder, is_search)} goes on from {'there' if is_search else _start(status)}"
+
+
+def _of_values(folder: Path, values: Status | dict[str, Any]) -> Iterator[str]:
+    if not isinstance(values, Status):
+        yield f"{folder}: finished"
+        yield f"values of {values['workers']:,} workers: {values['evaluations']:,} evaluations by {values['method']}"
+        return
+    yield f"{folder}: {_STATES[values.state].format(pid=values.pid, host=values.host)}"
+    yield ", ".join(filter(None, (how_far(values), values.note, _ago(values.updated))))
+    if values.error:
+        yield values.error
+    if values.state != "running":
+        yield "the same command goes on from what is kept"
 
 
 def _again(folder: Path, is_search: bool) -> str:

@@ -14,27 +14,19 @@ from rich.text import Text
 from crowd_sim.characters import visible
 from crowd_sim.cli.signals import stoppable
 from crowd_sim.commands.progress import shown
-from crowd_sim.commands.value import Question
-from crowd_sim.commands.value import value as value_question
-from crowd_sim.valuation import Progress, Rule, ShapleyResult, TargetError
+from crowd_sim.commands.question import Asked
+from crowd_sim.commands.value import value as value_asked
+from crowd_sim.valuation import Progress, Rule, ShapleyResult
 
 _SHOWN = 5
 """Workers at the top and at the bottom of the printed table."""
 
 
-def value(
-    question: Question,
-    method: str,
-    budget: int,
-    target_error: float | None,
-    ray_address: str | None,
-    console: Console,
-    folder: Path,
-) -> ShapleyResult:
+def value(asked: Asked, ray_address: str | None, console: Console, folder: Path) -> ShapleyResult:
     """See `crowd_sim.commands.value.value`; progress and, with a target error, the error of each stage are shown."""
-    stop = None if target_error is None else _Shown(console) | TargetError(relative=target_error)
+    watched = None if asked.stop is None else _Shown(console) | asked.stop
     with stoppable(), shown(console) as progress:
-        return value_question(question, method, budget, stop, ray_address, progress, folder)
+        return value_asked(asked, ray_address, progress, folder, watched)
 
 
 @dataclass(frozen=True)

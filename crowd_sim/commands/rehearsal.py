@@ -35,9 +35,10 @@ def of_run(config: RunConfig, name: str, out: Path | None, ray_address: str | No
     """What `crowd-sim run` would do, a line each.
 
     Raises:
-        InputError: people that cannot be used.
+        InputError: people, or a base model, that cannot be used.
     """
     task = load_task(config)
+    _check_model(config)
     if isinstance(task, VectorTask):
         check_participants(config, task.population)
     folder = out or Path("runs") / f"{name}-{run_fingerprint(config, task)[:8]}"
@@ -52,13 +53,14 @@ def of_sweep(plan: Sweep, name: str, out: Path | None, ray_address: str | None) 
     """What `crowd-sim sweep` would do, a line each.
 
     Raises:
-        InputError: people that cannot be used.
+        InputError: people, or a base model, that cannot be used.
     """
     # with it comes pandas, which a run's first line does not need
     from crowd_sim.commands.sweep import fingerprint_of_sweep
 
     folder = out or Path("runs") / f"{name}-{fingerprint_of_sweep(plan)[:8]}"
     first, n_points = plan.points[0].config, plan.n_points
+    _check_model(first)
     done, failed = count_points(folder)
     fields = ", ".join(f"{field} ({len(values)})" for field, values in plan.fields.items())
     yield f"would run: {n_points:,} points ({fields}), the first: {_work(first)}"
@@ -74,13 +76,14 @@ def of_search(plan: Search, name: str, out: Path | None, ray_address: str | None
     """What `crowd-sim search` would do, a line each.
 
     Raises:
-        InputError: people that cannot be used, or Optuna is not installed.
+        InputError: people, or a base model, that cannot be used, or Optuna is not installed.
     """
     check_installed()
     from crowd_sim.commands.search import fingerprint_of_search
 
     folder = out or Path("runs") / f"{name}-{fingerprint_of_search(plan)[:8]}"
     own, options = plan.own, plan.options
+    _check_model(own)
     yield (
         f"would run: {options.trials:,} trials of {', '.join(plan.space)} ({options.direction} {options.metric}), "
         f"{options.held_out} held-out seeds; the own setting: {_work(own)}"
@@ -89,6 +92,13 @@ def of_search(plan: Search, name: str, out: Path | None, ray_address: str | None
     yield f"into: {folder} ({_state(folder)})"
     n_points = options.trials + 2 * options.held_out
     yield f"how long: {_seconds(own, load_task(own), n_points)}, all trials like the own setting and none pruned"
+
+
+def _check_model(config: RunConfig) -> None:
+    if config.task.kind != "vector":
+        from crowd_sim.models.language_model import check_base
+
+        check_base(config.task.model)
 
 
 def _work(config: RunConfig) -> str:

@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import sys
 import sysconfig
+import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from crowd_sim.config import CheckpointConfig
-from crowd_sim.errors import InputError
-from crowd_sim.files import fingerprint_of
+from crowd_sim.errors import InputError, StorageError
+from crowd_sim.files import fingerprint_of, write_sealed
 from crowd_sim.store.checkpoint import Checkpoints
 from crowd_sim.store.checkpointer import Checkpointer
+from crowd_sim.store.lock import RUN, ending, lock
+from crowd_sim.store.run_log import STATUS, UNFINISHED, Status
 from crowd_sim.valuation import ShapleyResult
 from crowd_sim.valuation.request import Chunk, Evaluate
 
-UNFINISHED = "unfinished"
-"""The folder, in that of the values, of what is kept."""
-
+_SECONDS_BETWEEN_WRITES = 1.0
 _OF_OTHERS = ("site-packages", "dist-packages")
 
 
 def go_on(
     folder: Path,
     question: str,
+    budget: int,
     value: Callable[[Evaluate], list[ShapleyResult]],
     evaluate: Callable[[Iterable[Chunk]], Iterator[NDArray[np.float64]]],
 ) -> ShapleyResult:
@@ -38,10 +43,12 @@ def go_on(
     Args:
         folder: for the values.
         question: a digest of all that the utilities depend on.
+        budget: evaluations at most, for the status.
         value: values the game.
         evaluate: evaluates it.
 
     Raises:
+        InputError: another process is at work in the folder.
         StorageError: the folder cannot be written.
     """
     place = Checkpoints(folder / UNFINISHED, question)
@@ -49,24 +56,95 @@ def go_on(
     saving = Checkpointer([earlier] if earlier else [], CheckpointConfig(), place.write, lambda *_, **__: None)
     log = saving.last_values()
     before = log.n_evaluated
-    try:
-        return log.result(value, evaluate, lambda: saving.after_evaluations(log))[0]
-    except InputError:  # given again it would be refused again
-        raise
-    except BaseException:
-        if log.n_evaluated > before:
-            saving.stopped_valuing(log)
-        raise
+    with at_work(folder, budget) as told:
+
+        def begun(chunks: Iterable[Chunk]) -> Iterator[NDArray[np.float64]]:
+            told(log.n_evaluated)
+            yield from evaluate(chunks)
+
+        def after() -> None:
+            saving.after_evaluations(log)
+            told(log.n_evaluated)
+
+        try:
+            return log.result(value, begun, after)[0]
+        except InputError:  # given again it would be refused again
+            raise
+        except BaseException:
+            if log.n_evaluated > before:
+                saving.stopped_valuing(log)
+            raise
+
+
+@contextmanager
+def at_work(folder: Path, budget: int) -> Iterator[Callable[[int], None]]:
+    """What to tell how many evaluations are done, for `crowd-sim status`; how it ends is told, too.
+
+    The folder is made when it is told for the first time: a valuation that is refused leaves none.
+
+    Raises:
+        InputError: another process is at work in the folder.
+        StorageError: it cannot be written.
+    """
+    place, now = folder / UNFINISHED, time.time()
+    status = Status("running", "evaluations", 0, budget, now, now, os.getpid(), socket.gethostname())
+    written = 0.0
+    with ExitStack() as held:
+
+        def write() -> None:
+            nonlocal written
+            status.updated, written = time.time(), time.monotonic()
+            write_sealed(place / STATUS, asdict(status))
+
+        def told(done: int) -> None:
+            status.done, status.total = (
+                done,
+                max(done, budget),
+            )  # exact values ask for all coalitions, whatever the budget
+            if not written:
+                try:
+                    place.mkdir(parents=True, exist_ok=True)
+                except OSError as error:
+                    raise StorageError(place, error.strerror or str(error)) from error
+                held.enter_context(lock(place / RUN))
+            if not written or time.monotonic() - written >= _SECONDS_BETWEEN_WRITES:
+                write()
+
+        try:
+            yield told
+        except BaseException as error:
+            status.state, status.error = ending(error)
+            if written:
+                _end(folder, write, refused=isinstance(error, InputError))
+            raise
+
+
+def _end(folder: Path, write: Callable[[], None], *, refused: bool) -> None:
+    place = folder / UNFINISHED
+    if not refused or (place / "checkpoints").is_dir():
+        with suppress(StorageError):  # why it stopped is what counts, and may be just that
+            write()
+        return
+    _remove_notes(place)
+    with suppress(OSError):  # not empty
+        folder.rmdir()
 
 
 def remove(folder: Path) -> None:
     """The values are there: what was kept on the way is of no use."""
-    place = folder / UNFINISHED / "checkpoints"
-    with suppress(OSError):  # it was never there, or another command of the same question is writing
-        for path in place.glob("values-*.checkpoint"):
+    place = folder / UNFINISHED
+    with suppress(OSError):  # it was never there
+        for path in place.glob("checkpoints/values-*.checkpoint"):
             path.unlink(missing_ok=True)
+        (place / "checkpoints").rmdir()
+    _remove_notes(place)
+
+
+def _remove_notes(place: Path) -> None:
+    with suppress(OSError):
+        for name in (STATUS, RUN):
+            (place / name).unlink(missing_ok=True)
         place.rmdir()
-        place.parent.rmdir()
 
 
 def digest_of_code(module: str) -> str | None:

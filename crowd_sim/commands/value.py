@@ -3,68 +3,30 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from crowd_sim.commands import IN_PROCESS
-from crowd_sim.commands.unfinished import UNFINISHED, digest_of_code, go_on, remove
+from crowd_sim.commands.question import Asked, Question
+from crowd_sim.commands.unfinished import go_on
 from crowd_sim.config import ActorsConfig
 from crowd_sim.config.io import load_config
 from crowd_sim.crowd.population import Population
 from crowd_sim.crowd.sources.vectors import load_vectors
-from crowd_sim.errors import InputError, StorageError
-from crowd_sim.files import fingerprint_of, read_config, read_facts, write_sealed, write_table
+from crowd_sim.errors import InputError
+from crowd_sim.files import fingerprint_of, read_config
 from crowd_sim.host import Host, InProcess
-from crowd_sim.integrity import FILES, digests_of
 from crowd_sim.participants import load_population, participants_of
-from crowd_sim.paths import exists, is_file, is_folder
+from crowd_sim.paths import is_file
 from crowd_sim.progress import Progress, quiet
 from crowd_sim.registry import resolve
+from crowd_sim.scores import SCORES
 from crowd_sim.valuation import AveragingGame, Rule, ShapleyResult, shapley
 from crowd_sim.valuation.request import Evaluate, ListEvaluate
-
-_TABLE, _FACTS = "values.parquet", "values.json"
-
-
-@dataclass(frozen=True)
-class Question:
-    """A crowd to be valued.
-
-    Attributes:
-        game: its averaging game.
-        ids: the workers' names, in the game's order.
-        name: what the result is called where no folder is given.
-        score, target: as they were named.
-        seed, run: the key of the draws.
-    """
-
-    game: AveragingGame
-    ids: tuple[str, ...]
-    name: str
-    score: str
-    target: str
-    seed: int
-    run: int
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of what the values are of: the workers by name, their vectors, target and score."""
-        asked = {"score": self.score, "workers": self.ids, "shape": self.game.vectors.shape}
-        return fingerprint_of(asked, [self.game.vectors.tobytes(), self.game.target.tobytes()])
-
-    @property
-    def utilities_digest(self) -> str | None:
-        """SHA-256 of all that utilities depend on, a user's code too; ``None`` where that has no source to read."""
-        if ":" not in self.score:
-            return self.digest
-        code = digest_of_code(self.score.partition(":")[0])
-        return None if code is None else fingerprint_of({"digest": self.digest, "code": code})
 
 
 def of_run(folder: Path, run: int, trust: bool = False) -> Question:
@@ -174,8 +136,22 @@ def of_people(
         goal = _target_of(load_people(Path(target), "--target"), people, target)
     else:
         raise InputError("--target", target, f"must be a worker of {name} by name, or a file with one row")
+    _check_score(score)
     named = target if isinstance(target, str) else "a vector"
     return Question(_game(vectors, goal, score), ids, Path(name).stem, str(score), named, seed, 0)
+
+
+def _check_score(score: object) -> None:
+    """Refuse what is no score by name, as the command's option and not as a game's or a configuration's."""
+    if not isinstance(score, str) or score in SCORES:
+        return
+    if ":" not in score:
+        allowed = f"must be one of {', '.join(SCORES)}, or user-defined as package.module:Name"
+        raise InputError("--score", score, allowed)
+    try:
+        resolve("score", score)
+    except InputError as error:
+        raise InputError("--score", score, error.allowed) from None
 
 
 def _goal(target: Any, n_features: int) -> NDArray[np.float64]:
@@ -205,31 +181,28 @@ def _game(vectors: NDArray[np.float64], target: NDArray[np.float64], score: str)
 
 
 def value(
-    question: Question,
-    method: str,
-    budget: int,
-    stop: Rule | None = None,
+    asked: Asked,
     ray_address: str | None = IN_PROCESS,
     progress: Progress = quiet,
     folder: Path | None = None,
+    watched: Rule | None = None,
 ) -> ShapleyResult:
-    """Value the crowd, on the evaluators of a cluster or in this process; arguments as of `crowd_sim.valuation.shapley`.
+    """Value the crowd, on the evaluators of a cluster or in this process.
 
     Args:
-        question: the crowd.
-        method: the estimator.
-        budget: utility evaluations it may spend.
-        stop: where it may end earlier.
+        asked: the crowd, and how it is to be valued.
         ray_address: see `crowd_sim.actors.cluster.connected`; ``none`` evaluates in this process.
         progress: told how many evaluations are done.
         folder: for the values: what a call with the same arguments that was stopped has evaluated is there, and is not
             evaluated again; ``None``: nothing is kept.
+        watched: a rule that says the same as that of `asked`, and shows besides how it goes on.
 
     Raises:
-        InputError: a method or budget that does not fit the game.
+        InputError: a method or budget that does not fit the game, or a folder in which another process is at work.
         StorageError: the folder cannot be written any more.
         ClusterError: no cluster, or one that is too small.
     """
+    question = asked.question
     with ExitStack() as stack:
         host: Host = InProcess()
         if ray_address != IN_PROCESS:
@@ -249,12 +222,12 @@ def value(
             return [
                 shapley(
                     question.game,
-                    method=method,
-                    budget=budget,
+                    method=asked.method,
+                    budget=asked.budget,
                     seed=question.seed,
                     run=question.run,
                     evaluate=evaluate,
-                    stop=stop,
+                    stop=asked.stop if watched is None else watched,
                     progress=progress,
                 )
             ]
@@ -262,68 +235,4 @@ def value(
         digest = None if folder is None else question.utilities_digest
         if folder is None or digest is None:
             return by(ListEvaluate(evaluate))[0]
-        return go_on(folder, digest, by, evaluate)
-
-
-def check_folder(folder: Path, question: Question) -> None:
-    """See that the folder holds no values of other workers, another target or another score, and nothing else either.
-
-    Raises:
-        InputError: it does, or values that do not say of what they are; or it is no folder.
-    """
-    path = folder / _TABLE
-    if not exists(path):
-        if exists(folder) and not is_folder(folder):
-            raise InputError("--out", str(folder), "must be a folder, or not there")
-        if is_folder(folder) and not is_folder(folder / UNFINISHED) and any(folder.iterdir()):
-            raise InputError(
-                "--out", str(folder), "must be a new folder, an empty one, or one of values: it holds files"
-            )
-        return
-    facts = read_facts(path)  # of the table itself: another may have been put in its place
-    if facts is None:
-        raise InputError("--out", str(folder), f"must be another folder: it is not known what its {_TABLE} is of")
-    if facts.get("digest") != question.digest:
-        shown = f"score {facts.get('score')}, target {facts.get('target')}, {facts.get('workers')} workers"
-        raise InputError("--out", str(folder), f"must be another folder: it holds the values of another game ({shown})")
-
-
-def table_of(question: Question, result: ShapleyResult) -> pd.DataFrame:
-    """A row per worker, best first: `worker`, `value`, standard error and interval."""
-    table = result.to_frame().drop(columns="player").assign(worker=question.ids)
-    table = table[["worker", *(name for name in table.columns if name != "worker")]]
-    return table.sort_values("value", ascending=False, kind="stable", ignore_index=True)
-
-
-def write(folder: Path, question: Question, result: ShapleyResult, budget: int) -> pd.DataFrame:
-    """Write values.parquet and values.json, which say of what they are, and values.png; the table, best worker first.
-
-    Raises:
-        InputError: the folder cannot be written, or holds the values of another game.
-    """
-    from crowd_sim.report.style import png, write_atomically  # a valuation that leaves no file draws nothing
-    from crowd_sim.report.value_figure import values_with_errors
-
-    check_folder(folder, question)
-    facts = {
-        "score": question.score,
-        "target": question.target,
-        "workers": len(question.ids),
-        "method": result.method,
-        "budget": budget,
-        "evaluations": result.n_evaluations,
-        "seed": question.seed,
-        "run": question.run,
-        "digest": question.digest,
-    }
-    table = table_of(question, result)
-    try:
-        write_table(folder / _TABLE, table, facts)
-        figure = write_atomically(folder / "values.png", png(values_with_errors(table)))
-        told = {"game" if name == "digest" else name: fact for name, fact in facts.items()}
-        write_sealed(folder / _FACTS, {**told, FILES: digests_of(folder, [folder / _TABLE, figure])})
-        remove(folder)
-    except (OSError, StorageError) as error:
-        reason = error.reason if isinstance(error, StorageError) else error.strerror
-        raise InputError("--out", str(folder), f"must be a folder that can be written ({reason})") from None
-    return table
+        return go_on(folder, digest, asked.budget, by, evaluate)

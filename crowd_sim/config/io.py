@@ -227,7 +227,10 @@ def _changed(content: DictConfig, override: str) -> DictConfig:
         given = OmegaConf.from_dotlist([f"{field}={_with_whole_numbers(value)}"])
         return OmegaConf.merge(content, given)  # type: ignore[return-value]
     except TypeError:
-        allowed = "cannot be applied: a list cannot take the place of a group of fields, nor a group that of a list"
+        allowed = (
+            "cannot be applied: a list cannot take the place of a group of fields, nor a group that of a list, and is given "
+            "as a whole: crowd.bad=[{behaviour: lazy}]"
+        )
         raise InputError("override", override, allowed) from None
     except (YAMLError, OmegaConfBaseException, ValueError, RecursionError) as error:
         raise InputError("override", override, f"cannot be applied: {_problem(error)}") from None

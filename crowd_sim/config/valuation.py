@@ -18,7 +18,11 @@ class ValuationConfig(Strict):
         "`paired_regression`, `permutation`, or `none` (no values, no correlations with them)",
     )
     budget: int = Field(
-        10_000, ge=1, le=10**12, description="utility evaluations per game that the estimator may spend"
+        10_000,
+        ge=1,
+        le=10**12,
+        description="utility evaluations per game that the estimator may spend; `exact` makes all 2^n whatever it is, and "
+        "`kernel_shap` those of nobody and of everyone besides",
     )
     kernel_shap_budget: int = Field(
         10_000,

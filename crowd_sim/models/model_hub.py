@@ -54,6 +54,15 @@ def model_folder(field: str, model: str) -> Path:
     if model in PACKAGES:
         module, install = PACKAGES[model]
         return Path(require(module, field, model, install).get_model_path())
+    return local_folder(field, model) or _from_hub(field, model)
+
+
+def local_folder(field: str, model: str) -> Path | None:
+    """The folder that a name is; None where it is an id on the hub. Nothing is downloaded.
+
+    Raises:
+        InputError: neither.
+    """
     path = Path(model).expanduser()
     if path.is_dir():
         return path
@@ -63,7 +72,7 @@ def model_folder(field: str, model: str) -> Path:
         short = ", ".join(_SHORT.get(field.rpartition(".")[0], PACKAGES))
         allowed = f"no folder; must be one, {short}, or an id on the Hugging Face hub, which has a / in it"
         raise InputError(field, model, allowed)
-    return _from_hub(field, model)
+    return None
 
 
 def lasting_name(model: str) -> str:

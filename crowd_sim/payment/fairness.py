@@ -22,14 +22,16 @@ def is_of_pay(metric: str) -> bool:
 
 def jain(pay: NDArray[np.float64]) -> NDArray[np.float64]:
     """(Σ p)² / (n Σ p²) of each row, float64[B]: 1 where all are paid alike, 1/n where one gets all."""
-    return np.asarray(pay.sum(axis=1) ** 2 / (pay.shape[1] * (pay**2).sum(axis=1)))
+    with np.errstate(invalid="ignore"):
+        return np.asarray(pay.sum(axis=1) ** 2 / (pay.shape[1] * (pay**2).sum(axis=1)))
 
 
 def gini(pay: NDArray[np.float64]) -> NDArray[np.float64]:
     """Mean difference of two pays over twice the mean pay, float64[B]: 0 where all are paid alike."""
     n = pay.shape[1]
     ranked = np.sort(pay, axis=1)
-    return np.asarray(((2 * np.arange(1, n + 1) - n - 1) * ranked).sum(axis=1) / (n * pay.sum(axis=1)))
+    with np.errstate(invalid="ignore"):
+        return np.asarray(((2 * np.arange(1, n + 1) - n - 1) * ranked).sum(axis=1) / (n * pay.sum(axis=1)))
 
 
 def envy(pay: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -21,6 +21,7 @@ from crowd_sim.report.measures import measure_of, task_of
 from crowd_sim.report.page import fields_of, figures, record, settings, verbatim, versions, worth_rows_of
 from crowd_sim.report.payload import payload_of_run
 from crowd_sim.report.tables import ROUNDS_COLUMNS, WORKERS_COLUMNS, read_config, read_summary, read_table
+from crowd_sim.report.worth import excluding, worth
 
 _NORMAL_95 = 1.959963984540054
 _LONGEST, _MOST = 300, 100
@@ -60,7 +61,7 @@ def choice_page(folder: Path) -> dict[str, Any]:
     floor = float(found["floor"]["mean"])
     main = measure.metric.removesuffix("_after")
     ends = {when: _estimate(main, when, found, items, n_items) for when in ("before", "after")}
-    paid = worth_rows_of(workers)
+    paid = worth_rows_of(workers, config)
     labels = read_table(folder, "labels.parquet") if task == "classify" and exists(folder / "labels.parquet") else None
     return {
         "title": f"One run of task {task}" if n_runs == 1 else f"{n_runs} runs of task {task}",
@@ -86,7 +87,7 @@ def choice_page(folder: Path) -> dict[str, Any]:
             "items": _items(items, "verify" if task == "verify" else "choose"),
         },
         "worth": paid,
-        "data": payload_of_run(rounds, workers, floor, measure),
+        "data": payload_of_run(rounds, worth(workers, excluding(config)), floor, measure),
         "figures": figures(draw_choice_run(folder, floor), captions_of_choice_run(n_runs, workers, measure)),
         "record": record(summary, config, {"runs": n_runs}),
         "versions": versions(summary, config),

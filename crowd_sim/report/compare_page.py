@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from crowd_sim.characters import visible
 from crowd_sim.errors import InputError, StorageError
@@ -55,10 +56,16 @@ _KIND: dict[str, str] = {"run": "runs", "sweep": "sweeps", "llm": "runs of texts
 
 def metric_row(comparison: Comparison, metric: str) -> dict[str, Any]:
     """A metric's mean in each folder, and the others' differences to the first, in words."""
-    means = [mean_and_error(*sample_mean(folder.runs[metric].to_numpy(float))[:2]) for folder in comparison.folders]
+    means = [_mean_words(folder.runs[metric].to_numpy(float)) for folder in comparison.folders]
     others = range(1, len(comparison.folders))
     found = [comparison.difference(metric, i, comparison.pairs(i)) for i in others]
     return {"words": metric_words(metric), "means": means, "differences": [difference_words(one) for one in found]}
+
+
+def _mean_words(sample: NDArray[np.float64]) -> str:
+    """Mean and error; of how many runs, where not all have a value: differences are of those that both have."""
+    mean, error, known = sample_mean(sample)
+    return mean_and_error(mean, error) + (f" ({known} of {len(sample)} runs)" if 0 < known < len(sample) else "")
 
 
 def difference_words(found: Difference) -> tuple[str, str]:
@@ -77,6 +84,10 @@ def pairing(comparison: Comparison) -> str:
     """How the differences came about."""
     first = comparison.folders[0]
     said = []
+    if any(folder.runs[metric].isna().any() for folder in comparison.folders for metric in comparison.metrics):
+        said.append(
+            "Where not all runs have a value, means are of those that have, and differences of pairs that both have."
+        )
     paired = [len(comparison.pairs(i)) > 0 for i in range(1, len(comparison.folders))]
     if any(paired):
         said.append(

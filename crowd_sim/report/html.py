@@ -60,6 +60,7 @@ from crowd_sim.report.tables import (
     read_table,
     swept_fields,
 )
+from crowd_sim.report.worth import excluding, worth
 
 _MOST_RUNS = 200_000
 """Of a sweep whose settings are compared run by run."""
@@ -163,14 +164,14 @@ def _run_page(folder: Path) -> dict[str, Any]:
     workers = read_table(folder, "workers.parquet", WORKERS_COLUMNS)
     rounds = read_table(folder, "rounds.parquet", ROUNDS_COLUMNS)
     n_workers = int(workers.groupby("run").size().max())
-    paid, within = worth_rows_of(workers), convergence_distance(config)
+    paid, within = worth_rows_of(workers, config), convergence_distance(config)
     metrics = summary["metrics"]
     rest = {key: value for key, value in summary.items() if key not in ("metrics", "versions", "fingerprint", "files")}
     return {
         "title": "One run" if len(runs) == 1 else f"{len(runs)} runs of one configuration",
         "summary": _in_a_nutshell(metrics, len(runs), within, _of_workers(paid)),
         "worth": paid,
-        "data": payload_of_run(rounds, workers, within),
+        "data": payload_of_run(rounds, worth(workers, excluding(config)), within),
         "settings": settings(config, OF_VECTORS),
         "n_runs": len(runs),
         "outcome": [_outcome(name, metrics[name], len(runs)) for name in _in_order(metrics)],
@@ -278,7 +279,7 @@ def _of_workers(paid: dict[str, Any]) -> list[str]:
     """Who is most over- and who most underpaid, in a sentence."""
     named = {words: rows[0] for words, rows in (("over", paid["over"]), ("under", paid["under"])) if rows}
     said = [
-        f"most {words}paid is {row['worker']} (rank {row['by_points']} by points, {row['by_value']} by value)"
+        f"most {words}paid is {row['worker']} (rank {row['by_got']} by {paid['got']}, {row['by_value']} by value)"
         for words, row in named.items()
     ]
     return ["Of all workers, " + " and ".join(said) + "."] if said else []

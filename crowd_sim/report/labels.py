@@ -113,6 +113,9 @@ def metric_words(name: str) -> str:
     if is_of_detection(name):
         by = name.removeprefix("detection_").replace("_", " ")
         return f"Chance that a bad worker has less than another (AUC), by {by}"
+    kind, _, mechanism = name.partition("_")
+    if name not in METRIC_WORDS and kind in ("pearson", "spearman"):
+        return f"Points of the mechanism {mechanism} against accurate Shapley values ({kind.capitalize()})"
     return METRIC_WORDS.get(name, name)
 
 

@@ -50,10 +50,13 @@ MARK = "*"
 
 def energy_words(rows: pd.DataFrame) -> str:
     """A model's energy distance: over its runs, or of its one run over the outputs; a dash in folders of earlier versions."""
-    if "energy" not in rows:
-        return "–"
+    return "–" if "energy" not in rows else mean_and_error(*energy_of(rows))
+
+
+def energy_of(rows: pd.DataFrame) -> tuple[float, float]:
+    """A model's energy distance and its standard error: over its runs, or of its one run over the outputs."""
     mean, error, n_runs = metrics.mean_and_error(rows["energy"].to_numpy(float))
-    return mean_and_error(mean, error if n_runs > 1 else float(rows["energy_se"].iloc[0]))
+    return mean, error if n_runs > 1 else float(rows["energy_se"].iloc[0])
 
 
 def is_concentrated(rows: pd.DataFrame) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from crowd_sim.report.figures import draw_llm_run
 from crowd_sim.report.labels import model_words, three_digits
 from crowd_sim.report.llm_numbers import (
     distance_words,
+    energy_of,
     energy_words,
     is_concentrated,
     model_row,
@@ -35,9 +37,13 @@ from crowd_sim.report.tables import (
     read_summary,
     read_table,
 )
+from crowd_sim.report.worth import excluding, worth
 from crowd_sim.tasks.imitate.honesty import EQUAL_TOKENS
 from crowd_sim.tasks.imitate.tables import in_order
+from crowd_sim.valuation.result import NORMAL_95
 
+_NAMED = 3
+"""Models that are named as not told from the best."""
 _PAIRS = 500
 """Outputs that the page shows of each of the two models."""
 _LONGEST = 600
@@ -97,8 +103,8 @@ def llm_page(folder: Path) -> dict[str, Any]:
             "after": model_words(final),
             **_samples(outputs, final),
         },
-        "data": payload_of_run(rounds, workers, None),
-        "worth": worth_rows_of(workers),
+        "data": payload_of_run(rounds, worth(workers, excluding(config)), None),
+        "worth": worth_rows_of(workers, config),
         "figures": figures(draw_llm_run(folder), captions),
         "record": record(summary, config, {}),
         "versions": versions(summary, config),
@@ -116,8 +122,8 @@ def _honestly(models: pd.DataFrame, summary: dict[str, Any], final: str, config:
     kind = "held-out texts" if kept else "target's texts"
     sentences = [
         f"After the last round, the energy distance of fresh outputs and the {kind} is {energy_words(by_name[final])}; the "
-        f"base model's is {energy_words(by_name['base'])}, and equal distributions have 0. By it the best model is "
-        f"{model_words(ranking[0])}. The mean distance of the {kind} themselves to the target is "
+        f"base model's is {energy_words(by_name['base'])}, and equal distributions have 0. {_best(ranking, by_name)} "
+        f"The mean distance of the {kind} themselves to the target is "
         f"{three_digits(floor.get('distance'))}: to come nearer than that is no imitation."
     ]
     labelled = [model_words(name) for name in in_order(models["model"]) if is_concentrated(by_name[name])]
@@ -128,6 +134,22 @@ def _honestly(models: pd.DataFrame, summary: dict[str, Any], final: str, config:
             f"{'; '.join(labelled)}. Their distances below say nothing for them."
         )
     return sentences
+
+
+def _best(ranking: list[str], by_name: Mapping[Any, pd.DataFrame]) -> str:
+    """Which model is the best by energy distance, where its error tells it from all others."""
+    (mean, error), *others = [energy_of(by_name[name]) for name in ranking]
+    near = [
+        model_words(name)
+        for name, (own, its) in zip(ranking[1:], others, strict=True)
+        if not abs(own - mean) > NORMAL_95 * (error**2 + its**2) ** 0.5
+    ]
+    first = model_words(ranking[0])
+    if not near:
+        return f"By it the best model is {first}."
+    rest = f" and {len(near) - _NAMED} more" if len(near) > _NAMED else ""
+    named = f"{', '.join(near[:_NAMED])}{rest}"
+    return f"By it no model is surely the best: {first} comes first, and its error does not tell it from {named}."
 
 
 def _in_a_nutshell(

@@ -6,7 +6,7 @@ import base64
 import json
 import math
 import platform
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -19,7 +19,7 @@ from crowd_sim.config import RunConfig
 from crowd_sim.report.captions import Caption
 from crowd_sim.report.labels import FIELD_WORDS, field_words, minus, plain, three_digits, value_words
 from crowd_sim.report.measures import task_of
-from crowd_sim.report.worth import by_worker, interval, over_and_underpaid, worth
+from crowd_sim.report.worth import by_worker, excluding, got_by, interval, marks, over_and_underpaid, worth
 
 _NAMED, _SHOWN = 5, 50
 """Workers named as over- and underpaid, and rows of a page without scripts."""
@@ -154,28 +154,38 @@ def setting(value: Any) -> str:
     )
 
 
-def worth_rows_of(workers: pd.DataFrame) -> dict[str, Any]:
+def worth_rows_of(workers: pd.DataFrame, config: Mapping[str, Any]) -> dict[str, Any]:
     """Of the section on workers: the most over- and underpaid, and the first rows for a page without scripts."""
-    found = worth(workers)
+    excludes = excluding(config) and "flagged" in workers.columns
+    found = worth(workers, excludes)
     table = by_worker(found)
     over, under = over_and_underpaid(table, _NAMED)
     n_runs = int(found["run"].nunique())
     valued = "value" in table.columns
     means = "Means over the runs a worker took part in. " if n_runs > 1 else ""
     games = "the runs' games" if n_runs > 1 else "the game"
+    got, marked = got_by(found), sorted({"bad", "flagged"} & set(table.columns))
     gap = (
-        "Rank gap: rank by value − rank by points; above 0, a worker is placed higher by points than by value. "
+        f"Rank gap: rank by value − rank by {got}; above 0, a worker is placed higher by {got} than by value. "
         f"The interval, of the value, says how far the estimate of {games} may be off, not what other runs would give; exact: "
         "nothing was sampled."
         if valued
         else "Nobody was valued (valuation.method is none)."
     )
     return {
-        "over": [_gap_row(row) for row in over.to_dict("records")],
-        "under": [_gap_row(row) for row in under.to_dict("records")],
-        "first": [_first_row(row) for row in table.head(_SHOWN).to_dict("records")],
+        "over": [_gap_row(row, got) for row in over.to_dict("records")],
+        "under": [_gap_row(row, got) for row in under.to_dict("records")],
+        "first": [
+            _first_row(row) | {"marks": [marks(row, excludes)] if marked else []}
+            for row in table.head(_SHOWN).to_dict("records")
+        ],
         "valued": valued,
-        "note": means + gap,
+        "got": got,
+        "paid": "pay" in table.columns,
+        "marked": " or ".join(marked).capitalize(),
+        "note": means
+        + gap
+        + (" Who is flagged was excluded by screens: no points, no pay, in no rank." if excludes else ""),
     }
 
 
@@ -184,7 +194,7 @@ def _first_row(row: dict[Any, Any]) -> dict[str, Any]:
 
 
 def worth_numbers(row: dict[Any, Any]) -> list[str]:
-    """Points and, of a worker who was valued, value, its 95 % interval and the rank gap."""
+    """Points and, of a worker who was valued, value, its 95 % interval and the rank gap; the pay of who is paid."""
     numbers = [three_digits(row["points"])]
     if "value" in row:
         low, high = interval(row["value"], row["error"])
@@ -193,7 +203,7 @@ def worth_numbers(row: dict[Any, Any]) -> list[str]:
             "unknown" if math.isnan(low) else exact if low == high else f"{three_digits(low)} to {three_digits(high)}"
         )
         numbers += [three_digits(row["value"]), within, signed(row["gap"])]
-    return numbers
+    return [*numbers, three_digits(row["pay"])] if "pay" in row else numbers
 
 
 def signed(gap: float) -> str:
@@ -201,8 +211,8 @@ def signed(gap: float) -> str:
     return "–" if math.isnan(gap) else "0" if gap == 0 else minus(f"{gap:+.3g}")
 
 
-def _gap_row(row: dict[Any, Any]) -> dict[str, str]:
-    names = {"by_points": "rank_points", "by_value": "rank_value"}
+def _gap_row(row: dict[Any, Any], got: str) -> dict[str, str]:
+    names = {"by_got": f"rank_{got}", "by_value": "rank_value"}
     return {"worker": visible(str(row["worker"])), "gap": signed(row["gap"])} | {
         name: f"{row[column]:.3g}" for name, column in names.items()
     }

@@ -18,7 +18,6 @@ from crowd_sim.report.layout import comparable, levels, varies
 from crowd_sim.report.measures import DISTANCE, Measure
 from crowd_sim.report.paired import Difference, between_levels
 from crowd_sim.report.tables import is_numeric, swept_fields
-from crowd_sim.report.worth import worth
 
 MOST_ROWS = 20_000
 """Of a table that a page carries; more would make it larger than 3 MB."""
@@ -29,10 +28,9 @@ _MOST_LINES = 30
 
 
 def payload_of_run(
-    rounds: pd.DataFrame, workers: pd.DataFrame, within: float | None, measure: Measure = DISTANCE
+    rounds: pd.DataFrame, found: pd.DataFrame, within: float | None, measure: Measure = DISTANCE
 ) -> dict[str, Any]:
-    """Workers of every run, and a measure by round, with a line across where it is `within`, or the floor."""
-    found = worth(workers)
+    """Workers of every run, as `worth` has them, and a measure by round, with a line where it is `within`, or the floor."""
     distances = measure.by_round(rounds).pivot_table(index="round", columns="run", values="distance")
     return {"kind": "run", "workers": _table(found), "whole": len(found), **_of_rounds(distances, within, measure)}
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -10,14 +13,21 @@ from crowd_sim.report.tables import VALUE_COLUMNS
 _NORMAL_95 = 1.959963984540054
 
 
-def worth(workers: pd.DataFrame) -> pd.DataFrame:
+def worth(workers: pd.DataFrame, excludes: bool = False) -> pd.DataFrame:
     """A row per run and worker: `run`, `worker`, `points`, `rank_points` and, where there are values, what they say.
 
-    Those are `value`, `error` (its standard error), `rank_value` and `gap` = rank by value − rank by points, in the run: above
-    0 whoever is placed higher by points than by value, and so paid more than others of that worth. Ties share a mean rank.
-    `points_…` of the mechanisms that only watched, `pay`, `bad` and `flagged` come with them where the workers have them.
+    Those are `value`, `error` (its standard error), `rank_value` and `gap` = rank by value − rank by pay in the run, or by
+    points where nobody is paid: above 0 whoever is placed higher by what it gets than by value. Ties share a mean rank.
+    `points_…` of the mechanisms that only watched, `pay` with `rank_pay`, `bad` and `flagged` come with them where the workers
+    have them.
+
+    Args:
+        workers: the table of workers.
+        excludes: whether who is flagged was excluded, and got nothing: it is then in no rank, and no rank counts it.
     """
-    own = workers.groupby("run", sort=False)
+    own = (workers[~workers["flagged"].astype(bool)] if excludes and "flagged" in workers.columns else workers).groupby(
+        "run", sort=False
+    )
     found = pd.DataFrame(
         {
             "run": workers["run"],
@@ -26,15 +36,35 @@ def worth(workers: pd.DataFrame) -> pd.DataFrame:
             "rank_points": own["points"].rank(ascending=False),
         }
     )
+    if "pay" in workers.columns:
+        found["rank_pay"] = own["pay"].rank(ascending=False)
     if set(workers.columns) >= VALUE_COLUMNS and workers["shapley"].notna().any():
         found["value"], found["error"] = workers["shapley"], workers["shapley_stderr"]
         found["rank_value"] = own["shapley"].rank(ascending=False)
-        found["gap"] = found["rank_value"] - found["rank_points"]
+        found["gap"] = found["rank_value"] - found[f"rank_{got_by(found)}"]
     observed = [name for name in workers.columns if str(name).startswith("points_")]
     for name in (*observed, "pay", "bad", "flagged"):
         if name in workers.columns:
             found[name] = workers[name]
     return found.reset_index(drop=True)
+
+
+def got_by(found: pd.DataFrame) -> str:
+    """What workers are over- or underpaid by: `pay` where they are paid, else `points`."""
+    return "pay" if "rank_pay" in found.columns else "points"
+
+
+def excluding(config: Mapping[str, Any]) -> bool:
+    """Whether a configuration, as nested dictionaries, has screens that exclude whom they flag."""
+    screens = config.get("screens")
+    return isinstance(screens, Mapping) and screens.get("action") == "exclude"
+
+
+def marks(row: Mapping[Any, Any], excludes: bool) -> str:
+    """Of a worker: bad, flagged or excluded; the share of its runs where it was not all of them."""
+    words = {"bad": "bad", "flagged": "excluded" if excludes else "flagged"}
+    shares = [(word, float(row[name])) for name, word in words.items() if row.get(name)]
+    return ", ".join(word if share == 1 else f"{word} in {share:.0%} of its runs" for word, share in shares)
 
 
 def by_worker(found: pd.DataFrame) -> pd.DataFrame:
@@ -49,11 +79,15 @@ def by_worker(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def over_and_underpaid(table: pd.DataFrame, most: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The workers with the largest gaps above 0, and those with the largest below, the largest first."""
+    """The workers with the largest gaps above 0, and those with the largest below, the largest first.
+
+    Who is paid nothing is not overpaid: values below 0 are all paid alike.
+    """
     if "gap" not in table.columns:
         return table.head(0), table.head(0)
     ranked = table.sort_values("gap", kind="stable")
-    return ranked[ranked["gap"] > 0].tail(most).iloc[::-1], ranked[ranked["gap"] < 0].head(most)
+    over = ranked[(ranked["gap"] > 0) & (ranked["pay"] > 0 if "pay" in ranked.columns else True)]
+    return over.tail(most).iloc[::-1], ranked[ranked["gap"] < 0].head(most)
 
 
 def interval(value: float, error: float) -> tuple[float, float]:

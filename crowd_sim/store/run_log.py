@@ -14,10 +14,15 @@ from typing import Any, Self
 from crowd_sim.errors import InputError, StorageError
 from crowd_sim.files import append_lines, check_not_removed, read_config, write_sealed
 from crowd_sim.integrity import DamagedError, read_json
+from crowd_sim.paths import exists
 from crowd_sim.store.checkpoint import Checkpoint, Checkpoints
 from crowd_sim.store.lock import RUN, ending, is_locked
 
-_STATUS, _LOG = "status.json", "log.jsonl"
+STATUS = "status.json"
+UNFINISHED = "unfinished"
+"""The folder, in that of a valuation's values, of what is kept until they are there, and of its status."""
+
+_LOG = "log.jsonl"
 _SECONDS_BETWEEN_WRITES = 1.0
 
 
@@ -151,7 +156,7 @@ class RunLog:
     def _write(self) -> None:
         check_not_removed(self._folder)
         self._status.updated = time.time()
-        write_sealed(self._folder / _STATUS, asdict(self._status))
+        write_sealed(self._folder / STATUS, asdict(self._status))
         self._written = time.monotonic()
 
 
@@ -165,7 +170,7 @@ def read_status(folder: Path) -> Status:
         DamagedError: what is there is not what was written.
     """
     try:
-        status = Status(**read_json(folder / _STATUS))
+        status = Status(**read_json(folder / STATUS))
         if status.state == "running" and not is_locked(folder / RUN):
             status.state = "dead"
         if status.state != "running":
@@ -173,9 +178,25 @@ def read_status(folder: Path) -> Status:
     except DamagedError:
         raise
     except (OSError, ValueError, TypeError):
-        allowed = f"must be a folder in which a run has been started: it has no {_STATUS} that can be read"
+        allowed = f"must be a folder in which a run has been started: it has no {STATUS} that can be read"
         raise InputError("folder", str(folder), allowed) from None
     return status
+
+
+def read_values_status(folder: Path) -> Status | dict[str, Any] | None:
+    """Of the folder of a valuation: how far it is, or what values.json says of values that are there; None: it is none.
+
+    Raises:
+        DamagedError: what is there is not what was written.
+    """
+    if exists(folder / "config.yaml"):
+        return None
+    if exists(folder / UNFINISHED / STATUS):
+        return read_status(folder / UNFINISHED)
+    try:
+        return read_json(folder / "values.json")
+    except OSError:
+        return None
 
 
 def _kept_in(folder: Path) -> tuple[int | str | None, int | None]:

@@ -44,23 +44,34 @@ def tracker_of(given: Any) -> Named:
             allowed = f"must be {_names()}, or an object that has start, log, finish and close; {missing[0]} is missing"
             raise InputError("--tracker", type(given).__name__, allowed)
         return Named(type(given).__name__, given)
+    check_tracker(given)
     if given in _PLACES:
-        place, package = _PLACES[given]
-        if find_spec(package) is None:
-            raise InputError("--tracker", given, "needs its package: pip install 'crowd-sim[trackers]'")
-        module, _, name = place.partition(":")
+        module, _, name = _PLACES[given][0].partition(":")
         return Named(given, getattr(import_module(module), name)())
-    if ":" not in given:
-        raise InputError("--tracker", given, f"must be one of {_names()}, or user-defined as package.module:Name")
-    try:
-        make: Callable[..., Any] = load_object(given)
-    except ValueError as error:
-        raise InputError("--tracker", given, str(error)) from None
+    make: Callable[..., Any] = load_object(given)
     try:
         made = make()
     except (Exception, SystemExit) as error:  # a user's code may raise anything
         raise InputError("--tracker", given, f"cannot be made: {type(error).__name__}") from error
     return Named(given, tracker_of(made).tracker)
+
+
+def check_tracker(name: str) -> None:
+    """Refuse what names no tracker; none is made.
+
+    Raises:
+        InputError: no such tracker, or its package is not installed.
+    """
+    if name in _PLACES:
+        if find_spec(_PLACES[name][1]) is None:
+            raise InputError("--tracker", name, "needs its package: pip install 'crowd-sim[trackers]'")
+        return
+    if ":" not in name:
+        raise InputError("--tracker", name, f"must be one of {_names()}, or user-defined as package.module:Name")
+    try:
+        load_object(name)
+    except ValueError as error:
+        raise InputError("--tracker", name, str(error)) from None
 
 
 def _names() -> str:

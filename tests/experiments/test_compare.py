@@ -13,8 +13,9 @@ import yaml
 from crowd_sim.commands.run import run
 from crowd_sim.commands.sweep import sweep
 from crowd_sim.config import RunConfig
-from crowd_sim.report.compare_page import metric_row
+from crowd_sim.report.compare_page import _mean_words, metric_row
 from crowd_sim.report.comparison import compare
+from crowd_sim.report.labels import metric_words
 from crowd_sim.sweeps.plan import Sweep
 from tests.bad_input.command import CONFIGURATION, SWEEP, call, check_line
 
@@ -113,3 +114,14 @@ def test_a_folder_whose_configuration_says_nothing_is_refused(made, tmp_path, ca
     (tmp_path / "fast" / "config.yaml").write_text("")
     assert call(["compare", str(made / "dot"), str(tmp_path / "fast")]) == 2
     check_line(capsys.readouterr().err, ("config.yaml", "is damaged", "summary.json has its own"))
+
+
+def test_means_say_of_how_many_runs_they_are_where_some_have_no_value():
+    assert _mean_words(np.array([10.0, 14.0, np.nan])).endswith(" (2 of 3 runs)")
+    assert "runs" not in _mean_words(np.array([10.0, 14.0]))
+    assert "runs" not in _mean_words(np.array([np.nan]))
+
+
+def test_a_mechanism_s_correlations_are_said_in_words():
+    assert metric_words("pearson_rank") == "Points of the mechanism rank against accurate Shapley values (Pearson)"
+    assert metric_words("spearman_accurate") == "Points against accurate Shapley values (Spearman)"

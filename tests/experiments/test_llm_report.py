@@ -16,6 +16,7 @@ from crowd_sim.report.html import write_report
 from crowd_sim.report.labels import model_words, phi_words, plain, short_model_words
 from crowd_sim.report.llm_figures import distance_by_model, scores_by_round, workers_in_a_row
 from crowd_sim.report.llm_numbers import reduction
+from crowd_sim.report.llm_page import _best
 from crowd_sim.report.tables import kind_of
 from tests.experiments.llm_folder import (
     models,
@@ -278,3 +279,14 @@ def test_a_broken_summary_is_named(tmp_path):
     (folder / "summary.json").write_text('{"distance": 3}')
     with pytest.raises(InputError, match=r"summary\.json: distance"):
         write_report(folder)
+
+
+def test_a_winner_is_named_where_its_error_tells_it_from_the_others() -> None:
+    def model(energy: float, error: float) -> pd.DataFrame:
+        return pd.DataFrame({"energy": [energy], "energy_se": [error]})
+
+    alike = {"base": model(0.42, 0.14), "round_1": model(0.42, 0.14)}
+    assert _best(["round_1", "base"], alike).endswith("round 1 comes first, and its error does not tell it from base.")
+    apart = {"base": model(0.42, 0.01), "round_1": model(0.2, 0.01)}
+    assert _best(["round_1", "base"], apart) == "By it the best model is round 1."
+    assert "surely" in _best(["round_1", "base"], apart | {"base": model(0.42, np.nan)})

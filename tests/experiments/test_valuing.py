@@ -4,6 +4,7 @@ import importlib
 import math
 import shutil
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,14 @@ from PIL import Image
 
 import crowd_sim
 from crowd_sim.cli.app import main
+from crowd_sim.cli.status import is_at_work, status_lines
 from crowd_sim.cli.value import _figures
+from crowd_sim.commands.unfinished import at_work
 from crowd_sim.commands.verify import verify
 from crowd_sim.crowd.sources.synthetic import draw_population
+from crowd_sim.errors import InputError
 from crowd_sim.files import read_facts
-from crowd_sim.valuation import AveragingGame, log, shapley
+from crowd_sim.valuation import AveragingGame, TargetError, log, shapley
 
 SMALL = [
     "runs=2",
@@ -106,7 +110,9 @@ def test_a_target_error_ends_the_valuation(crowd, tmp_path, capsys):
     assert len(set(stages)) == len(stages)
     assert float(stages[-1].split("error about ")[1].split()[0]) <= 0.2
     assert "target error was not reached" not in out
-    few = [60 if argument == 8000 else argument for argument in arguments]  # from 2^n on values are exact
+    few = [
+        {8000: 60, tmp_path / "v": tmp_path / "few"}.get(one, one) for one in arguments
+    ]  # from 2^n on values are exact
     assert command("value", path, *few, "--target-error", 1e-6) == 0
     assert "target error was not reached" in " ".join(capsys.readouterr().out.split())
 
@@ -116,10 +122,10 @@ def test_the_table_says_of_what_it_is(crowd, tmp_path):
     asked = ["--target", "w4", "--score", "l1", "--seed", 7, "--budget", 600, "--out", tmp_path / "v"]
     assert command("value", path, *asked) == 0
     facts = read_facts(tmp_path / "v" / "values.parquet")
-    assert len(facts.pop("digest")) == 64
+    assert facts.pop("digest") == facts.pop("code")  # a score of ours: nobody's code
     assert facts.pop("evaluations") <= 600
     asked = {"score": "l1", "target": "w4", "workers": 12, "method": "stratified", "budget": 600, "seed": 7, "run": 0}
-    assert facts == asked
+    assert facts == {**asked, "asked_method": "auto", "stop": None, "converged": None}
 
 
 def test_no_result_is_lost_to_another_question(crowd, tmp_path, capsys, monkeypatch):
@@ -133,7 +139,16 @@ def test_no_result_is_lost_to_another_question(crowd, tmp_path, capsys, monkeypa
         said = capsys.readouterr().err
         assert "must be another folder: it holds the values of another game (score l1, target w4, 12 workers)" in said
         assert (tmp_path / "runs" / "values-crowd" / "values.parquet").read_bytes() == kept
-    assert command(*first, "--budget", 20_000) == 0  # the same question, better answered
+    for other, says in (
+        (["--budget", 20_000], "budget 10,000, not 20,000"),
+        (["--method", "exact", "--seed", 3], "method auto, not exact; seed 0, not 3"),
+        (["--target-error", 0.1], "stop none, not TargetError(relative=0.1, absolute=0.0)"),
+    ):
+        assert command(*first, *other) == 2
+        said = capsys.readouterr().err
+        assert f"must be another folder: it holds values that were asked for otherwise ({says})" in said
+        assert len(said.splitlines()) == 1
+    assert (tmp_path / "runs" / "values-crowd" / "values.parquet").read_bytes() == kept
     pd.DataFrame({"worker": ["a"]}).to_parquet(tmp_path / "runs" / "values-crowd" / "values.parquet")
     assert command(*first) == 2
     assert "it is not known what its values.parquet is of" in capsys.readouterr().err
@@ -160,7 +175,11 @@ def test_any_name_is_printed_as_it_is(tmp_path, capsys):
         (["crowd.csv"], "--target: is needed"),
         (["crowd.csv", "--target", "nobody"], "--target = 'nobody': must be a worker of"),
         (["crowd.csv", "--target", "crowd.csv"], "must have one row, not 13"),
-        (["crowd.csv", "--target", "w1", "--score", "l3"], "score = 'l3': must be one of"),
+        (
+            ["crowd.csv", "--target", "w1", "--score", "l3"],
+            "--score = 'l3': must be one of l2, l1, dot, squared_l2, or user-defined as package.module:Name",
+        ),
+        (["crowd.csv", "--target", "w1", "--score", "slow:nope"], "--score = 'slow:nope': cannot be loaded"),
         (["crowd.csv", "--target", "w1", "--method", "magic"], "method = 'magic': must be one of"),
         (["crowd.csv", "--target", "w1", "--method", "closed_form"], "needs a game with a closed form"),
         (["nowhere.csv", "--target", "w1"], "crowd-sim: source = 'nowhere.csv': must be a file that exists"),
@@ -272,6 +291,10 @@ def test_what_an_interrupted_valuation_has_evaluated_is_kept(crowd, user, capsys
     assert command(*asked, "--out", "v") == 130
     line = capsys.readouterr().err.splitlines()[-1]
     assert line == "crowd-sim: interrupted; what is done is kept: the same command goes on where it stopped"
+    assert [line.split(", ")[0] for line in status_lines(Path("v"))][:2] == [
+        "v: interrupted",
+        "evaluations: 200 of 300",
+    ]
     kept = {path: path.read_bytes() for path in Path("v").rglob("*.checkpoint")}
     assert {checked.state for checked in verify(Path("v"))} == {"whole"}
     calls.update(made=0, most=math.inf)
@@ -279,6 +302,16 @@ def test_what_an_interrupted_valuation_has_evaluated_is_kept(crowd, user, capsys
     assert calls["made"] == total - 200
     assert {path.name for path in Path("v").iterdir()} == {"values.parquet", "values.json", "values.png"}
     assert Path("v", "values.parquet").read_bytes() == Path("whole", "values.parquet").read_bytes()
+    capsys.readouterr()
+    calls.update(made=0)
+    assert command(*asked, "--out", "v") == 0  # the same question: read
+    out = capsys.readouterr().out
+    assert "v had these values before: they were read, nothing was evaluated again" in out
+    assert calls["made"] == 0
+    calls = user(SCORE.replace("abs(x", "3 * abs(x"))
+    assert command(*asked, "--out", "v") == 2  # another score of the same name
+    assert "otherwise (the score's code)" in capsys.readouterr().err
+    calls = user(SCORE)
     for changed in ({"--target": "w1"}, {}):  # another question, and another score of the same name
         for path, content in kept.items():
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -300,3 +333,55 @@ def test_an_interruption_promises_only_what_is_so(monkeypatch, capsys):
         main(["verify", "runs"])
     assert ended.value.code == 130
     assert capsys.readouterr().err == "crowd-sim: interrupted\n"
+
+
+def test_values_that_are_read_are_those_that_were_written(crowd, tmp_path):
+    people, _ = crowd
+    asked = {"method": "permutation", "budget": 200, "stop": TargetError(relative=0.5), "out": tmp_path / "v"}
+    first = crowd_sim.value(people.vectors, people.vectors[3] + 1, **asked)
+    again = crowd_sim.value(people.vectors, people.vectors[3] + 1, **asked)
+    pd.testing.assert_frame_equal(first.table, again.table)
+    assert first.result.values.tobytes() == again.result.values.tobytes()
+    assert first.result.stderr.tobytes() == again.result.stderr.tobytes()
+    assert (first.result.converged, first.result.method) == (again.result.converged, again.result.method)
+    assert again.result.evaluated is None
+
+
+def test_how_far_values_are_is_said_of_their_folder(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "120")
+    folder = tmp_path / "runs" / "v"
+    with suppress(KeyboardInterrupt), at_work(folder, 300) as told:
+        assert not folder.exists()
+        told(40)
+        assert is_at_work(folder)
+        assert next(status_lines(folder)).startswith(f"{folder}: running, process ")
+        with pytest.raises(InputError, match="in which nobody is at work"), at_work(folder, 300) as other:
+            other(0)
+        raise KeyboardInterrupt
+    assert not is_at_work(folder)
+    lines = list(status_lines(folder))
+    assert lines[0] == f"{folder}: interrupted"
+    assert lines[1].startswith("evaluations: 40 of 300, ")
+    assert lines[2] == "the same command goes on from what is kept"
+    with suppress(InputError), at_work(tmp_path / "refused", 300) as told:
+        told(0)
+        raise InputError("method", "x", "must be another")
+    assert not (tmp_path / "refused").exists()
+    crowd_sim.value(np.eye(4), np.ones(4), out="runs/w")
+    assert next(iter(status_lines(Path("runs/w")))) == "runs/w: finished"
+    with pytest.raises(SystemExit):
+        main(["list"])
+    rows = [line.split()[:3] for line in capsys.readouterr().out.splitlines() if "runs/" in line]
+    assert sorted(rows) == [["runs/v", "values", "interrupted"], ["runs/w", "values", "finished"]]
+
+
+def test_who_is_interrupted_while_it_loads_is_promised_nothing(crowd, tmp_path, monkeypatch, capsys):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("crowd_sim.commands.value.of_people", stop)
+    assert command("value", crowd[1], "--target", "w1", "--out", tmp_path / "v") == 130
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said == "crowd-sim: interrupted while it loaded: nothing has been done"
+    assert not (tmp_path / "v").exists()

@@ -558,7 +558,9 @@ def test_who_has_nothing_left_and_what_goes_together_is_said(parts, tmp_path):
 )
 def test_a_worker_says_of_a_thing_one_thing(parts, tmp_path, kind, row):
     rows = [*(alternating() if kind == "classify" else ROWS[kind]()), {"worker": "w0"} | row]
-    with pytest.raises(InputError, match=r"jsonl:37 = 'w0': .*twice \(before: .*jsonl:1\), and which one counts"):
+    with pytest.raises(
+        InputError, match=r"jsonl:37 = 'w0': is a worker who has judged the same before, at .*jsonl:1: which of"
+    ):
         load_choices(configuration(parts, tmp_path, kind, rows))
     rows[-1]["worker"] = "w1"
     load_choices(configuration(parts, tmp_path, kind, rows))
@@ -1039,3 +1041,16 @@ def test_accuracy_and_calibration_halve_ties():
     told = np.array([[0.5, 0.5], [0.2, 0.8], [0.8, 0.2], [0.8, 0.2]])
     assert accuracy(told, items) == (0.5 + 1 + 0 + 1) / 4
     assert calibration_error(told, items) == pytest.approx((abs(0.5 - 0.5) + abs(2.4 - 2)) / 4)
+
+
+def test_what_is_wrong_with_the_expert_s_file_is_said_of_its_field(parts, tmp_path):
+    def trusting(path):
+        setup = configuration(parts, tmp_path, "classify", alternating(40))
+        return setup.model_copy(update={"task": setup.task.model_copy(update={"expert": str(path)})})
+
+    with pytest.raises(InputError, match=r"^task\.expert = .*nofile.*: must be a file that exists"):
+        load_choices(trusting(tmp_path / "nofile.jsonl"))
+    with pytest.raises(
+        InputError, match=r"^task\.expert = .*: must hold texts of its own: all of the crowd's are among"
+    ):
+        load_choices(trusting(tmp_path / "classify.jsonl"))

@@ -34,8 +34,12 @@ def test_the_bad_are_the_same_in_all_runs_and_among_those_of_a_larger_share(part
 
 
 def test_an_excluded_worker_contributes_and_earns_nothing(parts, tmp_path):
-    setup = with_bad(parts, ECHO, runs=2, screens={"action": "exclude", "use": ["prompt_overlap"]})
+    setup = with_bad(
+        parts, ECHO, runs=2, screens={"action": "exclude", "use": ["prompt_overlap"]}, payment={"rule": "equal"}
+    )
     outcome = run(setup, tmp_path)
+    assert (outcome.pay[outcome.screened.flagged] == 0).all()
+    assert outcome.pay.sum() + outcome.metrics["pay_unpaid"].sum() == 2.0
     workers = pd.read_parquet(tmp_path / "workers.parquet")
     assert workers["flagged"].equals(workers["bad"])
     assert workers["bad"].sum() == 4

@@ -1,17 +1,26 @@
 """Every rule pays in a run: nothing below 0, exactly the budget, equal workers equal; and nothing changes without payment."""
 
+import html
+import io
+import re
 from fractions import Fraction
 
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 
 from crowd_sim import run, sweep
 from crowd_sim.api import load_config
+from crowd_sim.cli.run import workers_view
 from crowd_sim.commands.run import run as run_config
 from crowd_sim.config import RunConfig
-from crowd_sim.config.payment import LABEL_RULES, RULES
+from crowd_sim.config.payment import LABEL_RULES, RULES, PaymentConfig
 from crowd_sim.errors import InputError
+from crowd_sim.paying import _divided
+from crowd_sim.payment.fairness import figures
+from crowd_sim.report.worth import worth
+from crowd_sim.tables import workers_table
 from tests.invariance.hosts import stopping
 from tests.runs import simulated
 
@@ -20,6 +29,14 @@ BASE = {
     "crowd": {"n_workers": 9, "selection": "first"},
     "tournament": {"rounds": 5, "n_groups": 3, "observe": ["calibrated", "marginal"]},
     "valuation": {"budget": 600, "kernel_shap_budget": 0},
+}
+SCREENED = {
+    "seed": 3,
+    "runs": 2,
+    "crowd": {"n_workers": 12, "bad": {"behaviour": "lazy", "share": 0.25}},
+    "tournament": {"rounds": 8, "n_groups": 3},
+    "valuation": {"budget": 600, "kernel_shap_budget": 0},
+    "screens": {"action": "exclude"},
 }
 PAYING = [*(rule for rule in RULES if rule not in LABEL_RULES), "rank", "calibrated", "marginal"]
 
@@ -157,3 +174,49 @@ def test_the_bad_and_identities_have_figures_of_their_own():
     separate = run({**setup, "valuation": {"method": "none"}, "payment": {**section, "identities": "separate"}})
     np.testing.assert_allclose(separate.metrics["pay_sybil_gain"] / outcome.metrics["pay_sybil_gain"], 5, rtol=0.2)
     assert (outcome.metrics["pay_per_head"] < 0.4 * separate.metrics["pay_per_head"]).all()
+
+
+@pytest.mark.parametrize("identities", ["separate", "merge"])
+@pytest.mark.parametrize("rule", ["equal", "points", "shapley", "gold"])
+def test_whom_screens_exclude_is_paid_nothing_and_the_others_all(rule, identities):
+    outcome = run(SCREENED | {"payment": {"rule": rule, "budget": 100.0, "identities": identities}})
+    flagged = outcome.screened.flagged
+    assert flagged.any(axis=1).all()
+    assert not outcome.pay[flagged].any()
+    assert (outcome.pay.sum(axis=1) + outcome.metrics["pay_unpaid"]).tolist() == [100.0, 100.0]
+    assert outcome.metrics["pay_per_head"].tolist() == [0.0, 0.0]
+    paid = worth(workers_table(outcome), excludes=True)
+    assert paid.loc[flagged.ravel(), ["rank_points", "rank_value", "rank_pay", "gap"]].isna().all(axis=None)
+    left = paid[~flagged.ravel()]
+    assert (left["gap"] == left["rank_value"] - left["rank_pay"]).all()
+    assert left["rank_pay"].max() <= (~flagged).sum(axis=1).max()
+
+
+def test_where_all_are_excluded_nobody_is_paid():
+    assert _divided(np.ones(3), PaymentConfig(budget=2.0), np.zeros(3, dtype=bool), None)[1] == 2.0
+    figured = figures(np.zeros((1, 3)), None, None, None)
+    assert np.isnan(figured["pay_jain"]).all()
+    assert np.isnan(figured["pay_gini"]).all()
+
+
+def test_an_account_that_is_left_has_what_its_cluster_earns():
+    pay, _ = _divided(
+        np.array([1.0, 1.0, 1.0, 0.5]), PaymentConfig(), np.array([True, False, True, True]), np.array([0, 0, 0, 1])
+    )
+    np.testing.assert_allclose(pay, [1 / 3, 0.0, 1 / 3, 1 / 3], rtol=1e-15)
+
+
+def test_pages_and_the_terminal_say_who_was_excluded_and_go_by_pay(tmp_path):
+    outcome = run(SCREENED | {"payment": {"rule": "points"}}, tmp_path / "r")
+    page = html.unescape((tmp_path / "r" / "report.html").read_text())
+    assert "by pay" in page
+    assert "Who is flagged was excluded" in page
+    under = page.split("Most underpaid</h3>")[1].split("</ul>")[0]
+    flagged = pd.read_parquet(tmp_path / "r" / "workers.parquet").query("flagged")["worker"]
+    assert not set(re.findall(r"<bdi>(.*?)</bdi>", under)) & set(flagged)
+    console = Console(record=True, width=80, file=io.StringIO())
+    console.print(workers_view(outcome))
+    told = console.export_text()
+    assert "excluded by screens" in told
+    assert "pay" in told.splitlines()[2]
+    assert "not over runs" in told

@@ -4,7 +4,7 @@ DRAWN.run = () => {
   const columns = Object.fromEntries(Object.entries(data.workers).map(([name, column]) => [name, decoded(column)]));
   const rows = columns.run.map((_, i) => Object.fromEntries(Object.entries(columns).map(([name, column]) => [name, column[i]])));
   const runs = [...new Set(columns.run)];
-  const valued = "value" in columns;
+  const valued = "value" in columns, got = "pay" in columns ? "pay" : "points";
   const means = () => {
     const keys = Object.keys(columns).filter((key) => !["run", "worker", "error"].includes(key));
     return [...d3.group(rows, (row) => row.worker)].map(([worker, own]) => ({
@@ -18,11 +18,11 @@ DRAWN.run = () => {
   const head = [
     { key: "worker", head: "Worker", text: true },
     { key: "points", head: "Points" },
-    ...Object.keys(columns).filter((key) => key.startsWith("points_")).map((key) => ({ key, head: `Points, ${key.slice(7)}` })),
+    ...Object.keys(columns).filter((key) => key.startsWith("points_")).map((key) => ({ key, head: `Points (mechanism ${key.slice(7)})` })),
     ...(valued ? [
       { key: "value", head: "Shapley value" },
       { key: "error", head: "95 % interval", shown: range },
-      { key: "gap", head: "Rank gap", title: "Rank by value − rank by points: above 0, placed higher by points than by value" },
+      { key: "gap", head: "Rank gap", title: `Rank by value − rank by ${got}: above 0, placed higher by ${got} than by value` },
     ] : []),
     ...["pay", "bad", "flagged", "runs"].filter((key) => key in columns || (key === "runs" && runs.length > 1))
       .map((key) => ({ key, head: key[0].toUpperCase() + key.slice(1) })),

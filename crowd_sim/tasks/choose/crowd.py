@@ -104,6 +104,10 @@ def load_choices(config: RunConfig) -> ChoiceCrowd:
         sets = judged
         if expert and name == "selection":
             field, value, sets = "task.expert", config.task.expert, []
+        if name == "report" and not part and experts.issuperset(judged):
+            whose = "crowd.target's" if trusted else "crowd's"
+            allowed = f"must hold texts of its own: all of the {whose} are among them, and none is left to the report"
+            raise InputError("task.expert", config.task.expert, allowed)
         if len(part) < LEAST_ITEMS:
             raise InputError(field, value, _more(name, len(part), sets))
         remarks += _check_labels(field, value, name, part, kind)

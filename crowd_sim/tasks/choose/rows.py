@@ -42,7 +42,12 @@ def read_rows(path: Path, field: str, config: RunConfig) -> Rows:
         InputError: what is wrong with a file, or rows of another kind.
     """
     crowd, kind = config.crowd, config.task.kind
-    table = read_table(path, crowd.records.columns, crowd.records.worker, crowd.records.others, crowd.separator)
+    try:
+        table = read_table(path, crowd.records.columns, crowd.records.worker, crowd.records.others, crowd.separator)
+    except InputError as error:
+        if error.field != "crowd.path":
+            raise
+        raise InputError(field, error.value, error.allowed) from None  # it is the crowd's in one case of three
     wanted = _WANTED[kind]
     if table.kind not in wanted:
         allowed = f"must hold {wanted} with task.kind={kind}, not {table.kind}"
@@ -99,7 +104,7 @@ def _check_once(rows: Sequence[Row]) -> None:
     for row in rows:
         before = said.setdefault((row.worker, _subject(row)), row.place)
         if before != row.place:
-            allowed = f"says the same thing's worth twice (before: {before}), and which one counts is not known"
+            allowed = f"is a worker who has judged the same before, at {before}: which of the two counts is not known"
             raise InputError(row.place, row.worker, allowed)
 
 
