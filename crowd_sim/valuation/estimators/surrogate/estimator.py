@@ -7,7 +7,6 @@ and Musco, "Regression-adjusted Monte Carlo estimators for Shapley values and pr
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -23,7 +22,7 @@ from crowd_sim.valuation.estimators.paired_regression import minimum_budget as l
 from crowd_sim.valuation.estimators.paired_regression import paired_regression
 from crowd_sim.valuation.estimators.surrogate.alike import alike_values
 from crowd_sim.valuation.estimators.surrogate.averages import averages
-from crowd_sim.valuation.estimators.surrogate.design import allocation, draw_pairs
+from crowd_sim.valuation.estimators.surrogate.design import allocation, draw_pairs, repeated
 from crowd_sim.valuation.estimators.surrogate.greatest import greatest_values
 from crowd_sim.valuation.estimators.surrogate.model import Model, fit, predictions
 from crowd_sim.valuation.estimators.surrogate.prior import Repeats
@@ -37,7 +36,6 @@ MAX_PAIRS = 4000  # in the fit, whose cost grows with the cube
 FEWEST_PLAYERS = 5  # with noise
 MAX_PLAYERS = 500  # two pairs a player, and more to choose from
 
-_REPEATED, _MOST_REPEATED = 0.125, 256  # of the pairs of a game with noise: share, and the most
 _PRIOR_ENDS = 2.0  # degrees of freedom
 _STREAMS = 32  # bits for the draws of a size
 
@@ -118,12 +116,10 @@ def _of_noise(request: Request) -> list[ShapleyResult]:
         return paired_regression(request)
     n_ends = max(2, request.budget // (2 * n))
     wanted = request.budget // 2 - n_ends
-    repeated = min(math.ceil(_REPEATED * wanted), _MOST_REPEATED)
+    again = generator(request.seed, request.run, Purpose.SURROGATE, chunk=n)
+    n_pairs, copies = repeated(n, wanted, MAX_PAIRS, again)
     # where there is noise single players are no surer than others, and intervals too wide with them first
-    pairs = draw_pairs(n, min(wanted - repeated, MAX_PAIRS), request.seed, request.run, singles_first=False)
-    copies = np.full(len(pairs), wanted // len(pairs))
-    again = generator(request.seed, request.run, Purpose.SURROGATE, chunk=n).permutation(len(pairs))
-    copies[again[: wanted % len(pairs)]] += 1
+    pairs = draw_pairs(n, n_pairs, request.seed, request.run, singles_first=False)
     which = np.repeat(np.arange(len(pairs)), copies)
     first = np.concatenate([np.ones((n_ends, n), dtype=np.bool_), pairs[which]])
     draws = np.concatenate([np.arange(n_ends), _draws(pairs)[which] + _copy_of(which) * MAX_PAIRS])
