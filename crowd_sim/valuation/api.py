@@ -224,7 +224,7 @@ def _in_stages(
     again = None
     besides, anew = _BESIDES.get(method, 0), method in _ANEW
     if stop is not None:
-        checked_rule(stop)
+        checked_rule(stop).check(request.n_players)
     if previous is not None:
         previous = listed(previous)
         most = min(request.budget, math.inf if stop is None else stop.most()) + besides
