@@ -1,6 +1,6 @@
 """Valuing games that answer differently each time.
 
-    python -m experiments.bench.noise [--games 200] [--kind "unanimity, n = 16"] [--per-player 8 20 100]
+    python -m experiments.bench.noise [--games 200] [--kind "unanimity, n = 16"] [--per-player 8 20 50 200]
 
 prints, as Markdown, for games of several kinds, normal noise of a standard deviation, and budgets, how many of the nominal 95 %
 intervals cover the noiseless values, by the surrogate (which `auto` takes), paired regression and permutation sampling, and
@@ -21,7 +21,7 @@ from crowd_sim.valuation import Game, shapley
 from experiments.bench.unanimity import KINDS, random_game
 
 _METHODS = "surrogate", "paired_regression", "permutation"
-_FACTORS = 8, 20, 100
+_FACTORS = 8, 20, 50, 200
 _NOISES = 0.1, 1.0
 
 

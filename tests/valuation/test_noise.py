@@ -18,6 +18,7 @@ from crowd_sim.valuation import (
     shapley,
     shapley_many,
 )
+from crowd_sim.valuation.estimators.surrogate import estimator as surrogate
 from crowd_sim.valuation.noise import split_draws, with_draws
 from crowd_sim.valuation.request import in_process
 from crowd_sim.valuation.requirements import automatic_where_noisy
@@ -138,6 +139,32 @@ def test_the_surrogate_is_no_worse_where_all_is_asked_again_and_again(budget):
         game = sum_of_unanimity(8, 20, seed)
         for method, of_it in errors.items():
             result = shapley(Fresh(game, 0.3, seed), method, budget, seed=seed)
+            of_it.append(np.square(result.values - game.values).mean())
+            if method == "surrogate":
+                inside.append(np.mean(np.abs(result.values - game.values) <= 1.96 * result.stderr))
+    assert np.sqrt(np.mean(errors["surrogate"]) / np.mean(errors["paired_regression"])) < 1.1
+    assert 0.92 <= np.mean(inside) <= 0.99
+
+
+def test_what_the_surrogate_cannot_hold_corrects_it(monkeypatch):
+    """Of more pairs than it takes, a budget beyond them goes on to others, and no draw is paid for twice."""
+    monkeypatch.setattr(surrogate, "MAX_PAIRS", 60)
+    monkeypatch.setattr(surrogate, "_MOST_DRAWS", 68)
+    seen, errors, inside = [], {"surrogate": [], "paired_regression": []}, []
+
+    class Counting(Fresh):
+        noise = "keyed"
+
+        def __call__(self, coalitions, draws):
+            seen.extend(zip(map(bytes, coalitions), draws.tolist(), strict=True))
+            return super().__call__(coalitions)
+
+    for seed in range(10, 30):
+        game = sum_of_unanimity(8, 20, seed)
+        for method, of_it in errors.items():
+            seen.clear()
+            result = shapley(Counting(game, 0.1, seed), method, 3_000, seed=seed)
+            assert len(set(seen)) == len(seen) == result.n_evaluations <= 3_000
             of_it.append(np.square(result.values - game.values).mean())
             if method == "surrogate":
                 inside.append(np.mean(np.abs(result.values - game.values) <= 1.96 * result.stderr))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numba
@@ -30,6 +30,7 @@ from crowd_sim.valuation.shuffle import shuffle
 
 MAX_PLAYERS = 1000  # the normal equations are a matrix of that size
 _STREAMS = 32  # bits for the places of each size
+_APART = 1 << 62  # where the draws of a remainder begin, behind all others
 _SOME_SHUFFLES, _MANY_SHUFFLES = 3, 8  # of a size: from which on their spread says something, and enough
 _ROUNDING = 8.0 * np.finfo(np.float64).eps
 
@@ -73,6 +74,32 @@ def paired_regression(request: Request) -> list[ShapleyResult]:
         del chunk
     games = zip(ends[0], np.concatenate([np.empty((len(ends[0]), 0)), *odd], axis=1), strict=True)
     return [ShapleyResult(*_values(plan, *game), different(plan.cost), "paired_regression") for game in games]
+
+
+def of_remainder(
+    request: Request, n_pairs: int, said: Callable[[NDArray[np.bool_]], NDArray[np.float64]], units: NDArray[np.float64]
+) -> tuple[list[tuple[NDArray[np.float64], NDArray[np.float64]]], int]:
+    """The values, with standard errors, of what a model leaves of games with noise, by draws that nothing else asks for.
+
+    And how many evaluations these are; a remainder too small for every pair of a size is left.
+
+    Args:
+        request: of the games.
+        n_pairs: to draw, at most.
+        said: what the model says of d at the smaller coalitions bool[m, n] of pairs, float64[G, m], in ``units``.
+        units: float64[G], of the games.
+    """
+    plan = _Plan(
+        request.n_players, request.budget, 0, _parts(request.n_players, n_pairs, True), request.seed, request.run
+    )
+    odd = [np.empty((len(request.games), 0))]
+    chunks = request.admitted(
+        lambda: (with_draws(with_complements(first), np.repeat(_APART + draws, 2)) for first, draws in _pairs(plan))
+    )
+    for chunk, utilities in request.utilities(chunks):
+        halves = 0.5 * utilities[:, ::2] - 0.5 * utilities[:, 1::2]
+        odd.append(halves / units[:, None] - said(chunk[::2, : request.n_players]))
+    return [_values(plan, np.zeros(1), of_game) for of_game in np.concatenate(odd, axis=1)], plan.cost
 
 
 @dataclass(frozen=True)
