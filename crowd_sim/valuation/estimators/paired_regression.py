@@ -2,8 +2,8 @@
 
 A pair of a coalition S and its complement knows of v its odd part d(S) = (v(S) − v(N∖S)) / 2. With T = v(N) − v(∅) and signs
 x_i = ±1 of who is in S, the values solve the weighted least squares of d on Σ φ_i x_i / 2 under Σ φ_i = T (Covert and Lee,
-"Improving KernelSHAP", AISTATS 2021). Every evaluation serves all players, so that noise costs a value 4σ² / budget, where a
-permutation's differences cost 2nσ² / budget.
+"Improving KernelSHAP", AISTATS 2021). Every evaluation serves all players, so that noise costs a value 4σ² / budget at
+best and π²σ² / budget at most, where a permutation's differences cost 2nσ² / budget.
 """
 
 from __future__ import annotations
