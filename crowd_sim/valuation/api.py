@@ -153,7 +153,8 @@ def shapley_many(
             result evaluated, and what is asked again, is besides the budget there, and the values are those of one go.
         missing: what a utility that is NaN counts as: ``"raise"`` refuses it; a number is taken in its place; ``"skip"``
             leaves out what it belongs to, a pair of coalitions or of permutations (auto, paired regression, permutation).
-            The values are then those of a game whose failures depend on nothing.
+            The values are then those of a game whose failures depend on nothing, and the standard errors hold what was
+            left out.
         features: float64[n, p], what is known of the players (of categories a column each, 0 or 1). Chains learn what it tells
             of their values, however little that is, and then take budgets that do not measure every player. ``"auto"`` does so
             above 500 players.
@@ -224,7 +225,7 @@ def _in_stages(
     again = None
     besides, anew = _BESIDES.get(method, 0), method in _ANEW
     if stop is not None:
-        checked_rule(stop)
+        checked_rule(stop).check(request.n_players)
     if previous is not None:
         previous = listed(previous)
         most = min(request.budget, math.inf if stop is None else stop.most()) + besides

@@ -14,6 +14,8 @@ if TYPE_CHECKING:  # importing pandas costs an actor a part of a second of its s
     from matplotlib.axes import Axes
 
 _ROWS_SHOWN = 40
+_LINES = 20
+_FIRST, _LAST = 40, 20  # rows that are drawn of more of them
 
 
 def html(title: str, table: pd.DataFrame) -> str:
@@ -22,17 +24,30 @@ def html(title: str, table: pd.DataFrame) -> str:
     return f"<p>{title}</p>{shown}"
 
 
+def text(title: str, table: pd.DataFrame) -> str:
+    """What is printed: a line and the table, of many rows the ends of it."""
+    shown = table.to_string(index=False, max_rows=_LINES, float_format=lambda x: f"{x:.4g}")
+    return f"{title}\n{shown}"
+
+
 def dots(values: NDArray[np.float64], reach: NDArray[np.float64] | None, label: str, ax: Axes | None) -> Axes:
-    """A row a player, best first, with intervals of ± ``reach`` float64[n] (NaN: none) where there are any."""
-    ax = _axes(ax, (6.0, max(2.0, 0.25 * len(values))))
+    """A row a player, best first, with intervals of ± ``reach`` float64[n] (NaN: none) where there are any.
+
+    Of many players the first and the last, with a gap between them, which the axis says.
+    """
     order = np.argsort(-values, kind="stable")
-    places = np.arange(len(order))
+    places, shown = np.arange(len(order)), "player"
+    if len(order) > _FIRST + _LAST:
+        shown = f"player: first {_FIRST} and last {_LAST} of {len(order):,}"
+        order = np.concatenate([order[:_FIRST], order[-_LAST:]])
+        places = np.arange(len(order)) + (np.arange(len(order)) >= _FIRST)
+    ax = _axes(ax, (6.0, max(2.0, 0.25 * len(order))))
     width = None if reach is None else np.nan_to_num(reach[order])
     ax.errorbar(values[order], places, xerr=width, fmt="o", markersize=4, capsize=2)
     ax.set_yticks(places, [str(player) for player in order])
     ax.invert_yaxis()
     ax.axvline(0.0, color="0.7", linewidth=0.8, zorder=0)
-    ax.set(xlabel=label, ylabel="player")
+    ax.set(xlabel=label, ylabel=shown)
     return ax
 
 

@@ -48,7 +48,10 @@ def automatic(n_players: int, budget: int, stratifies: bool, *, featured: bool =
     if stratifies:
         return "stratified"
     if n_players > MOST_OF_SURROGATE:
-        return "chains" if budget >= least_of_chains(n_players, featured=featured) else "permutation"
+        # of a budget too small for both, that with the smaller least one says what it is
+        least = min(least_of_chains(n_players, featured=featured), least_of_permutation(n_players))
+        chained = least_of_chains(n_players, featured=featured) <= max(budget, least)
+        return "chains" if chained else "permutation"
     fits = _FEWEST_OF_SURROGATE <= n_players <= MOST_OF_SURROGATE and budget >= least_of_surrogate(n_players)
     return "surrogate" if fits else "permutation"
 

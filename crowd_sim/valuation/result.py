@@ -10,7 +10,7 @@ import scipy
 from numpy.typing import NDArray
 
 from crowd_sim.errors import InputError
-from crowd_sim.valuation.faces import dots, html
+from crowd_sim.valuation.faces import dots, html, text
 from crowd_sim.valuation.top import Top, top
 from crowd_sim.valuation.utility_table import Evaluated
 from crowd_sim.valuation.validation import finite, integer
@@ -97,6 +97,8 @@ class ShapleyResult:
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the values, best first, with their 95 % intervals (without one where it is not known), and return the axes.
 
+        Of more than 60 players the first 40 and the last 20 are drawn, which the axis says.
+
         Args:
             ax: matplotlib's axes to draw on; absent: those of a new figure.
         """
@@ -109,13 +111,15 @@ class ShapleyResult:
             baseline: v(∅), which a result does not hold.
 
         Raises:
-            ImportError: the package shapiq is not installed.
-            InputError: other values, for which it has no name.
+            InputError: the package shapiq is not installed, or other values, for which it has no name.
         """
         baseline = float(finite("baseline", baseline, ()))
         if self.kind not in _INDICES:
             raise InputError("kind", self.kind, f"must be one of {', '.join(_INDICES)} for shapiq")
-        import shapiq
+        try:
+            import shapiq
+        except ImportError:
+            raise InputError("to_shapiq", None, "needs the package shapiq: pip install shapiq") from None
 
         n = len(self.values)
         return shapiq.InteractionValues(
@@ -133,6 +137,11 @@ class ShapleyResult:
     def _repr_html_(self) -> str:
         """What a notebook shows: method, evaluations and the table, of many players the ends of it."""
         return html(f"{self._of_one}s: {self.method}, {self.n_evaluations:,} evaluations", self.to_frame())
+
+    def __str__(self) -> str:
+        """Method, evaluations and a line a player, best first; of many players the first and the last."""
+        head = f"{self._of_one}s by {self.method}, {self.n_evaluations:,} evaluations"
+        return text(head, self.to_frame().sort_values("value", ascending=False, kind="stable"))
 
     def to_frame(self) -> pd.DataFrame:
         """One row a player: ``player`` (its number in the game), ``value``, ``stderr``, ``lower``, ``upper``."""

@@ -60,6 +60,13 @@ class Rule(ABC):
         """The budget at which the rule is met for certain: no stage is longer."""
         return math.inf
 
+    def check(self, n_players: int) -> None:  # noqa: B027 - most are for any game
+        """Refuse a game of ``n_players`` that the rule cannot be for.
+
+        Raises:
+            InputError: it is one.
+        """
+
     def __and__(self, other: Rule) -> Rule:
         return Both(self, other)
 
@@ -89,6 +96,11 @@ class Both(Rule):
         """See `Rule`."""
         return self.met(progress) and (self.one.converged(progress) or self.other.converged(progress))
 
+    def check(self, n_players: int) -> None:
+        """See `Rule`."""
+        self.one.check(n_players)
+        self.other.check(n_players)
+
     def most(self) -> float:
         """See `Rule`."""
         return max(self.one.most(), self.other.most())
@@ -112,6 +124,11 @@ class Either(Rule):
     def converged(self, progress: Progress) -> bool:
         """See `Rule`."""
         return self.one.converged(progress) or self.other.converged(progress)
+
+    def check(self, n_players: int) -> None:
+        """See `Rule`."""
+        self.one.check(n_players)
+        self.other.check(n_players)
 
     def most(self) -> float:
         """See `Rule`."""
@@ -225,6 +242,11 @@ class RankStability(Rule):
         integer("RankStability.stages", self.stages, 2)
         if not -1.0 <= self.threshold <= 1.0:
             raise InputError("RankStability.threshold", self.threshold, "must be in [-1, 1]")
+
+    def check(self, n_players: int) -> None:
+        """See `Rule`."""
+        if self.top is not None and self.top > n_players:
+            raise InputError("RankStability.top", self.top, f"must be at most {n_players}, the number of players")
 
     def met(self, progress: Progress) -> bool:
         """See `Rule`."""

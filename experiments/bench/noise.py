@@ -1,6 +1,6 @@
 """Valuing games that answer differently each time.
 
-    python -m experiments.bench.noise [--games 200] [--kind "unanimity, n = 16"] [--per-player 8 20 100]
+    python -m experiments.bench.noise [--games 200] [--kind "unanimity, n = 16"] [--per-player 8 20 50 200]
 
 prints, as Markdown, for games of several kinds, normal noise of a standard deviation, and budgets, how many of the nominal 95 %
 intervals cover the noiseless values, by the surrogate (which `auto` takes), paired regression and permutation sampling, and
@@ -21,7 +21,12 @@ from crowd_sim.valuation import Game, shapley
 from experiments.bench.unanimity import KINDS, random_game
 
 _METHODS = "surrogate", "paired_regression", "permutation"
-_FACTORS = 8, 20, 100
+_FACTORS = {  # 2^n is 32 n of 8 players
+    "additive, n = 12": (8, 20, 50),
+    "unanimity, n = 8": (8, 20, 50, 200, 500),
+    "unanimity, n = 16": (8, 20),
+    "unanimity, n = 40": (8, 20),
+}
 _NOISES = 0.1, 1.0
 
 
@@ -81,7 +86,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--games", type=int, default=200, help="games of each kind")
     parser.add_argument("--kind", choices=list(_GAMES), nargs="+", default=list(_GAMES), help="only these kinds")
-    parser.add_argument("--per-player", type=int, nargs="+", default=_FACTORS, help="evaluations a player")
+    parser.add_argument("--per-player", type=int, nargs="+", help="evaluations a player, for each kind")
     arguments = parser.parse_args()
     n_games, out = arguments.games, sys.stdout.write
     heads = " | ".join(
@@ -91,7 +96,7 @@ def main() -> None:
     for name in arguments.kind:
         make = _GAMES[name]
         for deviation in _NOISES:
-            for factor in arguments.per_player:
+            for factor in arguments.per_player or _FACTORS[name]:
                 covered, errors = [], []
                 for method in _METHODS:
                     inside, squares = [], []

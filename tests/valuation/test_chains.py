@@ -150,6 +150,14 @@ def test_features_tell_of_players_who_are_not_measured():
     )
 
 
+def test_the_least_budget_named_is_the_least_that_works():
+    game, features = additive([1.0] * 3_000, 0.0), np.ones((3_000, 1))
+    with pytest.raises(InputError, match=r"^budget = 1000: must be at least 1112 for chains with 3000 players$"):
+        shapley(game, budget=1_000, features=features)
+    with pytest.raises(InputError, match=r"^budget = 1000: must be at least 6000 for permutation with 3000 players$"):
+        shapley(game, budget=1_000)
+
+
 def test_features_that_tell_nothing_do_no_harm():
     game, truth, _ = games(600, only="airport")["airport, even costs"]
     noise = np.random.default_rng(0).normal(size=(600, 5))

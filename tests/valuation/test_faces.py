@@ -1,3 +1,5 @@
+import sys
+
 import numpy as np
 import pytest
 import shapiq
@@ -72,3 +74,25 @@ def test_pairs_and_payments_have_pictures_and_tables():
 def test_no_zero_is_below_zero():
     core = least_core(AllUtilities(3, np.full(8, 2.0)))
     assert "-0" not in core._repr_html_()
+
+
+def test_of_many_players_the_ends_are_drawn():
+    values = np.arange(3000.0)
+    ax = ShapleyResult(values, np.full(3000, 0.1), 9_000, "chains").plot()
+    labels = [label.get_text() for label in ax.get_yticklabels()]
+    assert labels == [*(str(i) for i in range(2999, 2959, -1)), *(str(i) for i in range(19, -1, -1))]
+    assert ax.get_ylabel() == "player: first 40 and last 20 of 3,000"
+    assert ax.figure.get_size_inches()[1] < 20
+
+
+def test_printed_it_is_a_short_table_best_first():
+    lines = str(FEW).splitlines()
+    assert lines[0] == "Shapley values by permutation, 77 evaluations"
+    assert [line.split()[0] for line in lines[1:]] == ["player", "1", "0", "2"]
+    assert len(str(ShapleyResult(np.arange(3000.0), np.zeros(3000), 9, "exact")).splitlines()) < 30
+
+
+def test_without_shapiq_the_line_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "shapiq", None)
+    with pytest.raises(InputError, match=r"needs the package shapiq: pip install shapiq$"):
+        FEW.to_shapiq()

@@ -107,3 +107,74 @@ def test_other_values_skip_them_or_say_why_they_cannot():
     ):
         with pytest.raises(InputError, match=f"^{line}"):
             call()
+
+
+def _gaps(n, seed, share):
+    """A game of the sum of unanimity games of which this share of the coalitions fails, whatever they are worth."""
+    game = sum_of_unanimity(n, 20, seed % 4)
+    fails = np.random.default_rng([seed, 99]).random(2**n) < share
+    fails[[0, -1]] = False
+    powers = 1 << np.arange(n)
+    return Oracle("gaps", n, lambda c: np.where(fails[c @ powers], np.nan, game(c)), game.values)
+
+
+@pytest.mark.parametrize(
+    ("method", "n", "budget"),
+    [
+        ("auto", 6, 64),
+        ("paired_regression", 8, 200),
+        ("auto", 8, 5_000),
+        ("permutation", 6, 64),
+        ("permutation", 8, 5_000),
+    ],
+)
+def test_what_was_never_answered_stays_unknown(method, n, budget):
+    """Once all coalitions were asked for, the errors are those of the pairs that failed, and not 0."""
+    shares = []
+    for seed in range(20):
+        game = _gaps(n, seed, 0.2)
+        result = shapley(game, method, budget, seed=seed, missing="skip")
+        assert result.method == "paired_regression"
+        assert result.n_evaluations <= min(budget, 2**n)
+        assert 0.0 < np.sqrt(np.mean(result.stderr**2)) < 3.0
+        shares.append(np.mean(np.abs(result.values - game.values) <= 1.96 * result.stderr))
+    assert 0.92 <= np.mean(shares) <= 1.0
+
+
+def test_rules_and_ranks_hear_of_it():
+    game = _gaps(6, 0, 0.2)
+    result = shapley(game, budget=64, missing="skip", stop=TargetError(0.01))
+    assert not result.converged
+    assert not result.top(3).certain.all()
+    complete = shapley(_gaps(6, 0, 0.0), budget=64, missing="skip", stop=TargetError(0.01))
+    assert complete.converged
+    assert complete.stderr.max() < 1e-12
+
+
+def test_noise_is_no_end_of_it_either():
+    """A coalition that fails in every draw is as unknown after a thousand of them."""
+    shares = []
+    for seed in range(10):
+        game, rng = _gaps(6, seed, 0.2), np.random.default_rng(seed)
+        noisy = Oracle("noisy", 6, lambda c, game=game, rng=rng: game(c) + 0.01 * rng.normal(size=len(c)), game.values)
+        object.__setattr__(noisy, "noise", "fresh")
+        result = shapley(noisy, budget=3_000, seed=seed, missing="skip")
+        shares.append(np.mean(np.abs(result.values - game.values) <= 1.96 * result.stderr))
+    assert 0.9 <= np.mean(shares) <= 1.0
+
+
+def test_as_many_answers_as_values_tell_nothing_of_their_error():
+    game = additive([1.0, 2.0, -1.0, 0.5, 3.0], 1.0)
+    lone = np.eye(5, dtype=bool)[:4]
+    there = {row.tobytes() for row in (*lone, *~lone, np.zeros(5, dtype=bool), np.ones(5, dtype=bool))}
+    few = Oracle("few", 5, lambda c: np.where([r.tobytes() in there for r in c], game(c), np.nan), game.values)
+    result = shapley(few, budget=100, missing="skip")
+    np.testing.assert_allclose(result.values, game.values, atol=1e-9)
+    assert np.isnan(result.stderr).all()
+
+
+@pytest.mark.parametrize("method", ["paired_regression", "permutation"])
+def test_the_budget_named_is_the_one_given(method):
+    nothing = Oracle("nothing", 20, lambda c: np.where(c.any(axis=1) & ~c.all(axis=1), np.nan, 1.0), np.zeros(20))
+    with pytest.raises(InputError, match=r"^budget = 160: leaves "):
+        shapley(nothing, method, budget=160, missing="skip")

@@ -4,7 +4,17 @@ import numpy as np
 import pytest
 
 from crowd_sim.errors import InputError
-from crowd_sim.valuation import MaxEvaluations, MaxTime, Progress, RankStability, Rule, ShapleyResult, TargetError
+from crowd_sim.valuation import (
+    AveragingGame,
+    MaxEvaluations,
+    MaxTime,
+    Progress,
+    RankStability,
+    Rule,
+    ShapleyResult,
+    TargetError,
+    shapley,
+)
 from crowd_sim.valuation.result import NORMAL_95
 from experiments.bench.textbook import kept_word
 
@@ -153,6 +163,12 @@ def test_bad_rules_are_refused_in_one_line(make, line):
     with pytest.raises(InputError) as caught:
         make()
     assert str(caught.value) == line
+
+
+@pytest.mark.parametrize("rule", [RankStability(top=50), TargetError() | RankStability(top=50) & MaxEvaluations(100)])
+def test_no_more_best_than_there_are_players(rule):
+    with pytest.raises(InputError, match=r"^RankStability\.top = 50: must be at most 12, the number of players$"):
+        shapley(AveragingGame(np.arange(12.0)[:, None], [3.0]), "permutation", 1_000, stop=rule)
 
 
 def test_a_rule_joins_only_rules():

@@ -2,15 +2,15 @@
 
 A pair of a coalition S and its complement knows of v its odd part d(S) = (v(S) − v(N∖S)) / 2. With T = v(N) − v(∅) and signs
 x_i = ±1 of who is in S, the values solve the weighted least squares of d on Σ φ_i x_i / 2 under Σ φ_i = T (Covert and Lee,
-"Improving KernelSHAP", AISTATS 2021). Every evaluation serves all players, so that noise costs a value 4σ² / budget, where a
-permutation's differences cost 2nσ² / budget.
+"Improving KernelSHAP", AISTATS 2021). Every evaluation serves all players, so that noise costs a value 4σ² / budget at
+best and π²σ² / budget at most, where a permutation's differences cost 2nσ² / budget.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numba
@@ -21,6 +21,7 @@ from crowd_sim.errors import InputError
 from crowd_sim.linear_algebra import cholesky, gram, inverse_of, product, solved, times, transposed_times
 from crowd_sim.random import Purpose
 from crowd_sim.valuation.complements import with_complements
+from crowd_sim.valuation.estimators.unanswered import Gap, misses, of_all, of_draws, of_silent_sizes
 from crowd_sim.valuation.noise import with_draws
 from crowd_sim.valuation.once import once
 from crowd_sim.valuation.request import Request, chunk_rows
@@ -29,6 +30,7 @@ from crowd_sim.valuation.shuffle import shuffle
 
 MAX_PLAYERS = 1000  # the normal equations are a matrix of that size
 _STREAMS = 32  # bits for the places of each size
+_APART = 1 << 62  # where the draws of a remainder begin, behind all others
 _SOME_SHUFFLES, _MANY_SHUFFLES = 3, 8  # of a size: from which on their spread says something, and enough
 _ROUNDING = 8.0 * np.finfo(np.float64).eps
 
@@ -46,7 +48,8 @@ def paired_regression(request: Request) -> list[ShapleyResult]:
     (seed, run, size, place). v(∅) and v(N), which every value depends on, but only by 1 / n, are repeated budget / 2n
     times. Without noise the ends are evaluated once, and a size is evaluated in full where its pairs suffice.
 
-    A pair of which a utility is missing (NaN) is left out.
+    A pair of which a utility is missing (NaN) is left out, and the standard errors hold what it might have said, as if failures
+    depended on nothing (`unanswered`). They are NaN where there are no more answers than values.
 
     Raises:
         InputError: more than 1,000 players, a budget below `minimum_budget`, or too few utilities that are not missing.
@@ -60,7 +63,8 @@ def paired_regression(request: Request) -> list[ShapleyResult]:
             "budget", request.budget, f"must be at least {smallest} for paired_regression with {n} players"
         )
     n_ends = max(2, request.budget // (2 * n)) if request.noisy else 1
-    plan = _Plan(n, n_ends, _parts(n, (request.budget - 2 * n_ends) // 2, request.noisy), request.seed, request.run)
+    parts = _parts(n, (request.budget - 2 * n_ends) // 2, request.noisy)
+    plan = _Plan(n, request.budget, n_ends, parts, request.seed, request.run)
     request, different = once(request)
     ends: list[NDArray[np.float64]] = []
     odd: list[NDArray[np.float64]] = []
@@ -70,6 +74,32 @@ def paired_regression(request: Request) -> list[ShapleyResult]:
         del chunk
     games = zip(ends[0], np.concatenate([np.empty((len(ends[0]), 0)), *odd], axis=1), strict=True)
     return [ShapleyResult(*_values(plan, *game), different(plan.cost), "paired_regression") for game in games]
+
+
+def of_remainder(
+    request: Request, n_pairs: int, said: Callable[[NDArray[np.bool_]], NDArray[np.float64]], units: NDArray[np.float64]
+) -> tuple[list[tuple[NDArray[np.float64], NDArray[np.float64]]], int]:
+    """The values, with standard errors, of what a model leaves of games with noise, by draws that nothing else asks for.
+
+    And how many evaluations these are; a remainder too small for every pair of a size is left.
+
+    Args:
+        request: of the games.
+        n_pairs: to draw, at most.
+        said: what the model says of d at the smaller coalitions bool[m, n] of pairs, float64[G, m], in ``units``.
+        units: float64[G], of the games.
+    """
+    plan = _Plan(
+        request.n_players, request.budget, 0, _parts(request.n_players, n_pairs, True), request.seed, request.run
+    )
+    odd = [np.empty((len(request.games), 0))]
+    chunks = request.admitted(
+        lambda: (with_draws(with_complements(first), np.repeat(_APART + draws, 2)) for first, draws in _pairs(plan))
+    )
+    for chunk, utilities in request.utilities(chunks):
+        halves = 0.5 * utilities[:, ::2] - 0.5 * utilities[:, 1::2]
+        odd.append(halves / units[:, None] - said(chunk[::2, : request.n_players]))
+    return [_values(plan, np.zeros(1), of_game) for of_game in np.concatenate(odd, axis=1)], plan.cost
 
 
 @dataclass(frozen=True)
@@ -92,6 +122,7 @@ class _Plan:
     """What is evaluated: ``n_ends`` times N and ∅, then the parts."""
 
     n: int
+    budget: int
     n_ends: int
     parts: Sequence[_Part]
     seed: int
@@ -105,7 +136,7 @@ class _Plan:
 
 def _parts(n: int, n_pairs: int, noisy: bool) -> list[_Part]:
     share = {k: (1.0 if 2 * k == n else 2.0) / math.sqrt(k * (n - k)) for k in range(1, n // 2 + 1)}
-    number = {k: math.comb(n, k) // (2 if 2 * k == n else 1) for k in share}
+    number = {k: _number(n, k) for k in share}
     copies = dict.fromkeys(share, 0)
     left, drawn = n_pairs, set(share)
     while drawn:
@@ -127,6 +158,11 @@ def _parts(n: int, n_pairs: int, noisy: bool) -> list[_Part]:
             k = max(wanted, key=lambda k: share[k] / counts[k])
             copies[k], counts[k], left = copies[k] + 1, counts[k] + number[k], left - number[k]
     return [_Part(k, counts[k], copies[k]) for k in share]
+
+
+def _number(n: int, size: int) -> int:
+    """How many pairs have a smaller coalition of this size."""
+    return math.comb(n, size) // (2 if 2 * size == n else 1)
 
 
 def _chunks(plan: _Plan, noisy: bool) -> Iterator[NDArray[np.bool_]]:
@@ -209,7 +245,7 @@ def _values(
     of_total = 4.0 * float(known.var(ddof=1)) / len(known) if len(known) > 1 else 0.0
     if n == 1:
         return np.array([total]), _widened(np.array([of_total]), np.array([len(known) - 1.0]))
-    used, weights, alone = _weights(plan, odd)
+    used, weights, alone, off = _weights(plan, odd)
     level = np.concatenate([np.full(part.count, (2.0 * part.size - n) / (2.0 * n)) for part in plan.parts])
     rest = np.where(used, odd - total * level, 0.0)
     normal, right = np.zeros((n, n)), np.zeros(n)
@@ -221,30 +257,37 @@ def _values(
     upper, definite = cholesky(normal)
     pivots = upper.diagonal()
     if not definite or pivots.min() < 1e-7 * pivots.max():
-        raise InputError("budget", plan.cost, f"leaves too few pairs for {n} players: {int(used.sum())}")
+        raise InputError("budget", plan.budget, f"leaves too few pairs for {n} players: {int(used.sum())}")
     slopes, inverse = solved(upper, right), inverse_of(upper)
     variance, largest = np.zeros(n), float(np.abs(np.where(used, odd, 0.0)).max())
     spreads = {part.size: _Spread(n, _blocks(n, part.size)) for part in plan.parts}
+    gaps = {part.size: Gap(n) for part in plan.parts}
     sizes = np.repeat([part.size for part in plan.parts], [part.count for part in plan.parts])
     for rows, z in _factors(plan):
         k = int(sizes[rows.start])
         moved = product(z, inverse)
-        if not np.isnan(alone[rows.start]):
+        if in_full := not np.isnan(alone[rows.start]):
             variance += transposed_times(moved**2, weights[rows] ** 2 * alone[rows])
-            continue
+            if not off[rows].any():
+                continue
         own = weights[rows] * (moved * z).sum(axis=1)
         residual = (rest[rows] - times(z, slopes)) / np.sqrt(np.maximum(1.0 - own, 0.01))
+        if in_full:
+            gaps[k].add(moved, off[rows], residual[used[rows]])
+            continue
         moved *= (weights[rows] * residual)[:, None]
         spreads[k].add(moved)
     # the sizes are strata: what differs between them is no chance
-    variance += _of_sizes(list(spreads.values()))
+    variance += _of_sizes(_widened_by_failures(plan, spreads, used))
     freedom = _freedom(plan, int(used.sum()))
-    both = variance + of_total / n**2
-    degrees = np.where(
-        both > 0.0,
-        both**2 / np.maximum(variance**2 / freedom + (of_total / n**2) ** 2 / max(len(known) - 1, 1), 1e-300),
-        np.inf,
-    )
+    of_gaps, their_part = np.zeros(n), np.zeros(n)
+    if not used.all():
+        if int(used.sum()) < n:  # no more answers than values: there is nothing that tells how good they are
+            return total / n + slopes, np.full(n, np.nan)
+        of_gaps, their_part = of_all(list(gaps.values()), 1.0 - n / int(used.sum()))
+    both = variance + of_gaps + of_total / n**2
+    apart = variance**2 / freedom + their_part + (of_total / n**2) ** 2 / max(len(known) - 1, 1)
+    degrees = np.where(both > 0.0, both**2 / np.maximum(apart, 1e-300), np.inf)
     return total / n + slopes, np.sqrt(_widened(both, degrees) ** 2 + (_ROUNDING * largest) ** 2)
 
 
@@ -280,14 +323,30 @@ def _about_mean(squares: NDArray[np.float64], total: NDArray[np.float64], count:
     return np.maximum(squares - total**2 / count, 0.0) * (count / (count - 1)) if count > 1 else squares
 
 
-def _of_sizes(spreads: Sequence[_Spread]) -> NDArray[np.float64]:
-    """What sizes that are drawn add to the variance; few groups are worth what many of other sizes are."""
-    some = [spread for spread in spreads if spread.n_groups >= _SOME_SHUFFLES]
+def _widened_by_failures(
+    plan: _Plan, spreads: dict[int, _Spread], used: NDArray[np.bool_]
+) -> list[tuple[_Spread, float]]:
+    """The sizes' spreads, each with the factor that draws without an answer make of its variance."""
+    found, start = {}, 0
+    for part in plan.parts:
+        rows = used[start : start + part.count]
+        start += part.count
+        found[part.size] = 1.0 if part.copies else of_draws(rows, _number(plan.n, part.size)), rows.any()
+    drawn = [
+        (1.0 if 2 * part.size == plan.n else 2.0, bool(found[part.size][1])) for part in plan.parts if not part.copies
+    ]
+    silent = of_silent_sizes(*zip(*drawn, strict=True)) if drawn else 1.0
+    return [(spread, silent * found[k][0]) for k, spread in spreads.items()]
+
+
+def _of_sizes(spreads: Sequence[tuple[_Spread, float]]) -> NDArray[np.float64]:
+    """What sizes that are drawn add to the variance, with their factors; few groups are worth what many of other sizes are."""
+    some = [spread for spread, _ in spreads if spread.n_groups >= _SOME_SHUFFLES]
     alone = float(sum(spread.alone.sum() for spread in some))
     ratio = min(float(sum(spread.grouped.sum() for spread in some)) / alone, 1.0) if alone > 0.0 else 1.0
     return sum(
-        (s.grouped if s.n_groups >= _MANY_SHUFFLES else ratio * s.alone for s in spreads),
-        np.zeros(len(spreads[0].alone)),
+        (factor * (s.grouped if s.n_groups >= _MANY_SHUFFLES else ratio * s.alone) for s, factor in spreads),
+        np.zeros(len(spreads[0][0].alone)),
     )
 
 
@@ -305,10 +364,13 @@ def _freedom(plan: _Plan, used: int) -> float:
 
 def _weights(
     plan: _Plan, odd: NDArray[np.float64]
-) -> tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64]]:
-    """Which pairs are there bool[m], what each weighs float64[m], and its noise's variance where it has copies, else NaN."""
+) -> tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Of the pairs: which are there bool[m], what each weighs float64[m], its noise's variance where it has copies, else NaN.
+
+    And by how much the weight of one that has copies is off, as some were not answered.
+    """
     used = ~np.isnan(odd)
-    weights, alone = np.zeros(len(odd)), np.full(len(odd), np.nan)
+    weights, alone, off = np.zeros(len(odd)), np.full(len(odd), np.nan), np.zeros(len(odd))
     start = 0
     for part in plan.parts:
         rows = slice(start, start + part.count)
@@ -318,7 +380,10 @@ def _weights(
         weights[rows] = np.where(used[rows], kernel / max(there, 1), 0.0)
         if part.copies:
             alone[rows] = _noise(odd[rows].reshape(-1, part.copies))
-    return used, weights, alone
+            if there < part.count:
+                by_pair = kernel * misses(used[rows].reshape(-1, part.copies).sum(axis=1))
+                off[rows] = np.repeat(by_pair, part.copies) / math.sqrt(part.copies)
+    return used, weights, alone, off
 
 
 def _noise(copies: NDArray[np.float64]) -> float:

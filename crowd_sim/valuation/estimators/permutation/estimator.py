@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 
 from crowd_sim.errors import InputError
 from crowd_sim.random import Purpose
 from crowd_sim.valuation.estimators.exact import MAX_PLAYERS, exact
+from crowd_sim.valuation.estimators.paired_regression import minimum_budget as least_of_paired
+from crowd_sim.valuation.estimators.paired_regression import paired_regression
 from crowd_sim.valuation.estimators.permutation.noisy import noisy_permutation
 from crowd_sim.valuation.estimators.permutation.plan import head_of, plan_of, prefixes_of
 from crowd_sim.valuation.estimators.permutation.sums import Sums, fold
@@ -35,14 +38,18 @@ def permutation(request: Request) -> list[ShapleyResult]:
     The standard errors come from each player's spread between pairs and, where there are few, that of all players; they are
     widened from Student's t, so that ± 1.96 of them cover. Of a single pair there are none: NaN. Where the budget covers all
     coalitions of up to 20 players, and up to two players, the values are exact. Noisy games, and games with missing
-    utilities, have pairs of their own (`noisy_permutation`).
+    utilities, have pairs of their own (`noisy_permutation`); where these may be skipped and the budget covers all coalitions,
+    `paired_regression` knows what the missing ones leave open.
 
     Raises:
         InputError: a budget that does not cover one pair, 2n.
     """
+    n, n_games = request.n_players, len(request.games)
+    if request.skips and n > 1 and n <= MAX_PLAYERS and 2**n <= request.budget:
+        # permutations without a missing utility would become ever more, and know no more coalitions
+        return paired_regression(replace(request, budget=max(request.budget, least_of_paired(n))))
     if request.noisy or request.skips:
         return noisy_permutation(request)
-    n, n_games = request.n_players, len(request.games)
     smallest = minimum_budget(n)
     if request.budget < smallest:
         raise InputError("budget", request.budget, f"must be at least {smallest} for permutation with {n} players")

@@ -46,6 +46,7 @@ def noisy_permutation(request: Request) -> list[ShapleyResult]:
         n_ends = max(2, min(math.ceil(n_pairs * math.sqrt(2.0 / n)), (request.budget - 2 * n_pairs * (n - 1)) // 2))
     if not request.noisy:
         n_ends = 1
+    budget = request.budget
     request, different = once(request)
     chunks = request.admitted(lambda: _chunks(n, n_ends, n_pairs, request))
     answers = np.concatenate([utilities for _, utilities in request.utilities(chunks)], axis=1)
@@ -55,7 +56,9 @@ def noisy_permutation(request: Request) -> list[ShapleyResult]:
     _orders(*_key(request), orders)
     return [
         ShapleyResult(
-            *_values(halves[g, :n_ends], halves[g, n_ends:].reshape(n_pairs, n - 1), orders, n), cost, "permutation"
+            *_values(halves[g, :n_ends], halves[g, n_ends:].reshape(n_pairs, n - 1), orders, budget),
+            cost,
+            "permutation",
         )
         for g in range(n_games)
     ]
@@ -97,9 +100,10 @@ def _orders(seed: np.uint64, run: np.uint64, purpose: np.uint64, out: NDArray[np
 
 
 def _values(
-    ends: NDArray[np.float64], odd: NDArray[np.float64], orders: NDArray[np.int64], n: int
+    ends: NDArray[np.float64], odd: NDArray[np.float64], orders: NDArray[np.int64], budget: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Values and standard errors of d(N) float64[copies] and, of each pair, d of its prefixes float64[pairs, n − 1]."""
+    n = orders.shape[1]
     known = ends[~np.isnan(ends)]
     if not len(known):
         raise InputError("game", math.nan, "utilities of the empty and the grand coalition must not be missing")
@@ -111,7 +115,8 @@ def _values(
     odd, orders = odd[complete], orders[complete]
     m = len(odd)
     if not m:
-        raise InputError("budget", len(complete), "leaves no pair of permutations without a missing utility")
+        allowed = f"leaves no pair of permutations without a missing utility, of {len(complete)}"
+        raise InputError("budget", budget, allowed)
     side = np.full((m, 1), grand)
     added = np.diff(np.concatenate([-side, odd, side], axis=1), axis=1)
     apart = _apart(added, orders)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from crowd_sim.random import Purpose, generator
 
 _AHEAD = 6  # times its share that size 1 may get
+_REPEATED, _MOST_REPEATED = 0.125, 256  # of the draws of a game with noise: share, and the most
 
 
 def allocation(n: int, n_pairs: int, *, singles_first: bool = True) -> list[int]:
@@ -23,7 +24,7 @@ def allocation(n: int, n_pairs: int, *, singles_first: bool = True) -> list[int]
     player are 0.76 times those of a share like the others', on eleven families that were held out).
     """
     half = n // 2
-    number = [math.comb(n, k) // (2 if 2 * k == n else 1) for k in range(1, half + 1)]
+    number = [_number(n, k) for k in range(1, half + 1)]
     weight = [1 if 2 * k == n else 2 for k in range(1, half + 1)]
     if n_pairs >= sum(number):
         return number
@@ -41,6 +42,37 @@ def allocation(n: int, n_pairs: int, *, singles_first: bool = True) -> list[int]
     return counts
 
 
+def repeated(n: int, draws: int, most: int, rng: np.random.Generator) -> tuple[int, NDArray[np.int64]]:
+    """Of a game with noise, how many pairs are drawn and how often each, int64[pairs], ascending in size: ``draws`` in all.
+
+    Sizes get draws alike, as in `allocation`, but one whose share exceeds its number of pairs keeps it: its pairs are
+    repeated. Values weigh a size by its share and not by its number of pairs, and the noise of small sizes, which have few,
+    would be left in them. An eighth of the draws, up to 256, are repetitions in any case: they tell how much noise there is.
+
+    Args:
+        n: players.
+        draws: answers of a pair, at least one.
+        most: pairs.
+        rng: decides which pairs of a size are repeated once more than others.
+    """
+    half = n // 2
+    wanted = np.array([1.0 if 2 * k == n else 2.0 for k in range(1, half + 1)])
+    wanted *= draws / wanted.sum()
+    number = np.array([_number(n, k) for k in range(1, half + 1)], dtype=np.float64)
+    apart = draws - min(math.ceil(_REPEATED * draws), _MOST_REPEATED)
+    n_pairs = max(min(int(np.minimum(wanted, number).sum()), apart, most), 1)
+    counts = np.array(allocation(n, n_pairs, singles_first=False))
+    more = np.maximum(wanted - counts, 0.0) * (counts > 0)
+    more = more if more.any() else counts.astype(np.float64)
+    ends = np.round(np.cumsum(more) * ((draws - n_pairs) / more.sum())).astype(np.int64)
+    copies = []
+    for count, extra in zip(counts.tolist(), np.diff(ends, prepend=0).tolist(), strict=True):
+        each = np.full(count, 1 + extra // max(count, 1))
+        each[rng.permutation(count)[: extra % max(count, 1)]] += 1
+        copies.append(each)
+    return n_pairs, np.concatenate(copies)
+
+
 def draw_pairs(n: int, n_pairs: int, seed: int, run: int, *, singles_first: bool = True) -> NDArray[np.bool_]:
     """The smaller member of ``n_pairs`` distinct complementary pairs: bool[n_pairs, n], ascending in size.
 
@@ -49,11 +81,15 @@ def draw_pairs(n: int, n_pairs: int, seed: int, run: int, *, singles_first: bool
     """
     blocks = []
     for size, count in enumerate(allocation(n, n_pairs, singles_first=singles_first), start=1):
-        if count == math.comb(n, size) // (2 if 2 * size == n else 1):
+        if count == _number(n, size):
             blocks.append(_all_of_size(n, size))
         else:
             blocks.append(_some_of_size(n, size, count, generator(seed, run, Purpose.SURROGATE, chunk=size)))
     return np.concatenate(blocks)
+
+
+def _number(n: int, size: int) -> int:
+    return math.comb(n, size) // (2 if 2 * size == n else 1)
 
 
 def _all_of_size(n: int, size: int) -> NDArray[np.bool_]:

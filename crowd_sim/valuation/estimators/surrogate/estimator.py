@@ -7,8 +7,8 @@ and Musco, "Regression-adjusted Monte Carlo estimators for Shapley values and pr
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +20,12 @@ from crowd_sim.valuation.complements import with_complements
 from crowd_sim.valuation.estimators.exact import MAX_PLAYERS as MOST_ENUMERATED
 from crowd_sim.valuation.estimators.exact import exact
 from crowd_sim.valuation.estimators.paired_regression import minimum_budget as least_of_paired
-from crowd_sim.valuation.estimators.paired_regression import paired_regression
+from crowd_sim.valuation.estimators.paired_regression import of_remainder, paired_regression
 from crowd_sim.valuation.estimators.surrogate.alike import alike_values
 from crowd_sim.valuation.estimators.surrogate.averages import averages
-from crowd_sim.valuation.estimators.surrogate.design import allocation, draw_pairs
+from crowd_sim.valuation.estimators.surrogate.design import allocation, draw_pairs, repeated
 from crowd_sim.valuation.estimators.surrogate.greatest import greatest_values
-from crowd_sim.valuation.estimators.surrogate.model import Model, fit, predictions
+from crowd_sim.valuation.estimators.surrogate.model import Model, fit, of_pairs_alone, predictions
 from crowd_sim.valuation.estimators.surrogate.prior import Repeats
 from crowd_sim.valuation.estimators.surrogate.residual import contrasts, fresh_pairs, number_of_pairs, rest_allocation
 from crowd_sim.valuation.games import AveragingGame
@@ -37,7 +37,7 @@ MAX_PAIRS = 4000  # in the fit, whose cost grows with the cube
 FEWEST_PLAYERS = 5  # with noise
 MAX_PLAYERS = 500  # two pairs a player, and more to choose from
 
-_REPEATED, _MOST_REPEATED = 0.125, 256  # of the pairs of a game with noise: share, and the most
+_MOST_DRAWS = MAX_PAIRS + 512  # of a game with noise that has more pairs: what is left of a budget corrects the fit
 _PRIOR_ENDS = 2.0  # degrees of freedom
 _STREAMS = 32  # bits for the draws of a size
 
@@ -64,6 +64,7 @@ def surrogate(request: Request) -> list[ShapleyResult]:
     Of a game with noise some pairs are evaluated again, which tells how much there is, and all of them where they are all there
     are or 4,000; v(∅) and v(N), which every value depends on, but only by 1 / n, are repeated budget / 2n times. The noise's
     variance is learnt with the relevances, level 1 has no prior, and the standard errors are of what is answered in the mean.
+    Where there are more than 4,000 pairs, a budget beyond 4,512 draws goes into paired regression of what the fit leaves.
     Below five players there is nothing for it to learn from: paired regression values those.
 
     Raises:
@@ -117,13 +118,14 @@ def _of_noise(request: Request) -> list[ShapleyResult]:
     if n < FEWEST_PLAYERS:
         return paired_regression(request)
     n_ends = max(2, request.budget // (2 * n))
-    wanted = request.budget // 2 - n_ends
-    repeated = min(math.ceil(_REPEATED * wanted), _MOST_REPEATED)
+    everything = request.budget // 2 - n_ends
+    wanted, beyond = everything, 0
+    if sum(allocation(n, MAX_PAIRS + 1)) > MAX_PAIRS and everything > _MOST_DRAWS + least_of_paired(n):
+        wanted, beyond = _MOST_DRAWS, everything - _MOST_DRAWS
+    again = generator(request.seed, request.run, Purpose.SURROGATE, chunk=n)
+    n_pairs, copies = repeated(n, wanted, MAX_PAIRS, again)
     # where there is noise single players are no surer than others, and intervals too wide with them first
-    pairs = draw_pairs(n, min(wanted - repeated, MAX_PAIRS), request.seed, request.run, singles_first=False)
-    copies = np.full(len(pairs), wanted // len(pairs))
-    again = generator(request.seed, request.run, Purpose.SURROGATE, chunk=n).permutation(len(pairs))
-    copies[again[: wanted % len(pairs)]] += 1
+    pairs = draw_pairs(n, n_pairs, request.seed, request.run, singles_first=False)
     which = np.repeat(np.arange(len(pairs)), copies)
     first = np.concatenate([np.ones((n_ends, n), dtype=np.bool_), pairs[which]])
     draws = np.concatenate([np.arange(n_ends), _draws(pairs)[which] + _copy_of(which) * MAX_PAIRS])
@@ -139,15 +141,24 @@ def _of_noise(request: Request) -> list[ShapleyResult]:
     freedom = wanted - len(pairs)
     repeats = [Repeats(copies.astype(np.float64), float(total), freedom) if total else None for total in squares]
     known = [averages(game.vectors, game.target) if isinstance(game, AveragingGame) else None for game in request.games]
+    models = fit(pairs, means, known, request.seed, request.run, repeats)
+    rest, cost = None, 2 * (n_ends + wanted)
+    if beyond:
+        rest, more = of_remainder(request, beyond, partial(predictions, models, pairs), units)
+        cost += more
     results = []
-    for g, model in enumerate(fit(pairs, means, known, request.seed, request.run, repeats)):
+    for g, model in enumerate(models):
         # as of two more answers with the noise of the others: of a few there may be none, or much, by chance
         prior = _PRIOR_ENDS * squares[g] / freedom
         of_end = (prior + np.square(ends[g] - ends[g].mean()).sum()) / (_PRIOR_ENDS + n_ends - 1.0)
         of_total = 4.0 * of_end / n_ends
-        values = model.contrasts + (2.0 * ends[g].mean() - model.contrasts.sum()) / n
-        error = np.sqrt(model.variance + of_total / n**2)
-        results.append(ShapleyResult(units[g] * values, units[g] * error, 2 * (n_ends + wanted), "surrogate"))
+        values, variance = model.contrasts, model.variance
+        if rest is not None:
+            correction = rest[g][0] - of_pairs_alone(model, pairs)
+            values, variance = _combined(values, variance, correction, np.square(rest[g][1]), certain=False)
+        values = values + (2.0 * ends[g].mean() - values.sum()) / n
+        error = np.sqrt(variance + of_total / n**2)
+        results.append(ShapleyResult(units[g] * values, units[g] * error, cost, "surrogate"))
     return results
 
 

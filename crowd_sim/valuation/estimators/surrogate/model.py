@@ -353,3 +353,17 @@ def predictions(models: Sequence[Model], pairs: NDArray[np.bool_], fresh: NDArra
         if model.terms is not None:
             out[g] += model.terms.worth(signs)
     return out
+
+
+def of_pairs_alone(model: Model, pairs: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """The part of the contrasts float64[n] that comes of what ``pairs``, fitted, have to themselves: not in `predictions`."""
+    signs = np.where(pairs, 1.0, -1.0)
+    if model.prior is None:
+        return np.zeros(pairs.shape[1])
+    size = sizes(signs)
+    own = np.zeros(len(pairs))
+    for k, first in zip(*np.unique(size, return_index=True), strict=True):
+        one = signs[first : first + 1]
+        own[size == k] = (model.prior.within(one) - model.prior.between(one, one))[0, 0]
+    inside, outside = (weights[size, None] for weights in value_weights(pairs.shape[1]))
+    return 2.0 * transposed_times(np.where(pairs, inside, outside), own * model.pulls)  # the complement as much
