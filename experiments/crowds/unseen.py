@@ -15,7 +15,8 @@ from crowd_sim.config import RunConfig
 from crowd_sim.crowd.texts import TextCrowd
 from crowd_sim.files import write_json
 from crowd_sim.models.adapters import load_adapter
-from crowd_sim.models.lora import OutputJob, shared_learner
+from crowd_sim.models.jobs import OutputJob
+from crowd_sim.models.lora import shared_learner
 from crowd_sim.models.training import Key
 from crowd_sim.random import Purpose
 from crowd_sim.tasks.adapters.settings import learner_spec, sampling_of
