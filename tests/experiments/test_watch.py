@@ -111,7 +111,7 @@ def test_what_cannot_be_watched_is_refused_in_a_line(folders, capsys):
     check_line(capsys.readouterr().err, ("nowhere", "must be a folder in which a run has been started"))
     for command in ("watch", "status"):
         assert call([command, str(folders / "run" / "config.yaml")]) == 2
-        check_line(capsys.readouterr().err, ("config.yaml", "must be the folder of a run, a sweep or a search"))
+        check_line(capsys.readouterr().err, ("config.yaml", "must be the folder of a run, a sweep, a search or values"))
     with served(folders / "gone") as (_, ask):
         code, said, _ = ask("/")
         assert (code, len(said.splitlines())) == (503, 1)
