@@ -178,3 +178,9 @@ def test_the_budget_named_is_the_one_given(method):
     nothing = Oracle("nothing", 20, lambda c: np.where(c.any(axis=1) & ~c.all(axis=1), np.nan, 1.0), np.zeros(20))
     with pytest.raises(InputError, match=r"^budget = 160: leaves "):
         shapley(nothing, method, budget=160, missing="skip")
+
+
+def test_of_all_coalitions_too_the_budget_named_is_the_one_given():
+    alone = Oracle("alone", 4, lambda c: np.where(c.sum(axis=1) % 4, np.nan, c[:, 0].astype(float)), np.zeros(4))
+    with pytest.raises(InputError, match=r"^budget = 16: leaves "):
+        shapley(alone, budget=16, missing="skip")

@@ -47,7 +47,11 @@ def permutation(request: Request) -> list[ShapleyResult]:
     n, n_games = request.n_players, len(request.games)
     if request.skips and n > 1 and n <= MAX_PLAYERS and 2**n <= request.budget:
         # permutations without a missing utility would become ever more, and know no more coalitions
-        return paired_regression(replace(request, budget=max(request.budget, least_of_paired(n))))
+        try:
+            return paired_regression(replace(request, budget=max(request.budget, least_of_paired(n))))
+        except InputError as error:
+            given = request.budget if error.field == "budget" else error.value
+            raise InputError(error.field, given, error.allowed) from None
     if request.noisy or request.skips:
         return noisy_permutation(request)
     smallest = minimum_budget(n)
