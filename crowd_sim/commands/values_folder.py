@@ -18,9 +18,7 @@ from crowd_sim.store.run_log import UNFINISHED
 from crowd_sim.valuation import ShapleyResult
 
 _TABLE, _FACTS = "values.parquet", "values.json"
-
-
-_WORDS = {"asked_method": "method", "code": "the score's code"}
+_WORDS = {"asked_method": "method"}
 
 
 def kept(folder: Path, asked: Asked) -> ShapleyResult | None:
@@ -61,18 +59,16 @@ def _check_asked(folder: Path, facts: dict[str, Any], asked: Asked) -> None:
             "must be another folder: it holds values of an earlier version, which do not say how they were asked for"
         )
         raise InputError("--out", str(folder), allowed)
-    wanted = asked.facts
-    other = [name for name, value in wanted.items() if facts.get(name) != value]
-    if wanted["code"] is None:
-        other = [*other, "code"] if "code" not in other else other
-    if not other:
+    said = []
+    for name, wanted in asked.facts.items():
+        found = facts.get(name)
+        if name == "code":
+            if wanted is None or found != wanted:  # of code without a source nobody knows that it is the same
+                said.append("the score's code")
+        elif found != wanted:
+            said.append(f"{_WORDS.get(name, name)} {_shown(found)}, not {_shown(wanted)}")
+    if not said:
         return
-    said = [
-        _WORDS[name]
-        if name == "code"
-        else f"{_WORDS.get(name, name)} {_shown(facts.get(name))}, not {_shown(wanted[name])}"
-        for name in other
-    ]
     allowed = f"must be another folder: it holds values that were asked for otherwise ({'; '.join(said)})"
     raise InputError("--out", str(folder), allowed)
 
