@@ -159,12 +159,6 @@ def sizes(signs: Vector) -> NDArray[np.int64]:
     return (signs > 0).sum(axis=1)
 
 
-def products(members: NDArray[np.bool_], signs: Vector) -> Vector:
-    """The products float64[m, k] of ``signs`` [m, n] over the sets ``members`` bool[k, n]."""
-    minus = (signs < 0.0).astype(np.float64) @ members.T.astype(np.float64)  # of whole numbers
-    return np.where(minus.astype(np.int64) & 1, -1.0, 1.0)
-
-
 def shares_of(rates: Vector) -> Vector:
     """What each player multiplies a term's variance with, tanh(l / 2), of the relevances ``rates``."""
     return np.divide(1.0 - exp(-rates), 1.0 + exp(-rates))
