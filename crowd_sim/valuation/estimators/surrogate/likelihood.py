@@ -242,8 +242,8 @@ def _covariances(
 ) -> None:
     """Set ``matrix`` to the covariances, ``structured`` to their structured part, and ``half`` to that with cosh for sinh.
 
-    All of them [m, m], and their upper triangles alone. The ``table`` of `disagreeing` says it by the ``codes`` [m]; where it is
-    empty, ``half`` does, Σ l_i x_i y_i / 2.
+    All of them [m, m], and their upper triangles alone. The ``table`` of `disagreeing` says it by the ``codes`` [m]; where it
+    is empty, ``half`` does, Σ l_i x_i y_i / 2.
     """
     m = len(half)
     plus, minus = np.empty(m), np.empty(m)
