@@ -141,6 +141,46 @@ def test_what_was_never_answered_stays_unknown(method, n, budget):
     assert 0.92 <= np.mean(shares) <= 1.0
 
 
+@pytest.mark.parametrize(("n", "budget"), [(5, 30), (6, 64), (6, 3_000)])
+def test_banzhaf_values_do_not_know_it_either(n, budget):
+    shares = []
+    for seed in range(20):
+        game, whole = _gaps(n, seed, 0.15), sum_of_unanimity(n, 20, seed % 4)
+        result = banzhaf(game, budget, seed=seed, missing="skip")
+        assert result.n_evaluations <= min(budget, 2**n)
+        if not np.isnan(result.stderr).any():
+            shares.append(np.mean(np.abs(result.values - banzhaf(whole).values) <= 1.96 * result.stderr))
+    assert len(shares) > 10
+    assert 0.9 <= np.mean(shares) <= 1.0
+
+
+def test_banzhaf_values_of_what_is_all_there_are_exact():
+    for n in (1, 2, 3, 6):
+        whole = sum_of_unanimity(n, 20, 1)
+        result = banzhaf(whole, 2**n + 3, missing="skip")
+        np.testing.assert_allclose(result.values, banzhaf(whole, 2**n).values, atol=1e-12)
+        assert result.n_evaluations == 2**n
+        assert result.stderr.max() < 1e-12
+
+
+@pytest.mark.parametrize(("budget", "noise"), [(64, 0.0), (512, 0.01), (64, 0.01)])
+@pytest.mark.parametrize("size", [1, 3])
+def test_a_size_that_never_answers_is_not_known(size, budget, noise):
+    """Also where all others are known to the last digit: their residuals tell how much there may be."""
+    shares = []
+    for seed in range(12):
+        whole, rng = sum_of_unanimity(6, 20, seed), np.random.default_rng(seed)
+        answer = lambda c, whole=whole, rng=rng: np.where(  # noqa: E731
+            c.sum(axis=1) == size, np.nan, whole(c) + noise * rng.normal(size=len(c))
+        )
+        game = Oracle("no size", 6, answer, whole.values)
+        if noise:
+            object.__setattr__(game, "noise", "fresh")
+        result = shapley(game, budget=budget, seed=seed, missing="skip")
+        shares.append(np.mean(np.abs(result.values - whole.values) <= 1.96 * result.stderr))
+    assert np.mean(shares) >= 0.9
+
+
 def test_rules_and_ranks_hear_of_it():
     game = _gaps(6, 0, 0.2)
     result = shapley(game, budget=64, missing="skip", stop=TargetError(0.01))
