@@ -181,6 +181,53 @@ def test_a_size_that_never_answers_is_not_known(size, budget, noise):
     assert np.mean(shares) >= 0.9
 
 
+@pytest.mark.parametrize("noise", [None, "keyed"])
+def test_what_had_no_answer_is_not_asked_again(noise):
+    """By a later stage, and by what goes on from an earlier result; but for those that show that the game is the same."""
+    game, rows = _gaps(6, 0, 0.2), []
+
+    class Told:
+        n_players = 6
+
+        def __call__(self, coalitions, draws=None):
+            rows.extend(zip(map(bytes, coalitions), [0] * len(coalitions) if draws is None else draws, strict=True))
+            return game(coalitions)
+
+    told = Told()
+    told.noise = noise
+    first = shapley(told, budget=60, missing="skip", stop=TargetError(1e-9))
+    assert first.n_evaluations == len(rows) == len(set(rows))
+    rows.clear()
+    later = shapley(told, budget=200, missing="skip", previous=first)
+    assert len(rows) == len(set(rows)) == later.n_evaluations - len(first.evaluated)
+
+
+@pytest.mark.parametrize(("n", "least"), [(2, 6), (3, 8), (4, 10)])
+@pytest.mark.parametrize("method", ["auto", "permutation"])
+def test_noisy_games_keep_to_the_budget(method, n, least):
+    noisy, rng = _gaps(n, 0, 0.0), np.random.default_rng(0)
+    game = Oracle("noisy", n, lambda c: noisy(c) + rng.normal(size=len(c)), noisy.values)
+    object.__setattr__(game, "noise", "fresh")
+    for budget in range(least, 6 * n + 8):
+        assert shapley(game, method, budget, missing="skip").n_evaluations <= budget
+    with pytest.raises(InputError, match=rf"^budget = {least - 1}: must be at least {least} for permutation"):
+        shapley(game, method, least - 1, missing="skip")
+    result = shapley(game, method, least, missing="skip", stop=TargetError(0.01))
+    assert result.n_evaluations <= least
+
+
+def test_few_permutations_that_failures_have_spared_tell_no_error():
+    """Permutations need all their coalitions, those without a gap share many; from 6n + 6 evaluations regression knows."""
+    shares = []
+    for seed in range(30):
+        game = _gaps(8, seed, 0.1)
+        result = shapley(game, "permutation", 240, seed=seed, missing="skip")
+        shares.append(np.mean(np.abs(result.values - game.values) <= 1.96 * result.stderr))
+    assert 0.92 <= np.mean(shares) <= 1.0
+    assert np.isnan(shapley(_gaps(8, 0, 0.0), "permutation", 44, missing="skip").stderr).all()
+    assert shapley(_gaps(8, 0, 0.0), "permutation", 16, missing="skip").n_evaluations == 16
+
+
 def test_rules_and_ranks_hear_of_it():
     game = _gaps(6, 0, 0.2)
     result = shapley(game, budget=64, missing="skip", stop=TargetError(0.01))
