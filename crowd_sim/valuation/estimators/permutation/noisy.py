@@ -167,7 +167,7 @@ def _apart(added: NDArray[np.float64], orders: NDArray[np.int64]) -> float:
 def _prior(spreads: NDArray[np.float64], own: float) -> float:
     """How alike the players' variances are, as degrees of freedom: from how much more they differ than estimates of one do."""
     mean = float(spreads.mean())
-    if mean == 0.0:
+    if mean**2 == 0.0:  # of what is rounding the square may be, too
         return _MOST
     chance = 2.0 / own
     apart = (float(spreads.var()) / mean**2 - chance) / (1.0 + chance)
