@@ -257,7 +257,8 @@ def _values(
     upper, definite = cholesky(normal)
     pivots = upper.diagonal()
     if not definite or pivots.min() < 1e-7 * pivots.max():
-        raise InputError("budget", plan.budget, f"leaves too few pairs for {n} players: {int(used.sum())}")
+        some = "" if used.all() else f" of {len(odd)} have both utilities"
+        raise InputError("budget", plan.budget, f"leaves too few pairs for {n} players: {int(used.sum())}{some}")
     slopes, inverse = solved(upper, right), inverse_of(upper)
     variance, largest = np.zeros(n), float(np.abs(np.where(used, odd, 0.0)).max())
     spreads = {part.size: _Spread(n, _blocks(n, part.size)) for part in plan.parts}
