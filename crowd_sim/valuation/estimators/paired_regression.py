@@ -284,7 +284,7 @@ def _values(
     of_gaps, their_part = np.zeros(n), np.zeros(n)
     if not used.all():
         answered = _answered(plan, used)
-        if answered < n:  # no more answers than values: there is nothing that tells how good they are
+        if answered <= n:  # no more answers than values: nothing, or one number, tells how good they are
             return total / n + slopes, np.full(n, np.nan)
         of_gaps, their_part = of_all(list(gaps.values()), 1.0 - n / answered)
     both = variance + of_gaps + of_total / n**2
@@ -365,13 +365,12 @@ def _freedom(plan: _Plan, used: int) -> float:
 
 
 def _answered(plan: _Plan, used: NDArray[np.bool_]) -> int:
-    """How many pairs were answered; one that has copies counts once."""
-    starts = np.cumsum([0] + [part.count for part in plan.parts])
-    each = [
-        used[start : start + part.count].reshape(-1, max(part.copies, 1)).any(axis=1).sum()
-        for part, start in zip(plan.parts, starts, strict=False)
-    ]
-    return int(sum(each))
+    """How many different pairs were answered."""
+    found = [np.empty((0, (plan.n + 7) // 8), dtype=np.uint8)]
+    for rows, z in _factors(plan):
+        first = z[used[rows]] > 0.0
+        found.append(np.packbits(first ^ first[:, :1], axis=1))  # of two halves either may be the first
+    return len(np.unique(np.concatenate(found), axis=0))
 
 
 def _weights(
