@@ -157,7 +157,7 @@ def shapley_many(
             left out.
         features: float64[n, p], what is known of the players (of categories a column each, 0 or 1). Chains learn what it tells
             of their values, however little that is, and then take budgets that do not measure every player. ``"auto"`` does so
-            above 500 players.
+            above 500 players, of games without noise, and with ``missing`` other than ``"skip"``.
 
     Raises:
         InputError: no games, fewer than one player, games of different n, an unknown method or one that does not fit
@@ -194,9 +194,7 @@ def shapley_many(
         raise InputError(
             "missing", "skip", f"needs one of the methods {', '.join(_TOLERANT)}; {method} can leave nothing out"
         )
-    if features is not None and (method not in _FEATURED or (method == "auto" and n <= MOST_OF_SURROGATE)):
-        allowed = f"are for auto above {MOST_OF_SURROGATE} players, and for chains; this is {method} with {n}"
-        raise InputError("features", None, allowed)
+    _check_features(request, method)
     estimator = partial(_unsure_where_draws_agree, estimator)
     if stop is None and previous is None:
         results = estimator(request)
@@ -206,6 +204,19 @@ def shapley_many(
         if result.method != "closed_form":
             checked_size(float(np.abs(result.values).max()), SMALLEST)
     return results
+
+
+def _check_features(request: Request, method: str) -> None:
+    """Refuse features that nothing would look at."""
+    if request.features is None:
+        return
+    n = request.n_players
+    if method not in _FEATURED or (method == "auto" and n <= MOST_OF_SURROGATE):
+        allowed = f"are for auto above {MOST_OF_SURROGATE} players, and for chains; this is {method} with {n}"
+        raise InputError("features", None, allowed)
+    if method == "auto" and (request.noisy or request.skips):
+        why = "a game with noise" if request.noisy else "missing utilities skipped"
+        raise InputError("features", None, f"are for chains, which auto does not take for {why}")
 
 
 def _unsure_where_draws_agree(estimator: Estimator, request: Request) -> list[ShapleyResult]:

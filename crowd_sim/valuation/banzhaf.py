@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -13,11 +14,12 @@ from crowd_sim.random import Purpose, generator
 from crowd_sim.valuation.agreement import Seen, unsure
 from crowd_sim.valuation.complements import with_complements
 from crowd_sim.valuation.estimators.exact import MAX_PLAYERS, all_coalitions
+from crowd_sim.valuation.estimators.unanswered import of_draws
 from crowd_sim.valuation.games import Game, players_of
 from crowd_sim.valuation.noise import common_noise, with_draws
 from crowd_sim.valuation.once import once
 from crowd_sim.valuation.request import SMALLEST, Evaluate, Request, chunk_rows
-from crowd_sim.valuation.result import ShapleyResult
+from crowd_sim.valuation.result import ShapleyResult, widening
 from crowd_sim.valuation.validation import checked_budget, checked_missing, checked_size, integer, room
 
 _LARGEST_KEY = 2**64 - 1
@@ -43,7 +45,8 @@ def banzhaf(
     sign of i in d. Up to one pair a player the standard errors are NaN: draws that happen to agree would say 0, which only
     exact values have; so they are where all that is drawn is worth the same. From two pairs a player on it is estimated by
     least squares, whose error no longer holds what an additive game explains (Liu, Witter, Korn et al., "Kernel Banzhaf",
-    2024, arXiv 2410.08336), below that by the mean.
+    2024, arXiv 2410.08336), below that by the mean. A pair that is drawn again counts once: those there are make a sample
+    without repetition, whose variance is less by its share of all (Cochran, "Sampling techniques", 3rd edition, 1977).
 
     A game with noise is never enumerated: every coalition that is drawn is another draw of the game, and the standard errors
     hold its noise.
@@ -55,7 +58,7 @@ def banzhaf(
         run: in [0, 2^64).
         evaluate: what evaluates the coalitions, as in `shapley`. Absent: the game is called in this process.
         missing: what a utility that is NaN counts as: ``"raise"`` refuses it; a number is taken in its place; ``"skip"``
-            leaves out its pair, and all are drawn then.
+            leaves out its pair, and the standard errors hold what it may have said, as if failures depended on nothing.
 
     Raises:
         InputError: fewer than one player, a budget of less than two pairs or of more than memory holds, utilities of the wrong
@@ -96,30 +99,71 @@ def _enumerated(request: Request) -> ShapleyResult:
 
 
 def _sampled(request: Request) -> ShapleyResult:
-    n, n_pairs = request.n_players, request.budget // 2
+    n, all_pairs = request.n_players, 2.0 ** (request.n_players - 1)
+    every = n <= MAX_PLAYERS and 2**n <= request.budget and not request.noisy
+    n_pairs = int(all_pairs) if every else request.budget // 2
     signs, odd = room((n_pairs, n), np.float64, request.budget), np.empty(n_pairs)
     done = 0
     request, different = once(request)
-    chunks = _uniform_pairs(n, n_pairs, request.seed, request.run)
+    chunks = _every_pair(n) if every else _uniform_pairs(n, n_pairs, request.seed, request.run)
     for chunk, utilities in request.utilities(_numbered(chunks) if request.noisy else chunks):
         part = slice(done, done + len(chunk) // 2)
         signs[part] = np.where(chunk[::2, :n], 1.0, -1.0)
-        odd[part] = 0.5 * (utilities[0, ::2] - utilities[0, 1::2])
+        odd[part] = 0.5 * utilities[0, ::2] - 0.5 * utilities[0, 1::2]
         done = part.stop
-    known = np.isfinite(odd)
-    signs, odd, n_evaluations = signs[known], odd[known], different(2 * n_pairs)
-    if len(odd) < 2:
+    first = _first_of_each(signs)
+    answered, n_evaluations = np.isfinite(odd), different(2 * n_pairs)
+    known = answered if request.noisy else answered & first
+    signs, odd = signs[known], odd[known]
+    if request.skips and len(odd) < min(2, all_pairs):
         raise InputError("missing", "skip", f"needs two pairs that have both utilities; {len(odd)} of {n_pairs} do")
-    n_pairs = len(odd)
-    estimate = _least_squares if 2 * n <= n_pairs and n <= _MOST_REGRESSED else _means
-    coefficients, stderr = estimate(signs, odd)
-    if n_pairs <= n:
-        stderr = np.full(n, np.nan)
+    regressed = 2 * n <= len(odd) and n <= _MOST_REGRESSED
+    coefficients, stderr = (_least_squares if regressed else _means)(signs, odd)
+    stderr *= widening(max(len(odd) - (n if regressed else 1), 1))
+    unseen = _of_unknown(answered, int(_first_of_each(signs).sum()), all_pairs, n, request.noisy)
     # what is left of a game that is explained to the last digit is rounding
     checked_size(float(np.abs(coefficients).max()), SMALLEST)
-    error = np.sqrt((2.0 * stderr) ** 2 + (_ROUNDING * np.abs(odd).max()) ** 2)
-    error = unsure(error, request.seen[0], n_evaluations)
+    error = np.sqrt((2.0 * stderr * unseen) ** 2 + (_ROUNDING * np.abs(odd).max()) ** 2)
+    error = unsure(error, request.seen[0], n_evaluations) if unseen else error
     return ShapleyResult(2.0 * coefficients, error, n_evaluations, "maximum_sample_reuse", kind="Banzhaf")
+
+
+def _of_unknown(answered: NDArray[np.bool_], different: int, all_pairs: float, n: int, noisy: bool) -> float:
+    """By how much what was not seen of the pairs makes standard errors of draws larger, or smaller; NaN: nothing tells.
+
+    Args:
+        answered: bool[m], of the draws.
+        different: pairs among those that were answered.
+        all_pairs: there are.
+        n: players.
+        noisy: whether each draw says something new, also of a pair that was drawn before.
+    """
+    if different == all_pairs and not noisy:
+        return 0.0
+    if different <= n and (different < all_pairs or int(answered.sum()) <= n):
+        return np.nan
+    if not noisy:
+        return math.sqrt(1.0 - different / all_pairs)
+    # the residuals of pairs that are few are smaller than what those that were not answered may have
+    fitted = different / (different - n) if different > n else 1.0
+    return math.sqrt(1.0 + (of_draws(answered, all_pairs) - 1.0) * fitted)
+
+
+def _first_of_each(signs: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which of the pairs, float64[m, n], no earlier one is; of more than 20 players hardly any is another's double."""
+    n = signs.shape[1]
+    if n > MAX_PLAYERS:
+        return np.ones(len(signs), dtype=np.bool_)
+    codes = ((signs != signs[:, :1]) * (1 << np.arange(n))).sum(axis=1)
+    first = np.zeros(len(signs), dtype=np.bool_)
+    first[np.unique(codes, return_index=True)[1]] = True
+    return first
+
+
+def _every_pair(n: int) -> Iterator[NDArray[np.bool_]]:
+    """All coalitions without the last player, each followed by its complement, in fixed chunks."""
+    for rows in all_coalitions(n - 1) if n > 1 else [np.zeros((1, 0), dtype=np.bool_)]:
+        yield with_complements(np.pad(rows, ((0, 0), (0, 1))))
 
 
 def _uniform_pairs(n: int, n_pairs: int, seed: int, run: int) -> Iterator[NDArray[np.bool_]]:
@@ -143,7 +187,8 @@ def _numbered(chunks: Iterator[NDArray[np.bool_]]) -> Iterator[NDArray[np.bool_]
 def _means(signs: NDArray[np.float64], odd: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The means of sign × d and their standard errors."""
     products = signs * odd[:, None]
-    return products.mean(axis=0), products.std(axis=0, ddof=1) / np.sqrt(len(odd))
+    mean = products.mean(axis=0)
+    return mean, np.sqrt(((products - mean) ** 2).sum(axis=0) / (max(len(odd) - 1, 1) * len(odd)))
 
 
 def _least_squares(

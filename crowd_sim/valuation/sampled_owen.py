@@ -58,8 +58,8 @@ def sampled_owen(
         evaluate: what evaluates the coalitions, as in `shapley`.
 
     Raises:
-        InputError: a game with noise, not a group for every player, a budget of less than two pairs or of more than memory
-            holds, and as `shapley`.
+        InputError: a game with noise, not a group for every player, a budget of less than two pairs, and than what is
+            enumerated, or of more than memory holds, and as `shapley`.
     """
     n = players_of(game)
     check_not_noisy(game)
@@ -71,7 +71,7 @@ def sampled_owen(
         games=[game],
         n_players=n,
         evaluate=evaluate,
-        budget=allowed if enumerated else checked_budget(budget, 2 + 4 * (n - 1)),
+        budget=allowed if enumerated else checked_budget(budget, min(2 + 4 * (n - 1), compatible)),
         seed=integer("seed", seed, 0, _LARGEST_KEY),
         run=integer("run", run, 0, _LARGEST_KEY),
         seen=[Seen()],

@@ -85,6 +85,7 @@ class SampledUtilities:
         coalitions: bool[m, n], the empty and the grand one among them.
         utilities: float64[m].
         groups: int64[m], which of them the jackknife leaves out together, from 0 to 19; −1: never.
+        drawn: whether these are draws of a game with noise, of which all coalitions say not all.
 
     Raises:
         InputError: arrays of other shapes or kinds, utilities that are not finite, or neither end among the coalitions.
@@ -93,6 +94,7 @@ class SampledUtilities:
     coalitions: NDArray[np.bool_]
     utilities: NDArray[np.float64]
     groups: NDArray[np.int64]
+    drawn: bool = False
 
     def __post_init__(self) -> None:
         coalitions, groups = np.asarray(self.coalitions), np.asarray(self.groups)
@@ -115,7 +117,7 @@ class SampledUtilities:
         if not isinstance(result, ShapleyResult) or result.evaluated is None:
             raise InputError("result", None, "must be a result with its evaluations: one that was given a rule")
         n, rows = len(result.values), result.evaluated.masks()
-        if rows.shape[1] == n + DRAW_BITS:
+        if noisy := rows.shape[1] == n + DRAW_BITS:
             rows = rows[:, :n]
         there = ~np.isnan(result.evaluated.utilities)
         rows, utilities = np.ascontiguousarray(rows[there]), result.evaluated.utilities[there]
@@ -123,7 +125,7 @@ class SampledUtilities:
         for size, name in ((0, "the empty"), (n, "the grand")):
             if not (sizes == size).any():
                 raise InputError("result", result.method, f"must have evaluated {name} coalition")
-        return cls(rows, utilities, _grouped(rows, result.method))
+        return cls(rows, utilities, _grouped(rows, result.method), noisy)
 
     @property
     def n_players(self) -> int:
@@ -180,7 +182,7 @@ class SampledUtilities:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         n = self.n_players
         values = estimate(self.coalitions, self.utilities)
-        if len(self.utilities) == 2**n:
+        if len(self.utilities) == 2**n and not self.drawn:
             return values, np.zeros_like(values)
         parts = []
         for group in range(_GROUPS):
@@ -209,7 +211,9 @@ def _grouped(rows: NDArray[np.bool_], method: str) -> NDArray[np.int64]:
         _, first, which = np.unique(canonical, axis=0, return_index=True, return_inverse=True)
         groups = np.argsort(np.argsort(first))[which.ravel()] % _GROUPS
     sizes = rows.sum(axis=1)
-    return np.where((sizes == 0) | (sizes == n), -1, groups)
+    for end in (sizes == 0, sizes == n):  # what is drawn again has noise, the rest is known
+        groups[end] = np.arange(end.sum()) % _GROUPS if end.sum() > 1 else -1
+    return groups
 
 
 @dataclass(frozen=True, eq=False)

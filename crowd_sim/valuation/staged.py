@@ -248,7 +248,7 @@ class _Asked:
     def _look(self, chunk: NDArray[np.bool_]) -> Look:
         numbers = self._memory.numbers(packed(chunk))
         self._note(numbers)
-        unknown = np.isnan(self._memory.utilities(self._game, numbers)) & ~self._in_flight[numbers]
+        unknown = ~self._memory.asked(self._game, numbers) & ~self._in_flight[numbers]
         missing = _firsts(numbers[unknown])
         self._in_flight[missing] = True
         return Look(numbers, missing, self._memory.masks(missing))

@@ -1,7 +1,7 @@
 """Utilities looked up by coalition: what has been evaluated is not paid for again.
 
 A coalition is a row of bits, ⌈n / 8⌉ bytes, and its number is its place in the order of first asking. A hash table of
-numbers finds it: an evaluation takes the packed row, eight bytes a game, and 16 to 32 bytes of table. A dictionary of Python
+numbers finds it: an evaluation takes the packed row, nine bytes a game, and 16 to 32 bytes of table. A dictionary of Python
 objects would take ten times that.
 """
 
@@ -54,6 +54,7 @@ class Memory:
         self._used = 0
         self._rows = np.empty((_FEWEST, packed_bytes(n_players)), dtype=np.uint8)
         self._utilities = np.full((n_games, _FEWEST), np.nan)
+        self._asked = np.zeros((n_games, _FEWEST), dtype=np.bool_)
         self._table = np.full(2 * _FEWEST, _EMPTY, dtype=np.int64)
 
     def __len__(self) -> int:
@@ -79,13 +80,19 @@ class Memory:
         """Utilities float64[m] of the coalitions with these numbers; NaN where they are not known."""
         return self._utilities[game, numbers]
 
+    def asked(self, game: int, numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which of these a game was asked for, bool[m]: also where it had no answer, and the utility is NaN."""
+        return self._asked[game, numbers]
+
     def put(self, numbers: NDArray[np.int64], utilities: NDArray[np.float64]) -> None:
         """Note the utilities float64[G, m] of the coalitions with these numbers, for all games."""
         self._utilities[:, numbers] = utilities
+        self._asked[:, numbers] = True
 
     def put_game(self, game: int, numbers: NDArray[np.int64], utilities: NDArray[np.float64]) -> None:
         """Note the utilities float64[m] of the coalitions with these numbers, for one game."""
         self._utilities[game, numbers] = utilities
+        self._asked[game, numbers] = True
 
     def _make_room(self, wanted: int) -> None:
         capacity = len(self._rows)
@@ -95,6 +102,7 @@ class Memory:
         self._rows = np.concatenate([self._rows, np.empty((more, self._rows.shape[1]), dtype=np.uint8)])
         unknown = np.full((len(self._utilities), more), np.nan)
         self._utilities = np.concatenate([self._utilities, unknown], axis=1)
+        self._asked = np.concatenate([self._asked, np.zeros(unknown.shape, dtype=np.bool_)], axis=1)
         slots = 1 << (2 * (capacity + more) - 1).bit_length()  # a power of two, at most half full
         if slots > len(self._table):
             self._table = np.full(slots, _EMPTY, dtype=np.int64)

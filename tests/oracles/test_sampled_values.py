@@ -156,8 +156,38 @@ def test_owen_values_of_too_few_orders_have_no_interval():
         (lambda: all_of(additive([1.0], 0.0)).interactions(), r"n_players = 1: must be in \[2, 100\]"),
         (lambda: sampled_owen(additive([1.0] * 9, 0.0), [1], 99), "groups = .*: must name a group for each of 9"),
         (lambda: sampled_owen(additive([1.0] * 9, 0.0), [1] * 9, 33), "budget = 33: must be an integer of at least 34"),
+        (lambda: sampled_owen(additive([1.0] * 3, 0.0), [1] * 3, 7), "budget = 7: must be an integer of at least 8"),
     ],
 )
 def test_bad_input_is_refused_in_one_line(call, line):
     with pytest.raises(InputError, match=f"^{line}"):
         call()
+
+
+class NoisyEnds:
+    """v(∅) and v(N) are known worst."""
+
+    noise = "fresh"
+
+    def __init__(self, game, seed):
+        self.game, self.n_players, self.rng = game, game.n_players, np.random.default_rng(seed)
+
+    def __call__(self, coalitions):
+        ends = coalitions.all(axis=1) | ~coalitions.any(axis=1)
+        return self.game(coalitions) + np.where(ends, 3.0, 0.05) * self.rng.normal(size=len(coalitions))
+
+
+@pytest.mark.parametrize("method", ["permutation", "paired_regression"])
+def test_the_noise_of_the_ends_is_in_the_standard_errors(method):
+    shares = []
+    for seed in range(25):
+        game = sum_of_unanimity(8, 20, seed)
+        found = some(NoisyEnds(game, seed), method, 300, seed).beta_shapley(4.0, 1.0)
+        shares.append(np.mean(np.abs(found.values - beta_shapley(game, 4.0, 1.0)) <= 1.96 * found.stderr))
+    assert np.mean(shares) >= 0.75
+
+
+def test_as_many_noisy_draws_as_coalitions_are_not_all_of_them():
+    known = some(NoisyEnds(sum_of_unanimity(4, 8, 0), 0), "permutation", 16)
+    assert len(known.utilities) == 16
+    assert (known.banzhaf().stderr > 0.0).all()

@@ -6,6 +6,7 @@ import pytest
 from crowd_sim.errors import InputError
 from crowd_sim.valuation import AveragingGame, MaxEvaluations, shapley, shapley_many
 from crowd_sim.valuation.estimators.chains.estimator import minimum_budget
+from crowd_sim.valuation.estimators.from_features import predicted
 from crowd_sim.valuation.request import in_process
 from experiments.bench.many_players import Airport, Best, Saturating, Unknown, Vote, games
 from experiments.bench.textbook import true_of_first
@@ -156,6 +157,26 @@ def test_the_least_budget_named_is_the_least_that_works():
         shapley(game, budget=1_000, features=features)
     with pytest.raises(InputError, match=r"^budget = 1000: must be at least 6000 for permutation with 3000 players$"):
         shapley(game, budget=1_000)
+
+
+@pytest.mark.parametrize("size", [2.0**600, 2.0**-600])
+def test_features_of_any_size_tell_the_same(size):
+    rng = np.random.default_rng(0)
+    known = rng.normal(size=(200, 2))
+    measured = rng.permutation(200)[:100]
+    answers = known[measured, 0] + 0.1 * rng.normal(size=100)
+    plain, scaled = (predicted(features, measured, answers) for features in (known, size * known))
+    assert plain.any()
+    assert plain.tobytes() == scaled.tobytes()
+
+
+def test_features_are_not_ignored_in_silence():
+    game, known = additive([1.0] * 600, 0.0), np.ones((600, 1))
+    with pytest.raises(InputError, match=r"^features: are for chains, which auto does not take for missing utilities"):
+        shapley(game, features=known, missing="skip")
+    object.__setattr__(game, "noise", "fresh")
+    with pytest.raises(InputError, match=r"^features: are for chains, which auto does not take for a game with noise$"):
+        shapley(game, features=known)
 
 
 def test_features_that_tell_nothing_do_no_harm():

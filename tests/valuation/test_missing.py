@@ -5,7 +5,7 @@ import pytest
 
 from crowd_sim.errors import InputError
 from crowd_sim.valuation import CachedGame, TargetError, banzhaf, leave_one_out, shapley
-from tests.oracles.games import Oracle, additive, sum_of_unanimity
+from tests.oracles.games import Oracle, additive, airport, sum_of_unanimity
 
 GAME = sum_of_unanimity(10, 20, seed=0)
 
@@ -139,6 +139,115 @@ def test_what_was_never_answered_stays_unknown(method, n, budget):
         assert 0.0 < np.sqrt(np.mean(result.stderr**2)) < 3.0
         shares.append(np.mean(np.abs(result.values - game.values) <= 1.96 * result.stderr))
     assert 0.92 <= np.mean(shares) <= 1.0
+
+
+@pytest.mark.parametrize(("n", "budget"), [(5, 30), (6, 64), (6, 3_000)])
+def test_banzhaf_values_do_not_know_it_either(n, budget):
+    shares = []
+    for seed in range(20):
+        game, whole = _gaps(n, seed, 0.15), sum_of_unanimity(n, 20, seed % 4)
+        result = banzhaf(game, budget, seed=seed, missing="skip")
+        assert result.n_evaluations <= min(budget, 2**n)
+        if not np.isnan(result.stderr).any():
+            shares.append(np.mean(np.abs(result.values - banzhaf(whole).values) <= 1.96 * result.stderr))
+    assert len(shares) > 10
+    assert 0.9 <= np.mean(shares) <= 1.0
+
+
+def test_banzhaf_values_of_what_is_all_there_are_exact():
+    for n in (1, 2, 3, 6):
+        whole = sum_of_unanimity(n, 20, 1)
+        result = banzhaf(whole, 2**n + 3, missing="skip")
+        np.testing.assert_allclose(result.values, banzhaf(whole, 2**n).values, atol=1e-12)
+        assert result.n_evaluations == 2**n
+        assert result.stderr.max() < 1e-12
+
+
+@pytest.mark.parametrize(("budget", "noise"), [(64, 0.0), (512, 0.01), (64, 0.01)])
+@pytest.mark.parametrize("size", [1, 3])
+def test_a_size_that_never_answers_is_not_known(size, budget, noise):
+    """Also where all others are known to the last digit: their residuals tell how much there may be."""
+    shares = []
+    for seed in range(12):
+        whole, rng = sum_of_unanimity(6, 20, seed), np.random.default_rng(seed)
+        answer = lambda c, whole=whole, rng=rng: np.where(  # noqa: E731
+            c.sum(axis=1) == size, np.nan, whole(c) + noise * rng.normal(size=len(c))
+        )
+        game = Oracle("no size", 6, answer, whole.values)
+        if noise:
+            object.__setattr__(game, "noise", "fresh")
+        result = shapley(game, budget=budget, seed=seed, missing="skip")
+        shares.append(np.mean(np.abs(result.values - whole.values) <= 1.96 * result.stderr))
+    assert np.mean(shares) >= 0.9
+
+
+def test_a_pair_that_is_drawn_again_is_no_further_answer():
+    shares = []
+    for seed in range(60):
+        rng, powers = np.random.default_rng(seed), 1 << np.arange(6)
+        whole, fails = airport(sorted(rng.random(6))), rng.random(64) < 0.4
+        fails[[0, -1]] = False
+        game = Oracle(
+            "gaps",
+            6,
+            lambda c, whole=whole, fails=fails, p=powers: np.where(fails[c @ p], np.nan, whole(c)),
+            whole.values,
+        )
+        try:
+            result = shapley(game, budget=48, seed=seed, missing="skip")
+        except InputError:  # hardly any pair is left
+            continue
+        if not np.isnan(result.stderr).any():
+            shares.append(np.mean(np.abs(result.values - game.values) <= 1.96 * result.stderr))
+    assert len(shares) > 15
+    assert np.mean(shares) >= 0.92
+
+
+@pytest.mark.parametrize("noise", [None, "keyed"])
+def test_what_had_no_answer_is_not_asked_again(noise):
+    """By a later stage, and by what goes on from an earlier result; but for those that show that the game is the same."""
+    game, rows = _gaps(6, 0, 0.2), []
+
+    class Told:
+        n_players = 6
+
+        def __call__(self, coalitions, draws=None):
+            rows.extend(zip(map(bytes, coalitions), [0] * len(coalitions) if draws is None else draws, strict=True))
+            return game(coalitions)
+
+    told = Told()
+    told.noise = noise
+    first = shapley(told, budget=60, missing="skip", stop=TargetError(1e-9))
+    assert first.n_evaluations == len(rows) == len(set(rows))
+    rows.clear()
+    later = shapley(told, budget=200, missing="skip", previous=first)
+    assert len(rows) == len(set(rows)) == later.n_evaluations - len(first.evaluated)
+
+
+@pytest.mark.parametrize(("n", "least"), [(2, 6), (3, 8), (4, 10)])
+@pytest.mark.parametrize("method", ["auto", "permutation"])
+def test_noisy_games_keep_to_the_budget(method, n, least):
+    noisy, rng = _gaps(n, 0, 0.0), np.random.default_rng(0)
+    game = Oracle("noisy", n, lambda c: noisy(c) + rng.normal(size=len(c)), noisy.values)
+    object.__setattr__(game, "noise", "fresh")
+    for budget in range(least, 6 * n + 8):
+        assert shapley(game, method, budget, missing="skip").n_evaluations <= budget
+    with pytest.raises(InputError, match=rf"^budget = {least - 1}: must be at least {least} for permutation"):
+        shapley(game, method, least - 1, missing="skip")
+    result = shapley(game, method, least, missing="skip", stop=TargetError(0.01))
+    assert result.n_evaluations <= least
+
+
+def test_few_permutations_that_failures_have_spared_tell_no_error():
+    """Permutations need all their coalitions, those without a gap share many; from 6n + 6 evaluations regression knows."""
+    shares = []
+    for seed in range(30):
+        game = _gaps(8, seed, 0.1)
+        result = shapley(game, "permutation", 240, seed=seed, missing="skip")
+        shares.append(np.mean(np.abs(result.values - game.values) <= 1.96 * result.stderr))
+    assert 0.92 <= np.mean(shares) <= 1.0
+    assert np.isnan(shapley(_gaps(8, 0, 0.0), "permutation", 44, missing="skip").stderr).all()
+    assert shapley(_gaps(8, 0, 0.0), "permutation", 16, missing="skip").n_evaluations == 16
 
 
 def test_rules_and_ranks_hear_of_it():

@@ -22,7 +22,7 @@ from crowd_sim.valuation.estimators.surrogate import estimator as surrogate
 from crowd_sim.valuation.noise import split_draws, with_draws
 from crowd_sim.valuation.request import in_process
 from crowd_sim.valuation.requirements import automatic_where_noisy
-from tests.oracles.games import additive, glove, sum_of_unanimity, unanimity, weighted_majority
+from tests.oracles.games import Oracle, additive, glove, sum_of_unanimity, unanimity, weighted_majority
 
 
 class Fresh:
@@ -276,3 +276,17 @@ def test_bad_input_is_refused_in_one_line(tmp_path):
         shapley(game)
     with pytest.raises(InputError, match=r"^method = 'paired_regression': takes at most 1000 players"):
         shapley(AveragingGame(np.ones((1001, 1)), np.ones(1)), "paired_regression")
+
+
+def test_few_draws_of_a_noisy_end_widen_permutations():
+    shares = []
+    for seed in range(40):
+        game, rng = sum_of_unanimity(4, 8, seed), np.random.default_rng(seed)
+
+        def answer(c, game=game, rng=rng):
+            return game(c) + 3.0 * c.all(axis=1) * rng.normal(size=len(c))
+
+        end = Fresh(Oracle("noisy end", 4, answer, game.values), 0.0, 0)
+        result = shapley(end, "permutation", 16, seed=seed)
+        shares.append(np.mean(np.abs(result.values - game.values) <= 1.96 * result.stderr))
+    assert np.mean(shares) >= 0.85

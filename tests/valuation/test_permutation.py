@@ -10,7 +10,7 @@ from crowd_sim.valuation.estimators.permutation.plan import Plan, plan_of, prefi
 from crowd_sim.valuation.shuffle import shuffle
 from experiments.bench.textbook import fared
 from experiments.bench.textbook import games as textbook_games
-from tests.oracles.games import airport, glove, sum_of_unanimity, weighted_majority
+from tests.oracles.games import Oracle, additive, airport, glove, sum_of_unanimity, weighted_majority
 
 
 def drawn_orders(n, n_pairs, seed=0, run=0):
@@ -290,3 +290,16 @@ def test_the_smallest_budget_is_one_pair_that_knows_no_error(averaging_game, n):
     with pytest.raises(InputError) as caught:
         shapley(averaging_game(n), "permutation", 2 * n - 1)
     assert str(caught.value) == f"budget = {2 * n - 1}: must be at least {2 * n} for permutation with {n} players"
+
+
+@pytest.mark.parametrize("missing", ["raise", "skip"])
+def test_squares_that_vanish_are_no_divisors(missing):
+    """Below 1e-70 values are refused, as by all methods; of what is rounding the squares may vanish above it, too."""
+    worths = np.random.default_rng(0).normal(size=6)
+    for size in (1e-90, 1e-160, 1e-300):
+        game = Oracle("tiny", 6, lambda c, size=size: size * (c[:, 0] | c[:, 1] & c[:, 2]), worths)
+        with pytest.raises(InputError, match=r"^game = .*: the largest value must be 0 or of a size from 1e-70 on"):
+            shapley(game, "permutation", 30, missing=missing)
+    for size in (1e-60, 1e-69):
+        found = shapley(additive(list(size * worths), 0.0), "permutation", 40, missing=missing)
+        np.testing.assert_allclose(found.values, size * worths, rtol=1e-9)

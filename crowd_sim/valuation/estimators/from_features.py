@@ -40,6 +40,8 @@ def predicted(features: _Vector, measured: NDArray[np.int64], answers: _Vector) 
     n = len(features)
     if len(measured) < _FEWEST:
         return np.zeros(n)
+    # by powers of two, which are exact: of 1e200 the square is too large, of 1e-200 it is 0
+    features = np.ldexp(features, -np.frexp(np.abs(features).max(axis=0, initial=0.0))[1])
     seen, y = measured[:_MOST_SEEN], answers[:_MOST_SEEN]
     mean = float(y.mean())
     y = y - mean

@@ -257,7 +257,8 @@ def _values(
     upper, definite = cholesky(normal)
     pivots = upper.diagonal()
     if not definite or pivots.min() < 1e-7 * pivots.max():
-        raise InputError("budget", plan.budget, f"leaves too few pairs for {n} players: {int(used.sum())}")
+        some = "" if used.all() else f" of {len(odd)} have both utilities"
+        raise InputError("budget", plan.budget, f"leaves too few pairs for {n} players: {int(used.sum())}{some}")
     slopes, inverse = solved(upper, right), inverse_of(upper)
     variance, largest = np.zeros(n), float(np.abs(np.where(used, odd, 0.0)).max())
     spreads = {part.size: _Spread(n, _blocks(n, part.size)) for part in plan.parts}
@@ -268,12 +269,12 @@ def _values(
         moved = product(z, inverse)
         if in_full := not np.isnan(alone[rows.start]):
             variance += transposed_times(moved**2, weights[rows] ** 2 * alone[rows])
-            if not off[rows].any():
+            if used.all():
                 continue
         own = weights[rows] * (moved * z).sum(axis=1)
         residual = (rest[rows] - times(z, slopes)) / np.sqrt(np.maximum(1.0 - own, 0.01))
+        gaps[k].add(moved, off[rows], residual[used[rows]])
         if in_full:
-            gaps[k].add(moved, off[rows], residual[used[rows]])
             continue
         moved *= (weights[rows] * residual)[:, None]
         spreads[k].add(moved)
@@ -282,9 +283,10 @@ def _values(
     freedom = _freedom(plan, int(used.sum()))
     of_gaps, their_part = np.zeros(n), np.zeros(n)
     if not used.all():
-        if int(used.sum()) < n:  # no more answers than values: there is nothing that tells how good they are
+        answered = _answered(plan, used)
+        if answered <= n:  # no more answers than values: nothing, or one number, tells how good they are
             return total / n + slopes, np.full(n, np.nan)
-        of_gaps, their_part = of_all(list(gaps.values()), 1.0 - n / int(used.sum()))
+        of_gaps, their_part = of_all(list(gaps.values()), 1.0 - n / answered)
     both = variance + of_gaps + of_total / n**2
     apart = variance**2 / freedom + their_part + (of_total / n**2) ** 2 / max(len(known) - 1, 1)
     degrees = np.where(both > 0.0, both**2 / np.maximum(apart, 1e-300), np.inf)
@@ -362,12 +364,21 @@ def _freedom(plan: _Plan, used: int) -> float:
     return max(repeated + max(drawn - plan.n, 0) - missing, 1.0)
 
 
+def _answered(plan: _Plan, used: NDArray[np.bool_]) -> int:
+    """How many different pairs were answered."""
+    found = [np.empty((0, (plan.n + 7) // 8), dtype=np.uint8)]
+    for rows, z in _factors(plan):
+        first = z[used[rows]] > 0.0
+        found.append(np.packbits(first ^ first[:, :1], axis=1))  # of two halves either may be the first
+    return len(np.unique(np.concatenate(found), axis=0))
+
+
 def _weights(
     plan: _Plan, odd: NDArray[np.float64]
 ) -> tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Of the pairs: which are there bool[m], what each weighs float64[m], its noise's variance where it has copies, else NaN.
 
-    And by how much the weight of one that has copies is off, as some were not answered.
+    And by how much the weight of one is off, as copies, or all that was drawn of a size, were not answered.
     """
     used = ~np.isnan(odd)
     weights, alone, off = np.zeros(len(odd)), np.full(len(odd), np.nan), np.zeros(len(odd))
@@ -383,6 +394,8 @@ def _weights(
             if there < part.count:
                 by_pair = kernel * misses(used[rows].reshape(-1, part.copies).sum(axis=1))
                 off[rows] = np.repeat(by_pair, part.copies) / math.sqrt(part.copies)
+        elif not there and part.count:  # as the mean over the size's pairs
+            off[rows] = kernel / math.sqrt(part.count * _number(plan.n, part.size))
     return used, weights, alone, off
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 Vector = NDArray[np.float64]
 
 
-def of_draws(answered: NDArray[np.bool_], number: int) -> float:
+def of_draws(answered: NDArray[np.bool_], number: float) -> float:
     """The variance of the mean of the ``answered`` among draws bool[m] of a size's pairs, in that of as many from a whole.
 
     Of M pairs a share q is never answered: to the 1 / (m (1 − q)) of the draws comes the q / (M (1 − q)) of the pairs that

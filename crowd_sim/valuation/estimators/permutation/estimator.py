@@ -10,6 +10,7 @@ import numpy as np
 from crowd_sim.errors import InputError
 from crowd_sim.random import Purpose
 from crowd_sim.valuation.estimators.exact import MAX_PLAYERS, exact
+from crowd_sim.valuation.estimators.paired_regression import MAX_PLAYERS as MOST_OF_PAIRED
 from crowd_sim.valuation.estimators.paired_regression import minimum_budget as least_of_paired
 from crowd_sim.valuation.estimators.paired_regression import paired_regression
 from crowd_sim.valuation.estimators.permutation.noisy import noisy_permutation
@@ -45,8 +46,8 @@ def permutation(request: Request) -> list[ShapleyResult]:
         InputError: a budget that does not cover one pair, 2n.
     """
     n, n_games = request.n_players, len(request.games)
-    if request.skips and n > 1 and n <= MAX_PLAYERS and 2**n <= request.budget:
-        # permutations without a missing utility would become ever more, and know no more coalitions
+    if request.skips and 1 < n <= MOST_OF_PAIRED and _pays(n, request):
+        # a permutation needs all of its coalitions, and those without a missing utility share many
         try:
             return paired_regression(replace(request, budget=max(request.budget, least_of_paired(n))))
         except InputError as error:
@@ -88,6 +89,12 @@ def permutation(request: Request) -> list[ShapleyResult]:
         )
         waiting = waiting[:, used:]
     return [ShapleyResult(*sums.values(g, plan), different(plan.cost), "permutation") for g in range(n_games)]
+
+
+def _pays(n: int, request: Request) -> bool:
+    """Whether the budget covers a paired regression, which without noise takes no more than all coalitions."""
+    least = least_of_paired(n)
+    return request.budget >= (least if request.noisy or n > MAX_PLAYERS else min(least, 2**n))
 
 
 def minimum_budget(n: int) -> int:

@@ -32,17 +32,18 @@ def noisy_permutation(request: Request) -> list[ShapleyResult]:
     the mean over all players is taken out before the spread between pairs is measured.
 
     Raises:
-        InputError: a budget below one pair and both ends twice, 2n + 2, or no pair without a missing utility.
+        InputError: a budget below one pair and both ends, with noise twice, 2n or 2n + 2, or no pair without a missing utility.
     """
     n, n_games = request.n_players, len(request.games)
-    smallest = 2 * n + 2
+    least_ends = 2 if request.noisy else 1
+    smallest = 2 * least_ends + 2 * (n - 1)
     if request.budget < smallest:
         raise InputError("budget", request.budget, f"must be at least {smallest} for permutation with {n} players")
     if n == 1:
         n_pairs, n_ends = 0, request.budget // 2
     else:
         a_pair = 2 * (n - 1) + 2.0 * math.sqrt(2.0 / n)
-        n_pairs = max(min(int((request.budget - 4) // (2 * (n - 1))), int(request.budget / a_pair)), 1)
+        n_pairs = max(min(int((request.budget - 2 * least_ends) // (2 * (n - 1))), int(request.budget / a_pair)), 1)
         n_ends = max(2, min(math.ceil(n_pairs * math.sqrt(2.0 / n)), (request.budget - 2 * n_pairs * (n - 1)) // 2))
     if not request.noisy:
         n_ends = 1
@@ -54,9 +55,11 @@ def noisy_permutation(request: Request) -> list[ShapleyResult]:
     cost = different(2 * n_ends + 2 * n_pairs * max(n - 1, 0))
     orders = np.empty((n_pairs, n), dtype=np.int64)
     _orders(*_key(request), orders)
+    # two pairs that missing utilities have spared share coalitions: that they agree tells little
+    fewest = 3 if request.skips else 2
     return [
         ShapleyResult(
-            *_values(halves[g, :n_ends], halves[g, n_ends:].reshape(n_pairs, n - 1), orders, budget),
+            *_values(halves[g, :n_ends], halves[g, n_ends:].reshape(n_pairs, n - 1), orders, budget, fewest),
             cost,
             "permutation",
         )
@@ -100,9 +103,12 @@ def _orders(seed: np.uint64, run: np.uint64, purpose: np.uint64, out: NDArray[np
 
 
 def _values(
-    ends: NDArray[np.float64], odd: NDArray[np.float64], orders: NDArray[np.int64], budget: int
+    ends: NDArray[np.float64], odd: NDArray[np.float64], orders: NDArray[np.int64], budget: int, fewest: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Values and standard errors of d(N) float64[copies] and, of each pair, d of its prefixes float64[pairs, n − 1]."""
+    """Values and standard errors of d(N) float64[copies] and, of each pair, d of its prefixes float64[pairs, n − 1].
+
+    Below the ``fewest`` pairs without a missing utility there are no standard errors: NaN.
+    """
     n = orders.shape[1]
     known = ends[~np.isnan(ends)]
     if not len(known):
@@ -126,15 +132,19 @@ def _values(
     values = by_player.mean(axis=0) + 2.0 / n * apart
     # what uneven turns at the ends leave of the difference evens out over the players
     values += (2.0 * grand - values.sum()) / n
-    if m == 1:
+    if m < fewest:
         return values, np.full(n, np.nan)
     squares = ((by_player - by_player.mean(axis=0)) ** 2).sum(axis=0)
     own = m - 1.0
     prior = _prior(squares / own, own)
     spread = (prior * squares.mean() / own + squares) / (prior + own)
-    variance = spread / m + of_total / n**2
+    of_pairs, of_ends = spread / m, of_total / n**2
+    variance = of_pairs + of_ends
+    apart = of_pairs**2 / (prior + own) + of_ends**2 / max(len(known) - 1, 1)
+    # Satterthwaite's degrees of freedom: the ends may be few, and noisier than all else
+    degrees = np.where(variance > 0.0, variance**2 / np.maximum(apart, 1e-300), prior + own)
     largest = max(float(np.abs(odd).max()), abs(grand))
-    return values, np.sqrt(widening(prior + own) ** 2 * variance + (_ROUNDING * largest) ** 2)
+    return values, np.sqrt(widening(degrees) ** 2 * variance + (_ROUNDING * largest) ** 2)
 
 
 def _apart(added: NDArray[np.float64], orders: NDArray[np.int64]) -> float:
@@ -157,7 +167,7 @@ def _apart(added: NDArray[np.float64], orders: NDArray[np.int64]) -> float:
 def _prior(spreads: NDArray[np.float64], own: float) -> float:
     """How alike the players' variances are, as degrees of freedom: from how much more they differ than estimates of one do."""
     mean = float(spreads.mean())
-    if mean == 0.0:
+    if mean**2 == 0.0:  # of what is rounding the square may be, too
         return _MOST
     chance = 2.0 / own
     apart = (float(spreads.var()) / mean**2 - chance) / (1.0 + chance)

@@ -142,7 +142,7 @@ def _prior(squares: NDArray[np.float64], own: NDArray[np.float64], told: NDArray
     some = own > 0.0
     spreads, draws = squares[some] / own[some], float(own.mean())
     mean, most = float(spreads.mean()), _PRIOR_DRAWS + _MOST_ALIKE * draws * min(max(0.5 * draws - 1.0, 0.0), 1.0) ** 2
-    if mean == 0.0:
+    if mean**2 == 0.0:  # of what is rounding the square may be, too
         return most
     chance = float((2.0 / told[some]).mean())
     apart = (float(spreads.var()) / mean**2 - chance) / (1.0 + chance)
@@ -166,7 +166,7 @@ def _drawn_to_the_ends(
     apart = outer - mean
     difference = float(apart.mean())
     spread = float(((apart - difference) ** 2).sum()) / (n - 1)
-    difference *= max(1.0 - spread / n / difference**2, 0.0) if difference else 0.0
+    difference *= max(1.0 - spread / n / difference**2, 0.0) if difference**2 else 0.0
     variance = _moderated(squares, drawn - 1.0)
     chance = float((variance / drawn).mean())
     # what is not known of the misses counts as missed
@@ -202,7 +202,7 @@ def _joined(
     if len(apart) > 1:
         spread = float(((apart - difference) ** 2).sum()) / (len(apart) - 1)
         noise = spread / len(apart)
-        difference *= max(1.0 - noise / difference**2, 0.0) if difference else 0.0
+        difference *= max(1.0 - noise / difference**2, 0.0) if difference**2 else 0.0
     change = np.where(known, outer - difference - mean, 0.0)
     drawn = drawn + known
     joined = mean + change / np.maximum(drawn, 1.0)
