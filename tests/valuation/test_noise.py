@@ -77,6 +77,21 @@ def test_intervals_cover_the_noiseless_truth(method, factor):
     assert 0.92 <= np.mean(shares) <= 0.99
 
 
+@pytest.mark.parametrize(("noisy", "budget", "least"), [((3,), 120, 0.85), ((0, 6), 48, 0.85)])
+def test_the_surrogate_knows_a_size_that_is_noisier(noisy, budget, least):
+    class OfSize(Fresh):
+        def __call__(self, coalitions):
+            more = np.isin(coalitions.sum(axis=1), noisy)
+            return self.game(coalitions) + np.where(more, 3.0, 0.1) * self.rng.standard_normal(len(coalitions))
+
+    shares = []
+    for seed in range(20):
+        game = sum_of_unanimity(6, 15, seed)
+        result = shapley(OfSize(game, 0.0, seed), "surrogate", budget, seed=seed)
+        shares.append(np.mean(np.abs(result.values - game.values) <= 1.96 * result.stderr))
+    assert np.mean(shares) >= least
+
+
 @pytest.mark.parametrize("method", METHODS[:2])
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_intervals_of_few_players_cover(method, n):
@@ -135,7 +150,7 @@ def test_the_surrogate_repeats_what_tells_of_the_noise(n, budget):
 def test_the_surrogate_is_no_worse_where_all_is_asked_again_and_again(budget):
     """Beyond 2^n evaluations nothing but noise is left, and paired regression has none of the surrogate's doubts."""
     errors, inside = {"surrogate": [], "paired_regression": []}, []
-    for seed in range(10):
+    for seed in range(100, 120):
         game = sum_of_unanimity(8, 20, seed)
         for method, of_it in errors.items():
             result = shapley(Fresh(game, 0.3, seed), method, budget, seed=seed)

@@ -245,7 +245,9 @@ def test_the_gradient_is_that_of_the_loss():
         3.0,
         np.empty((4, 20, 20)),
     )
-    of_copies = Repeats(rng.integers(1, 4, size=20) * 1.0, 7.0, 9)
+    of_copies = Repeats(
+        rng.integers(1, 4, size=20) * 1.0, np.array([0.0, 4.0, 3.0, 0.0]), np.array([0.0, 5.0, 4.0, 0.0])
+    )
     for sample, count in ((Sample(*given), 11), (Sample(*given, of_copies), 12)):
         at, steps = rng.normal(size=count) * 0.3, 1e-6 * np.eye(count)
         by_difference = [(loss(at + step, sample)[0] - loss(at - step, sample)[0]) / 2e-6 for step in steps]
@@ -259,11 +261,11 @@ def test_the_curvature_is_that_of_the_loss_in_the_mean():
     at, steps = np.log([0.2] * 7 + [0.05, 1.0, 1.0, 0.3]), 1e-5 * np.eye(11)
     prior = Prior(np.full(7, 0.2), np.ones(8), 1.0, 0.05)
     root = np.linalg.cholesky(np.triu(prior.within(signs)) + np.triu(prior.within(signs), 1).T)
-    copies = Repeats(rng.integers(1, 4, size=60) * 1.0, 0.0, 40)
+    copies = Repeats(rng.integers(1, 4, size=60) * 1.0, np.zeros(1), np.array([40.0]))
     told, expected = np.zeros((11, 11)), np.zeros((11, 11))
     for _ in range(80):
         worth = root @ rng.normal(size=60) + rng.normal(size=60) * np.sqrt(0.3 / copies.copies)
-        of_copies = Repeats(copies.copies, 0.3 * float(rng.chisquare(40)), 40)
+        of_copies = Repeats(copies.copies, 0.3 * rng.chisquare(40, size=1), copies.freedom)
         sample = Sample(signs, columns, worth, grams, 3.0, np.empty((4, 60, 60)), of_copies)
         told += loss(at, sample)[1]()[1]
         turned = [loss(at + step, sample)[1]()[0] - loss(at - step, sample)[1]()[0] for step in steps]

@@ -12,6 +12,7 @@ from crowd_sim.random import Purpose, generator
 
 _AHEAD = 6  # times its share that size 1 may get
 _REPEATED, _MOST_REPEATED = 0.125, 256  # of the draws of a game with noise: share, and the most
+_LEAST_REPEATED = 1  # of each size
 
 
 def allocation(n: int, n_pairs: int, *, singles_first: bool = True) -> list[int]:
@@ -47,7 +48,8 @@ def repeated(n: int, draws: int, most: int, rng: np.random.Generator) -> tuple[i
 
     Sizes get draws alike, as in `allocation`, but one whose share exceeds its number of pairs keeps it: its pairs are
     repeated. Values weigh a size by its share and not by its number of pairs, and the noise of small sizes, which have few,
-    would be left in them. An eighth of the draws, up to 256, are repetitions in any case: they tell how much noise there is.
+    would be left in them. An eighth of the draws, up to 256, are repetitions in any case: they tell how much noise there is,
+    and one of each size at least, where there are as many, whether sizes differ in it.
 
     Args:
         n: players.
@@ -65,8 +67,14 @@ def repeated(n: int, draws: int, most: int, rng: np.random.Generator) -> tuple[i
     more = np.maximum(wanted - counts, 0.0) * (counts > 0)
     more = more if more.any() else counts.astype(np.float64)
     ends = np.round(np.cumsum(more) * ((draws - n_pairs) / more.sum())).astype(np.int64)
+    extras = np.diff(ends, prepend=0)
+    least = np.where(counts > 0, min(_LEAST_REPEATED, (draws - n_pairs) // max(int((counts > 0).sum()), 1)), 0)
+    short = np.maximum(least - extras, 0)
+    extras += short
+    for _ in range(int(short.sum())):
+        extras[extras.argmax()] -= 1
     copies = []
-    for count, extra in zip(counts.tolist(), np.diff(ends, prepend=0).tolist(), strict=True):
+    for count, extra in zip(counts.tolist(), extras.tolist(), strict=True):
         each = np.full(count, 1 + extra // max(count, 1))
         each[rng.permutation(count)[: extra % max(count, 1)]] += 1
         copies.append(each)

@@ -31,7 +31,7 @@ from crowd_sim.valuation.estimators.surrogate.residual import contrasts, fresh_p
 from crowd_sim.valuation.games import AveragingGame
 from crowd_sim.valuation.noise import with_draws
 from crowd_sim.valuation.request import Request, chunked
-from crowd_sim.valuation.result import ShapleyResult
+from crowd_sim.valuation.result import ShapleyResult, widening
 
 MAX_PAIRS = 4000  # in the fit, whose cost grows with the cube
 FEWEST_PLAYERS = 5  # with noise
@@ -63,7 +63,8 @@ def surrogate(request: Request) -> list[ShapleyResult]:
 
     Of a game with noise some pairs are evaluated again, which tells how much there is, and all of them where they are all there
     are or 4,000; v(∅) and v(N), which every value depends on, but only by 1 / n, are repeated budget / 2n times. The noise's
-    variance is learnt with the relevances, level 1 has no prior, and the standard errors are of what is answered in the mean.
+    variance is learnt with the relevances, that of each size where sizes differ, level 1 has no prior, and the standard errors
+    are of what is answered in the mean.
     Where there are more than 4,000 pairs, a budget beyond 4,512 draws goes into paired regression of what the fit leaves.
     Below five players there is nothing for it to learn from: paired regression values those.
 
@@ -137,9 +138,10 @@ def _of_noise(request: Request) -> list[ShapleyResult]:
     ends, answers = halves[:, :n_ends], halves[:, n_ends:]
     begins = np.cumsum(copies) - copies
     means = np.add.reduceat(answers, begins, axis=1) / copies
-    squares = np.square(answers - means[:, which]).sum(axis=1)
-    freedom = wanted - len(pairs)
-    repeats = [Repeats(copies.astype(np.float64), float(total), freedom) if total else None for total in squares]
+    apart, size = np.square(answers - means[:, which]), pairs.sum(axis=1)
+    squares = np.array([np.bincount(size[which], weights=of_game, minlength=n // 2 + 1) for of_game in apart])
+    freedom = np.bincount(size, weights=copies - 1.0, minlength=n // 2 + 1).astype(np.float64)
+    repeats = [Repeats(copies.astype(np.float64), of_game, freedom) if of_game.any() else None for of_game in squares]
     known = [averages(game.vectors, game.target) if isinstance(game, AveragingGame) else None for game in request.games]
     models = fit(pairs, means, known, request.seed, request.run, repeats)
     rest, cost = None, 2 * (n_ends + wanted)
@@ -148,18 +150,27 @@ def _of_noise(request: Request) -> list[ShapleyResult]:
         cost += more
     results = []
     for g, model in enumerate(models):
-        # as of two more answers with the noise of the others: of a few there may be none, or much, by chance
-        prior = _PRIOR_ENDS * squares[g] / freedom
-        of_end = (prior + np.square(ends[g] - ends[g].mean()).sum()) / (_PRIOR_ENDS + n_ends - 1.0)
-        of_total = 4.0 * of_end / n_ends
+        of_total = 4.0 * _of_end(ends[g], squares[g].sum() / freedom.sum()) / n_ends
         values, variance = model.contrasts, model.variance
         if rest is not None:
             correction = rest[g][0] - of_pairs_alone(model, pairs)
             values, variance = _combined(values, variance, correction, np.square(rest[g][1]), certain=False)
         values = values + (2.0 * ends[g].mean() - values.sum()) / n
-        error = np.sqrt(variance + of_total / n**2)
+        both = variance + of_total / n**2
+        share = np.divide(of_total / n**2, both, out=np.zeros(n), where=both > 0.0)
+        degrees = (n_ends - 1.0) / np.maximum(np.square(share), 1e-9)  # the pairs' part has its own in its variance
+        error = np.sqrt(both) * widening(degrees)
         results.append(ShapleyResult(units[g] * values, units[g] * error, cost, "surrogate"))
     return results
+
+
+def _of_end(ends: NDArray[np.float64], of_others: float) -> float:
+    """The variance of each of the ``ends`` float64[k], answers of one pair.
+
+    As of two more answers with the noise ``of_others``, unless it is larger: of a few there may be none by chance.
+    """
+    squares, more = float(np.square(ends - ends.mean()).sum()), len(ends) - 1.0
+    return max((_PRIOR_ENDS * of_others + squares) / (_PRIOR_ENDS + more), squares / more)
 
 
 def _draws(pairs: NDArray[np.bool_]) -> NDArray[np.int64]:

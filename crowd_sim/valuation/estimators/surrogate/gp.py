@@ -188,6 +188,12 @@ def equations(
     return found and Equations(prior, upper, *found, np.zeros((0, signs.shape[1])))
 
 
+def weights_of_values(found: Equations, signs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What each pair weighs in the values less their mean: float64[m, n]."""
+    moved, pulled, _ = _along(found, signs)
+    return np.column_stack([found.pulls(column) for column in (product(found.basis.T, pulled) + moved).T])
+
+
 def values(
     found: Solved, signs: NDArray[np.float64], white: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -196,6 +202,16 @@ def values(
     With G the coefficients of the trend in the values and C the covariances of d and the values: values
     (Qᵀ R⁻ᵀ G + P L⁻¹ C)ᵀ L⁻¹ y, variances those of the prior − |L⁻¹C|² + |R⁻ᵀ G − Q L⁻¹ C|².
     """
+    moved, pulled, left = _along(found, signs)
+    variance = left + (pulled**2).sum(axis=0)
+    mean = transposed_times(pulled, times(found.basis, white)) + transposed_times(moved, white)
+    return mean, np.maximum(variance, 0.0)
+
+
+def _along(
+    found: Solved, signs: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """L⁻¹ C, R⁻ᵀ G − Q L⁻¹ C, and the variances of the prior − |L⁻¹C|²."""
     n = signs.shape[1]
     moved, left = found.of_values(signs)
     of_trend = np.zeros((len(found.basis), n))
@@ -203,7 +219,4 @@ def values(
     if rest >= n:  # level 1 is in the trend
         of_trend[:n] = 2.0 * (np.eye(n) - 1.0 / n)
     of_trend[rest:] = found.effects
-    pulled = forward(found.triangle, of_trend) - product(found.basis, moved)
-    variance = left + (pulled**2).sum(axis=0)
-    mean = transposed_times(pulled, times(found.basis, white)) + transposed_times(moved, white)
-    return mean, np.maximum(variance, 0.0)
+    return moved, forward(found.triangle, of_trend) - product(found.basis, moved), left

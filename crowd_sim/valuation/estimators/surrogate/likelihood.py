@@ -119,11 +119,11 @@ def loss(logs: Vector, sample: Sample) -> tuple[float, Callable[[], tuple[Vector
         even[:] = 0.0
         add_upper(even, (0.5 * rates)[:, None] * turned, turned)
     _covariances(even, structured, matrix, 0.5 * rates.sum(), sample.codes, table, spread, grams, variances, at_least)
-    more, differ, nugget = 0, 0.0, np.zeros((0, m))
+    more, differ, nugget = 0.0, 0.0, np.zeros((0, m))
     if repeats is not None:
         nugget = exp(logs[-1:])[:, None] / repeats.copies
         matrix[np.diag_indices(m)] += nugget[0]
-        more, differ = repeats.freedom, repeats.squares / float(exp(logs[-1:])[0])
+        more, differ = float(repeats.freedom.sum()), float(repeats.squares.sum() / exp(logs[-1:])[0])
     if not factorise(matrix):
         return _IMPOSSIBLE, partial(_nothing, len(logs))
     white = forward(matrix, np.column_stack([sample.columns, sample.worth]))
@@ -153,7 +153,7 @@ def _nothing(count: int) -> tuple[Vector, Vector]:
 
 
 def _slopes(
-    sample: Sample, numbers: _Numbers, basis: Vector, rest: Vector, more: int, differ: float
+    sample: Sample, numbers: _Numbers, basis: Vector, rest: Vector, more: float, differ: float
 ) -> tuple[Vector, Vector]:
     """Gradient and curvature of the likelihood.
 

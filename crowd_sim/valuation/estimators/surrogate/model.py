@@ -15,7 +15,8 @@ from crowd_sim.random import Purpose, generator
 from crowd_sim.valuation.estimators.surrogate.averages import Averages
 from crowd_sim.valuation.estimators.surrogate.cube import FEWEST_PAIRS, CubeEquations, cube_equations
 from crowd_sim.valuation.estimators.surrogate.fourier import MOST_PLAYERS, coded
-from crowd_sim.valuation.estimators.surrogate.gp import Equations, Solved, equations, trend, values
+from crowd_sim.valuation.estimators.surrogate.gp import Equations, Solved, equations, trend, values, weights_of_values
+from crowd_sim.valuation.estimators.surrogate.noise_by_size import BySize, noise_by_size, with_freedom
 from crowd_sim.valuation.estimators.surrogate.prior import Prior, Repeats, sizes, value_weights
 from crowd_sim.valuation.estimators.surrogate.relevance import ENOUGH, MOST_APART, Learnt, learnt
 from crowd_sim.valuation.estimators.surrogate.residual import number_of_pairs
@@ -35,6 +36,7 @@ _FAR_MORE = 30.0  # relative, of root mean squares
 _HELD_OUT, _COMPARED = 512, 256  # pairs at most; those that tell whether terms come in
 _SEARCHED = 2048  # pairs at most, for terms: the equations of all are solved once
 _TERM_ROUNDS = 3
+_ROUNDS = 5  # that tell sizes' noises apart
 _NEARER = 0.9  # that held-out squares have to be of those before
 _WIDER, _LEAST_WIDER = (
     0.1,
@@ -179,8 +181,7 @@ def _fit(
     if m >= ENOUGH:
         of_first = first.prior.known
         first = learnt(signs, columns, rest, of_first, linear=not linear, repeats=repeats, after=first, polished=True)
-    found = _solvable(first.prior, signs, columns, rest, repeats)
-    white = found.whitened(rest)
+    found, white, repeats, of_sizes = _sizes_told_apart(first, signs, columns, rest, repeats)
     if (
         known is None
         and repeats is None
@@ -195,12 +196,42 @@ def _fit(
     pulls = np.empty(m)
     pulls[order] = weights
     mean, variance = values(found, signs, white)
-    variance = _scaled(variance, found, signs, white, known, repeats, n_terms + len(late))
+    variance = _scaled(variance, found, signs, white, known, repeats, n_terms + len(late), of_sizes)
     if known is not None:
         variance = variance + known.uncertainty(signs, weights, found.prior.variances)
     terms = FewTerms(late, more[of_trend:], 0.0)
     everywhere = found.predicted(weights) if isinstance(found, CubeEquations) else None
     return Model(contrasts + mean, variance, linear, slopes + more[:of_trend], pulls, found.prior, terms, everywhere)
+
+
+def _sizes_told_apart(
+    first: Learnt,
+    signs: NDArray[np.float64],
+    columns: NDArray[np.float64],
+    worth: NDArray[np.float64],
+    repeats: Repeats | None,
+) -> tuple[Solved, NDArray[np.float64], Repeats | None, BySize | None]:
+    """The equations, what is whitened by them, and repeats of which those of sizes with more noise count for less.
+
+    The last tells each size's noise; where nothing says that sizes differ, it is ``None``.
+    """
+    found = _solvable(first.prior, signs, columns, worth, repeats)
+    white, last = found.whitened(worth), None
+    if repeats is None:
+        return found, white, None, None
+    own, noisier, size = repeats, np.ones(len(repeats.squares)), sizes(signs)
+    count = min(len(signs), _HELD_OUT)
+    for _ in range(_ROUNDS):
+        told = noise_by_size(found.held_out(white, count), size[-count:], found.prior.nugget, repeats)
+        if last is None and not told.differ:
+            break
+        last, noisier = told, told.noisier(noisier)
+        repeats = own.weighed(size, noisier)
+        linear = columns.shape[1] < signs.shape[1]
+        first = learnt(signs, columns, worth, first.prior.known, linear=linear, repeats=repeats, after=first)
+        found = _solvable(first.prior, signs, columns, worth, repeats)
+        white = found.whitened(worth)
+    return found, white, repeats, last
 
 
 def _exact(
@@ -234,6 +265,7 @@ def _scaled(
     known: Averages | None,
     repeats: Repeats | None,
     n_terms: int,
+    told: BySize | None,
 ) -> NDArray[np.float64]:
     """The ``variance`` of the values, which is per unit of the prior's, by the prior's size, and how sure that is."""
     (m, n), prior = signs.shape, found.prior
@@ -247,7 +279,8 @@ def _scaled(
     freedom = max(1.0, m - len(found.basis) - 0.5 * learned)
     squares = float(np.square(found.off_trend(white[:, None])).sum())
     if repeats is not None:
-        freedom, squares = freedom + repeats.freedom, squares + repeats.squares / prior.nugget
+        freedom += float(repeats.freedom.sum())
+        squares += float(repeats.squares.sum()) / prior.nugget
     scale = squares / freedom
     out = found.held_out(white, min(m, _HELD_OUT))
     times, besides = surprise(signs, out, scale), np.zeros(n)
@@ -258,7 +291,11 @@ def _scaled(
         more = min(_WIDER, max(1.0 / math.sqrt(m), _LEAST_WIDER))  # many pairs know the relevances
         if prior.linear:
             besides = untold(prior, signs, out, scale)
-    wider = (1.0 + unsure * more) * float(widening(freedom))
+    degrees = np.full(n, freedom)
+    if told is not None and repeats is not None and isinstance(found, Equations):
+        noise = prior.nugget / repeats.copies
+        variance, degrees = with_freedom(told, sizes(signs), noise, weights_of_values(found, signs), variance, freedom)
+    wider = (1.0 + unsure * more) * widening(np.maximum(degrees, 1.0))
     return scale * wider * wider * widened(variance, times, besides)
 
 

@@ -51,18 +51,23 @@ class Repeats:
     """How often pairs of a game with noise were evaluated; what they are worth is then the mean of the answers.
 
     Attributes:
-        copies: float64[m].
-        squares: the sum of squared deviations of the answers from their pair's mean.
-        freedom: how many of those are independent.
+        copies: float64[m]; fewer where the answers' noise is larger than that of the others.
+        squares: float64[n // 2 + 1], by the size of the smaller member: the sum of squared deviations of the answers from their
+            pair's mean.
+        freedom: float64[n // 2 + 1], how many of those are independent.
     """
 
     copies: Vector
-    squares: float
-    freedom: int
+    squares: Vector
+    freedom: Vector
 
     def only(self, some: NDArray[np.int64] | slice, unit: float = 1.0) -> Repeats:
         """Of ``some`` pairs, in units of ``unit``; what all answers tell of the noise is kept."""
         return Repeats(self.copies[some], self.squares / (unit * unit), self.freedom)
+
+    def weighed(self, size: NDArray[np.int64], noisier: Vector) -> Repeats:
+        """Where pairs of ``size`` int64[m] have a noise whose variance is ``noisier`` [n // 2 + 1] times as large."""
+        return Repeats(self.copies / noisier[size], self.squares / noisier, self.freedom)
 
 
 @dataclass(frozen=True, eq=False)
