@@ -12,10 +12,11 @@ from crowd_sim.errors import InputError
 from crowd_sim.valuation import AveragingGame, TargetError, shapley
 from crowd_sim.valuation.estimators.surrogate import estimator, similarity
 from crowd_sim.valuation.estimators.surrogate.averages import averages
-from crowd_sim.valuation.estimators.surrogate.cube import coded, cube_equations, transform
+from crowd_sim.valuation.estimators.surrogate.cube import cube_equations
 from crowd_sim.valuation.estimators.surrogate.descent import least
 from crowd_sim.valuation.estimators.surrogate.design import allocation, draw_pairs
 from crowd_sim.valuation.estimators.surrogate.estimator import MAX_PLAYERS, minimum_budget, surrogate
+from crowd_sim.valuation.estimators.surrogate.fourier import coded, transform
 from crowd_sim.valuation.estimators.surrogate.gp import HeldOut, equations, trend, values
 from crowd_sim.valuation.estimators.surrogate.greatest import greatest_values
 from crowd_sim.valuation.estimators.surrogate.likelihood import Sample, loss

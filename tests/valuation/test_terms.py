@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from crowd_sim.valuation import shapley
-from crowd_sim.valuation.estimators.surrogate import model
+from crowd_sim.valuation.estimators.surrogate import fourier, model
 from tests.oracles.games import Oracle
 
 N = 20
@@ -44,3 +44,14 @@ def test_where_none_stands_out_nothing_changes(monkeypatch):
     found = value(curved)
     monkeypatch.setattr(model, "_TERM_ROUNDS", 0)
     np.testing.assert_array_equal(found.values, value(curved).values)
+
+
+@pytest.mark.parametrize("n", [fourier.MOST_PLAYERS, fourier.MOST_PLAYERS + 1])
+def test_products_over_sets_and_their_sums_are_those_of_plain_loops(n):
+    rng = np.random.default_rng(n)
+    signs, members = rng.choice([-1.0, 1.0], (40, n)), rng.random((19, n)) < 0.5
+    members[0] = True
+    found, weights = fourier.products(members, signs), rng.normal(size=40)
+    assert np.array_equal(found, [[row[of_set].prod() for of_set in members] for row in signs])
+    np.testing.assert_allclose(fourier.sums(members, signs, weights), weights @ found, rtol=1e-12, atol=1e-12)
+    assert np.array_equal(fourier.gram_of(members, signs), found.T @ found)

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from crowd_sim.elementary import exp
 from crowd_sim.linear_algebra import back, factorise, forward, gram, orthonormal, product, times
+from crowd_sim.valuation.estimators.surrogate.fourier import Codes, coded, transform, transformed
 from crowd_sim.valuation.estimators.surrogate.gp import HeldOut, held_out_of
 from crowd_sim.valuation.estimators.surrogate.prior import Prior, shares_of, sizes, value_weights
 from crowd_sim.valuation.estimators.surrogate.terms import Terms
 
-MOST_PLAYERS = 15  # of 16, whose terms are twice as many, sums of large unanimity games lose a third in error
 FEWEST_PAIRS = 1536  # of fewer, a factorisation of all of them is as fast
 
 
@@ -30,7 +30,6 @@ _FEATURES = 1024
 _NEARLY_SINGULAR = 1e-12  # relative
 
 Vector = NDArray[np.float64]
-Codes = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -252,11 +251,6 @@ def _equations(prior: Prior, signs: Vector, columns: Vector, variances: Vector, 
     return of_trend and replace(found, basis=of_trend[0], triangle=of_trend[1])
 
 
-def coded(members: NDArray[np.bool_]) -> Codes:
-    """The sum of 2^i over the members i: int64[m] of bool[m, n]."""
-    return members.astype(np.int64) @ (1 << np.arange(members.shape[1]))  # of whole numbers
-
-
 def by_code(by_size: Vector) -> Vector:
     """What ``by_size`` float64[n + 1] has for the coalitions with 2^n codes of those who are out."""
     out = np.zeros(1, dtype=np.int64)
@@ -271,32 +265,6 @@ def of_terms(prior: Prior) -> Vector:
     for share in shares_of(prior.rates):
         found, odd = np.concatenate([found, share * found]), np.concatenate([odd, ~odd])
     return np.where(odd, found, 0.0)
-
-
-def transformed(weights: Vector, codes: Codes, n: int) -> Vector:
-    """The sums float64[2^n] of ``weights`` [m] times every character at ``codes`` [m]."""
-    out = np.zeros(1 << n)
-    _add(out, codes, weights)
-    transform(out)
-    return out
-
-
-@numba.njit(cache=True)
-def _add(out: Vector, codes: Codes, weights: Vector) -> None:
-    for j in range(len(codes)):
-        out[codes[j]] += weights[j]
-
-
-@numba.njit(cache=True)
-def transform(values: Vector) -> None:
-    """The Walsh-Hadamard transform of ``values`` float64[2^n], in place."""
-    half = 1
-    while half < len(values):
-        for first in range(0, len(values), 2 * half):
-            for j in range(first, first + half):
-                one, two = values[j], values[j + half]
-                values[j], values[j + half] = one + two, one - two
-        half *= 2
 
 
 @numba.njit(cache=True)

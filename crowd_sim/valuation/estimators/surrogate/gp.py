@@ -21,7 +21,8 @@ from crowd_sim.linear_algebra import (
     times,
     transposed_times,
 )
-from crowd_sim.valuation.estimators.surrogate.prior import Prior, Repeats, products
+from crowd_sim.valuation.estimators.surrogate.fourier import products
+from crowd_sim.valuation.estimators.surrogate.prior import Prior, Repeats
 
 _LEAST_TOLD = 1e-9  # of a pair by the others, relative
 

@@ -32,7 +32,14 @@ from crowd_sim.linear_algebra import (
     times,
     transposed_times,
 )
-from crowd_sim.valuation.estimators.surrogate.prior import Repeats, hyperbolic, sizes
+from crowd_sim.valuation.estimators.surrogate.fourier import MOST_PLAYERS, Codes, coded
+from crowd_sim.valuation.estimators.surrogate.prior import (
+    Repeats,
+    disagreeing,
+    hyperbolic,
+    hyperbolic_by_code,
+    sizes,
+)
 
 LEAST_NOISE = 1e-10  # of the variance; without it the equations may be singular
 FIRST_NOISE = 1e-3
@@ -67,6 +74,11 @@ class Sample:
     room: Vector
     repeats: Repeats | None = None
 
+    @property
+    def codes(self) -> Codes:
+        """int64[m], of those who are out of each pair; of up to 15 players, else none."""
+        return coded(self.signs < 0.0) if self.signs.shape[1] <= MOST_PLAYERS else np.zeros(0, dtype=np.int64)
+
 
 @dataclass(frozen=True, eq=False)
 class _Numbers:
@@ -99,11 +111,14 @@ def loss(logs: Vector, sample: Sample) -> tuple[float, Callable[[], tuple[Vector
     by_size = log_sizes(n)[sizes(signs)]
     spread = exp(-power * by_size)
     at_least = noise + LEAST_NOISE * variances.sum()
-    turned = np.ascontiguousarray(signs.T)
     even, structured, matrix, _ = sample.room
-    even[:] = 0.0
-    add_upper(even, (0.5 * rates)[:, None] * turned, turned)
-    _covariances(even, structured, matrix, 0.5 * rates.sum(), spread, grams, variances, at_least)
+    if n <= MOST_PLAYERS:
+        table = disagreeing(rates)
+    else:
+        table, turned = np.zeros(0), np.ascontiguousarray(signs.T)
+        even[:] = 0.0
+        add_upper(even, (0.5 * rates)[:, None] * turned, turned)
+    _covariances(even, structured, matrix, 0.5 * rates.sum(), sample.codes, table, spread, grams, variances, at_least)
     more, differ, nugget = 0, 0.0, np.zeros((0, m))
     if repeats is not None:
         nugget = exp(logs[-1:])[:, None] / repeats.copies
@@ -218,6 +233,8 @@ def _covariances(
     structured: Vector,
     matrix: Vector,
     total: float,
+    codes: Codes,
+    table: Vector,
     spread: Vector,
     grams: Vector,
     variances: Vector,
@@ -225,12 +242,16 @@ def _covariances(
 ) -> None:
     """Set ``matrix`` to the covariances, ``structured`` to their structured part, and ``half`` to that with cosh for sinh.
 
-    All of them [m, m], and their upper triangles alone.
+    All of them [m, m], and their upper triangles alone. The ``table`` of `disagreeing` says it by the ``codes`` [m]; where it
+    is empty, ``half`` does, Σ l_i x_i y_i / 2.
     """
     m = len(half)
     plus, minus = np.empty(m), np.empty(m)
     for i in range(m):
-        hyperbolic(half[i, i:], total, plus[i:], minus[i:])
+        if len(table):
+            hyperbolic_by_code(codes[i], codes[i:], table, plus[i:], minus[i:])
+        else:
+            hyperbolic(half[i, i:], total, plus[i:], minus[i:])
         of_row = 0.5 * spread[i]
         for j in range(i, m):
             both = of_row * spread[j]

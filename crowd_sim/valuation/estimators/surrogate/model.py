@@ -13,13 +13,8 @@ from numpy.typing import NDArray
 from crowd_sim.linear_algebra import back, orthonormal, times, transposed_times
 from crowd_sim.random import Purpose, generator
 from crowd_sim.valuation.estimators.surrogate.averages import Averages
-from crowd_sim.valuation.estimators.surrogate.cube import (
-    FEWEST_PAIRS,
-    MOST_PLAYERS,
-    CubeEquations,
-    coded,
-    cube_equations,
-)
+from crowd_sim.valuation.estimators.surrogate.cube import FEWEST_PAIRS, CubeEquations, cube_equations
+from crowd_sim.valuation.estimators.surrogate.fourier import MOST_PLAYERS, coded
 from crowd_sim.valuation.estimators.surrogate.gp import Equations, Solved, equations, trend, values
 from crowd_sim.valuation.estimators.surrogate.prior import Prior, Repeats, sizes, value_weights
 from crowd_sim.valuation.estimators.surrogate.relevance import ENOUGH, MOST_APART, Learnt, learnt

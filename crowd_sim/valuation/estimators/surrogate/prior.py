@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from crowd_sim.elementary import exp, exp_in_place
 from crowd_sim.linear_algebra import add_upper, product
+from crowd_sim.valuation.estimators.surrogate.fourier import MOST_PLAYERS, Codes, coded
 
 Vector = NDArray[np.float64]
 
@@ -104,13 +105,17 @@ class Prior:
 
         Their upper triangle: below the diagonal is something that means nothing.
         """
-        turned = np.ascontiguousarray(signs.T)
         spread = self.spread[sizes(signs)]
-        found = np.zeros((len(signs), len(signs)))
-        add_upper(found, (0.5 * self.rates)[:, None] * turned, turned)
-        _structured(found, 0.5 * self.rates.sum(), spread, spread, True)
+        if signs.shape[1] <= MOST_PLAYERS:
+            found = np.empty((len(signs), len(signs)))
+            _structured_by_code(found, coded(signs < 0.0), disagreeing(self.rates), spread)
+        else:
+            turned = np.ascontiguousarray(signs.T)
+            found = np.zeros((len(signs), len(signs)))
+            add_upper(found, (0.5 * self.rates)[:, None] * turned, turned)
+            _structured(found, 0.5 * self.rates.sum(), spread, spread, True)
         parts = [] if self.known is None else list(zip(self.variances, self.known.features(signs), strict=True))
-        for variance, part in [(self.linear / len(turned), signs), *parts]:
+        for variance, part in [(self.linear / signs.shape[1], signs), *parts]:
             rows = np.ascontiguousarray(part.T)
             add_upper(found, variance * rows, rows)
         found[np.diag_indices(len(found))] += self.noise * np.square(spread)
@@ -159,15 +164,20 @@ def sizes(signs: Vector) -> NDArray[np.int64]:
     return (signs > 0).sum(axis=1)
 
 
-def products(members: NDArray[np.bool_], signs: Vector) -> Vector:
-    """The products float64[m, k] of ``signs`` [m, n] over the sets ``members`` bool[k, n]."""
-    minus = (signs < 0.0).astype(np.float64) @ members.T.astype(np.float64)  # of whole numbers
-    return np.where(minus.astype(np.int64) & 1, -1.0, 1.0)
-
-
 def shares_of(rates: Vector) -> Vector:
     """What each player multiplies a term's variance with, tanh(l / 2), of the relevances ``rates``."""
     return np.divide(1.0 - exp(-rates), 1.0 + exp(-rates))
+
+
+def disagreeing(rates: Vector) -> Vector:
+    """Π e^(−l_i) over the players i of a code, by the code: float64[2^n].
+
+    Of those in whom two pairs differ it is e^(h − t) with h = Σ l_i x_i y_i / 2 and t = Σ l_i / 2, of the others e^(−h − t).
+    """
+    found = np.ones(1)
+    for factor in exp(-rates):
+        found = np.concatenate([found, factor * found])
+    return found
 
 
 def value_weights(n: int) -> tuple[Vector, Vector]:
@@ -191,6 +201,26 @@ def hyperbolic(half: Vector, total: float, plus: Vector, minus: Vector) -> None:
         larger = plus[j]
         smaller = least[0] / larger
         plus[j], minus[j] = (larger, smaller) if half[j] > 0.0 else (smaller, larger)
+
+
+@numba.njit(cache=True)
+def hyperbolic_by_code(code: int, codes: Codes, table: Vector, plus: Vector, minus: Vector) -> None:
+    """As `hyperbolic`, of pairs with ``code`` and ``codes`` [m], from the ``table`` that `disagreeing` makes."""
+    for j in range(len(codes)):
+        differ = code ^ codes[j]
+        plus[j], minus[j] = table[differ], table[len(table) - 1 - differ]
+
+
+@numba.njit(cache=True)
+def _structured_by_code(out: Vector, codes: Codes, table: Vector, spread: Vector) -> None:
+    """Set ``out`` [m, m] from the diagonal on to the covariances of pairs with these codes and spreads."""
+    m = len(codes)
+    plus, minus = np.empty(m), np.empty(m)
+    for i in range(m):
+        hyperbolic_by_code(codes[i], codes[i:], table, plus, minus)
+        of_row = 0.5 * spread[i]
+        for j in range(i, m):
+            out[i, j] = (plus[j - i] - minus[j - i]) * of_row * spread[j]
 
 
 @numba.njit(cache=True)

@@ -22,7 +22,7 @@ _FIRST_RATE = 0.3
 _NUGGET = -1.0, -23.0, 9.0  # logarithms, relative to the variance: the first guess, the least and the most
 _FEWEST, _FEW, _MANY = 128, 256, 512  # pairs to learn from
 _CALLS, _POLISHING = 20, 6  # of the loss in a stage
-_GAIN = 0.1  # of the log likelihood, which the last step promises
+_GAIN, _POLISHED = 0.1, 0.3  # of the log likelihood, which the last step promises; the other at the end
 
 Vector = NDArray[np.float64]
 
@@ -92,7 +92,7 @@ def learnt(
             room=np.empty((4, m, m)),
             repeats=None if repeats is None else repeats.only(some, unit),
         )
-        at = least(partial(loss, sample=sample), at, low, high, calls, _GAIN)
+        at = least(partial(loss, sample=sample), at, low, high, calls, _POLISHED if polished else _GAIN)
         if penalty == _ALIKE:
             at[:n] = at[:n].mean()
     noise, power = at[n : n + 2]

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from crowd_sim.linear_algebra import cholesky, gram, solved, times, transposed_times
-from crowd_sim.valuation.estimators.surrogate.prior import Prior, products, shares_of
-from crowd_sim.valuation.estimators.surrogate.terms import likeliest, sums
+from crowd_sim.linear_algebra import cholesky, solved, times, transposed_times
+from crowd_sim.valuation.estimators.surrogate.fourier import gram_of, products, sums
+from crowd_sim.valuation.estimators.surrogate.prior import Prior, shares_of
+from crowd_sim.valuation.estimators.surrogate.terms import likeliest, others
 
 _CANDIDATES = 1024
 _PAIRS = 1024  # from which terms are solved; all have to agree
@@ -21,7 +22,7 @@ _MOST_TERMS = 512
 _SURPLUS = 1.25  # different pairs to each term
 _RANK = 1e-6  # relative
 _REFINEMENTS = 4  # of normal equations
-_ROUNDING = 1e-11  # relative
+_ROUNDING, _SURELY = 1e-11, 1e4  # relative, and times that for what fewer of the terms would miss as well
 _CHECKS = 128  # pairs that need not have agreed and do: so many are no chance
 
 Vector = NDArray[np.float64]
@@ -72,45 +73,52 @@ def few_terms(signs: Vector, worth: Vector, prior: Prior, pulls: Vector, before:
     first = np.zeros(len(shares), dtype=np.bool_)
     first[np.argsort(-shares, kind="stable")[: most.bit_length()]] = True
     members, _ = likeliest(np.where(first, 0.5, 0.0), _CANDIDATES)
-    found = _solved(members[~members[:, ~first].any(axis=1)], signs, worth)  # all terms of a few players
-    if found is None:
-        members, weights = likeliest(shares, _CANDIDATES)
-        guess = np.abs(weights * sums(members, np.ascontiguousarray(signs[-len(pulls) :].T), pulls))
-        # what the trend takes of level 1 leaves nothing to guess
-        before = np.concatenate([np.eye(signs.shape[1], dtype=np.bool_), before[before.sum(axis=1) > 1]])
-        old = {row.tobytes() for row in before}
-        fresh = np.array([row.tobytes() not in old for row in members])
-        members = members[fresh][np.argsort(-guess[fresh], kind="stable")]
-        for count in (most, most // 2, most // 4, most // 8):
-            if len(before) < count:
-                found = found or _solved(np.concatenate([before, members[: count - len(before)]]), signs, worth)
-    return found
+    found, _ = _solved(members[~members[:, ~first].any(axis=1)], signs, worth)  # all terms of a few players
+    if found is not None:
+        return found
+    members, weights = likeliest(shares, _CANDIDATES)
+    guess = np.abs(weights * sums(members, signs[-len(pulls) :], pulls))
+    # what the trend takes of level 1 leaves nothing to guess
+    before = np.concatenate([np.eye(signs.shape[1], dtype=np.bool_), before[before.sum(axis=1) > 1]])
+    fresh = others(members, before)
+    members = members[fresh][np.argsort(-guess[fresh], kind="stable")]
+    for count in (most, most // 2, most // 4, most // 8):
+        if len(before) < count:
+            found, missed = _solved(np.concatenate([before, members[: count - len(before)]]), signs, worth)
+            if found is not None or missed:
+                return found
+    return None
 
 
-def _solved(members: NDArray[np.bool_], signs: Vector, worth: Vector) -> FewTerms | None:
-    """As `few_terms`, if the game has terms of ``members`` alone: solved from some pairs, and true of all."""
+def _solved(members: NDArray[np.bool_], signs: Vector, worth: Vector) -> tuple[FewTerms | None, bool]:
+    """As `few_terms`, if the game has terms of ``members`` alone: solved from some pairs, and true of all.
+
+    Besides, whether it surely has others.
+    """
     used = signs[-_PAIRS:, members.any(axis=0)]
-    different = len(np.unique(used * used[:, :1], axis=0))  # pairs that differ in other players only are one
+    # pairs that differ in other players only are one
+    different = len(np.unique(np.packbits(used * used[:, :1] < 0.0, axis=1), axis=0))
     if len(members) == 0 or different < min(_SURPLUS * len(members), 2.0 ** (used.shape[1] - 1)):
-        return None
-    equations, right = products(members, signs[-_PAIRS:]), worth[-_PAIRS:]
-    upper, regular = cholesky(gram(equations))
+        return None, False
+    upper, regular = cholesky(gram_of(members, signs[-_PAIRS:]))
+    right = worth[-_PAIRS:]
     if not regular or upper.diagonal().min() < _RANK * np.sqrt(len(right)):
-        return None
+        return None, False
+    equations = products(members, signs[-_PAIRS:])
     coefficients, most = np.zeros(len(members)), _ROUNDING * np.abs(worth).max()
     rest = right
     for _ in range(_REFINEMENTS):
         coefficients += solved(upper, transposed_times(equations, rest))
         rest = right - times(equations, coefficients)
-    if np.abs(rest).max() > most:  # those of few pairs are told at once
-        return None
+    if (missed := np.abs(rest).max()) > most:  # those of few pairs are told at once
+        return None, bool(missed > _SURELY * most)
     rounding = float(np.abs(worth - times(products(members, signs), coefficients)).max())
     if rounding > most:
-        return None
+        return None, rounding > _SURELY * most
     checks, largest = len(worth) - min(different, len(members)), float(np.abs(worth).max())
     if checks < _CHECKS:
         # of games that know two answers, a vote, few pairs agree with anything
         answers = len(np.unique(np.round(worth / largest, 9)))
         if answers < (np.abs(coefficients) > _RANK * largest).sum():
-            return None
-    return FewTerms(members, coefficients, max(rounding, largest / (checks + 2)))
+            return None, False
+    return FewTerms(members, coefficients, max(rounding, largest / (checks + 2))), False

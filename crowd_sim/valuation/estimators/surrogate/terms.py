@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from crowd_sim.elementary import exp
 from crowd_sim.linear_algebra import orthonormal, product, times, transposed_times
+from crowd_sim.valuation.estimators.surrogate.fourier import products, sums
 from crowd_sim.valuation.estimators.surrogate.gp import Solved
-from crowd_sim.valuation.estimators.surrogate.prior import products, shares_of
+from crowd_sim.valuation.estimators.surrogate.prior import shares_of
 
 _CANDIDATES = 4096
 _ROOM, _MOST = 10, 256  # pairs for each term, and terms
@@ -55,24 +55,6 @@ class Terms:
         return 0.0
 
 
-@numba.njit(cache=True)
-def sums(members: Sets, turned: Vector, weights: Vector) -> Vector:
-    """The sums float64[k] of ``weights`` [m] times the products over sets of the signs ``turned`` [n, m]."""
-    out, parts = np.empty(len(members)), np.empty(len(weights))
-    for place in range(len(members)):
-        parts[:] = weights
-        for player in range(len(turned)):
-            if members[place, player]:
-                row = turned[player]
-                for j in range(len(parts)):
-                    parts[j] *= row[j]
-        total = 0.0
-        for j in range(len(parts)):
-            total += parts[j]
-        out[place] = total
-    return out
-
-
 def likeliest(shares: Vector, n_sets: int) -> tuple[Sets, Vector]:
     """The odd sets of players with the greatest products of ``shares`` (below 1): bool[k, n], about ``n_sets``, and these."""
     n = len(shares)
@@ -81,10 +63,20 @@ def likeliest(shares: Vector, n_sets: int) -> tuple[Sets, Vector]:
         more = members.copy()
         more[:, player] = True
         members, weights = np.concatenate([members, more]), np.concatenate([weights, weights * shares[player]])
-        kept = np.argsort(-weights, kind="stable")[: 2 * n_sets]
-        members, weights = members[kept], weights[kept]
-    odd = members.sum(axis=1) % 2 == 1
+        if len(weights) > 2 * n_sets:
+            kept = np.argsort(-weights, kind="stable")[: 2 * n_sets]
+            members, weights = members[kept], weights[kept]
+    odd = np.flatnonzero(members.sum(axis=1) % 2 == 1)
+    odd = odd[np.argsort(-weights[odd], kind="stable")]
     return members[odd], weights[odd]
+
+
+def others(members: Sets, before: Sets) -> NDArray[np.bool_]:
+    """Which of the sets ``members`` bool[k, n] are not among those ``before``: bool[k]."""
+    if len(before) == 0:
+        return np.ones(len(members), dtype=np.bool_)
+    old = {row.tobytes() for row in before}
+    return np.array([row.tobytes() not in old for row in members], dtype=np.bool_)
 
 
 def standing_out(found: Solved, signs: Vector, white: Vector, before: Sets, *, linear: bool) -> Sets:
@@ -102,13 +94,9 @@ def standing_out(found: Solved, signs: Vector, white: Vector, before: Sets, *, l
         return before[:0]
     rates = found.prior.rates
     members, weights = likeliest(shares_of(rates), _CANDIDATES)
-    old = {row.tobytes() for row in before}
-    fresh = np.array(
-        [
-            (size > 1 or not linear) and row.tobytes() not in old
-            for row, size in zip(members, members.sum(axis=1), strict=True)
-        ]
-    )
+    fresh = others(members, before)
+    if linear:
+        fresh &= members.sum(axis=1) > 1
     if not fresh.any():
         return before[:0]
     members, variances = members[fresh], weights[fresh] * (0.5 + 0.5 * exp(-rates)).prod()
@@ -117,7 +105,7 @@ def standing_out(found: Solved, signs: Vector, white: Vector, before: Sets, *, l
     unexplained = max(1.0 / max(float(np.square(last).sum()), 1e-300) - variances[-1], 0.0)
     rest = found.off_trend(white[:, None])[:, 0]
     scale = float(np.square(rest).sum()) / (m - len(found.basis))
-    pulled = sums(members, np.ascontiguousarray(signs.T), found.pulls(rest))
+    pulled = sums(members, signs, found.pulls(rest))
     guess = np.square(pulled) * (variances + unexplained)
     tested = np.argsort(-guess, kind="stable")[: _TIMES * room]
     members = members[tested[guess[tested] > _TESTED * scale]]
