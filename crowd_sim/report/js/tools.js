@@ -20,6 +20,12 @@ const shown = (value) => {
   const text = Number.isInteger(value) && Math.abs(value) < 1e7 ? String(value) : String(Number(value.toPrecision(4)));
   return text.replace(/^-/, "−");
 };
+// the error with two significant digits, the mean as far as those reach, as everywhere on the page
+const withError = (mean, error) => {
+  if (!known(error) || error <= 0) return shown(mean);
+  const decimals = Math.max(0, 1 - Math.floor(Math.log10(error)));
+  return decimals > 6 ? `${shown(mean)} ± ${shown(error)}` : `${mean.toFixed(decimals).replace(/^-/, "−")} ± ${error.toFixed(decimals)}`;
+};
 const spaced = (number) => number.toLocaleString("en");
 const save = (name, type, text) => {
   const url = URL.createObjectURL(new Blob([text], { type }));
