@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import isnan, nan
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -143,7 +143,9 @@ def workers_view(outcome: Outcome) -> Table:
         *(["value", "95 % interval", "gap"] if valued else []),
     ]
     for head in [*heads, *(["pay"] if "pay" in table else [])]:
-        view.add_column(head, justify="left" if head in ("", "worker") else "right", overflow="ellipsis", no_wrap=True)
+        # a worker's name and marks are broken before a number is cut off
+        justify: Literal["left", "right"] = "left" if head in ("", "worker") else "right"
+        view.add_column(head, justify=justify, no_wrap=head != "worker", overflow="fold")
     for words, rows in (("most points", table.head(_NAMED)), ("overpaid", over), ("underpaid", under)):
         for i, row in enumerate(rows.to_dict("records")):
             marked = f" ({words_of})" if (words_of := marks(row, excludes)) else ""

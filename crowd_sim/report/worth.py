@@ -63,8 +63,14 @@ def excluding(config: Mapping[str, Any]) -> bool:
 def marks(row: Mapping[Any, Any], excludes: bool) -> str:
     """Of a worker: bad, flagged or excluded; the share of its runs where it was not all of them."""
     words = {"bad": "bad", "flagged": "excluded" if excludes else "flagged"}
-    shares = [(word, float(row[name])) for name, word in words.items() if row.get(name)]
-    return ", ".join(word if share == 1 else f"{word} in {share:.0%} of its runs" for word, share in shares)
+    by_share: dict[float, list[str]] = {}
+    for name, word in words.items():
+        if row.get(name):
+            by_share.setdefault(float(row[name]), []).append(word)
+    return ", ".join(
+        ", ".join(said) if share == 1 else f"{' and '.join(said)} in {share:.0%} of its runs"
+        for share, said in by_share.items()
+    )
 
 
 def by_worker(found: pd.DataFrame) -> pd.DataFrame:

@@ -220,3 +220,13 @@ def test_pages_and_the_terminal_say_who_was_excluded_and_go_by_pay(tmp_path):
     assert "excluded by screens" in told
     assert "pay" in told.splitlines()[2]
     assert "not over runs" in told
+
+
+def test_at_80_columns_no_number_is_cut_off_however_long_the_marks_are():
+    shares = {"crowd": {**SCREENED["crowd"], "selection": "first"}, "payment": {"rule": "points", "budget": 1e6}}
+    outcome = run({**SCREENED, **shares, "valuation": {"method": "permutation", "budget": 60, "kernel_shap_budget": 0}})
+    console = Console(file=io.StringIO(), width=80)
+    console.print(workers_view(outcome))
+    shown = console.file.getvalue()
+    assert "(bad and" in shown
+    assert "…" not in shown

@@ -56,7 +56,7 @@ DRAWN.sweep = () => {
       width, marginLeft: Math.min(220, width * 0.42), height: 60 + row * effects.length, x: { grid: true, label: metric.words + " →" }, y: { label: null, domain: effects.map(label), ticks: named },
       marks: [
         Plot.ruleX([d3.mean(here(), (row) => row[metric.name])].filter(known), { strokeDasharray: "4 3", strokeOpacity: 0.6 }),
-        Plot.ruleY(effects, { y: label, x1: (d) => d.mean - d.error, x2: (d) => d.mean + d.error, stroke: BLUE, strokeWidth: 2 }),
+        Plot.ruleY(effects.filter((d) => d.error > 0), { y: label, x1: (d) => d.mean - d.error, x2: (d) => d.mean + d.error, stroke: BLUE, strokeWidth: 2 }),
         Plot.dot(effects, { y: label, x: "mean", r: Math.min(4, row / 2), fill: BLUE }),
         Plot.tip(effects, Plot.pointer({ y: label, x: "mean", title: (d) => `${label(d)}\n${withError(d.mean, d.error)}\n${spaced(d.n)} points` })),
       ],

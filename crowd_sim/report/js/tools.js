@@ -163,7 +163,7 @@ function forest(rows, words, width) {
     y: { label: null, domain: rows.map((row) => row.words) },
     marks: [
       Plot.ruleX([0], { strokeOpacity: 0.7 }),
-      Plot.ruleY(rows.filter((row) => known(row.low)), { y: "words", x1: "low", x2: "high", stroke: BLUE, strokeWidth: 2 }),
+      Plot.ruleY(rows.filter((row) => known(row.low) && row.low < row.high), { y: "words", x1: "low", x2: "high", stroke: BLUE, strokeWidth: 2 }),
       Plot.dot(rows, { y: "words", x: "mean", r: 4, fill: BLUE }),
       Plot.tip(rows, Plot.pointer({ y: "words", x: "mean", title: (row) => `${row.words}\n${shown(row.mean)}` + (known(row.low) ? ` (${shown(row.low)} to ${shown(row.high)})` : "") + `\n${spaced(row.n)} runs` })),
     ],
