@@ -374,15 +374,16 @@ def equilibrium(
     with loading(console):
         from crowd_sim.cli.equilibrium import conclusion, effort_table
         from crowd_sim.cli.equilibrium import equilibrium as settle
-        from crowd_sim.commands.equilibrium import FIGURE, TABLE, write
+        from crowd_sim.commands.equilibrium import FIGURE, TABLE, check_out, write
         from crowd_sim.config.io import load_config
 
         config = load_config(configuration, overrides or [], trust=trust)
+        folder = out or Path("runs") / f"effort-{configuration.stem}"
+        check_out(folder)
     settled = settle(config, cost, noise, levels, errors, console)
     assert config.payment is not None  # noqa: S101 - else it is refused
     console.print(effort_table(settled, config.payment.rule))
     say(conclusion(settled))
-    folder = out or Path("runs") / f"effort-{configuration.stem}"
     write(folder, settled)
     say(f"{folder}: {TABLE} and {FIGURE}")
 
