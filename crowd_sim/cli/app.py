@@ -341,7 +341,8 @@ def value(
             check_no_run(run)
             question = of_people(load_people(source, "source"), target, score, seed, str(source))
     folder = out or Path("runs") / f"values-{question.name}"
-    with naming(method="--method", budget="--budget", **{"TargetError.relative": "--target-error"}):
+    named = {"method": "--method", "budget": "--budget", "TargetError.relative": "--target-error"}
+    with naming(named if is_folder(source) else {**named, "tournament.score": "--score"}):
         asked = Asked(question, method, budget, None if target_error is None else TargetError(relative=target_error))
         answer = value_asked(asked, ray_address, console, folder)
     console.print(values_table(table_of(question, answer.result), answer.result))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from decimal import Decimal
 from pathlib import Path
@@ -63,8 +63,8 @@ def evaluations(given: str | int) -> int:
 
 
 @contextmanager
-def naming(**options: str) -> Iterator[None]:
-    """Errors name options, ``--budget``, where functions have arguments of that name.
+def naming(options: Mapping[str, str]) -> Iterator[None]:
+    """Errors name options, ``--budget``, where functions have arguments, or configurations fields, by these names.
 
     Raises:
         InputError: by its option.

@@ -325,6 +325,17 @@ def test_what_an_interrupted_valuation_has_evaluated_is_kept(crowd, user, capsys
         assert calls["made"] > 0.9 * total
 
 
+def test_a_user_s_score_is_called_as_it_was_named(crowd, user, capsys):
+    user("CALLS = {}\n\ndef score(x, target):\n    return x\n")
+    asked = ["value", crowd[1], "--target", "w0", "--score", "users_score:score", "--out", "v"]
+    for words, says in (
+        (["--method", "stratified"], "AveragingGame has the score users_score:score\n"),
+        ([], "crowd-sim: --score = 'users_score:score': returned an array of shape"),
+    ):
+        assert command(*asked, *words) == 2
+        assert says in capsys.readouterr().err
+
+
 def test_an_interruption_promises_only_what_is_so(monkeypatch, capsys):
     def stop(*_):
         raise KeyboardInterrupt
