@@ -61,7 +61,7 @@ from crowd_sim.report.tables import (
     read_table,
     swept_fields,
 )
-from crowd_sim.report.worth import excluding, worth
+from crowd_sim.report.worth import agreement_of_the_others, excluding, worth
 
 _MOST_RUNS = 200_000
 """Of a sweep whose settings are compared run by run."""
@@ -170,7 +170,7 @@ def _run_page(folder: Path) -> dict[str, Any]:
     rest = {key: value for key, value in summary.items() if key not in ("metrics", "versions", "fingerprint", "files")}
     return {
         "title": "One run" if len(runs) == 1 else f"{len(runs)} runs of one configuration",
-        "summary": _in_a_nutshell(metrics, len(runs), within, _of_workers(paid)),
+        "summary": _in_a_nutshell(metrics, len(runs), within, _of_workers(paid), _among_the_others(workers, config)),
         "worth": paid,
         "data": payload_of_run(rounds, worth(workers, excluding(config)), within),
         "settings": settings(config, OF_VECTORS),
@@ -292,12 +292,22 @@ def _of_workers(paid: dict[str, Any]) -> list[str]:
     return ["Of all workers, " + " and ".join(said) + "."] if said else []
 
 
-def _in_a_nutshell(metrics: dict[str, Any], n_runs: int, within: float, of_workers: Sequence[str]) -> list[str]:
+def _among_the_others(workers: pd.DataFrame, config: dict[str, Any]) -> str:
+    """The rest of the sentence about correlations where screens have excluded somebody, who has no points."""
+    if not excluding(config) or not {"flagged", "shapley"} <= set(workers.columns) or not workers["flagged"].any():
+        return ""
+    mean, error, _ = agreement_of_the_others(workers)
+    return f" of all workers, {mean_and_error(mean, error)} of those whom no screen excluded"
+
+
+def _in_a_nutshell(
+    metrics: dict[str, Any], n_runs: int, within: float, of_workers: Sequence[str], among: str
+) -> list[str]:
     """The outcome in sentences; a metric that is missing or undefined has none."""
     said = {name: text for name in metrics if (text := _shown(name, metrics[name])) != "–"}
     sentences = []
     if "pearson_accurate" in said:
-        sentences.append(f"Points correlate {said['pearson_accurate']} (Pearson) with accurate Shapley values.")
+        sentences.append(f"Points correlate {said['pearson_accurate']} (Pearson) with accurate Shapley values{among}.")
     sentences += of_workers
     if {"initial_distance", "final_distance"} <= said.keys():
         sentences.append(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from crowd_sim.metrics import mean_and_error, pearson
 from crowd_sim.report.tables import VALUE_COLUMNS
 
 _NORMAL_95 = 1.959963984540054
@@ -58,6 +59,19 @@ def excluding(config: Mapping[str, Any]) -> bool:
     """Whether a configuration, as nested dictionaries, has screens that exclude whom they flag."""
     screens = config.get("screens")
     return isinstance(screens, Mapping) and screens.get("action") == "exclude"
+
+
+def agreement_of_the_others(workers: pd.DataFrame) -> tuple[float, float, int]:
+    """Pearson correlation of points with values among those whom no screen has excluded: mean over runs, error, how many runs.
+
+    Among all, whoever is excluded counts with no points.
+
+    Args:
+        workers: the table of workers, with values and `flagged`.
+    """
+    own = workers[~workers["flagged"].astype(bool)].groupby("run", sort=False)
+    each = [pearson(*(run[[name]].to_numpy(float).T for name in ("points", "shapley")))[0] for _, run in own]
+    return mean_and_error(np.array(each or [np.nan]))
 
 
 def marks(row: Mapping[Any, Any], excludes: bool) -> str:
