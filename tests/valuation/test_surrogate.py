@@ -190,7 +190,7 @@ def test_too_many_players_are_refused():
 
 def some_prior(n, *, alike=False, averaging=False):
     rng = np.random.default_rng(n)
-    known = averages(rng.normal(size=(n, 3)) + 1.0, np.arange(3.0)) if averaging else None
+    known = averages(rng.normal(size=(n, 3)) + 1.0, np.arange(3.0), 10) if averaging else None
     spread = rng.uniform(0.5, 2.0, n + 1)
     rates = np.full(n, 0.4) if alike else rng.uniform(0.1, 1.5, n)
     return Prior(
@@ -290,9 +290,9 @@ def test_a_score_of_ones_own_is_one_of_similarity():
 def test_features_of_many_players_are_sampled_and_say_how_surely(dimensions, monkeypatch):
     rng = np.random.default_rng(3)
     vectors, target = rng.normal(size=(11, dimensions)), rng.normal(size=dimensions)
-    assert averages(vectors, target).similar.uncertainty(np.ones(9)) == 0.0
-    monkeypatch.setattr(similarity, "_MOST_PAIRS", 200)
-    similar = averages(vectors, target).similar
+    assert averages(vectors, target, 10).similar.uncertainty(np.ones(9)) == 0.0
+    monkeypatch.setattr(similarity, "_LEAST_PAIRS", 200)
+    similar = averages(vectors, target, 10).similar
     signs = np.where(draw_pairs(11, 1023, 0, 0), 1.0, -1.0)
     inside, outside = value_weights(11)
     pulls = 2.0 * np.where(signs > 0, inside[sizes(signs), None], outside[sizes(signs), None])

@@ -82,7 +82,7 @@ def draw_pairs(n: int, n_pairs: int, seed: int, run: int, *, singles_first: bool
     blocks = []
     for size, count in enumerate(allocation(n, n_pairs, singles_first=singles_first), start=1):
         if count == _number(n, size):
-            blocks.append(_all_of_size(n, size))
+            blocks.append(all_of_size(n, size))
         else:
             blocks.append(_some_of_size(n, size, count, generator(seed, run, Purpose.SURROGATE, chunk=size)))
     return np.concatenate(blocks)
@@ -92,7 +92,8 @@ def _number(n: int, size: int) -> int:
     return math.comb(n, size) // (2 if 2 * size == n else 1)
 
 
-def _all_of_size(n: int, size: int) -> NDArray[np.bool_]:
+def all_of_size(n: int, size: int) -> NDArray[np.bool_]:
+    """The smaller member of every pair of a size: bool[m, n]."""
     members = list(itertools.combinations(range(n), size))
     if 2 * size == n:
         members = members[: len(members) // 2]  # those with player 0, which come first; the others are complements

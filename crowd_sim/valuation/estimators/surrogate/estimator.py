@@ -22,7 +22,7 @@ from crowd_sim.valuation.estimators.exact import exact
 from crowd_sim.valuation.estimators.paired_regression import minimum_budget as least_of_paired
 from crowd_sim.valuation.estimators.paired_regression import of_remainder, paired_regression
 from crowd_sim.valuation.estimators.surrogate.alike import alike_values
-from crowd_sim.valuation.estimators.surrogate.averages import averages
+from crowd_sim.valuation.estimators.surrogate.averages import Averages, averages
 from crowd_sim.valuation.estimators.surrogate.design import allocation, draw_pairs, repeated
 from crowd_sim.valuation.estimators.surrogate.greatest import greatest_values
 from crowd_sim.valuation.estimators.surrogate.model import Model, fit, of_pairs_alone, predictions
@@ -88,9 +88,7 @@ def surrogate(request: Request) -> list[ShapleyResult]:
     halves = _halves(utilities)
     units = _units(halves)
     halves /= units[:, None]
-    of_means = [
-        averages(game.vectors, game.target) if isinstance(game, AveragingGame) else None for game in request.games
-    ]
+    of_means = _of_means(request, wanted)
     models = fit(fitted, halves[:, 1:], of_means, request.seed, request.run)
     unknown = {k: number_of_pairs(n, k) - known for k, known in enumerate(allocation(n, len(fitted)), start=1)}
     counts = rest_allocation(n, wanted - len(fitted), unknown)
@@ -102,6 +100,7 @@ def surrogate(request: Request) -> list[ShapleyResult]:
         values, variance = model.contrasts, model.variance
         if counts:
             values, variance = _combined(values, variance, correction[g], its_variance[g], certain=counts == left)
+        variance = variance + model.sampled
         known = alike_values(rows, utilities[g])
         if known is None and (model.prior is not None or model.terms is not None or model.variance.any()):
             # a game that is additive as well needs no such word
@@ -140,8 +139,7 @@ def _of_noise(request: Request) -> list[ShapleyResult]:
     squares = np.square(answers - means[:, which]).sum(axis=1)
     freedom = wanted - len(pairs)
     repeats = [Repeats(copies.astype(np.float64), float(total), freedom) if total else None for total in squares]
-    known = [averages(game.vectors, game.target) if isinstance(game, AveragingGame) else None for game in request.games]
-    models = fit(pairs, means, known, request.seed, request.run, repeats)
+    models = fit(pairs, means, _of_means(request, wanted), request.seed, request.run, repeats)
     rest, cost = None, 2 * (n_ends + wanted)
     if beyond:
         rest, more = of_remainder(request, beyond, partial(predictions, models, pairs), units)
@@ -156,10 +154,19 @@ def _of_noise(request: Request) -> list[ShapleyResult]:
         if rest is not None:
             correction = rest[g][0] - of_pairs_alone(model, pairs)
             values, variance = _combined(values, variance, correction, np.square(rest[g][1]), certain=False)
+        variance = variance + model.sampled
         values = values + (2.0 * ends[g].mean() - values.sum()) / n
         error = np.sqrt(variance + of_total / n**2)
         results.append(ShapleyResult(units[g] * values, units[g] * error, cost, "surrogate"))
     return results
+
+
+def _of_means(request: Request, evaluated: int) -> list[Averages | None]:
+    """What is known of each game that is an averaging one, where so many pairs are ``evaluated``."""
+    return [
+        averages(game.vectors, game.target, evaluated) if isinstance(game, AveragingGame) else None
+        for game in request.games
+    ]
 
 
 def _draws(pairs: NDArray[np.bool_]) -> NDArray[np.int64]:
