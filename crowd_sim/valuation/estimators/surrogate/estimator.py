@@ -80,8 +80,18 @@ def surrogate(request: Request) -> list[ShapleyResult]:
         return _of_noise(request)
     if n <= MOST_ENUMERATED and 2**n <= request.budget:
         return exact(request)
-    wanted = (request.budget - 2) // 2
-    fitted = draw_pairs(n, min(wanted, MAX_PAIRS), request.seed, request.run)
+    results: list[ShapleyResult | None] = [None] * len(request.games)
+    of_means = [isinstance(game, AveragingGame) for game in request.games]
+    for smooth in sorted(set(of_means)):  # each kind has coalitions of its own, whichever others are there
+        rows = [g for g, kind in enumerate(of_means) if kind == smooth]
+        for g, result in zip(rows, _of_kind(request.only(rows), smooth=smooth), strict=True):
+            results[g] = result
+    return [result for result in results if result is not None]
+
+
+def _of_kind(request: Request, *, smooth: bool) -> list[ShapleyResult]:
+    n, wanted = request.n_players, (request.budget - 2) // 2
+    fitted = draw_pairs(n, min(wanted, MAX_PAIRS), request.seed, request.run, smooth=smooth)
     rows = _with_ends(fitted)
     chunks = request.admitted(lambda: chunked(rows))
     utilities = np.concatenate([u for _, u in request.utilities(chunks)], axis=1)
@@ -90,7 +100,8 @@ def surrogate(request: Request) -> list[ShapleyResult]:
     halves /= units[:, None]
     of_means = _of_means(request, wanted)
     models = fit(fitted, halves[:, 1:], of_means, request.seed, request.run)
-    unknown = {k: number_of_pairs(n, k) - known for k, known in enumerate(allocation(n, len(fitted)), start=1)}
+    drawn = allocation(n, len(fitted), smooth=smooth)
+    unknown = {k: number_of_pairs(n, k) - known for k, known in enumerate(drawn, start=1)}
     counts = rest_allocation(n, wanted - len(fitted), unknown)
     correction, its_variance = _rest(request, models, units, fitted, counts, unknown)
     left = {k: number for k, number in unknown.items() if number}

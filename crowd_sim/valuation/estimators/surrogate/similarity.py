@@ -85,7 +85,7 @@ def similarity(vectors: Vector, target: Vector, points: Vector, evaluated: int) 
         wanted *= 2
     every = 2 ** (n - 1) - 1
     sizes = _drawn(n, max(1, min(every, wanted, _MOST_WORK // (n * d), _MOST_ENTRIES // n)))
-    means = [means_of(2.0 * members - 1.0, vectors) for members in sizes]
+    means = [means_of(np.where(members, 1.0, -1.0), vectors) for members in sizes]
     length = max(float(np.sqrt(np.square(target).sum())), 1e-300)
     found = Similarity(target / length, target, np.zeros(3), np.ones(3))
     both = np.concatenate([found.plain(mean) for side in zip(*means, strict=True) for mean in side])
