@@ -160,7 +160,7 @@ def _drawn(n: int, n_pairs: int) -> list[NDArray[np.bool_]]:
     if n_pairs >= sum(number.values()):
         return [all_of_size(n, size) for size in sizes]
     whole, counts = set[int](), dict[int, int]()
-    while True:
+    while len(whole) < len(sizes):
         share = {size: (0.5 if 2 * size == n else 1.0) / size for size in sizes if size not in whole}
         rate = max(n_pairs - sum(number[size] for size in whole), len(share)) / sum(share.values())
         counts = {size: min(max(2, int(rate * part)), number[size]) for size, part in share.items()}
@@ -169,6 +169,8 @@ def _drawn(n: int, n_pairs: int) -> list[NDArray[np.bool_]]:
             break
         whole |= new
     found = [all_of_size(n, size) for size in sorted(whole)]
+    if len(whole) == len(sizes):
+        return found
     drawn = np.concatenate([rows[::2] for rows in fresh_pairs(n, counts, 0, 0, np.zeros((0, n), dtype=np.bool_))])
     ends = np.cumsum(list(counts.values()))[:-1]
     return [*found, *np.split(drawn, ends)]
