@@ -21,8 +21,8 @@ def allocation(n: int, n_pairs: int, *, singles_first: bool = True, smooth: bool
     accurate Shapley value estimation via leverage score sampling", ICLR 2025); a size whose share exceeds its
     number of pairs is enumerated and the rest goes to the others. With ``singles_first`` size 1 is from a sixth on: games
     differ from their pattern most where all but nothing, or nothing but one, is left out (errors at five evaluations a
-    player are 0.76 times those of a share like the others', on eleven families that were held out). In a ``smooth`` game, of a coalition's mean, large coalitions differ little from what is
-    learnt of others: a size k weighs 1 / k.
+    player are 0.76 times those of a share like the others', on eleven families that were held out). In a ``smooth`` game, a
+    function of a coalition's mean, large coalitions differ little from what is learnt of others: a size k weighs 1 / k.
     """
     half = n // 2
     number = [_number(n, k) for k in range(1, half + 1)]
