@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from crowd_sim.random import Purpose, generator
 
 _AHEAD = 6  # times its share that size 1 may get
+_SMOOTH_FROM = 8  # pairs a player
 _REPEATED, _MOST_REPEATED = 0.125, 256  # of the draws of a game with noise: share, and the most
 
 
@@ -21,11 +22,13 @@ def allocation(n: int, n_pairs: int, *, singles_first: bool = True, smooth: bool
     accurate Shapley value estimation via leverage score sampling", ICLR 2025); a size whose share exceeds its
     number of pairs is enumerated and the rest goes to the others. With ``singles_first`` size 1 is from a sixth on: games
     differ from their pattern most where all but nothing, or nothing but one, is left out (errors at five evaluations a
-    player are 0.76 times those of a share like the others', on eleven families that were held out). In a ``smooth`` game, a
-    function of a coalition's mean, large coalitions differ little from what is learnt of others: a size k weighs 1 / k.
+    player are 0.76 times those of a share like the others', on eleven families that were held out). In a ``smooth`` game, of a
+    coalition's mean, large coalitions differ little from what is learnt of others: from eight pairs a player on, a size k
+    weighs 1 / k (below, small sizes alone do not tell what to learn).
     """
     half = n // 2
     number = [_number(n, k) for k in range(1, half + 1)]
+    smooth = smooth and n_pairs >= _SMOOTH_FROM * n
     weight = [(1 if 2 * k == n else 2) / (k if smooth else 1) for k in range(1, half + 1)]
     if n_pairs >= sum(number):
         return number
