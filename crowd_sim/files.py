@@ -44,11 +44,11 @@ def fingerprint_of(determinants: Mapping[str, Any], identity: Iterable[bytes] = 
     return digest.hexdigest()
 
 
-def open_folder(folder: Path, fingerprint: str) -> None:
-    """Make a run folder, or check that the one that is there belongs to the same configuration.
+def make_folder(folder: Path) -> None:
+    """Make a folder for results, or check that the one that is there can be written.
 
     Raises:
-        InputError: the folder cannot be written, or holds something else, or another version has made it.
+        InputError: it cannot be written, or is none of this machine's.
     """
     if _ADDRESS.match(str(folder)):
         raise InputError("--out", str(folder), "must be a folder of this machine, not an address")
@@ -61,6 +61,15 @@ def open_folder(folder: Path, fingerprint: str) -> None:
         raise InputError("--out", str(folder), f"must be a folder that can be written ({error.strerror})") from None
     except ValueError:  # bytes that are no text, or a NUL
         raise InputError("--out", str(folder), "must be a name in UTF-8") from None
+
+
+def open_folder(folder: Path, fingerprint: str) -> None:
+    """Make a run folder, or check that the one that is there belongs to the same configuration.
+
+    Raises:
+        InputError: the folder cannot be written, or holds something else, or another version has made it.
+    """
+    make_folder(folder)
     found = None
     if exists(folder / "config.yaml"):
         content = read_config(folder)

@@ -90,7 +90,7 @@ def checked(kind: str, name: str, function: _Function) -> _Function:
         InputError: it returned something else than it must.
     """
     # a partial of functions that have names: pickle has to take it to where games are evaluated
-    return partial(_CHECKED[kind], name, function) if kind in _CHECKED else function
+    return _Named(_CHECKED[kind], name, function) if kind in _CHECKED else function
 
 
 def _source(name: str, function: _Function, path: str | None, n_workers: int, seed: int) -> Population:
@@ -162,6 +162,13 @@ def _memory(name: str, where: str, given: Any) -> Memory:
             raise _refused("reward", name, where, f"{_described(value)} named {key!r} to remember", must)
         found[key] = array
     return found
+
+
+class _Named(partial[Any]):
+    """Shown, as in an error, by the name that its user knows."""
+
+    def __repr__(self) -> str:
+        return str(self.args[0])
 
 
 _CHECKED: Mapping[str, _Function] = {"source": _source, "grouping": _grouping, "score": _score, "reward": _reward}

@@ -85,6 +85,7 @@ def test_an_outcome_prints_what_a_person_can_read():
     assert said[0] == "2 runs of 6 workers (task vector)"
     assert any(line.startswith("  final_distance") and "±" in line for line in said)
     assert any("unknown  (0 of 2 runs)" in line for line in said)  # Kernel SHAP was left out
+    assert "pearson" not in str(crowd_sim.run(SMALL, valuation__method="none"))  # nothing was asked to be known
 
 
 def test_a_folder_ends_as_the_command_leaves_it_and_is_read_when_it_is_given_again(
@@ -409,7 +410,7 @@ def test_the_package_is_light_and_a_run_in_this_process_needs_no_ray():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("1 runs of 75 workers (task vector)\n")
+    assert done.stdout.startswith("1 run of 75 workers (task vector)\n")
 
 
 class TestSweepOfAGivenCrowd:

@@ -46,9 +46,11 @@ class RunResult(Outcome):
     def __str__(self) -> str:
         """A line per metric of the task: mean, standard error, and over how many runs."""
         runs, task = self.config.runs, self.config.task.kind
-        lines = [f"{runs} runs of {self.config.crowd.n_workers} workers (task {task})"]
+        lines = [f"{runs} run{'s' * (runs != 1)} of {self.config.crowd.n_workers} workers (task {task})"]
         for name, sample in self.metrics.items():
             mean, error, known = mean_and_error(sample)
+            if self.config.valuation.method == "none" and name.startswith(("pearson_", "spearman_")):
+                continue  # nobody was valued: there is nothing to correlate
             said = "unknown" if not known else f"{mean:.4g}" + (f" ± {error:.2g}" if known > 1 else "")
             lines.append(f"  {name:<24} {said}  ({known} of {runs} runs)")
         return "\n".join(lines)

@@ -94,13 +94,14 @@ def value(
 
     Raises:
         InputError: a crowd, target, score, method or budget that cannot be used, or a folder with other values.
+        StorageError: the folder cannot be written any more.
         StrategyError: user-defined code raised.
         ClusterError: no cluster, or one that is too small.
     """
     from crowd_sim.commands.question import Asked
     from crowd_sim.commands.value import check_no_run, check_own, load_people, of_people, of_run
     from crowd_sim.commands.value import value as value_asked
-    from crowd_sim.commands.values_folder import kept, table_of, write
+    from crowd_sim.commands.values_folder import table_of
     from crowd_sim.crowd.sources.given import population_of
 
     check_address(ray_address)
@@ -115,10 +116,6 @@ def value(
         goal: Any = str(target) if isinstance(target, os.PathLike) else target
         question = of_people(people, goal, score, seed, str(crowd) if is_file else "the crowd")
     asked = Asked(question, method, budget, stop)
-    result = None if folder is None else kept(folder, asked)
-    if result is None:
-        with reporting(progress) as report:
-            result = value_asked(asked, ray_address, report, folder)
-        if folder is not None:
-            write(folder, asked, result)
+    with reporting(progress) as report:
+        result = value_asked(asked, ray_address, report, folder).result
     return CrowdValues(table_of(question, result), result)

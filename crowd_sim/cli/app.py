@@ -19,7 +19,18 @@ from typer.exceptions import TyperException
 from crowd_sim.characters import visible
 from crowd_sim.cli.data import data
 from crowd_sim.cli.group import Group
-from crowd_sim.cli.options import Configuration, DryRun, Out, Overrides, Quiet, RayAddress, Trackers, Trust
+from crowd_sim.cli.options import (
+    Configuration,
+    DryRun,
+    Out,
+    Overrides,
+    Quiet,
+    RayAddress,
+    Trackers,
+    Trust,
+    evaluations,
+    naming,
+)
 from crowd_sim.cli.output import plain_console, unfailing_output
 from crowd_sim.cli.saying import NothingDone, fail, loading, say, say_each
 from crowd_sim.errors import ClusterError, InputError, StorageError, StrategyError
@@ -281,14 +292,20 @@ def merge(
 
 @app.command()
 def value(
-    source: Annotated[Path, typer.Argument(help="A run's folder, or a CSV or Parquet file with a row per worker.")],
+    source: Annotated[
+        Path,
+        typer.Argument(help="A run's folder, or a file with a row per worker (CSV, TSV, Parquet, NumPy or JSON)."),
+    ],
     target: Annotated[
         str | None, typer.Option(help="For a file: the worker who is the target, or a file with the target's row.")
     ] = None,
     score: Annotated[str, typer.Option(help="For a file: l2, l1, dot, squared_l2, or package.module:Name.")] = "l2",
     run: Annotated[int, typer.Option(help="For a run's folder: which of its runs.", min=0)] = 0,
     method: Annotated[str, typer.Option(help="The estimator; auto chooses by game and budget.")] = "auto",
-    budget: Annotated[int, typer.Option(help="Utility evaluations it may spend.", min=1, max=10**12)] = 10_000,
+    budget: Annotated[
+        int,
+        typer.Option(help="Utility evaluations it may spend: 10000, or 1e4.", parser=evaluations, metavar="<int>"),
+    ] = 10_000,
     target_error: Annotated[
         float | None,
         typer.Option(
@@ -314,7 +331,7 @@ def value(
         from crowd_sim.cli.value import values_table
         from crowd_sim.commands.question import Asked
         from crowd_sim.commands.value import check_no_run, check_own, load_people, of_people, of_run
-        from crowd_sim.commands.values_folder import kept, table_of, write
+        from crowd_sim.commands.values_folder import table_of
         from crowd_sim.valuation import TargetError
 
         if is_folder(source):
@@ -324,13 +341,13 @@ def value(
             check_no_run(run)
             question = of_people(load_people(source, "source"), target, score, seed, str(source))
     folder = out or Path("runs") / f"values-{question.name}"
-    asked = Asked(question, method, budget, None if target_error is None else TargetError(relative=target_error))
-    if there := kept(folder, asked):
-        console.print(values_table(table_of(question, there), there))
+    named = {"method": "--method", "budget": "--budget", "TargetError.relative": "--target-error"}
+    with naming(named if is_folder(source) else {**named, "tournament.score": "--score"}):
+        asked = Asked(question, method, budget, None if target_error is None else TargetError(relative=target_error))
+        answer = value_asked(asked, ray_address, console, folder)
+    console.print(values_table(table_of(question, answer.result), answer.result))
+    if answer.was_there:
         say(f"{folder} had these values before: they were read, nothing was evaluated again")
-    else:
-        result = value_asked(asked, ray_address, console, folder)
-        console.print(values_table(write(folder, asked, result), result))
     say(f"{folder}: values.parquet and values.png")
 
 
@@ -358,15 +375,16 @@ def equilibrium(
     with loading(console):
         from crowd_sim.cli.equilibrium import conclusion, effort_table
         from crowd_sim.cli.equilibrium import equilibrium as settle
-        from crowd_sim.commands.equilibrium import FIGURE, TABLE, write
+        from crowd_sim.commands.equilibrium import FIGURE, TABLE, check_out, write
         from crowd_sim.config.io import load_config
 
         config = load_config(configuration, overrides or [], trust=trust)
+        folder = out or Path("runs") / f"effort-{configuration.stem}"
+        check_out(folder)
     settled = settle(config, cost, noise, levels, errors, console)
     assert config.payment is not None  # noqa: S101 - else it is refused
     console.print(effort_table(settled, config.payment.rule))
     say(conclusion(settled))
-    folder = out or Path("runs") / f"effort-{configuration.stem}"
     write(folder, settled)
     say(f"{folder}: {TABLE} and {FIGURE}")
 

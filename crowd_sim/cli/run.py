@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import isnan, nan
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -109,8 +109,21 @@ def outcome_table(finished: Finished) -> RenderableType:
         mean, error, known = mean_and_error(outcome.metrics[metric])
         if known or metric == "rounds_to_converge":
             table.add_row(words, _number(mean), _number(error))
+        if metric == "pearson_accurate" and known and (among := _among_the_others(outcome)) is not None:
+            table.add_row("the same, of those not excluded by screens", *map(_number, among))
     table.add_row("seconds", "–" if isnan(finished.seconds) else f"{finished.seconds:.1f}", "")
     return table
+
+
+def _among_the_others(outcome: Outcome) -> tuple[float, float] | None:
+    """The correlation and its error among those whom screens have not excluded; None where they have excluded nobody."""
+    if outcome.screened is None or not outcome.screened.flagged.any():
+        return None
+    from crowd_sim.report.worth import agreement_of_the_others, excluding
+
+    if not excluding(outcome.config.model_dump()):
+        return None
+    return agreement_of_the_others(tables_of(outcome.config.task.kind).TABLES["workers"](outcome))[:2]
 
 
 def workers_view(outcome: Outcome) -> Table:
@@ -143,7 +156,9 @@ def workers_view(outcome: Outcome) -> Table:
         *(["value", "95 % interval", "gap"] if valued else []),
     ]
     for head in [*heads, *(["pay"] if "pay" in table else [])]:
-        view.add_column(head, justify="left" if head in ("", "worker") else "right", overflow="ellipsis", no_wrap=True)
+        # a worker's name and marks are broken before a number is cut off
+        justify: Literal["left", "right"] = "left" if head in ("", "worker") else "right"
+        view.add_column(head, justify=justify, no_wrap=head != "worker", overflow="fold")
     for words, rows in (("most points", table.head(_NAMED)), ("overpaid", over), ("underpaid", under)):
         for i, row in enumerate(rows.to_dict("records")):
             marked = f" ({words_of})" if (words_of := marks(row, excludes)) else ""

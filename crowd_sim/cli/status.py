@@ -19,7 +19,7 @@ from crowd_sim.errors import InputError
 from crowd_sim.files import read_config
 from crowd_sim.integrity import DamagedError
 from crowd_sim.paths import exists
-from crowd_sim.store.run_log import Status, read_status, read_values_status
+from crowd_sim.store.run_log import Status, evaluations_kept, read_status, read_values_status
 from crowd_sim.sweeps.lists import size_of
 from crowd_sim.sweeps.log import SweepStatus, read_sweep_statuses
 from crowd_sim.sweeps.parts import count_points
@@ -127,7 +127,8 @@ def _of_values(folder: Path, values: Status | dict[str, Any]) -> Iterator[str]:
     if values.error:
         yield values.error
     if values.state != "running":
-        yield "the same command goes on from what is kept"
+        kept = evaluations_kept(folder)
+        yield f"the same command {f'goes on from {kept:,} evaluations' if kept else 'begins anew: nothing is kept yet'}"
 
 
 def _again(folder: Path, is_search: bool) -> str:

@@ -15,6 +15,7 @@ from crowd_sim.characters import visible
 from crowd_sim.cli.signals import stoppable
 from crowd_sim.commands.progress import shown
 from crowd_sim.commands.question import Asked
+from crowd_sim.commands.value import Answer
 from crowd_sim.commands.value import value as value_asked
 from crowd_sim.valuation import Progress, Rule, ShapleyResult
 
@@ -22,7 +23,7 @@ _SHOWN = 5
 """Workers at the top and at the bottom of the printed table."""
 
 
-def value(asked: Asked, ray_address: str | None, console: Console, folder: Path) -> ShapleyResult:
+def value(asked: Asked, ray_address: str | None, console: Console, folder: Path) -> Answer:
     """See `crowd_sim.commands.value.value`; progress and, with a target error, the error of each stage are shown."""
     watched = None if asked.stop is None else _Shown(console) | asked.stop
     with stoppable(), shown(console) as progress:

@@ -14,6 +14,7 @@ from crowd_sim.cli.status import is_at_work, status_lines
 from crowd_sim.errors import InputError
 from crowd_sim.paths import exists
 from crowd_sim.report.live import live_page, version_of
+from crowd_sim.store.run_log import read_values_status
 
 HOST = "127.0.0.1"
 _SECONDS_BETWEEN_LOOKS = 2.0
@@ -35,9 +36,12 @@ def watch(folder: Path, port: int, say: Callable[[str], object]) -> None:
     """Serve the folder's report on the loopback interface until Ctrl-C.
 
     Raises:
-        InputError: nothing was started in the folder, or the port cannot be had.
+        InputError: nothing was started in the folder, it is one of values, or the port cannot be had.
     """
     list(status_lines(folder))
+    if read_values_status(folder) is not None:
+        allowed = "must be the folder of a run, a sweep or a search: values have no report (`crowd-sim status --watch`)"
+        raise InputError("folder", str(folder), allowed)
     with server_of(folder, port) as server:
         say(f"{folder} is shown at http://{HOST}:{server.server_port}/ (Ctrl-C ends this, and nothing else)")
         server.serve_forever(poll_interval=0.2)

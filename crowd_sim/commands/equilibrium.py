@@ -17,6 +17,7 @@ from crowd_sim.errors import InputError, StorageError
 from crowd_sim.files import write_table
 from crowd_sim.host import InProcess
 from crowd_sim.participants import Participants
+from crowd_sim.paths import exists, is_folder
 from crowd_sim.payment.effort import EffortGame
 from crowd_sim.progress import Progress, quiet
 from crowd_sim.random import Purpose, generator
@@ -152,6 +153,19 @@ def _played(
     (outcome,) = simulate([config], task, InProcess())
     assert outcome.pay is not None  # noqa: S101 - the configuration has a payment
     return outcome.pay[:, 0] / outcome.pay.mean(axis=1), outcome.history.distances[-1]
+
+
+def check_out(folder: Path) -> None:
+    """Refuse a folder that is not for equilibria, before minutes are spent.
+
+    Raises:
+        InputError: it holds other files, or is none.
+    """
+    if exists(folder) and not is_folder(folder):
+        raise InputError("--out", str(folder), "must be a folder, or not there")
+    if is_folder(folder) and any(path.name not in (TABLE, FIGURE) for path in folder.iterdir()):
+        allowed = "must be a new folder, an empty one, or one of an equilibrium: it holds other files"
+        raise InputError("--out", str(folder), allowed)
 
 
 def write(folder: Path, settled: Settled) -> None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from crowd_sim.config import CheckpointConfig
 from crowd_sim.errors import InputError, StorageError
-from crowd_sim.files import fingerprint_of, write_sealed
+from crowd_sim.files import fingerprint_of, make_folder, write_sealed
 from crowd_sim.store.checkpoint import Checkpoints
 from crowd_sim.store.checkpointer import Checkpointer
 from crowd_sim.store.lock import RUN, ending, lock
@@ -35,10 +35,13 @@ def go_on(
     budget: int,
     value: Callable[[Evaluate], list[ShapleyResult]],
     evaluate: Callable[[Iterable[Chunk]], Iterator[NDArray[np.float64]]],
+    check: Callable[[], object],
+    finish: Callable[[ShapleyResult], object],
 ) -> ShapleyResult:
     """What `value` makes of an evaluator that knows what an earlier call, of the same question, has evaluated.
 
-    Utilities are kept every few seconds, and where the valuation ends without values, but for a refusal.
+    Utilities are kept every few seconds, and where the valuation ends without values, but for a refusal. Nobody else is at work
+    in the folder from the first evaluation until the values are written.
 
     Args:
         folder: for the values.
@@ -46,17 +49,19 @@ def go_on(
         budget: evaluations at most, for the status.
         value: values the game.
         evaluate: evaluates it.
+        check: called once nobody else is at work there, before anything is evaluated: raises where the values are there.
+        finish: writes the values.
 
     Raises:
-        InputError: another process is at work in the folder.
-        StorageError: the folder cannot be written.
+        InputError: another process is at work in the folder, or was there first.
+        StorageError: the folder cannot be written any more.
     """
     place = Checkpoints(folder / UNFINISHED, question)
     earlier = place.last("values")
     saving = Checkpointer([earlier] if earlier else [], CheckpointConfig(), place.write, lambda *_, **__: None)
     log = saving.last_values()
     before = log.n_evaluated
-    with at_work(folder, budget) as told:
+    with at_work(folder, budget, check) as told:
 
         def begun(chunks: Iterable[Chunk]) -> Iterator[NDArray[np.float64]]:
             told(log.n_evaluated)
@@ -67,24 +72,26 @@ def go_on(
             told(log.n_evaluated)
 
         try:
-            return log.result(value, begun, after)[0]
+            result = log.result(value, begun, after)[0]
+            finish(result)
         except InputError:  # given again it would be refused again
             raise
         except BaseException:
             if log.n_evaluated > before:
                 saving.stopped_valuing(log)
             raise
+    return result
 
 
 @contextmanager
-def at_work(folder: Path, budget: int) -> Iterator[Callable[[int], None]]:
+def at_work(folder: Path, budget: int, check: Callable[[], object] = lambda: None) -> Iterator[Callable[[int], None]]:
     """What to tell how many evaluations are done, for `crowd-sim status`; how it ends is told, too.
 
-    The folder is made when it is told for the first time: a valuation that is refused leaves none.
+    The folder is made, locked and checked when it is told for the first time: a valuation that is refused leaves none.
 
     Raises:
-        InputError: another process is at work in the folder.
-        StorageError: it cannot be written.
+        InputError: another process is at work in the folder, or it cannot be made.
+        StorageError: it cannot be written any more.
     """
     place, now = folder / UNFINISHED, time.time()
     status = Status("running", "evaluations", 0, budget, now, now, os.getpid(), socket.gethostname())
@@ -102,11 +109,13 @@ def at_work(folder: Path, budget: int) -> Iterator[Callable[[int], None]]:
                 max(done, budget),
             )  # exact values ask for all coalitions, whatever the budget
             if not written:
+                make_folder(folder)
                 try:
-                    place.mkdir(parents=True, exist_ok=True)
-                except OSError as error:
-                    raise StorageError(place, error.strerror or str(error)) from error
-                held.enter_context(lock(place / RUN))
+                    make_folder(place)
+                    held.enter_context(lock(place / RUN))
+                except InputError as error:  # it is the folder above that was given
+                    raise InputError(error.field, str(folder), error.allowed) from None
+                check()
             if not written or time.monotonic() - written >= _SECONDS_BETWEEN_WRITES:
                 write()
 

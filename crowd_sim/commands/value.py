@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from crowd_sim.commands import IN_PROCESS
 from crowd_sim.commands.question import Asked, Question
 from crowd_sim.commands.unfinished import go_on
+from crowd_sim.commands.values_folder import check_open, complete, kept, write
 from crowd_sim.config import ActorsConfig
 from crowd_sim.config.io import load_config
 from crowd_sim.crowd.population import Population
@@ -20,8 +22,9 @@ from crowd_sim.crowd.sources.vectors import load_vectors
 from crowd_sim.errors import InputError
 from crowd_sim.files import fingerprint_of, read_config
 from crowd_sim.host import Host, InProcess
+from crowd_sim.integrity import DamagedError
 from crowd_sim.participants import load_population, participants_of
-from crowd_sim.paths import is_file
+from crowd_sim.paths import exists, is_file
 from crowd_sim.progress import Progress, quiet
 from crowd_sim.registry import resolve
 from crowd_sim.scores import SCORES
@@ -41,7 +44,14 @@ def of_run(folder: Path, run: int, trust: bool = False) -> Question:
         InputError: not a run's folder, one that names code and is not trusted, no such replicate, or people who are not
             those of the run any more.
     """
-    content = read_config(folder)
+    try:
+        content = read_config(folder)
+    except DamagedError:
+        raise
+    except InputError:  # it is said of the folders of runs and sweeps
+        raise InputError(
+            "source", str(folder), "must be a run's folder: it has no config.yaml that can be read"
+        ) from None
     if "sweep" in content:
         raise InputError("source", str(folder), "must be a run's folder; this is a sweep's")
     recorded = content.get("fingerprint")
@@ -103,6 +113,8 @@ def load_people(path: Path, field: str) -> Population:
     except InputError as error:
         if error.field != "crowd.path":
             raise
+        if field != "--target" and not exists(path):
+            raise InputError(field, error.value, "must be a file that exists, or a run's folder") from None
         raise InputError(field, error.value, error.allowed) from None
 
 
@@ -180,14 +192,27 @@ def _game(vectors: NDArray[np.float64], target: NDArray[np.float64], score: str)
     return AveragingGame(vectors, target, score=resolve("score", score) if ":" in str(score) else score)
 
 
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """The values that were asked for.
+
+    Attributes:
+        result: players in the question's order.
+        was_there: whether they were read from the folder, and nothing was evaluated.
+    """
+
+    result: ShapleyResult
+    was_there: bool = False
+
+
 def value(
     asked: Asked,
     ray_address: str | None = IN_PROCESS,
     progress: Progress = quiet,
     folder: Path | None = None,
     watched: Rule | None = None,
-) -> ShapleyResult:
-    """Value the crowd, on the evaluators of a cluster or in this process.
+) -> Answer:
+    """Read the values from the folder, or value the crowd and write them there.
 
     Args:
         asked: the crowd, and how it is to be valued.
@@ -198,10 +223,23 @@ def value(
         watched: a rule that says the same as that of `asked`, and shows besides how it goes on.
 
     Raises:
-        InputError: a method or budget that does not fit the game, or a folder in which another process is at work.
+        InputError: a method or budget that does not fit the game, or a folder with other values or in which another process
+            is at work.
         StorageError: the folder cannot be written any more.
         ClusterError: no cluster, or one that is too small.
     """
+    if folder is None:
+        return Answer(_evaluated(asked, ray_address, progress, None, watched))
+    if (there := kept(folder, asked)) is None:
+        return Answer(_evaluated(asked, ray_address, progress, folder, watched))
+    complete(folder, asked, there)
+    return Answer(there, was_there=True)
+
+
+def _evaluated(
+    asked: Asked, ray_address: str | None, progress: Progress, folder: Path | None, watched: Rule | None
+) -> ShapleyResult:
+    """See `value`; on the evaluators of a cluster or in this process."""
     question = asked.question
     with ExitStack() as stack:
         host: Host = InProcess()
@@ -232,7 +270,12 @@ def value(
                 )
             ]
 
-        digest = None if folder is None else question.utilities_digest
-        if folder is None or digest is None:
+        if folder is None:
             return by(ListEvaluate(evaluate))[0]
-        return go_on(folder, digest, asked.budget, by, evaluate)
+        finish = partial(write, folder, asked)
+        if (digest := question.utilities_digest) is None:
+            result = by(ListEvaluate(evaluate))[0]
+            finish(result)
+            return result
+        check = partial(check_open, folder, asked)
+        return go_on(folder, digest, asked.budget, by, evaluate, check, finish)

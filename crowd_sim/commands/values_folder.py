@@ -17,7 +17,7 @@ from crowd_sim.paths import exists, is_folder
 from crowd_sim.store.run_log import UNFINISHED
 from crowd_sim.valuation import ShapleyResult
 
-_TABLE, _FACTS = "values.parquet", "values.json"
+_TABLE, _FACTS, _FIGURE = "values.parquet", "values.json", "values.png"
 _WORDS = {"asked_method": "method"}
 
 
@@ -51,6 +51,28 @@ def kept(folder: Path, asked: Asked) -> ShapleyResult | None:
     if table is None:
         raise DamagedError(path)
     return _result(table, facts, question)
+
+
+def check_open(folder: Path, asked: Asked) -> None:
+    """Refuse to evaluate anew what another process has written since the folder was looked at.
+
+    Raises:
+        InputError: the values are there, or those of something else.
+    """
+    if kept(folder, asked) is not None:
+        allowed = "has these values by now, from another process: given again, the same command reads them"
+        raise InputError("--out", str(folder), allowed)
+
+
+def complete(folder: Path, asked: Asked, result: ShapleyResult) -> None:
+    """Write what a process that ended while it wrote the values, or someone since, has left out beside them.
+
+    Raises:
+        InputError: the folder holds other values.
+        StorageError: it cannot be written.
+    """
+    if not all(exists(folder / name) for name in (_FACTS, _FIGURE)):
+        write(folder, asked, result)
 
 
 def _check_asked(folder: Path, facts: dict[str, Any], asked: Asked) -> None:
@@ -99,7 +121,8 @@ def write(folder: Path, asked: Asked, result: ShapleyResult) -> pd.DataFrame:
     """Write values.parquet and values.json, which say of what they are, and values.png; the table, best worker first.
 
     Raises:
-        InputError: the folder cannot be written, or holds other values.
+        InputError: the folder holds other values.
+        StorageError: it cannot be written any more.
     """
     from crowd_sim.report.style import png, write_atomically  # a valuation that leaves no file draws nothing
     from crowd_sim.report.value_figure import values_with_errors
@@ -119,11 +142,10 @@ def write(folder: Path, asked: Asked, result: ShapleyResult) -> pd.DataFrame:
     table = table_of(question, result)
     try:
         write_table(folder / _TABLE, table, facts)
-        figure = write_atomically(folder / "values.png", png(values_with_errors(table)))
+        figure = write_atomically(folder / _FIGURE, png(values_with_errors(table)))
         told = {"game" if name == "digest" else name: fact for name, fact in facts.items()}
         write_sealed(folder / _FACTS, {**told, FILES: digests_of(folder, [folder / _TABLE, figure])})
-        remove(folder)
-    except (OSError, StorageError) as error:
-        reason = error.reason if isinstance(error, StorageError) else error.strerror
-        raise InputError("--out", str(folder), f"must be a folder that can be written ({reason})") from None
+    except OSError as error:
+        raise StorageError(folder, error.strerror or str(error)) from None
+    remove(folder)
     return table

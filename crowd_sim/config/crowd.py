@@ -8,7 +8,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from crowd_sim.config.bad import Bad, BadConfig, groups_of
 from crowd_sim.config.strict import Strict
-from crowd_sim.config.task import TEXT_SOURCES
+from crowd_sim.config.task import EXAMPLES_OF, TEXT_SOURCES
 from crowd_sim.crowd.bad import BadGroup
 from crowd_sim.crowd.sources.layout import Layout
 from crowd_sim.registry import check_strategy
@@ -41,7 +41,8 @@ class CrowdConfig(Strict):
         "synthetic",
         description="`synthetic` (drawn by the documented generator), `movielens`, `vectors`, `ratings`, or "
         "`package.module:Name`; with `task.kind=imitate`: `goemotions`, `feedback`, `example_feedback` or `records`; "
-        "tasks of items: `records`, and of `prefer` `example_feedback`, of `verify` `example_answers`",
+        "tasks of items: `records`, and of `classify` `example_labels`, of `prefer` `example_feedback`, of `verify` "
+        "`example_answers`",
     )
     path: str | None = Field(
         None,
@@ -142,6 +143,6 @@ class CrowdConfig(Strict):
     @field_validator("source", "behaviour")
     @classmethod
     def _known(cls, value: str, info: ValidationInfo) -> str:
-        if info.field_name == "source" and value in (*TEXT_SOURCES, "example_answers"):
+        if info.field_name == "source" and value in (*TEXT_SOURCES, *EXAMPLES_OF.values()):
             return value
         return check_strategy(str(info.field_name), value)

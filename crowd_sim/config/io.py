@@ -6,12 +6,13 @@ import io
 import os
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from copy import deepcopy
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import yaml
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError, YAMLError
 
@@ -164,11 +165,11 @@ _NOT_DECIMAL = re.compile(r"[-+]?0[0-7_]+|[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-
 _PERHAPS = re.compile(r"(?<![\w.-])[-+]?0[0-7_]|[0-9]:[0-9]")
 
 
-def _check_decimal(text: str, path: str | Path | None = None) -> None:
+def _check_decimal(text: str, path: str | Path | None = None, override: str = "") -> None:
     """Refuse what YAML 1.1 reads as a number of base 8 or 60: runs: 010 would be 8 of them, 1:30 would be 90.
 
     Raises:
-        InputError: naming the line of the file, or the value of an override.
+        InputError: naming the line of the file, or the override.
     """
     if _PERHAPS.search(text) is None:
         return
@@ -179,9 +180,10 @@ def _check_decimal(text: str, path: str | Path | None = None) -> None:
     for node in nodes:
         if node.style is None and _NOT_DECIMAL.fullmatch(node.value):
             place = "override" if path is None else f"{path}:{node.start_mark.line + 1}"
+            shown = override if path is None else node.value
             base = 60 if ":" in node.value else 8
             allowed = f"must be a decimal number (YAML takes it for one of base {base}), or a text in quotes"
-            raise InputError(place, node.value, allowed)
+            raise InputError(place, shown, allowed)
 
 
 _EXPONENT = re.compile(r"[0-9]+(\.[0-9]+)?[eE]\+?[0-9]{1,2}")
@@ -219,21 +221,40 @@ def _scalars(node: yaml.Node | None, seen: set[int]) -> Iterator[yaml.ScalarNode
 
 def _changed(content: DictConfig, override: str) -> DictConfig:
     field, separator, value = override.partition("=")
+    parts = _PARTS.split(field.removesuffix("]"))
     # OmegaConf's "???" would leave the file's value as it is
-    if not separator or not field or value.strip() == "???":
+    if not separator or not all(parts) or value.strip() == "???":
         raise InputError("override", override, "must be field=value, for example crowd.n_workers=1000")
-    _check_decimal(value)
+    if parts[0] in _OWN_KEYS:
+        raise InputError(field, value, "must be left out: it is what a folder of results says of itself")
+    _check_decimal(value, override=override)
     try:
         given = OmegaConf.from_dotlist([f"{field}={_with_whole_numbers(value)}"])
+        if _is_entry(content, parts):
+            changed = deepcopy(content)
+            OmegaConf.update(changed, ".".join(parts), OmegaConf.select(given, field))
+            return changed
         return OmegaConf.merge(content, given)  # type: ignore[return-value]
     except TypeError:
         allowed = (
-            "cannot be applied: a list cannot take the place of a group of fields, nor a group that of a list, and is given "
-            "as a whole: crowd.bad=[{behaviour: lazy}]"
+            "cannot be applied: a list cannot take the place of a group of fields, nor a group that of a list: give all of it, "
+            "crowd.bad=[{behaviour: lazy}], or a field of an entry, crowd.bad.0.share=0.2"
         )
         raise InputError("override", override, allowed) from None
     except (YAMLError, OmegaConfBaseException, ValueError, RecursionError) as error:
         raise InputError("override", override, f"cannot be applied: {_problem(error)}") from None
+
+
+_PARTS = re.compile(r"\]?[.\[]")
+
+
+def _is_entry(content: DictConfig, parts: Sequence[str]) -> bool:
+    """Whether a field is of an entry of a list that is there: crowd.bad.0.share."""
+    for i, part in enumerate(parts):
+        held = OmegaConf.select(content, ".".join(parts[:i])) if i else content
+        if isinstance(held, ListConfig):
+            return part.isdecimal() and int(part) < len(held)
+    return False
 
 
 def _place(path: str | Path, error: Exception) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from difflib import get_close_matches
+from collections.abc import Iterator, Sequence
+from difflib import SequenceMatcher, get_close_matches
 from pathlib import Path
 from typing import Any, Self, get_args
 
@@ -160,11 +160,12 @@ def _first_line(error: ValidationError) -> InputError:
     field = ".".join(str(part) for part in location) or "configuration"
     message = allowed_by(first["msg"])
     if first["type"] == "extra_forbidden":
-        near = _nearest(field)
+        siblings = _fields_of(location[:-1])
+        near = _nearest(field) or _nearest_group(location, siblings)
         if near == field:  # a key with a dot in it
             group, _, name = field.rpartition(".")
             near = f"{name} in the group {group}, as in {group}: {{{name}: …}}"
-        message = f"unknown key; {near and f'perhaps {near}; '}allowed here: {', '.join(_fields_of(location[:-1]))}"
+        message = f"unknown key; {near and f'perhaps {near}; '}allowed here: {', '.join(siblings)}"
     elif first["type"] == "model_type":
         message = f"must be a group of fields: {', '.join(_fields_of(location))}"
     elif first["type"] == "missing":  # what pydantic shows then is all that stands beside it
@@ -173,17 +174,27 @@ def _first_line(error: ValidationError) -> InputError:
     return InputError(field, value, message if value is not None else f"is null, {message}")
 
 
+_ALIKE = 0.6
+
+
 def _nearest(field: str) -> str:
     """The field whose name, or else whose last part, is most like that of a field that is none; empty where none is."""
-    known = list(_leaves(RunConfig))
-    (near, *_) = [*get_close_matches(field, known, 1, 0.75), ""]
-    if near:
-        return near
-    by_name = {name.rpartition(".")[2]: name for name in reversed(known)}
+    known, field = list(_leaves(RunConfig)), field.lower()
     word = field.rpartition(".")[2]
+    for near in get_close_matches(field, known, 3, 0.75):
+        # a long group in common is no likeness: tournament.nix is not tournament.rounds
+        if SequenceMatcher(None, word, near.rpartition(".")[2]).ratio() >= _ALIKE:
+            return near
+    by_name = {name.rpartition(".")[2]: name for name in reversed(known)}
     ending = (name for name in by_name if name.endswith(f"_{word}"))  # workers: n_workers
     last = word if word in by_name else next(ending, next(iter(get_close_matches(word, by_name, 1, 0.75)), ""))
     return by_name.get(last, "")
+
+
+def _nearest_group(location: tuple[int | str, ...], siblings: Sequence[str]) -> str:
+    """The group whose name is most like that of one that is none, Tournament: tournament; empty where none is."""
+    near = get_close_matches(str(location[-1]).lower(), siblings, 1, 0.75)
+    return ".".join([*map(str, location[:-1]), *near]) if near else ""
 
 
 def _leaves(model: type[BaseModel], prefix: str = "") -> Iterator[str]:

@@ -7,12 +7,14 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict
 
+_LONG = re.compile(r"\b(0\.0{9,}[1-9]\d*|[1-9]\d*0{20,})\b")
 _SUBJECT = re.compile(r"^(Value error, |\w+ (?=should ))(should )?")
 
 
 def allowed_by(message: str) -> str:
-    """Pydantic's message as the rest of a sentence that begins with the field, as all refusals are."""
-    return _SUBJECT.sub(lambda found: "must " if found[2] else "", message, count=1)
+    """Pydantic's message as the rest of a sentence that begins with the field, as all refusals are; 1e-100 in few digits."""
+    said = _SUBJECT.sub(lambda found: "must " if found[2] else "", message, count=1)
+    return _LONG.sub(lambda found: f"{float(found[0]):g}", said)
 
 
 def listed(value: Any) -> Any:

@@ -12,6 +12,8 @@ from crowd_sim.registry import check_strategy
 
 TEXT_SOURCES = ("goemotions", "feedback", "example_feedback", "records")
 """Sources of a crowd whose workers contribute texts."""
+EXAMPLES_OF = {"classify": "example_labels", "prefer": "example_feedback", "verify": "example_answers"}
+"""By task the crowd that comes with the project."""
 
 
 OBJECTIVES_OF = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from functools import cache, partial
@@ -75,6 +75,17 @@ def check_answer(rule: Rule, answer: str, place: str) -> None:
         raise InputError(
             place, answer, f"answer must be a number of words, or a range such as 5-8, with {FIELD}=length"
         )
+
+
+def meaning_of(rule: Rule, answer: str) -> Hashable:
+    """Equal of answers that the verifier takes for the same; of a kind that cannot tell, of the same text alone."""
+    if rule.kind == "exact":
+        return tuple(answer.split())
+    if rule.kind == "number":
+        return _number(answer)
+    if rule.kind == "json":
+        return _hashable(_json(answer))
+    return _span(answer) if rule.kind == "length" else answer
 
 
 def _exact(prompt: str, output: str, answer: str) -> float:
@@ -184,6 +195,15 @@ def _same(a: Any, b: Any) -> bool:
     if isinstance(a, list) and isinstance(b, list):
         return len(a) == len(b) and all(map(_same, a, b))
     return isinstance(a, bool) == isinstance(b, bool) and bool(a == b)
+
+
+def _hashable(value: Any) -> Hashable:
+    """Equal where `_same` finds JSON equal."""
+    if isinstance(value, dict):
+        return "object", frozenset(zip(value, map(_hashable, value.values()), strict=True))
+    if isinstance(value, list):
+        return "list", tuple(map(_hashable, value))
+    return isinstance(value, bool), value
 
 
 def _span(text: str) -> tuple[int, int] | None:

@@ -41,6 +41,11 @@ _FLOORS = {
     "prefer": "the accuracy of one who tosses a coin",
     "verify": "the highest mean reward of one output to all items",
 }
+_RIGHT = {
+    "classify": "What is right of a text is what most of its workers call it",
+    "prefer": "What is right of a pair or a response is what most of those say who judge it",
+    "verify": "The answer to a prompt is that of most of its workers",
+}
 _PARTS = {"classify": "choices", "prefer": "choices", "verify": "verified"}
 
 
@@ -78,6 +83,7 @@ def choice_page(folder: Path) -> dict[str, Any]:
             ],
             "floor": three_digits(floor),
             "floor_is": _FLOORS[task],
+            "right_is": f"{_RIGHT[task]}; where they are tied, there is no item.",
             "n_items": n_items,
             "labels": [] if labels is None else _labels(labels),
             "measure": measure.words,

@@ -55,8 +55,12 @@ _KIND: dict[str, str] = {"run": "runs", "sweep": "sweeps", "llm": "runs of texts
 
 
 def metric_row(comparison: Comparison, metric: str) -> dict[str, Any]:
-    """A metric's mean in each folder, and the others' differences to the first, in words."""
-    means = [_mean_words(folder.runs[metric].to_numpy(float)) for folder in comparison.folders]
+    """A metric's mean in each folder, and the others' differences to the first, in words.
+
+    What varies are the runs: points of a sweep that share one, its seed and number, are averaged before.
+    """
+    by_run = [folder.runs.groupby(RUN, sort=False)[metric].mean() for folder in comparison.folders]
+    means = [_mean_words(sample.to_numpy(float)) for sample in by_run]
     others = range(1, len(comparison.folders))
     found = [comparison.difference(metric, i, comparison.pairs(i)) for i in others]
     return {"words": metric_words(metric), "means": means, "differences": [difference_words(one) for one in found]}

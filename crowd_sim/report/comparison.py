@@ -21,7 +21,12 @@ from crowd_sim.report.page import leaves, setting
 from crowd_sim.report.paired import RUN, Difference, mean_difference, pairs, unpaired_difference
 from crowd_sim.report.tables import VALUE_COLUMNS, WORKERS_COLUMNS, Kind, is_numeric, kind_of, read_config, read_table
 
-_KINDS: dict[Kind, str] = {"run": "a run", "sweep": "a sweep", "llm": "a run of texts", "choice": "a run of items"}
+_KINDS: dict[Kind, str] = {
+    "run": "a run of vectors",
+    "sweep": "a sweep",
+    "llm": "a run of texts",
+    "choice": "a run of items",
+}
 _OF_THE_CROWD = ("crowd.source", "crowd.path", "crowd.seed", "crowd.target")
 """Fields that say of whom workers are: of crowds that have these in common, a name is one worker's."""
 
@@ -127,7 +132,7 @@ def compare(paths: Sequence[Path]) -> Comparison:
         )
     for path, kind in zip(paths, kinds, strict=True):
         if kind != kinds[0]:
-            allowed = f"must be of {_KINDS[kinds[0]]}, as {paths[0]} is; it is {_KINDS[kind]}'s"
+            allowed = f"must be of {_KINDS[kinds[0]]}, as {paths[0]} is; it is of {_KINDS[kind]}"
             raise InputError("folder", str(path), allowed)
     names = _names(paths)
     read = [_read(path, name, kind) for path, name, kind in zip(paths, names, kinds, strict=True)]

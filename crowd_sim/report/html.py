@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import numpy as np
 import pandas as pd
 
 from crowd_sim.characters import shell_word, visible
 from crowd_sim.integrity import MANIFEST, digests_of
 from crowd_sim.paths import exists
+from crowd_sim.report.best_point import best_point
 from crowd_sim.report.captions import captions_of_run, captions_of_sweep
 from crowd_sim.report.choice_page import choice_page
 from crowd_sim.report.figures import draw_run, draw_sweep
@@ -45,6 +45,7 @@ from crowd_sim.report.page import (
 from crowd_sim.report.paired import RUN
 from crowd_sim.report.payload import payload_of_run, payload_of_sweep, script_json
 from crowd_sim.report.search_page import search_page
+from crowd_sim.report.seeds import over_seeds
 from crowd_sim.report.style import write_atomically
 from crowd_sim.report.tables import (
     ROUNDS_COLUMNS,
@@ -60,7 +61,7 @@ from crowd_sim.report.tables import (
     read_table,
     swept_fields,
 )
-from crowd_sim.report.worth import excluding, worth
+from crowd_sim.report.worth import agreement_of_the_others, excluding, worth
 
 _MOST_RUNS = 200_000
 """Of a sweep whose settings are compared run by run."""
@@ -169,7 +170,7 @@ def _run_page(folder: Path) -> dict[str, Any]:
     rest = {key: value for key, value in summary.items() if key not in ("metrics", "versions", "fingerprint", "files")}
     return {
         "title": "One run" if len(runs) == 1 else f"{len(runs)} runs of one configuration",
-        "summary": _in_a_nutshell(metrics, len(runs), within, _of_workers(paid)),
+        "summary": _in_a_nutshell(metrics, len(runs), within, _of_workers(paid), _among_the_others(workers, config)),
         "worth": paid,
         "data": payload_of_run(rounds, worth(workers, excluding(config)), within),
         "settings": settings(config, OF_VECTORS),
@@ -196,17 +197,23 @@ def _sweep_page(folder: Path) -> dict[str, Any]:
 def sweep_page(folder: Path, points: pd.DataFrame, runs: pd.DataFrame | None = None) -> dict[str, Any]:
     """What the template says of these points of a sweep, and of their runs, without figures."""
     text, config = read_config(folder)
+    metrics = in_words([name for name in METRIC_HEADS if _is_told(points, name)], task_of(config))
+    swept = [(field_words(field), _list(levels(points, field))) for field in swept_fields(points)]
+    n_points = len(points)
+    points, seeds = over_seeds(points, runs, metrics)
     fields = swept_fields(points)
     points = points.sort_values(fields, key=_rank, kind="stable") if fields else points
-    metrics = in_words([name for name in METRIC_HEADS if _is_told(points, name)], task_of(config))
-    swept = [(field_words(field), _list(levels(points, field))) for field in fields]
     each = config.get("runs")
-    several = isinstance(each, int) and each > 1
+    said = [f"Each point was run {each} times."] if isinstance(each, int) and each > 1 else []
+    if seeds:
+        said.append(
+            f"Here the points of {seeds} seeds are one, and means over all their runs; points.parquet has them apart."
+        )
     return {
-        "title": f"A sweep of {len(points):,} points",
+        "title": f"A sweep of {n_points:,} points",
         "worth": None,
         "data": payload_of_sweep(points, metrics, runs, each if isinstance(each, int) else None),
-        "summary": [*_best(points, fields, metrics), *([f"Each point was run {each} times."] if several else [])],
+        "summary": [*best_point(points, fields, metrics, measure_of(config), runs), *said],
         "settings": settings_beside(swept, config),
         "n_runs": None,
         "outcome": [],
@@ -285,23 +292,22 @@ def _of_workers(paid: dict[str, Any]) -> list[str]:
     return ["Of all workers, " + " and ".join(said) + "."] if said else []
 
 
-def _best(points: pd.DataFrame, fields: list[str], metrics: list[str]) -> list[str]:
-    """The point whose points of workers agree best with values, in a sentence."""
-    name = "pearson_accurate"
-    if name not in metrics or not points[f"{name}_mean"].notna().any():
-        return []
-    best = points.iloc[int(np.nanargmax(points[f"{name}_mean"].to_numpy(float)))]
-    setting = ", ".join(f"{field_words(field)} {value_words(best[field])}" for field in fields)
-    agreement = mean_and_error(best[f"{name}_mean"], best.get(f"{name}_se"))
-    return [f"Points agree best with Shapley values, at r = {agreement}, with {setting}." if setting else ""]
+def _among_the_others(workers: pd.DataFrame, config: dict[str, Any]) -> str:
+    """The rest of the sentence about correlations where screens have excluded somebody, who has no points."""
+    if not excluding(config) or not {"flagged", "shapley"} <= set(workers.columns) or not workers["flagged"].any():
+        return ""
+    mean, error, _ = agreement_of_the_others(workers)
+    return f" of all workers, {mean_and_error(mean, error)} of those whom no screen excluded"
 
 
-def _in_a_nutshell(metrics: dict[str, Any], n_runs: int, within: float, of_workers: Sequence[str]) -> list[str]:
+def _in_a_nutshell(
+    metrics: dict[str, Any], n_runs: int, within: float, of_workers: Sequence[str], among: str
+) -> list[str]:
     """The outcome in sentences; a metric that is missing or undefined has none."""
     said = {name: text for name in metrics if (text := _shown(name, metrics[name])) != "–"}
     sentences = []
     if "pearson_accurate" in said:
-        sentences.append(f"Points correlate {said['pearson_accurate']} (Pearson) with accurate Shapley values.")
+        sentences.append(f"Points correlate {said['pearson_accurate']} (Pearson) with accurate Shapley values{among}.")
     sentences += of_workers
     if {"initial_distance", "final_distance"} <= said.keys():
         sentences.append(

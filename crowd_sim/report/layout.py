@@ -40,10 +40,11 @@ class Layout:
 def plan(points: pd.DataFrame) -> Layout:
     """Give every field with more than one value in ``points`` its role."""
     varying = [field for field in swept_fields(points) if varies(points, field)]
+    varying.sort(key=lambda field: field == "seed")  # no setting: averaged over, where there is any other
     numeric = [field for field in varying if is_numeric(points[field])]
     # K last: it has a role of its own, as the lines.
     preferred = sorted(numeric, key=lambda field: (field != N_WORKERS, field == N_GROUPS))
-    x = next(iter(preferred or varying), None)
+    x = next(iter([*(field for field in preferred if field != "seed"), *varying]), None)
     free = [field for field in varying if field != x]
     roles = {field: field if field in free else None for field in (N_GROUPS, GROUPING, SCORE)}
     averaged = tuple(field for field in free if field not in roles)

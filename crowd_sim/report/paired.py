@@ -15,6 +15,8 @@ from scipy.special import stdtrit
 RUN = ["seed", "run"]
 """What keys a run's draws: two runs that have both have the same luck."""
 
+_ROUNDING = 1e-14
+
 _MOST_LEVELS = 8
 """Of a field, up to which each is held against each; of more, against the first."""
 
@@ -40,12 +42,15 @@ class Difference:
 def pairs(first: pd.DataFrame, second: pd.DataFrame, keys: Sequence[str], metrics: Sequence[str]) -> pd.DataFrame:
     """Second − first for each combination of `keys`, seed and run that both have; a row each.
 
-    Rows that share all of these, as where the other fields of a sweep differ, are averaged first.
+    Rows that share all of these, as where the other fields of a sweep differ, are averaged first. What differs
+    in its last digits alone, as means over other numbers of rows do, is no difference.
     """
     by = [*keys, *RUN]
     ours, theirs = (table.groupby(by, sort=False, dropna=False)[list(metrics)].mean() for table in (first, second))
     both = ours.index.intersection(theirs.index, sort=False)
-    return (theirs.loc[both] - ours.loc[both]).reset_index()
+    ours, theirs = ours.loc[both], theirs.loc[both]
+    found = theirs - ours
+    return found.mask(found.abs() <= _ROUNDING * theirs.abs(), 0.0).reset_index()
 
 
 def mean_difference(found: pd.DataFrame, metric: str) -> Difference:

@@ -90,7 +90,7 @@ def payload_of_sweep(
                 "words": metric_words(metric),
                 "head": METRIC_HEADS.get(metric, metric),
                 "less": metric in ("final_distance", "rounds_to_converge"),
-                "mean": numbers(shown[f"{metric}_mean"]),
+                "mean": numbers(shown[f"{metric}_mean"], 7),  # rounded for good by the page, as the error's digits say
                 "se": numbers(shown[f"{metric}_se"], 3) if f"{metric}_se" in shown else [],
                 "n": _once(numbers(counts[metric])),
             }

@@ -60,8 +60,8 @@ def kind_of(folder: Path) -> Kind:
         _, config = read_config(folder)
         task = task_of(config)
         return "llm" if task == "imitate" else "choice" if task in OF_CHOICES else "run"
-    allowed = "the folder of a run (with rounds.parquet) or of a sweep (with points.parquet), or of a search"
-    raise InputError("folder", folder, allowed if is_folder(folder) else f"no such folder; give {allowed}")
+    allowed = "must be the folder of a run (with rounds.parquet) or of a sweep (with points.parquet), or of a search"
+    raise InputError("folder", folder, allowed if is_folder(folder) else f"no such folder; {allowed}")
 
 
 def read_table(folder: Path, name: str, columns: Sequence[str] = ()) -> pd.DataFrame:

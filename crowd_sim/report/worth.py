@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from crowd_sim.metrics import mean_and_error, pearson
 from crowd_sim.report.tables import VALUE_COLUMNS
 
 _NORMAL_95 = 1.959963984540054
@@ -60,11 +61,30 @@ def excluding(config: Mapping[str, Any]) -> bool:
     return isinstance(screens, Mapping) and screens.get("action") == "exclude"
 
 
+def agreement_of_the_others(workers: pd.DataFrame) -> tuple[float, float, int]:
+    """Pearson correlation of points with values among those whom no screen has excluded: mean over runs, error, how many runs.
+
+    Among all, whoever is excluded counts with no points.
+
+    Args:
+        workers: the table of workers, with values and `flagged`.
+    """
+    own = workers[~workers["flagged"].astype(bool)].groupby("run", sort=False)
+    each = [pearson(*(run[[name]].to_numpy(float).T for name in ("points", "shapley")))[0] for _, run in own]
+    return mean_and_error(np.array(each or [np.nan]))
+
+
 def marks(row: Mapping[Any, Any], excludes: bool) -> str:
     """Of a worker: bad, flagged or excluded; the share of its runs where it was not all of them."""
     words = {"bad": "bad", "flagged": "excluded" if excludes else "flagged"}
-    shares = [(word, float(row[name])) for name, word in words.items() if row.get(name)]
-    return ", ".join(word if share == 1 else f"{word} in {share:.0%} of its runs" for word, share in shares)
+    by_share: dict[float, list[str]] = {}
+    for name, word in words.items():
+        if row.get(name):
+            by_share.setdefault(float(row[name]), []).append(word)
+    return ", ".join(
+        ", ".join(said) if share == 1 else f"{' and '.join(said)} in {share:.0%} of its runs"
+        for share, said in by_share.items()
+    )
 
 
 def by_worker(found: pd.DataFrame) -> pd.DataFrame:

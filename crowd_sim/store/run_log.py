@@ -193,10 +193,20 @@ def read_values_status(folder: Path) -> Status | dict[str, Any] | None:
         return None
     if exists(folder / UNFINISHED / STATUS):
         return read_status(folder / UNFINISHED)
+    path = folder / "values.json"
     try:
-        return read_json(folder / "values.json")
+        facts = read_json(path)
     except OSError:
         return None
+    if not all(isinstance(facts.get(name), int) for name in ("workers", "evaluations")) or "method" not in facts:
+        raise DamagedError(path, "it does not say of what its values are")
+    return facts
+
+
+def evaluations_kept(folder: Path) -> int:
+    """How many evaluations a valuation that has stopped goes on from, as the names of its checkpoints say."""
+    found = (folder / UNFINISHED / "checkpoints").glob("values-*.checkpoint")
+    return max((int(path.stem.partition("-")[2]) for path in found if path.stem[7:].isdecimal()), default=0)
 
 
 def _kept_in(folder: Path) -> tuple[int | str | None, int | None]:

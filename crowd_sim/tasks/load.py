@@ -39,6 +39,7 @@ def crowd_key(config: RunConfig) -> tuple[object, ...]:
             task.expert,
             task.question,
             task.verifier,
+            task.objective == "kto",  # which takes judgements as they are
             config.seed if drawn else None,
         )
     return "vector", *population_key(config.crowd)

@@ -134,9 +134,9 @@ def shapley_many(
         run: in [0, 2^64).
         evaluate: what evaluates the coalitions, for all ``games`` in their order: a callable that takes an iterable of
             chunks bool[m, n] and returns an iterator of float64[len(games), m] in the same order. It may be called
-            more than once. The chunks depend on method, n and budget alone, with stratified regression on the games
-            too; a chunk is then evaluated for all of them where one wants it. Absent: the games are called in this
-            process.
+            more than once. The chunks depend on method, n and budget alone, with stratified regression and the surrogate
+            on the games too; a chunk is then evaluated for all of them where one wants it. Absent: the games are called in
+            this process.
         stop: a rule, such as ``TargetError(0.01) | MaxTime(3600)``, looked at after stages of doubling budgets up to
             ``budget``. No coalition is evaluated twice, but the estimator's own arithmetic is repeated in every stage.
             Stages of permutation sampling and of chains are nested, and cost together what the last one costs; those of other

@@ -281,7 +281,7 @@ def _checked(
         g, row = (int(i) for i in np.argwhere(bad)[0])
         members = members_of(row)
         shown = ", ".join(str(i) for i in members[:10]) + (", …" if len(members) > 10 else "")
-        coalition = f"coalition {{{shown}}} of {len(members)} players"
+        coalition = f"coalition {{{shown}}}, {len(members)} of the players, counted from 0"
         found = float(utilities[g, row])
         allowed = f"of a size up to {LARGEST:g}; scale them" if np.isfinite(found) else "finite"
         raise InputError(_name(g, n_games), found, f"utilities must be {allowed}; it is that of {coalition}")

@@ -115,7 +115,10 @@ class SampledUtilities:
             InputError: a result without its evaluations, or without v(∅) or v(N).
         """
         if not isinstance(result, ShapleyResult) or result.evaluated is None:
-            raise InputError("result", None, "must be a result with its evaluations: one that was given a rule")
+            allowed = (
+                "must be a result with its evaluations: one that was given a rule, stop=MaxEvaluations(budget) say"
+            )
+            raise InputError("result", None, allowed)
         n, rows = len(result.values), result.evaluated.masks()
         if noisy := rows.shape[1] == n + DRAW_BITS:
             rows = rows[:, :n]

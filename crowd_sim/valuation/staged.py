@@ -103,9 +103,10 @@ def _evaluated(request: Request, previous: Sequence[ShapleyResult] | None) -> li
         field = "previous" if n_games == 1 else f"previous[{g}]"
         evaluated = result.evaluated if isinstance(result, ShapleyResult) else None
         if evaluated is None:
-            raise InputError(
-                field, None, "must be a result with its evaluations: one that was given a rule, or previous"
+            allowed = (
+                "must be a result with its evaluations: one that was given a rule, stop=MaxEvaluations(budget) say"
             )
+            raise InputError(field, None, allowed)
         if evaluated.n_players != n:
             raise InputError(field, evaluated.n_players, f"must be of a game of {request.n_players} players")
         if evaluated.budget > request.budget:

@@ -189,9 +189,13 @@ def checked_groups(groups: ArrayLike, n: int) -> NDArray[np.int64]:
     Raises:
         InputError: not a group for every player, or names of two kinds: ``1`` and ``"1"`` are told apart by nobody.
     """
-    labels = np.asarray(groups)
+    allowed = f"must be the name, or number, of the group of each of {n} players in turn"
+    try:
+        labels = np.asarray(groups)
+    except ValueError:  # lists of several lengths: of members, say
+        raise InputError("groups", groups, allowed) from None
     if labels.shape != (n,):
-        raise InputError("groups", labels.shape, f"must name a group for each of {n} players")
+        raise InputError("groups", groups if labels.ndim > 1 else labels.shape, allowed)
     names = labels.tolist() if isinstance(groups, np.ndarray) else list(groups)  # type: ignore[arg-type]
     strings = sum(isinstance(name, str) for name in names)
     numbers = sum(isinstance(name, Real | np.bool_) and name == name for name in names)  # noqa: PLR0124 - no NaN

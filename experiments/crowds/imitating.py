@@ -25,8 +25,7 @@ below the table, with the jackknife's error of one cell. Most of it is that of n
 held against all comments of its emotion that nobody trains on, by more outputs (`experiments.crowds.unseen`).
 
 Arms have learning rates of their own, found by one rule on emotions and a seed that are not measured (`--develop`): of the
-rates at which at most a tenth of the outputs are copies, the one of the lowest mean energy distance. Arms that were not
-developed yet are marked ‡ and have the rate that all had before.
+rates at which at most a tenth of the outputs are copies, the one of the lowest mean energy distance.
 
 Prints means over emotions, each the mean of its seeds, with 95 % intervals, and differences emotion by emotion; and the best of
 the crowd's arms by energy at equal tokens, and at equal steps one after another. Every arm of an
@@ -106,24 +105,23 @@ TRIED: dict[str, tuple[float, ...]] = dict.fromkeys(ARMS, RATES) | {
     "equal steps": (0.001, 0.002, 0.004),
     "tournament": (0.001, 0.002, 0.004, 0.008),
     "soup in small steps": (0.001, 0.002, 0.004),
+    "halving": (0.00025, 0.0005, 0.001, 0.002, 0.004, 0.008),
     "soup in six rounds": (0.002,),
     "soup with momentum": (0.002,),
     "soup with falling rates": (0.004,),
     "soup of two": (0.001, 0.002),
 }
 """Learning rates in development, by arm."""
-CHOSEN, UNDEVELOPED = (
-    {
-        "equal tokens": 0.001,
-        "equal steps": 0.002,
-        "tournament": 0.004,
-        "soup": 0.004,
-        "soup in small steps": 0.002,
-        "soup in six rounds": 0.002,
-    },
-    0.002,
-)
-"""What was found of the arms that were developed (experiments/results/imitating_development.csv), and of the others."""
+CHOSEN = {
+    "equal tokens": 0.001,
+    "equal steps": 0.002,
+    "tournament": 0.004,
+    "soup": 0.004,
+    "soup in small steps": 0.002,
+    "halving": 0.0005,
+    "soup in six rounds": 0.002,
+}
+"""What was found (experiments/results/imitating_development.csv)."""
 MEASURED_SEEDS, DEVELOPMENT_SEEDS = (1, 2, 3), (11,)
 DEVELOPMENT_EMOTIONS = ("excitement", "disgust")
 
@@ -258,14 +256,11 @@ def table(found: pd.DataFrame) -> Iterator[str]:
         means_of = (own[column] for column in list(COLUMNS)[:SHOWN])
         cells = [*("" if values.isna().any() else interval(values, 3) for values in means_of), *percents]
         recites = " †" * bool(own["copied"].mean() > RECITES) + " (concentrated)" * bool(shares[arm] >= CONCENTRATED)
-        undeveloped = " ‡" * (arm not in ("base", *CHOSEN))
         cost = (f"{own[name].mean():,.0f}" for name in ("tokens", "generated"))
         cells = [str(STEPS.get(arm, 0)), *cells, f"{100 * shares[arm]:.0f}", *cost]
-        yield f"| {arm}{recites} | {rates[arm]:g}{undeveloped} | {' | '.join(cells)} |"
+        yield f"| {arm}{recites} | {rates[arm]:g} | {' | '.join(cells)} |"
     yield ""
     yield f"†: more than {RECITES:.0%} of the outputs are, or begin, one of the examples that the model was tuned on."
-    if any(arm not in ("base", *CHOSEN) for arm in arms):
-        yield "‡: not found in development."
     yield "Generated: tokens of the outputs that selection reads; soups, which have nothing to select, draw two a candidate."
     yield "Concentrated: nearer than equal tokens, with worse energy, diversity or copying; a share of the cells."
     if OWN_TEXTS in by_arm.groups:
@@ -362,9 +357,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error(f"--arms must be of {', '.join(ARMS)} without --develop")
     emotions = given.emotions or (DEVELOPMENT_EMOTIONS if given.develop else EMOTIONS)
     seeds = given.seeds or (DEVELOPMENT_SEEDS if given.develop else MEASURED_SEEDS)
-    arms = [
-        (arm, rate) for arm in given.arms for rate in (TRIED[arm] if given.develop else (CHOSEN.get(arm, UNDEVELOPED),))
-    ]
+    arms = [(arm, rate) for arm in given.arms for rate in (TRIED[arm] if given.develop else (CHOSEN[arm],))]
     rows: list[dict[str, Any]] = []
     for seed in seeds:
         for emotion in emotions:

@@ -13,8 +13,8 @@ model (SmolLM2-135M) trains equally many tokens in every arm:
 Prints the share of held-out pairs that the model orders rightly, against its start, differences seed by seed with 95 %
 intervals, and how well the workers who turn pairs round are told from the others by that screen, by
 `experiments.crowds.pair_readers`, and by calibrated points of one round more (`scouting`), in which everyone is a group and DPO
-trains as many tokens as an arm. Sixteen trusted pairs judge there, of sixteen comments, as four say little; the report, which
-has lost twelve comments to them, is not looked at.
+trains as many tokens as an arm. Thirty-six trusted pairs judge there, each of another comment, as sixteen tell twelve
+candidates apart less surely and four hardly; the report, which has lost most of its comments to them, is not looked at.
 
 Every arm of a seed is a folder under --out: given again, the command goes on where it was stopped, and reads what is finished.
 """
@@ -53,7 +53,7 @@ ARMS: dict[str, dict[str, Any]] = {
 }
 """What the section `task` has of its own."""
 SCOUTING = "scouting"
-JUDGES = 16
+JUDGES = 36
 """Trusted pairs of the round that calibrated points come from, each of another comment."""
 
 

@@ -66,7 +66,7 @@ def deal(source: Path, emotion: str, seed: int, trusted: int = TRUSTED) -> dict[
         "report": liked[trusted : TRUSTED + REPORTED],
         "crowd": liked[TRUSTED + REPORTED :],
     }
-    sizes = {"expert": TRUSTED * AGAIN, "report": REPORTED * AGAIN, "crowd": N_WORKERS * EACH}
+    sizes = {"expert": max(trusted, TRUSTED * AGAIN), "report": REPORTED * AGAIN, "crowd": N_WORKERS * EACH}
     pairs: dict[str, Pairs] = {}
     for name, own in parts.items():
         pairs[name] = [

@@ -1,5 +1,6 @@
 """Who is bad, what they know, and a conformance test of every behaviour of bad workers."""
 
+import re
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -329,3 +330,16 @@ def test_code_in_a_list_of_bad_workers_is_not_run_because_a_folder_names_it():
     for bad in ({"behaviour": "mine:bad"}, [{"behaviour": "echo"}, {"behaviour": "mine:bad"}]):
         with pytest.raises(InputError, match=r"crowd\.bad\.behaviour = 'mine:bad'"):
             check_code({"crowd": {"bad": bad}}, {}, handed_over=True, trust=False)
+
+
+def test_a_field_of_an_entry_of_a_list_is_overridden_by_its_number(tmp_path):
+    path = tmp_path / "bad.yaml"
+    path.write_text("crowd: {bad: [{behaviour: alie, share: 0.2}, {behaviour: lazy, share: 0.1}]}\n")
+    groups = api.load_config(path, ["crowd.bad.0.share=0.3", "crowd.bad[1].behaviour=spam"]).crowd.bad_groups
+    assert [(group.behaviour, group.share) for group in groups] == [("alie", 0.3), ("spam", 0.1)]
+    for override, says in (
+        ("crowd.bad.1.share=2", "crowd.bad.1.share = 2: must be less"),
+        ("crowd.bad.2.share=0.2", "or a field of an entry, crowd.bad.0.share=0.2"),
+    ):
+        with pytest.raises(InputError, match=re.escape(says)):
+            api.load_config(path, [override])

@@ -70,6 +70,12 @@ def test_an_array_has_numbered_workers(tmp_path, dtype):
     np.testing.assert_array_equal(population.vectors, [[0, 1], [2, 3], [4, 5]])
 
 
+def test_a_broken_number_of_an_array_is_said_as_a_file_would(tmp_path):
+    np.save(tmp_path / "a.npy", [[1.0, 2.0], [3.0, np.nan]])
+    with pytest.raises(InputError, match=r"a\.npy:1: column 1 must be a finite number, it is nan$"):
+        load_vectors(tmp_path / "a.npy")
+
+
 def test_lists_of_numbers_are_an_array(tmp_path):
     (tmp_path / "a.json").write_text(json.dumps(X))
     np.testing.assert_array_equal(load_vectors(tmp_path / "a.json").vectors, X)

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 
@@ -14,8 +15,9 @@ from crowd_sim.commands.run import run
 from crowd_sim.commands.sweep import sweep
 from crowd_sim.config import RunConfig
 from crowd_sim.report.compare_page import _mean_words, metric_row
-from crowd_sim.report.comparison import compare
+from crowd_sim.report.comparison import Compared, Comparison, compare
 from crowd_sim.report.labels import metric_words
+from crowd_sim.report.paired import pairs
 from crowd_sim.sweeps.plan import Sweep
 from tests.bad_input.command import CONFIGURATION, SWEEP, call, check_line
 
@@ -92,7 +94,7 @@ def test_points_of_sweeps_are_matched_by_their_settings(made, tmp_path):
     [
         (("dot",), ("folders = ", "must be at least two")),
         (("dot", "nowhere"), ("nowhere", "no such folder")),
-        (("dot", "both"), ("both", "must be of a run, as", "it is a sweep's")),
+        (("dot", "both"), ("both", "must be of a run of vectors, as", "it is of a sweep")),
         (("dot", "dot"), ("dot", "must be named once")),
     ],
 )
@@ -125,3 +127,14 @@ def test_means_say_of_how_many_runs_they_are_where_some_have_no_value():
 def test_a_mechanism_s_correlations_are_said_in_words():
     assert metric_words("pearson_rank") == "Points of the mechanism rank against accurate Shapley values (Pearson)"
     assert metric_words("spearman_accurate") == "Points against accurate Shapley values (Spearman)"
+
+
+def test_what_varies_are_runs_and_not_the_last_digits():
+    three = pd.DataFrame({"seed": 0, "run": [0, 1] * 3, "final_distance": [0.1, 0.4] * 3, "k": [1, 1, 2, 2, 3, 3]})
+    two = three[three["k"] < 3]
+    found = pairs(two, three, [], ["final_distance"])
+    assert found["final_distance"].tolist() == [0.0, 0.0]
+    folders = [Compared(name, "sweep", {}, runs, None, None) for name, runs in (("two", two), ("three", three))]
+    row = metric_row(Comparison(folders, [], [], ["final_distance"]), "final_distance")
+    assert row["means"] == ["0.25 ± 0.15"] * 2  # of two runs, however many points share them
+    assert row["differences"] == [("0", "the same in all, 2 pairs")]

@@ -30,7 +30,7 @@ from crowd_sim.report.figures import (
     points_against_values,
     points_by_combination,
 )
-from crowd_sim.report.html import write_report
+from crowd_sim.report.html import sweep_page, write_report
 from crowd_sim.report.labels import mean_and_error, three_digits, value_words
 from crowd_sim.report.layout import averaged, plan
 from crowd_sim.report.run_figures import pool
@@ -577,3 +577,43 @@ def test_tables_of_another_kind_are_refused(tmp_path: Path) -> None:
     rounds_table().head(0).to_parquet(run / "rounds.parquet")
     assert "at least one row" in refused(run)
     assert "_mean" in refused(write_sweep(tmp_path / "sweep", pd.DataFrame({"seed": [1]})))
+
+
+def swept(folder: Path, fields: dict[str, list[Any]], **values: list[float]) -> dict[str, Any]:
+    """The page of a sweep: fields and metrics are those of its runs, a row each; two to a point."""
+    runs = pd.DataFrame({**fields, **values}).assign(run=[0, 1] * (len(next(iter(values.values()))) // 2))
+    groups = runs.groupby(list(fields), sort=False)
+    points = pd.concat([groups[m].agg(**{f"{m}_mean": "mean", f"{m}_se": "sem"}) for m in values], axis=1).reset_index()
+    return sweep_page(write_sweep(folder, points), points, runs if "seed" in runs else runs.assign(seed=0))
+
+
+def test_a_swept_seed_is_no_setting(tmp_path: Path) -> None:
+    fields = {"tournament.n_groups": [2, 2, 3, 3] * 2, "seed": [0] * 4 + [1] * 4}
+    page = swept(tmp_path / "s", fields, final_distance=[1.0, 2.0, 3.0, 5.0, 2.0, 3.0, 4.0, 4.5])
+    assert [field["name"] for field in page["data"]["fields"]] == ["tournament.n_groups"]
+    (distance,) = page["data"]["metrics"]
+    assert (distance["mean"], distance["n"], page["data"]["t"]) == ([2.0, 4.125], 4, {4: 3.1824})
+    assert distance["se"] == [0.408, 0.427]
+    assert page["summary"][0] == "Distance to the target in the end is best, 2.00 ± 0.41, with Number of groups K 2."
+    assert page["summary"][-1].startswith("Here the points of 2 seeds are one")
+    points = points_table(**{"tournament.score": ["l1", "l2"], "seed": [0, 1]})
+    assert plan(points).averaged == ("seed",)
+    assert plan(points.drop(columns="tournament.score").head(2).assign(seed=[0, 1])).x == "seed"
+
+
+def test_the_best_point_is_told_from_the_next_by_paired_differences_alone(tmp_path: Path) -> None:
+    fields = {"tournament.n_groups": [2, 2, 3, 3, 4, 4]}
+    distances = [1.0, 3.0, 1.01, 3.01, 9.0, 9.0]
+    (said, *_) = swept(tmp_path / "s", fields, final_distance=distances)["summary"]
+    assert (
+        said == "Distance to the target in the end is best, 2.0 ± 1.0, with Number of groups K 2."
+    )  # all runs, by the same
+    (said, *_) = swept(tmp_path / "u", fields, final_distance=[1.0, 3.0, 3.0, 1.01, 9.0, 9.0])["summary"]
+    assert said.endswith("with Number of groups K 2; paired differences do not tell it from the next.")
+    (said, *_) = swept(tmp_path / "t", fields, pearson_accurate=[0.5, 0.7] * 3)["summary"]
+    assert said == "Points agree alike with Shapley values, at r = 0.60 ± 0.10, in all 3 points."
+    (said, *_) = swept(tmp_path / "v", fields, pearson_accurate=[0.5, 0.7, 0.7, 0.5, 0.1, 0.2])["summary"]
+    assert (
+        said
+        == "Points agree best with Shapley values, at r = 0.60 ± 0.10, with Number of groups K 2, and alike in 1 more."
+    )

@@ -91,7 +91,7 @@ def test_pages_answer(tmp_path):
         "every setting, and no names on others"
     )
     assert "points" in sweep["tip"]
-    assert "2.514 ± 0.02 (95 %: 1 to 1)" in sweep["best"], "no correlation is above 1"
+    assert "2.513 ± 0.020 (95 %: 1 to 1)" in sweep["best"], "no correlation is above 1"
     folders = [tmp_path / "run", write_run(tmp_path / "another")]
     compared = probed(write_comparison(compare(folders), tmp_path / "compared.html"), tmp_path)
     assert "error" not in compared, compared

@@ -19,7 +19,7 @@ from crowd_sim.cli.value import _figures
 from crowd_sim.commands.unfinished import at_work
 from crowd_sim.commands.verify import verify
 from crowd_sim.crowd.sources.synthetic import draw_population
-from crowd_sim.errors import InputError
+from crowd_sim.errors import InputError, StorageError
 from crowd_sim.files import read_facts
 from crowd_sim.valuation import AveragingGame, TargetError, log, shapley
 
@@ -180,18 +180,19 @@ def test_any_name_is_printed_as_it_is(tmp_path, capsys):
             "--score = 'l3': must be one of l2, l1, dot, squared_l2, or user-defined as package.module:Name",
         ),
         (["crowd.csv", "--target", "w1", "--score", "slow:nope"], "--score = 'slow:nope': cannot be loaded"),
-        (["crowd.csv", "--target", "w1", "--method", "magic"], "method = 'magic': must be one of"),
+        (["crowd.csv", "--target", "w1", "--method", "magic"], "crowd-sim: --method = 'magic': must be one of"),
         (["crowd.csv", "--target", "w1", "--method", "closed_form"], "needs a game with a closed form"),
         (["nowhere.csv", "--target", "w1"], "crowd-sim: source = 'nowhere.csv': must be a file that exists"),
         (["crowd.csv", "--target", "w1", "--target", "w2"], "--target = 'w2': must be given once"),
         (["crowd.csv", "--target", "w1", "--run", "1"], "--run = 1: must be left out with a file"),
         (
             ["crowd.csv", "--target", "w1", "--budget", "9" * 20],
-            "'--budget': Input should be less than or equal to 1000000000000",
+            "'--budget': must be a whole number from 1 to 1e12, such as 10000 or 1e4",
         ),
         (["crowd.csv", "--target", "twice.csv"], "--target = 'twice.csv': must have the crowd's features"),
-        (["crowd.csv", "--target", "w1", "--target-error", "-1"], "relative = -1.0"),
-        (["empty"], "no config.yaml"),
+        (["crowd.csv", "--target", "w1", "--target-error", "-1"], "crowd-sim: --target-error = -1.0: must be"),
+        (["crowd.csv", "--target", "w1", "--method", "permutation", "--budget", 9], "crowd-sim: --budget = 9: must be"),
+        (["empty"], "source = 'empty': must be a run's folder: it has no config.yaml"),
         (["run", "--run", "2"], "--run = 2: must be below 2"),
         (["changed"], "people its configuration names are not those of the run any more"),
     ],
@@ -324,6 +325,17 @@ def test_what_an_interrupted_valuation_has_evaluated_is_kept(crowd, user, capsys
         assert calls["made"] > 0.9 * total
 
 
+def test_a_user_s_score_is_called_as_it_was_named(crowd, user, capsys):
+    user("CALLS = {}\n\ndef score(x, target):\n    return x\n")
+    asked = ["value", crowd[1], "--target", "w0", "--score", "users_score:score", "--out", "v"]
+    for words, says in (
+        (["--method", "stratified"], "AveragingGame has the score users_score:score\n"),
+        ([], "crowd-sim: --score = 'users_score:score': returned an array of shape"),
+    ):
+        assert command(*asked, *words) == 2
+        assert says in capsys.readouterr().err
+
+
 def test_an_interruption_promises_only_what_is_so(monkeypatch, capsys):
     def stop(*_):
         raise KeyboardInterrupt
@@ -363,7 +375,7 @@ def test_how_far_values_are_is_said_of_their_folder(tmp_path, monkeypatch, capsy
     lines = list(status_lines(folder))
     assert lines[0] == f"{folder}: interrupted"
     assert lines[1].startswith("evaluations: 40 of 300, ")
-    assert lines[2] == "the same command goes on from what is kept"
+    assert lines[2] == "the same command begins anew: nothing is kept yet"
     with suppress(InputError), at_work(tmp_path / "refused", 300) as told:
         told(0)
         raise InputError("method", "x", "must be another")
@@ -374,6 +386,59 @@ def test_how_far_values_are_is_said_of_their_folder(tmp_path, monkeypatch, capsy
         main(["list"])
     rows = [line.split()[:3] for line in capsys.readouterr().out.splitlines() if "runs/" in line]
     assert sorted(rows) == [["runs/v", "values", "interrupted"], ["runs/w", "values", "finished"]]
+
+
+def test_nobody_else_is_at_work_until_the_values_are_written(tmp_path, monkeypatch):
+    def while_written(path, *_):
+        assert is_at_work(path.parent)
+        with pytest.raises(InputError, match="v': must be a folder in which nobody"), at_work(path.parent, 9) as told:
+            told(0)
+        raise StorageError(path.parent, "No space left on device")
+
+    monkeypatch.setattr("crowd_sim.commands.values_folder.write_table", while_written)
+    with pytest.raises(StorageError):
+        crowd_sim.value(np.eye(4), np.ones(4), out=tmp_path / "v")
+    lines = list(status_lines(tmp_path / "v"))
+    assert lines[0].endswith("v: failed")
+    assert lines[-1] == "the same command goes on from 16 evaluations"
+    monkeypatch.undo()
+    monkeypatch.setattr(
+        "crowd_sim.commands.value.kept", lambda *_: None
+    )  # as if it was looked at before they were there
+    crowd_sim.value(np.eye(4), np.ones(4), out=tmp_path / "v")
+    with pytest.raises(InputError, match="has these values by now, from another process"):
+        crowd_sim.value(np.eye(4), np.ones(4), out=tmp_path / "v")
+
+
+def test_what_a_full_disk_has_left_out_is_written_by_the_same_command(crowd, tmp_path, monkeypatch, capsys):
+    def full(path, _):
+        raise StorageError(path, "No space left on device")
+
+    asked = ["value", crowd[1], "--target", "w1", "--budget", "2e2", "--out", tmp_path / "v"]
+    monkeypatch.setattr("crowd_sim.report.style.write_atomically", full)
+    assert command(*asked) == 1
+    assert "No space left on device" in capsys.readouterr().err
+    monkeypatch.undo()
+    assert command(*asked) == 0
+    assert {path.name for path in (tmp_path / "v").iterdir()} == {"values.parquet", "values.json", "values.png"}
+    assert {checked.state for checked in verify(tmp_path / "v")} == {"whole"}
+
+
+def test_a_damaged_folder_of_values_is_a_line_and_hides_no_other(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name in ("v", "w"):
+        (tmp_path / name).mkdir()
+    crowd_sim.value(np.eye(4), np.ones(4), out="v")
+    Path("w", "values.json").write_text("{}")
+    for words, status, says in (
+        (["list", "."], 0, " v "),
+        (["status", "w"], 2, "w/values.json: is damaged: it does not say of what"),
+        (["watch", "v"], 2, "folder = 'v': must be the folder of a run, a sweep or a search: values have no report"),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            main(words)
+        assert ended.value.code == status
+        assert says in "".join(capsys.readouterr())
 
 
 def test_who_is_interrupted_while_it_loads_is_promised_nothing(crowd, tmp_path, monkeypatch, capsys):

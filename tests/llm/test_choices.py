@@ -25,9 +25,9 @@ from crowd_sim.config import ActorsConfig, CheckpointConfig, RunConfig
 from crowd_sim.config.bad import BadConfig
 from crowd_sim.crowd import verifiers
 from crowd_sim.crowd.screens import LABEL_SCREENS, PAIR_SCREENS, screened
-from crowd_sim.crowd.sources.feedback import example_feedback
+from crowd_sim.crowd.sources.feedback import example_feedback, example_labels
 from crowd_sim.crowd.texts import Example, Item
-from crowd_sim.crowd.verifiers import Rule, check_answer, verifier_of
+from crowd_sim.crowd.verifiers import Rule, check_answer, meaning_of, verifier_of
 from crowd_sim.engine import simulate
 from crowd_sim.errors import InputError, StrategyError
 from crowd_sim.host import InProcess, LocalTrainers
@@ -50,6 +50,7 @@ from crowd_sim.tasks.choose.game import ChoiceGame
 from crowd_sim.tasks.choose.learner import accuracy, calibration_error
 from crowd_sim.tasks.choose.rewarding import Rewarding
 from crowd_sim.tasks.choose.screening import peer_agreement, screen
+from crowd_sim.tasks.choose.tables import labels_table
 from crowd_sim.tasks.load import load_task, task_key
 from crowd_sim.tasks.verify.game import VerifyGame
 from crowd_sim.tasks.verify.tables import verify_metrics
@@ -256,7 +257,17 @@ def reported(finished, kind, terminal):
         'data:image/png;base64,[^"]*|<script.*?</script>', "", (finished.folder / "report.html").read_text(), flags=re.S
     )
     name = "reward" if kind == "verify" else "accuracy"
-    for word in (name, "floor", "Base model", "Objective", "Search", "95 % intervals", f"task {kind}"):
+    for word in (
+        "most of",
+        "where they are tied",
+        name,
+        "floor",
+        "Base model",
+        "Objective",
+        "Search",
+        "95 % intervals",
+        f"task {kind}",
+    ):
         assert word in page, word
     run_with = page.partition("What was run")[2].partition("What differs from the defaults")[0]
     for word in ("Euclidean", "came within", "Distance to the target"):
@@ -406,6 +417,8 @@ def test_kto_takes_judgements_that_are_no_pairs(parts, tmp_path):
     was, now = ([e.good for own in one.texts.examples for e in own] for one in (crowd, turned))
     assert now == [not good for good in was]
     assert load_choices(setup.model_copy(update={"crowd": of_bad(setup, "spam")})).texts != crowd.texts
+    as_pairs = setup.model_copy(update={"task": setup.task.model_copy(update={"objective": "dpo"})})
+    assert task_key(as_pairs) != task_key(setup)  # a sweep over objectives reads the same file in two ways
 
 
 def of_bad(setup, behaviour):
@@ -477,6 +490,27 @@ def test_the_crowds_that_come_with_the_project():
     assert (len(verify.selection), len(verify.report), sum(map(len, verify.texts.examples))) == (16, 16, 32)
 
 
+def test_of_the_crowd_of_classify_two_mislabel_and_most_are_right(parts):
+    small = [f"task.model={parts / 'model'}", f"task.prompt_template={TEMPLATE}", "task.question='{text}'"]
+    setup = load_config(
+        "llm_classify", [*small, "task.rank=2", "tournament.rounds=1", "tournament.n_groups=2", "task.epochs=1"]
+    )
+    crowd = load_choices(setup)
+    said = {row.said.item: {} for row in example_labels()}
+    for row in example_labels():
+        said[row.said.item][row.worker] = row.said.label
+    assert {len(own) for own in said.values()} == {3}
+    right = {text: Counter(own.values()).most_common(1)[0] for text, own in said.items()}
+    assert min(n for _, n in right.values()) == 2
+    assert Counter(label for label, _ in right.values()) == {"praise": 24, "complaint": 24}
+    agree = {w: [own[w] == right[text][0] for text, own in said.items() if w in own] for w in crowd.texts.ids}
+    assert {w: sum(own) / len(own) for w, own in agree.items() if not all(own)} == {"w7": 0.0, "w8": 0.5}
+    assert (len(crowd.selection), len(crowd.report), crowd.remarks) == (12, 12, ())
+    assert items_of(crowd).items() <= {text: label for text, (label, _) in right.items()}.items()
+    (outcome,) = simulate([setup], load_task(setup), InProcess())
+    assert labels_table(outcome)["items"].tolist() == [6, 6]
+
+
 def sides_of(crowd):
     return [Counter(item.choices[item.right] for item in part) for part in (crowd.selection, crowd.report)]
 
@@ -536,10 +570,119 @@ def test_items_of_one_label_are_refused_and_missing_ones_remarked(parts, tmp_pat
     assert re.fullmatch(r"crowd\.target = .*: no item of the (selection|report) is called z", said)
 
 
+def items_of(crowd):
+    return {item.prompt.split("\n")[-1]: item.choices[item.right] for item in (*crowd.selection, *crowd.report)}
+
+
+def said_by_three(n, says=lambda i: ("xy"[i % 2],) * 2 + ("yx"[i % 2],)):
+    """What ada, bob and a liar call each of n texts."""
+    who = ("ada", "bob", "liar")
+    return [{"worker": w, "text": f"t{i}", "label": v} for i in range(n) for w, v in zip(who, says(i), strict=True)]
+
+
+THREE = {"crowd": {"n_workers": 3}, "tournament": {"n_groups": 3}}
+
+
+def test_a_text_is_one_item_and_right_is_what_most_call_it(parts, tmp_path):
+    crowd = load_choices(configuration(parts, tmp_path, "classify", said_by_three(20), **THREE))
+    assert (len(crowd.selection), len(crowd.report)) == (4, 4)  # a fifth of the texts each, not of their 60 labels
+    assert sides_of(crowd) == [Counter(x=2, y=2)] * 2
+    assert items_of(crowd) == {text: "xy"[int(text[1:]) % 2] for text in items_of(crowd)}
+    assert crowd.remarks == ()
+    assert [len(own) for own in crowd.texts.examples] == [12] * 3
+    lies = {e.response != "xy"[int(e.prompt.split("t")[-1]) % 2] for e in crowd.texts.examples[2]}
+    assert (crowd.texts.ids[2], lies) == ("liar", {True})  # what is trained on stays everyone's
+    again = [row for row in said_by_three(20) if row["worker"] == "ada"]
+    alone = load_choices(configuration(parts, tmp_path, "classify", again, crowd={"n_workers": 1}, tournament=ONE))
+    assert (alone.selection, alone.report) == (crowd.selection, crowd.report)  # the liar changes neither
+
+
+ONE = {"n_groups": 1}
+
+
+def test_texts_that_workers_are_tied_on_are_no_items_and_counted(parts, tmp_path):
+    rows = said_by_three(20, lambda i: ("x", "y", "z") if i < 4 else ("xy"[i % 2],) * 2 + ("z",))
+    crowd = load_choices(configuration(parts, tmp_path, "classify", rows, **THREE | {"crowd": {"held_out": 0.25} | W3}))
+    assert len(items_of(crowd)) == 8
+    assert not {"t0", "t1", "t2", "t3"} & set(items_of(crowd))
+    assert {e.prompt[-2:] for e in crowd.texts.examples[0]} >= {"t0", "t1", "t2", "t3"}  # everyone has said something
+    ties, *missing = crowd.remarks
+    assert ties == (
+        "crowd.held_out = 0.25: workers are tied on 4 of 20 texts, which have no right answer and are no items"
+    )
+    assert all("is called z" in line for line in missing)
+    tied = configuration(parts, tmp_path, "classify", said_by_three(20, lambda _: ("x", "y", "z")), **THREE)
+    with pytest.raises(InputError, match=r"to the selection, there are 0: workers are tied on 20 of 20 texts, which"):
+        load_choices(tied)
+    for where in ("target", "trusted"):
+        given = {where: [*alternating(12, lambda _: "t"), {"worker": "u", "text": "text 0", "label": "y"}]}
+        crowd = load_choices(configuration(parts, tmp_path, "classify", said_by_three(20), **given, **THREE))
+        assert len(crowd.selection if where == "trusted" else items_of(crowd)) == 11
+        assert len(crowd.expert) == (11 if where == "trusted" else 0)
+        field = "crowd.target" if where == "target" else "task.expert"
+        assert [line.split(" = ")[0] for line in crowd.remarks] == [field]
+        assert "tied on 1 of 12 texts" in crowd.remarks[0]
+
+
+W3 = {"n_workers": 3}
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("prefer", lambda i, lies: {"a": f"s{i}", "b": f"r{i}", "winner": "ba"[lies]}),
+        ("prefer", lambda i, lies: {"chosen": f"{'sr'[lies]}{i}", "rejected": f"{'rs'[lies]}{i}"}),
+        ("verify", lambda i, lies: {"answer": f"{i}.0" if lies is None else f"{i + lies}"}),
+    ],
+)
+def test_a_pair_or_a_prompt_of_several_workers_is_one_item(parts, tmp_path, kind, says):
+    rows = []
+    for i in range(20):
+        for worker, lies in (("liar", True), ("ada", False), ("bob", False)):
+            own = says(i, None if kind == "verify" and worker == "bob" else lies)
+            if "winner" in own and worker == "bob":  # the same pair the other way round
+                own = {"a": own["b"], "b": own["a"], "winner": "ba"["ab".index(own["winner"])]}
+            rows.append({"worker": worker, "prompt": f"p{i}", **own})
+    task = {"verifier": {"kind": "number"}} if kind == "verify" else {}
+    crowd = load_choices(configuration(parts, tmp_path, kind, rows, task=task, **THREE))
+    items = [*crowd.selection, *crowd.report]
+    assert len(items) == len({item.prompt for item in items}) == 8
+    right = {item.choices[item.right] for item in items}
+    letter = "" if kind == "verify" else "r" if "winner" in rows[0] else "s"
+    assert right == {letter + item.prompt[1:] for item in items}  # of numbers 4 and 4.0 are one
+    assert [len(own) for own in crowd.texts.examples] == [12] * 3
+
+
+def test_answers_are_the_same_where_the_verifier_finds_them_so():
+    for kind, *same, other in (
+        ("exact", "a  b", " a b", "ab"),
+        ("number", "1,000", "1000.0", "1"),
+        ("json", '{"a": 1, "b": [true]}', '{"b": [true], "a": 1.0}', '{"a": 1, "b": [1]}'),
+        ("length", "5", "5-5", "5-8"),
+        ("regex", "a", "a", "A"),
+    ):
+        one, two, third = (meaning_of(Rule(kind), answer) for answer in (*same, other))
+        assert (one == two, one == third, len({one, two, third})) == (True, False, 2)
+
+
 def test_who_has_nothing_left_and_what_goes_together_is_said(parts, tmp_path):
     rows = [{"worker": f"w{i}", "prompt": "same?", "answer": "a"} for i in range(3)]
     with pytest.raises(InputError, match=r"there are 0: rows that share a prompt.* go together, and 3 of them make 1"):
         load_choices(configuration(parts, tmp_path, "verify", rows, crowd={"n_workers": 3}))
+    stock = [row | {"rejected": "I cannot say."} for row in pairs(60)]
+    says = r"60 of them make 1 \('I cannot say\.' is in 60\)\. Name trusted records that share neither .* crowd\.target, or"
+    with pytest.raises(InputError, match=says):
+        load_choices(configuration(parts, tmp_path, "prefer", stock))
+    trusted = [{"prompt": f"n{i}?", "chosen": f"yes {i}", "rejected": f"no {i}"} for i in range(6)]
+    assert len(load_choices(configuration(parts, tmp_path, "prefer", stock, trusted)).report) == 3
+    same = [row | {"rejected": "No."} for row in trusted]
+    with pytest.raises(InputError, match=r"6 of them make 1 .*\. task\.expert may name others, for the selection"):
+        load_choices(configuration(parts, tmp_path, "prefer", stock, same))
+    other = [{"prompt": f"m{i}?", "chosen": f"aye {i}", "rejected": "Nay."} for i in range(4)]
+    found = load_choices(configuration(parts, tmp_path, "prefer", stock, same, other))
+    assert (len(found.selection), len(found.report)) == (4, 6)
+    with pytest.raises(InputError, match=r"36 of them make 12\. A higher crowd\.held_out may do"):
+        load_choices(configuration(parts, tmp_path, "classify", said_by_three(12), crowd={"held_out": 0.1} | W3))
     rows = [*answers(), {"worker": "late", "prompt": "day 1?", "answer": "h"}]
     trusted = [row | {"worker": "t"} for row in answers(6)]
     setup = configuration(parts, tmp_path, "verify", rows, target=trusted, crowd={"n_workers": 7})
@@ -718,7 +861,7 @@ def test_a_mixed_candidate_passes_over_examples_by_their_workers_weights():
         (
             "classify",
             {"task": {"objective": "dpo"}},
-            r"^task\.objective = 'dpo': must be left out with task\.kind=classify",
+            r"^task\.objective = 'dpo': must be left out with task\.kind=classify, .* sets it: task\.objective=sft$",
         ),
         (
             "prefer",

@@ -128,7 +128,8 @@ def test_all_from_the_same_evaluations():
         (lambda: semivalue(GAME, [0.5] * 6), "weights = .*: must be at least 0 and sum to 1"),
         (lambda: semivalue(GAME, [1.0]), "weights = .*: must have the shape 6"),
         (lambda: beta_shapley(GAME, 0.0, 1.0), "alpha = 0.0: must be a number above 0"),
-        (lambda: owen(GAME, [1, 2]), "groups = .*: must name a group for each of 6 players"),
+        (lambda: owen(GAME, [[0, 1, 2], [3, 4], [5]]), r"groups = \[\[0, 1, 2\], \[3, 4\], \[5\]\]: must be the name"),
+        (lambda: owen(GAME, [1, 2]), "groups = .*: must be the name, or number, of the group of each of 6 players"),
         (
             lambda: least_core(additive([1.0] * 16, 0.0)),
             r"game.n_players = 16: must be in \[2, 15\] for the least core",

@@ -154,7 +154,7 @@ def test_owen_values_of_too_few_orders_have_no_interval():
         ),
         (lambda: all_of(additive([1.0, 2.0], 0.0)).semivalue([1.0]), "weights = .*: must have the shape 2"),
         (lambda: all_of(additive([1.0], 0.0)).interactions(), r"n_players = 1: must be in \[2, 100\]"),
-        (lambda: sampled_owen(additive([1.0] * 9, 0.0), [1], 99), "groups = .*: must name a group for each of 9"),
+        (lambda: sampled_owen(additive([1.0] * 9, 0.0), [1], 99), "groups = .* of the group of each of 9"),
         (lambda: sampled_owen(additive([1.0] * 9, 0.0), [1] * 9, 33), "budget = 33: must be an integer of at least 34"),
         (lambda: sampled_owen(additive([1.0] * 3, 0.0), [1] * 3, 7), "budget = 7: must be an integer of at least 8"),
     ],

@@ -84,6 +84,9 @@ def test_the_command_prints_where_effort_settles(tmp_path, monkeypatch, capsys):
     assert list(table) == ["others", "effort", "pay", "utility", "gain", "gain_se", "distance"]
     assert len(table) == 4
     assert (tmp_path / "effort" / "equilibrium.png").stat().st_size > 1000
+    (tmp_path / "effort" / "values.json").touch()
+    assert call(["equilibrium", "quickstart", *small, "--out", "effort"]) == 2  # before anything is played
+    assert "--out = 'effort': must be a new folder, an empty one, or one of an equilibrium" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

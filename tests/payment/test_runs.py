@@ -19,7 +19,8 @@ from crowd_sim.config.payment import LABEL_RULES, RULES, PaymentConfig
 from crowd_sim.errors import InputError
 from crowd_sim.paying import _divided
 from crowd_sim.payment.fairness import figures
-from crowd_sim.report.worth import worth
+from crowd_sim.report.labels import mean_and_error
+from crowd_sim.report.worth import agreement_of_the_others, worth
 from crowd_sim.tables import workers_table
 from tests.invariance.hosts import stopping
 from tests.runs import simulated
@@ -211,6 +212,10 @@ def test_pages_and_the_terminal_say_who_was_excluded_and_go_by_pay(tmp_path):
     page = html.unescape((tmp_path / "r" / "report.html").read_text())
     assert "by pay" in page
     assert "Who is flagged was excluded" in page
+    among = agreement_of_the_others(pd.read_parquet(tmp_path / "r" / "workers.parquet"))
+    assert among[0] > np.nanmean(outcome.metrics["pearson_accurate"])  # the excluded have values, and no points
+    assert f"{mean_and_error(*among[:2])} of those whom no screen excluded" in page
+    assert "red: bad" in page
     under = page.split("Most underpaid</h3>")[1].split("</ul>")[0]
     flagged = pd.read_parquet(tmp_path / "r" / "workers.parquet").query("flagged")["worker"]
     assert not set(re.findall(r"<bdi>(.*?)</bdi>", under)) & set(flagged)
@@ -220,3 +225,13 @@ def test_pages_and_the_terminal_say_who_was_excluded_and_go_by_pay(tmp_path):
     assert "excluded by screens" in told
     assert "pay" in told.splitlines()[2]
     assert "not over runs" in told
+
+
+def test_at_80_columns_no_number_is_cut_off_however_long_the_marks_are():
+    shares = {"crowd": {**SCREENED["crowd"], "selection": "first"}, "payment": {"rule": "points", "budget": 1e6}}
+    outcome = run({**SCREENED, **shares, "valuation": {"method": "permutation", "budget": 60, "kernel_shap_budget": 0}})
+    console = Console(file=io.StringIO(), width=80)
+    console.print(workers_view(outcome))
+    shown = console.file.getvalue()
+    assert "(bad and" in shown
+    assert "…" not in shown

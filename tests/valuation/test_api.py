@@ -190,7 +190,8 @@ def test_a_utility_that_is_not_finite_is_named():
 
     with pytest.raises(InputError) as caught:
         shapley(Broken(5, answer), "exact")
-    assert str(caught.value) == "game = nan: utilities must be finite; it is that of coalition {1, 3} of 2 players"
+    allowed = "utilities must be finite; it is that of coalition {1, 3}, 2 of the players, counted from 0"
+    assert str(caught.value) == f"game = nan: {allowed}"
     with pytest.raises(InputError) as caught:
         shapley_many([Broken(5, lambda c: c.sum(axis=1)), Broken(5, answer)], "exact")
     assert caught.value.field == "games[1]"

@@ -190,7 +190,7 @@ def test_too_many_players_are_refused():
 
 def some_prior(n, *, alike=False, averaging=False):
     rng = np.random.default_rng(n)
-    known = averages(rng.normal(size=(n, 3)) + 1.0, np.arange(3.0)) if averaging else None
+    known = averages(rng.normal(size=(n, 3)) + 1.0, np.arange(3.0), 10) if averaging else None
     spread = rng.uniform(0.5, 2.0, n + 1)
     rates = np.full(n, 0.4) if alike else rng.uniform(0.1, 1.5, n)
     return Prior(
@@ -292,9 +292,10 @@ def test_a_score_of_ones_own_is_one_of_similarity():
 def test_features_of_many_players_are_sampled_and_say_how_surely(dimensions, monkeypatch):
     rng = np.random.default_rng(3)
     vectors, target = rng.normal(size=(11, dimensions)), rng.normal(size=dimensions)
-    assert averages(vectors, target).similar.uncertainty(np.ones(9)) == 0.0
-    monkeypatch.setattr(similarity, "_MOST_PAIRS", 200)
-    similar = averages(vectors, target).similar
+    assert averages(vectors, target, 10).similar.uncertainty(np.ones(9)) == 0.0
+    monkeypatch.setattr(similarity, "_LEAST_PAIRS", 200)
+    monkeypatch.setattr(similarity, "_MORE", 1)
+    similar = averages(vectors, target, 10).similar
     signs = np.where(draw_pairs(11, 1023, 0, 0), 1.0, -1.0)
     inside, outside = value_weights(11)
     pulls = 2.0 * np.where(signs > 0, inside[sizes(signs), None], outside[sizes(signs), None])
@@ -304,6 +305,30 @@ def test_features_of_many_players_are_sampled_and_say_how_surely(dimensions, mon
     expected = np.array([similar.uncertainty(one) for one in np.eye(9)])
     assert (np.abs(off) <= 5.0 * np.sqrt(expected) + 1e-12).all()
     assert 0.2 < np.square(off).sum() / expected.sum() < 5.0
+
+
+@pytest.mark.parametrize("budget", [100, 400])
+def test_estimated_values_of_features_are_never_certain(budget, monkeypatch):
+    """All coalitions agree with a cosine, those after the fit too; but its values are those of a sample."""
+    monkeypatch.setattr(similarity, "_LEAST_PAIRS", 200)
+    monkeypatch.setattr(similarity, "_MORE", 1)
+    monkeypatch.setattr(estimator, "MAX_PAIRS", 60)
+    rng = np.random.default_rng(3)
+    game = AveragingGame(rng.normal(size=(11, 3)), rng.normal(size=3), cosine)
+    (result,) = values_of(game, budget=budget)
+    missed = np.linalg.norm(result.values - shapley(game, "exact").values)
+    assert 0.3 < missed / np.linalg.norm(result.stderr) < 3.0
+
+
+def test_games_of_means_draw_small_coalitions_whichever_other_games_are_there():
+    rng = np.random.default_rng(4)
+    mean = AveragingGame(rng.normal(size=(12, 3)), rng.normal(size=3), cosine)
+    other = random_game(KINDS[0], 1, n=12)
+    alone, together = [*values_of(mean, budget=160), *values_of(other, budget=160)], values_of(mean, other, budget=160)
+    for one, same in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(one.values, same.values)
+    plain, smooth = (draw_pairs(12, 79, 0, 0, smooth=kind).sum(axis=1).mean() for kind in (False, True))
+    assert smooth < plain
 
 
 def test_workers_who_are_all_the_same_are_worth_the_same():

@@ -94,9 +94,10 @@ def _check_texts(crowd: CrowdConfig, kind: str) -> None:
         raise InputError(
             "crowd.held_out", crowd.held_out, "must be left out with crowd.target, which scores and reports see"
         )
-    if crowd.source == "example_answers" and crowd.target is not None:
-        raise InputError("crowd.target", crowd.target, "must be left out with crowd.source=example_answers")
-    if crowd.target is None and crowd.source not in ("records", "example_answers"):
+    untargeted = ("example_answers", "example_labels")
+    if crowd.source in untargeted and crowd.target is not None:
+        raise InputError("crowd.target", crowd.target, f"must be left out (null) with crowd.source={crowd.source}")
+    if crowd.target is None and crowd.source not in ("records", *untargeted):
         wanted = {"goemotions": "an emotion", "feedback": "a file of texts", "example_feedback": "a style"}
         raise InputError("crowd.target", None, f"must be given: {wanted[crowd.source]}, where outputs should lead")
     if crowd.source.startswith("example_") and crowd.path is not None:

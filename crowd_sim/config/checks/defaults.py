@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from typing import Any
 
@@ -16,10 +17,15 @@ def check_default(section: BaseModel, name: str, field: str, kind: str) -> None:
     Raises:
         InputError: names the field that is wrong.
     """
-    value = getattr(section, field)
-    if value != default_of(type(section), field):
-        shown = value.model_dump(exclude_defaults=True) if isinstance(value, BaseModel) else value
-        raise InputError(f"{name}.{field}", shown, f"must be left out with task.kind={kind}, which has no use for it")
+    value, default = getattr(section, field), default_of(type(section), field)
+    if value != default:
+        allowed = f"must be left out with task.kind={kind}, which has no use for it"
+        if isinstance(value, BaseModel):
+            raise InputError(f"{name}.{field}", value.model_dump(exclude_defaults=True), allowed)
+        written = default if isinstance(default, str) else json.dumps(default)
+        raise InputError(
+            f"{name}.{field}", value, f"{allowed}; where the configuration sets it: {name}.{field}={written}"
+        )
 
 
 @cache

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from crowd_sim.config.task import OF_CHOICES, TEXT_SOURCES, TaskConfig
+from crowd_sim.config.task import EXAMPLES_OF, OF_CHOICES, TEXT_SOURCES, TaskConfig
 from crowd_sim.config.tournament import DEFENCES, EXPLOITING, MERGING
 from crowd_sim.crowd.behaviours.labels import LABEL_BEHAVIOURS
 from crowd_sim.crowd.behaviours.texts import TEXT_BEHAVIOURS
@@ -41,7 +41,6 @@ class Support:
 _OF_NOISE = ("task.label_smoothing", "task.sft_weight")
 _OF_PAIRS = ("task.objective", "task.beta", "task.kl", "task.sft_epochs", *_OF_NOISE)
 ASKING = ("task.generation", "task.verifier")
-_EXAMPLES = {"prefer": ("example_feedback",), "verify": ("example_answers",)}
 OF_RECORDS = ("classify", "prefer", "verify")
 _DEFENCES_OF_POINTS = tuple(f"tournament.{name}" for name in DEFENCES if name not in EXPLOITING)
 _RETRAINING = ("none", "exact", "permutation", "kernel_shap", "surrogate")
@@ -82,7 +81,7 @@ SUPPORT = {
     ),
 } | {
     kind: Support(
-        sources=("records", *_EXAMPLES.get(kind, ())),
+        sources=("records", EXAMPLES_OF[kind]),
         user_sources=False,
         searches=("best", *MERGING) if kind == "verify" else ("best", *MERGING, "halving"),
         methods=_RETRAINING,

@@ -101,6 +101,16 @@ def example_answers() -> tuple[Row, ...]:
         return read_table(path).rows
 
 
+def example_labels() -> tuple[Row, ...]:
+    """The small crowd of `classify` that comes with the project: 48 texts of customers, three of eight workers on each.
+
+    Workers w1 to w6 tell praise from a complaint; w7 says the other thing always and w8 praise of everything. No text is both
+    of theirs, so that most say what is right. The texts were written for this project.
+    """
+    with as_file(files("crowd_sim.crowd.sources") / "examples" / "opinions.jsonl") as path:
+        return read_table(path).rows
+
+
 def _grouped(records: Sequence[Record], target_texts: tuple[str, ...]) -> TextCrowd:
     of_worker: dict[str, list[Example]] = {}
     for record in records:

@@ -206,6 +206,7 @@ def _population(path: Path, parts: Sequence[_Part], ids: Sequence[Any] | None, l
     if len(broken):
         row, column = broken[0].tolist()
         name, _, cell = parts[column]
+        name = f"column {name}" if name.isdecimal() else name  # of a format without names
         raise InputError(f"{path}:{row}", None, f"{name} must be a finite number, it is {_cut(cell(row))}")
     features = tuple(name for name, _, _ in parts)
     check_names(features, lambda name: InputError(str(path), name, "a column's name must come only once"))
@@ -255,7 +256,7 @@ def _stack(columns: list[NDArray[np.float64]]) -> NDArray[np.float64]:
 
 
 def _cut(value: Any, longest: int = 60) -> str:
-    text = repr(value)
+    text = repr(value.item() if isinstance(value, np.generic) else value)
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 

@@ -37,13 +37,15 @@ DRAWN.run = () => {
   });
   table.show(here);
   if (data.whole > rows.length) id("workers").append(make("p", { class: "note" }, `The first ${spaced(rows.length)} of ${spaced(data.whole)} rows; all: workers.parquet.`));
-  if (valued) chart(id("charts"), "Points against Shapley values", "Each dot is a worker; red: bad ones. Choose a dot to find it in the table.", (width) => {
+  const bad = (row) => row.bad >= 0.5; // of means: in half of the worker's runs or more
+  const red = rows.some((row) => row.bad) ? `; red: bad${runs.length > 1 ? ", of means in half of its runs or more" : ""}` : "";
+  if (valued) chart(id("charts"), "Points against Shapley values", `Each dot is a worker${red}. Choose a dot to find it in the table.`, (width) => {
     const dots = here.filter((row) => known(row.value) && known(row.points));
     const plot = Plot.plot({
       width, height: Math.min(width * 0.72, 420), grid: true, x: { label: "Shapley value →", nice: true }, y: { label: "↑ Points", nice: true },
       marks: [
         Plot.ruleX([0], { strokeOpacity: 0.3 }),
-        ...[[BLUE, dots.filter((row) => !row.bad)], [RED, dots.filter((row) => row.bad)]].map(([colour, own]) => dotted(own, "value", "points", colour)),
+        ...[[BLUE, dots.filter((row) => !bad(row))], [RED, dots.filter(bad)]].map(([colour, own]) => dotted(own, "value", "points", colour)),
         Plot.dot(dots.filter((row) => row.worker === chosen), { x: "value", y: "points", r: 8, stroke: "currentColor", strokeWidth: 2 }),
         Plot.tip(dots, Plot.pointer({ x: "value", y: "points", title: (row) => `${row.worker}\npoints ${shown(row.points)}\nvalue ${shown(row.value)}\nrank gap ${shown(row.gap)}` })), // its channels are the scales', too
       ],
@@ -53,11 +55,11 @@ DRAWN.run = () => {
   });
   ofRounds((name) => run === name);
 };
-DRAWN.rounds = () => ofRounds(() => false);
+DRAWN.rounds = () => ofRounds();
 
-/** Distances by round; `isChosen` says of a run whether it is the one that is looked at. */
+/** Distances by round; `isChosen` says of a run whether it is the one that is looked at, where one can be. */
 function ofRounds(isChosen) {
-  const said = data.runs.length > 1 ? "Mean over the runs with one standard error; thin: the runs; red: the one chosen." : "Of the one run.";
+  const said = data.runs.length > 1 ? `Mean over the runs with one standard error; thin: the runs${isChosen ? "; red: the one chosen above the table" : ""}.` : "Of the one run.";
   chart(id("charts"), `${data.measure} by round`, [said, data.line].filter(Boolean).join(" "), (width) => {
     const mean = data.rounds.map((round, i) => ({ round, mean: data.mean[i], error: data.error[i] ?? 0 }));
     const lines = data.runs.flatMap((r, j) => data.rounds.map((round, i) => ({ run: String(r), round, distance: data.lines[j][i] })));
@@ -67,7 +69,7 @@ function ofRounds(isChosen) {
         data.runs.length > 1 ? Plot.lineY(lines, { x: "round", y: "distance", z: "run", stroke: BLUE, strokeOpacity: 0.25, strokeWidth: 1 }) : null,
         data.runs.length > 1 ? Plot.areaY(mean, { x: "round", y1: (d) => d.mean - d.error, y2: (d) => d.mean + d.error, fill: BLUE, fillOpacity: 0.2 }) : null,
         Plot.lineY(mean, { x: "round", y: "mean", stroke: BLUE, strokeWidth: 2 }),
-        Plot.lineY(lines.filter((row) => isChosen(row.run) && data.runs.length > 1), { x: "round", y: "distance", stroke: RED, strokeWidth: 2 }),
+        Plot.lineY(lines.filter((row) => isChosen?.(row.run) && data.runs.length > 1), { x: "round", y: "distance", stroke: RED, strokeWidth: 2 }),
         known(data.within) ? Plot.ruleY([data.within], { stroke: "currentColor", strokeDasharray: "4 3", strokeOpacity: 0.6 }) : null,
         Plot.tip(mean, Plot.pointerX({ x: "round", y: "mean", title: (d) => `round ${d.round}\nmean ${shown(d.mean)}` + (d.error ? ` ± ${shown(d.error)}` : "") })),
       ],

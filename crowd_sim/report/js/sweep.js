@@ -13,7 +13,7 @@ DRAWN.sweep = () => {
   const filters = new Map();
   const wanted = data.metrics.find((m) => m.name === "pearson_accurate" && m.mean.some(known)) ?? data.metrics.find((m) => m.mean.some(known)) ?? data.metrics[0];
   let metric = wanted, [across, down] = [varying[0], varying[1]];
-  const both = (row, name) => (known(row[name]) ? shown(row[name]) + (known(row[`${name}_se`]) ? ` ± ${shown(Number(row[`${name}_se`].toPrecision(2)))}` : "") : "–");
+  const both = (row, name) => (known(row[name]) ? withError(row[name], row[`${name}_se`]) : "–");
   const interval = (row, name) => {
     const mean = row[name], half = data.t[row[`${name}_n`]] * row[`${name}_se`]; // by Student's t; of one run there is none
     const cut = (end) => (/^(pearson|spearman)_/.test(name) ? Math.max(-1, Math.min(1, end)) : end); // no correlation is beyond
@@ -56,9 +56,9 @@ DRAWN.sweep = () => {
       width, marginLeft: Math.min(220, width * 0.42), height: 60 + row * effects.length, x: { grid: true, label: metric.words + " →" }, y: { label: null, domain: effects.map(label), ticks: named },
       marks: [
         Plot.ruleX([d3.mean(here(), (row) => row[metric.name])].filter(known), { strokeDasharray: "4 3", strokeOpacity: 0.6 }),
-        Plot.ruleY(effects, { y: label, x1: (d) => d.mean - d.error, x2: (d) => d.mean + d.error, stroke: BLUE, strokeWidth: 2 }),
+        Plot.ruleY(effects.filter((d) => d.error > 0), { y: label, x1: (d) => d.mean - d.error, x2: (d) => d.mean + d.error, stroke: BLUE, strokeWidth: 2 }),
         Plot.dot(effects, { y: label, x: "mean", r: Math.min(4, row / 2), fill: BLUE }),
-        Plot.tip(effects, Plot.pointer({ y: label, x: "mean", title: (d) => `${label(d)}\n${shown(d.mean)} ± ${shown(d.error)}\n${spaced(d.n)} points` })),
+        Plot.tip(effects, Plot.pointer({ y: label, x: "mean", title: (d) => `${label(d)}\n${withError(d.mean, d.error)}\n${spaced(d.n)} points` })),
       ],
     });
   });

@@ -20,6 +20,12 @@ const shown = (value) => {
   const text = Number.isInteger(value) && Math.abs(value) < 1e7 ? String(value) : String(Number(value.toPrecision(4)));
   return text.replace(/^-/, "−");
 };
+// the error with two significant digits, the mean as far as those reach, as everywhere on the page
+const withError = (mean, error) => {
+  if (!known(error) || error <= 0) return shown(mean);
+  const decimals = Math.max(0, 1 - Math.floor(Math.log10(error)));
+  return decimals > 6 ? `${shown(mean)} ± ${shown(error)}` : `${mean.toFixed(decimals).replace(/^-/, "−")} ± ${error.toFixed(decimals)}`;
+};
 const spaced = (number) => number.toLocaleString("en");
 const save = (name, type, text) => {
   const url = URL.createObjectURL(new Blob([text], { type }));
@@ -157,7 +163,7 @@ function forest(rows, words, width) {
     y: { label: null, domain: rows.map((row) => row.words) },
     marks: [
       Plot.ruleX([0], { strokeOpacity: 0.7 }),
-      Plot.ruleY(rows.filter((row) => known(row.low)), { y: "words", x1: "low", x2: "high", stroke: BLUE, strokeWidth: 2 }),
+      Plot.ruleY(rows.filter((row) => known(row.low) && row.low < row.high), { y: "words", x1: "low", x2: "high", stroke: BLUE, strokeWidth: 2 }),
       Plot.dot(rows, { y: "words", x: "mean", r: 4, fill: BLUE }),
       Plot.tip(rows, Plot.pointer({ y: "words", x: "mean", title: (row) => `${row.words}\n${shown(row.mean)}` + (known(row.low) ? ` (${shown(row.low)} to ${shown(row.high)})` : "") + `\n${spaced(row.n)} runs` })),
     ],

@@ -14,7 +14,7 @@ class Linked:
     """Rows that share prompts or texts, so that they go together.
 
     Attributes:
-        labels: how many rows there are of each.
+        labels: how many items there are of each.
         workers: whose rows they are, each once.
     """
 
@@ -45,14 +45,17 @@ def components(shared: Sequence[Iterable[Hashable]]) -> list[int]:
     return [root(i) for i in range(len(shared))]
 
 
-def linked(numbers: Sequence[int], labels: Sequence[str], workers: Sequence[str]) -> dict[int, Linked]:
-    """By the numbers of `components`, in their order, what is linked; a label and a worker of each row."""
+def linked(numbers: Sequence[int], labels: Sequence[str | None], workers: Sequence[str]) -> dict[int, Linked]:
+    """By the numbers of `components`, in their order, what is linked: a worker of each row, and the label of each item.
+
+    A row without a label is no item; what is linked without any item is left out.
+    """
     counts: defaultdict[int, Counter[str]] = defaultdict(Counter)
     whose: defaultdict[int, dict[str, None]] = defaultdict(dict)
     for number, label, worker in zip(numbers, labels, workers, strict=True):
-        counts[number][label] += 1
+        counts[number].update(() if label is None else (label,))
         whose[number][worker] = None
-    return {number: Linked(own, tuple(whose[number])) for number, own in counts.items()}
+    return {number: Linked(own, tuple(whose[number])) for number, own in counts.items() if own}
 
 
 def held_out(there: dict[int, Linked], share: float, draws: np.random.Generator) -> list[int]:
@@ -86,9 +89,9 @@ def held_out(there: dict[int, Linked], share: float, draws: np.random.Generator)
 
 
 def halved(chosen: Sequence[int], there: dict[int, Linked], draws: np.random.Generator) -> dict[int, int]:
-    """The half of each, 0 or 1: at random, but so that both have as many rows of each label, as far as that goes.
+    """The half of each, 0 or 1: at random, but so that both have as many items of each label, as far as that goes.
 
-    The largest first, each goes where there is less of its labels so far, or else fewer rows.
+    The largest first, each goes where there is less of its labels so far, or else fewer items.
     """
     labels, sizes, where = (Counter[str](), Counter[str]()), [0, 0], {}
     for number in sorted(_shuffled(chosen, draws), key=lambda number: -there[number].labels.total()):

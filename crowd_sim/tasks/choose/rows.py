@@ -76,6 +76,16 @@ def shared(row: Row) -> tuple[Hashable, ...]:
     return (said.prompt, ("text", said.chosen), ("text", said.rejected))
 
 
+def subject(row: Row) -> Hashable:
+    """What a worker says something of: a text, a prompt, a pair whichever way round, a response."""
+    said = row.said
+    if isinstance(said, Pair):
+        return said.prompt, frozenset((said.chosen, said.rejected))
+    if isinstance(said, Judgement | Rating):
+        return said.prompt, said.response
+    return shared(row)
+
+
 def label_of(row: Row) -> str:
     """What halves should have alike: the label, or whether a response is good; of others nothing."""
     if isinstance(row.said, Label):
@@ -102,20 +112,10 @@ def check_alike(labels: Sequence[str], field: str, path: str | None) -> None:
 def _check_once(rows: Sequence[Row]) -> None:
     said: dict[tuple[str, Hashable], str] = {}
     for row in rows:
-        before = said.setdefault((row.worker, _subject(row)), row.place)
+        before = said.setdefault((row.worker, subject(row)), row.place)
         if before != row.place:
             allowed = f"is a worker who has judged the same before, at {before}: which of the two counts is not known"
             raise InputError(row.place, row.worker, allowed)
-
-
-def _subject(row: Row) -> Hashable:
-    """What a worker says something of."""
-    said = row.said
-    if isinstance(said, Pair):
-        return said.prompt, frozenset((said.chosen, said.rejected))
-    if isinstance(said, Judgement | Rating):
-        return said.prompt, said.response
-    return shared(row)
 
 
 def _paired(table: Table, path: Path, field: str) -> Rows:

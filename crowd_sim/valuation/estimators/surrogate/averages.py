@@ -57,8 +57,11 @@ class Averages:
         return self.similar.uncertainty(np.concatenate([each * transposed_times(part, pulls) for each, part in kinds]))
 
 
-def averages(vectors: Vector, target: Vector) -> Averages | None:
-    """Of a game of the players' ``vectors`` float64[n, d] and ``target`` float64[d]; ``None`` where all are the same."""
+def averages(vectors: Vector, target: Vector, evaluated: int) -> Averages | None:
+    """Of a game of the players' ``vectors`` float64[n, d] and ``target`` float64[d]; ``None`` where all are the same.
+
+    How many pairs of coalitions are ``evaluated`` says how closely values of features are to be known.
+    """
     centre = vectors.mean(axis=0)
     size = np.abs(vectors - centre).max()
     if size == 0.0:
@@ -80,11 +83,7 @@ def averages(vectors: Vector, target: Vector) -> Averages | None:
     units[units == 0.0] = 1.0
     values = (first / units[:, None], _values(points, coordinates), _values(points, products))
 
-    def controls(signs: Vector) -> Vector:
-        squares = _aimed(means_of(signs, vectors), target)[:, 1:]
-        return np.column_stack([squares / units[1:], _of_mean(means_of(signs, points))[0]])
-
-    similar = similarity(vectors, end, controls, np.concatenate([values[0][1:], values[1]]))
+    similar = similarity(vectors, end, points, evaluated)
     return Averages(vectors, target, points, units, similar, (*values, *similar.values))
 
 

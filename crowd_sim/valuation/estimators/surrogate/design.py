@@ -11,22 +11,26 @@ from numpy.typing import NDArray
 from crowd_sim.random import Purpose, generator
 
 _AHEAD = 6  # times its share that size 1 may get
+_SMOOTH_FROM = 8  # pairs a player
 _REPEATED, _MOST_REPEATED = 0.125, 256  # of the draws of a game with noise: share, and the most
 _LEAST_REPEATED = 1  # of each size
 
 
-def allocation(n: int, n_pairs: int, *, singles_first: bool = True) -> list[int]:
+def allocation(n: int, n_pairs: int, *, singles_first: bool = True, smooth: bool = False) -> list[int]:
     """How many pairs each size 1, 2, … n // 2 gets: [k − 1] of size k, a pair counted at its smaller member.
 
     A share alike for all sizes 1 … n−1 (the leverage scores of the Shapley regression: Musco and Witter, "Provably
     accurate Shapley value estimation via leverage score sampling", ICLR 2025); a size whose share exceeds its
     number of pairs is enumerated and the rest goes to the others. With ``singles_first`` size 1 is from a sixth on: games
     differ from their pattern most where all but nothing, or nothing but one, is left out (errors at five evaluations a
-    player are 0.76 times those of a share like the others', on eleven families that were held out).
+    player are 0.76 times those of a share like the others', on eleven families that were held out). In a ``smooth`` game, of a
+    coalition's mean, large coalitions differ little from what is learnt of others: from eight pairs a player on, a size k
+    weighs 1 / k (below, small sizes alone do not tell what to learn).
     """
     half = n // 2
     number = [_number(n, k) for k in range(1, half + 1)]
-    weight = [1 if 2 * k == n else 2 for k in range(1, half + 1)]
+    smooth = smooth and n_pairs >= _SMOOTH_FROM * n
+    weight = [(1 if 2 * k == n else 2) / (k if smooth else 1) for k in range(1, half + 1)]
     if n_pairs >= sum(number):
         return number
     full = {0} if singles_first and _AHEAD * 2 * n_pairs >= n * (n - 1) and n_pairs >= n else set[int]()
@@ -37,7 +41,7 @@ def allocation(n: int, n_pairs: int, *, singles_first: bool = True) -> list[int]
         if not new:
             break
         full |= new
-    counts = [number[k] if k in full else left * weight[k] // total for k in range(half)]
+    counts = [number[k] if k in full else int(left * weight[k] / total) for k in range(half)]
     for k in sorted(set(range(half)) - full)[: n_pairs - sum(counts)]:  # what rounding left, to the smaller sizes
         counts[k] += 1
     return counts
@@ -81,16 +85,18 @@ def repeated(n: int, draws: int, most: int, rng: np.random.Generator) -> tuple[i
     return n_pairs, np.concatenate(copies)
 
 
-def draw_pairs(n: int, n_pairs: int, seed: int, run: int, *, singles_first: bool = True) -> NDArray[np.bool_]:
+def draw_pairs(
+    n: int, n_pairs: int, seed: int, run: int, *, singles_first: bool = True, smooth: bool = False
+) -> NDArray[np.bool_]:
     """The smaller member of ``n_pairs`` distinct complementary pairs: bool[n_pairs, n], ascending in size.
 
     Random permutations are cut into coalitions of the same size, so that players appear about equally often. Size k is
     drawn from the stream (seed, run, SURROGATE, k).
     """
     blocks = []
-    for size, count in enumerate(allocation(n, n_pairs, singles_first=singles_first), start=1):
+    for size, count in enumerate(allocation(n, n_pairs, singles_first=singles_first, smooth=smooth), start=1):
         if count == _number(n, size):
-            blocks.append(_all_of_size(n, size))
+            blocks.append(all_of_size(n, size))
         else:
             blocks.append(_some_of_size(n, size, count, generator(seed, run, Purpose.SURROGATE, chunk=size)))
     return np.concatenate(blocks)
@@ -100,7 +106,8 @@ def _number(n: int, size: int) -> int:
     return math.comb(n, size) // (2 if 2 * size == n else 1)
 
 
-def _all_of_size(n: int, size: int) -> NDArray[np.bool_]:
+def all_of_size(n: int, size: int) -> NDArray[np.bool_]:
+    """The smaller member of every pair of a size: bool[m, n]."""
     members = list(itertools.combinations(range(n), size))
     if 2 * size == n:
         members = members[: len(members) // 2]  # those with player 0, which come first; the others are complements

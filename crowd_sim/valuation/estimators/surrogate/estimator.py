@@ -22,7 +22,7 @@ from crowd_sim.valuation.estimators.exact import exact
 from crowd_sim.valuation.estimators.paired_regression import minimum_budget as least_of_paired
 from crowd_sim.valuation.estimators.paired_regression import of_remainder, paired_regression
 from crowd_sim.valuation.estimators.surrogate.alike import alike_values
-from crowd_sim.valuation.estimators.surrogate.averages import averages
+from crowd_sim.valuation.estimators.surrogate.averages import Averages, averages
 from crowd_sim.valuation.estimators.surrogate.design import allocation, draw_pairs, repeated
 from crowd_sim.valuation.estimators.surrogate.greatest import greatest_values
 from crowd_sim.valuation.estimators.surrogate.model import Model, fit, of_pairs_alone, predictions
@@ -81,19 +81,28 @@ def surrogate(request: Request) -> list[ShapleyResult]:
         return _of_noise(request)
     if n <= MOST_ENUMERATED and 2**n <= request.budget:
         return exact(request)
-    wanted = (request.budget - 2) // 2
-    fitted = draw_pairs(n, min(wanted, MAX_PAIRS), request.seed, request.run)
+    results: list[ShapleyResult | None] = [None] * len(request.games)
+    of_means = [isinstance(game, AveragingGame) for game in request.games]
+    for smooth in sorted(set(of_means)):  # each kind has coalitions of its own, whichever others are there
+        rows = [g for g, kind in enumerate(of_means) if kind == smooth]
+        for g, result in zip(rows, _of_kind(request.only(rows), smooth=smooth), strict=True):
+            results[g] = result
+    return [result for result in results if result is not None]
+
+
+def _of_kind(request: Request, *, smooth: bool) -> list[ShapleyResult]:
+    n, wanted = request.n_players, (request.budget - 2) // 2
+    fitted = draw_pairs(n, min(wanted, MAX_PAIRS), request.seed, request.run, smooth=smooth)
     rows = _with_ends(fitted)
     chunks = request.admitted(lambda: chunked(rows))
     utilities = np.concatenate([u for _, u in request.utilities(chunks)], axis=1)
     halves = _halves(utilities)
     units = _units(halves)
     halves /= units[:, None]
-    of_means = [
-        averages(game.vectors, game.target) if isinstance(game, AveragingGame) else None for game in request.games
-    ]
+    of_means = _of_means(request, wanted)
     models = fit(fitted, halves[:, 1:], of_means, request.seed, request.run)
-    unknown = {k: number_of_pairs(n, k) - known for k, known in enumerate(allocation(n, len(fitted)), start=1)}
+    drawn = allocation(n, len(fitted), smooth=smooth)
+    unknown = {k: number_of_pairs(n, k) - known for k, known in enumerate(drawn, start=1)}
     counts = rest_allocation(n, wanted - len(fitted), unknown)
     correction, its_variance = _rest(request, models, units, fitted, counts, unknown)
     left = {k: number for k, number in unknown.items() if number}
@@ -103,6 +112,7 @@ def surrogate(request: Request) -> list[ShapleyResult]:
         values, variance = model.contrasts, model.variance
         if counts:
             values, variance = _combined(values, variance, correction[g], its_variance[g], certain=counts == left)
+        variance = variance + model.sampled
         known = alike_values(rows, utilities[g])
         if known is None and (model.prior is not None or model.terms is not None or model.variance.any()):
             # a game that is additive as well needs no such word
@@ -142,8 +152,7 @@ def _of_noise(request: Request) -> list[ShapleyResult]:
     squares = np.array([np.bincount(size[which], weights=of_game, minlength=n // 2 + 1) for of_game in apart])
     freedom = np.bincount(size, weights=copies - 1.0, minlength=n // 2 + 1).astype(np.float64)
     repeats = [Repeats(copies.astype(np.float64), of_game, freedom) if of_game.any() else None for of_game in squares]
-    known = [averages(game.vectors, game.target) if isinstance(game, AveragingGame) else None for game in request.games]
-    models = fit(pairs, means, known, request.seed, request.run, repeats)
+    models = fit(pairs, means, _of_means(request, wanted), request.seed, request.run, repeats)
     rest, cost = None, 2 * (n_ends + wanted)
     if beyond:
         rest, more = of_remainder(request, beyond, partial(predictions, models, pairs), units)
@@ -155,6 +164,7 @@ def _of_noise(request: Request) -> list[ShapleyResult]:
         if rest is not None:
             correction = rest[g][0] - of_pairs_alone(model, pairs)
             values, variance = _combined(values, variance, correction, np.square(rest[g][1]), certain=False)
+        variance = variance + model.sampled
         values = values + (2.0 * ends[g].mean() - values.sum()) / n
         both = variance + of_total / n**2
         share = np.divide(of_total / n**2, both, out=np.zeros(n), where=both > 0.0)
@@ -171,6 +181,14 @@ def _of_end(ends: NDArray[np.float64], of_others: float) -> float:
     """
     squares, more = float(np.square(ends - ends.mean()).sum()), len(ends) - 1.0
     return max((_PRIOR_ENDS * of_others + squares) / (_PRIOR_ENDS + more), squares / more)
+
+
+def _of_means(request: Request, evaluated: int) -> list[Averages | None]:
+    """What is known of each game that is an averaging one, where so many pairs are ``evaluated``."""
+    return [
+        averages(game.vectors, game.target, evaluated) if isinstance(game, AveragingGame) else None
+        for game in request.games
+    ]
 
 
 def _draws(pairs: NDArray[np.bool_]) -> NDArray[np.int64]:

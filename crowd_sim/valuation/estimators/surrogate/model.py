@@ -62,6 +62,8 @@ class Model:
         terms: further ones, or all there are.
         everywhere: float64[2^n], by the code of those who are out, what is predicted of pairs that were not fitted, less the
             trend and ``terms``; ``None`` where the prior and the pulls say it.
+        sampled: float64[n] or 0, the variances besides that values of features leave which are estimated: of the model's
+            own predictions, so that no residual tells anything of them.
     """
 
     contrasts: NDArray[np.float64]
@@ -72,6 +74,7 @@ class Model:
     prior: Prior | None
     terms: FewTerms | None = None
     everywhere: NDArray[np.float64] | None = None
+    sampled: NDArray[np.float64] | float = 0.0
 
 
 def fit(
@@ -197,11 +200,11 @@ def _fit(
     pulls[order] = weights
     mean, variance = values(found, signs, white)
     variance = _scaled(variance, found, signs, white, known, repeats, n_terms + len(late), of_sizes)
-    if known is not None:
-        variance = variance + known.uncertainty(signs, weights, found.prior.variances)
+    sampled = 0.0 if known is None else known.uncertainty(signs, weights, found.prior.variances)
     terms = FewTerms(late, more[of_trend:], 0.0)
     everywhere = found.predicted(weights) if isinstance(found, CubeEquations) else None
-    return Model(contrasts + mean, variance, linear, slopes + more[:of_trend], pulls, found.prior, terms, everywhere)
+    slopes = slopes + more[:of_trend]
+    return Model(contrasts + mean, variance, linear, slopes, pulls, found.prior, terms, everywhere, sampled)
 
 
 def _sizes_told_apart(
