@@ -324,11 +324,15 @@ def test_games_of_means_draw_small_coalitions_whichever_other_games_are_there():
     rng = np.random.default_rng(4)
     mean = AveragingGame(rng.normal(size=(12, 3)), rng.normal(size=3), cosine)
     other = random_game(KINDS[0], 1, n=12)
-    alone, together = [*values_of(mean, budget=160), *values_of(other, budget=160)], values_of(mean, other, budget=160)
+    alone, together = [*values_of(mean, budget=240), *values_of(other, budget=240)], values_of(mean, other, budget=240)
     for one, same in zip(alone, together, strict=True):
         np.testing.assert_array_equal(one.values, same.values)
-    plain, smooth = (draw_pairs(12, 79, 0, 0, smooth=kind).sum(axis=1).mean() for kind in (False, True))
+    plain, smooth = (draw_pairs(12, 119, 0, 0, smooth=kind).sum(axis=1).mean() for kind in (False, True))
     assert smooth < plain
+    few = [
+        draw_pairs(12, 79, 0, 0, smooth=kind) for kind in (False, True)
+    ]  # of few pairs small ones do not tell enough
+    np.testing.assert_array_equal(*few)
 
 
 def test_workers_who_are_all_the_same_are_worth_the_same():
