@@ -24,7 +24,6 @@ from crowd_sim.valuation.estimators.surrogate.model import fit
 from crowd_sim.valuation.estimators.surrogate.prior import Prior, Repeats, sizes, value_weights
 from crowd_sim.valuation.estimators.surrogate.residual import contrasts, fresh_pairs, number_of_pairs, rest_allocation
 from crowd_sim.valuation.estimators.surrogate.surprise import surprise
-from crowd_sim.valuation.estimators.surrogate.surprise_by_player import surprise_by_player
 from crowd_sim.valuation.estimators.surrogate.terms import Terms, chosen
 from crowd_sim.valuation.request import Request, in_process
 from experiments.bench.textbook import voting
@@ -319,29 +318,6 @@ def test_estimated_values_of_features_are_never_certain(budget, monkeypatch):
     (result,) = values_of(game, budget=budget)
     missed = np.linalg.norm(result.values - shapley(game, "exact").values)
     assert 0.3 < missed / np.linalg.norm(result.stderr) < 3.0
-
-
-def test_who_is_missed_by_more_is_less_sure():
-    """A score that peaks at the target: who is farthest from it costs few others all they have, which these do not tell."""
-    rng = np.random.default_rng([3, 40])
-    vectors, target = rng.normal(size=(40, 8)), rng.normal(size=8)
-    distance = np.square(vectors - target).mean(axis=1)
-    game = AveragingGame(vectors, target, lambda points, end: np.exp(-np.square(points - end).mean(axis=-1)))
-    (result,) = values_of(game, budget=2000)
-    farthest = int(distance.argmax())
-    assert result.stderr[farthest] > 1.5 * np.delete(result.stderr, farthest).max()
-
-
-def test_surprise_by_player_is_of_those_whose_pairs_are_missed():
-    signs = np.where(draw_pairs(10, 200, 0, 0), 1.0, -1.0)
-    one = np.ones(len(signs))
-    missed = np.where((signs[:, 3] > 0) & (sizes(signs) <= 2), 8.0, 1.0)
-    none = np.zeros((len(signs), len(signs)))
-    as_told = surprise_by_player(signs, HeldOut(one, one, none, none), 1.0)
-    found = surprise_by_player(signs, HeldOut(missed, one, none, none), 1.0)
-    np.testing.assert_allclose(as_told, 1.0, atol=1e-12)
-    assert found[3] > 2.0 * np.delete(found, 3).max()
-    assert (found >= 1.0).all()
 
 
 def test_few_controls_explain_a_sample_of_features():

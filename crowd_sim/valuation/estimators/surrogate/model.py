@@ -22,7 +22,6 @@ from crowd_sim.valuation.estimators.surrogate.relevance import ENOUGH, MOST_APAR
 from crowd_sim.valuation.estimators.surrogate.residual import number_of_pairs
 from crowd_sim.valuation.estimators.surrogate.sparse import FewTerms, few_terms
 from crowd_sim.valuation.estimators.surrogate.surprise import surprise, untold, widened
-from crowd_sim.valuation.estimators.surrogate.surprise_by_player import surprise_by_player
 from crowd_sim.valuation.estimators.surrogate.terms import Terms, standing_out
 from crowd_sim.valuation.result import widening
 
@@ -300,10 +299,7 @@ def _scaled(
         noise = prior.nugget / repeats.copies
         variance, degrees = with_freedom(told, sizes(signs), noise, weights_of_values(found, signs), variance, freedom)
     wider = (1.0 + unsure * more) * widening(np.maximum(degrees, 1.0))
-    variance = widened(variance, times, besides)
-    if known is not None and repeats is None:
-        variance = variance * surprise_by_player(signs, found.held_out(white, m), scale)
-    return scale * wider * wider * variance
+    return scale * wider * wider * widened(variance, times, besides)
 
 
 def _solvable(
