@@ -1,5 +1,6 @@
 """Games that take long: a chunk is shared by the pool, and bits stay what they are."""
 
+import math
 import os
 import time
 from collections import Counter
@@ -112,3 +113,20 @@ def test_a_cached_game_survives_the_pool(expected, tmp_path):
     done = calls(tmp_path / "journal")
     assert bits(value(game)) == bits(expected)
     assert calls(tmp_path / "journal") == done
+
+
+class Noisy:
+    """A keyed game: an answer is a function of the coalition and the draw."""
+
+    n_players, noise = N, "keyed"
+
+    def __call__(self, coalitions, draws):
+        asked = [(np.flatnonzero(row), int(draw)) for row, draw in zip(coalitions, draws, strict=True)]
+        return np.array([math.tanh(len(who)) + 0.2 * math.sin(draw * 1e-3 + who.sum()) for who, draw in asked])
+
+
+def test_noisy_games_have_the_same_bits_on_any_pool():
+    for number, method in ((4, "surrogate"), (1, "paired_regression")):
+        with evaluators(Noisy(), number) as pool:
+            there = shapley(Noisy(), method, 320, evaluate=lambda chunks, pool=pool: pool.utilities([0], chunks))
+        assert bits(there) == bits(shapley(Noisy(), method, 320))

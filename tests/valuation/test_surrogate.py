@@ -320,6 +320,17 @@ def test_estimated_values_of_features_are_never_certain(budget, monkeypatch):
     assert 0.3 < missed / np.linalg.norm(result.stderr) < 3.0
 
 
+def test_few_controls_explain_a_sample_of_features():
+    """With one to eight pairs the squared errors of 75 players' features were twice what was said."""
+    rng = np.random.default_rng([0, 75])
+    vectors, target = rng.normal(size=(75, 8)), rng.normal(size=8)
+    few, many = (averages(vectors, target, evaluated).similar for evaluated in (10, 2000))
+    off = few.values[0][0] * few.units[0] - many.values[0][0] * many.units[0]
+    cosine_alone = np.eye(9)[0]
+    said = few.uncertainty(cosine_alone) * few.units[0] ** 2 - many.uncertainty(cosine_alone) * many.units[0] ** 2
+    assert np.square(off).mean() < 1.5 * said.mean()
+
+
 def test_games_of_means_draw_small_coalitions_whichever_other_games_are_there():
     rng = np.random.default_rng(4)
     mean = AveragingGame(rng.normal(size=(12, 3)), rng.normal(size=3), cosine)

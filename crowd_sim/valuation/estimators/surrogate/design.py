@@ -25,12 +25,12 @@ def allocation(n: int, n_pairs: int, *, singles_first: bool = True, smooth: bool
     differ from their pattern most where all but nothing, or nothing but one, is left out (errors at five evaluations a
     player are 0.76 times those of a share like the others', on eleven families that were held out). In a ``smooth`` game, of a
     coalition's mean, large coalitions differ little from what is learnt of others: from eight pairs a player on, a size k
-    weighs 1 / k (below, small sizes alone do not tell what to learn).
+    weighs k^−1.5 (below, small sizes alone do not tell what to learn).
     """
     half = n // 2
     number = [_number(n, k) for k in range(1, half + 1)]
     smooth = smooth and n_pairs >= _SMOOTH_FROM * n
-    weight = [(1 if 2 * k == n else 2) / (k if smooth else 1) for k in range(1, half + 1)]
+    weight = [(1 if 2 * k == n else 2) / (k * math.sqrt(k) if smooth else 1) for k in range(1, half + 1)]
     if n_pairs >= sum(number):
         return number
     full = {0} if singles_first and _AHEAD * 2 * n_pairs >= n * (n - 1) and n_pairs >= n else set[int]()

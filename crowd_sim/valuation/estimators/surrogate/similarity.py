@@ -16,13 +16,14 @@ from crowd_sim.linear_algebra import back, orthonormal, product, times, transpos
 from crowd_sim.valuation.estimators.surrogate.design import all_of_size
 from crowd_sim.valuation.estimators.surrogate.residual import contrasts, fresh_pairs, number_of_pairs
 
-_LEAST_PAIRS, _MOST_PAIRS = 1 << 15, 1 << 18  # the former is all of 16 players
+_LEAST_PAIRS, _MOST_PAIRS = 1 << 15, 1 << 20  # the former is all of 16 players
 _MORE = 64  # pairs to each that is evaluated
 _MOST_WORK = 1 << 29  # multiplications
-_MOST_ENTRIES = 1 << 24
+_MOST_ENTRIES = 1 << 26
 _ENUMERATED = 0.5  # of a size's pairs: with a share of so many it gets all
 _MOST_SQUARED = 8  # directions whose products are controls
-_TO_EACH = 8  # pairs of a size to each control
+_TO_EACH = 24  # pairs of a size to each control: with fewer they explain by chance
+_MOST_LEVERAGE = 0.9  # of a pair that is known by itself the regression says next to nothing
 _LEAST = 1e-9  # relative; what varies less is constant
 
 Vector = NDArray[np.float64]
@@ -100,19 +101,21 @@ def similarity(vectors: Vector, target: Vector, points: Vector, evaluated: int) 
         (inside,), (outside,) = contrasts(np.array([size]), n, {size: m})
         unseen = 1.0 - m / number_of_pairs(n, size)
         if unseen:
-            explained, rank = _explained(features, members, points, m * inside * size / n)
+            explained, leverage = _explained(features, members, points, m * inside * size / n)
             values += explained
-            sampled.append(_Sampled(members, features * np.sqrt(m / (m - rank)), unseen, inside, outside))
+            sampled.append(_Sampled(members, features / (1.0 - leverage), unseen, inside, outside))
         as_numbers = members.astype(np.float64)
         for place, feature in enumerate(features):
             values[place] += (inside - outside) * transposed_times(as_numbers, feature) + outside * feature.sum()
     return replace(found, values=(values[:3], values[3:]), sampled=tuple(sampled))
 
 
-def _explained(features: Vector, members: NDArray[np.bool_], points: Vector, weight: float) -> tuple[Vector, int]:
+def _explained(features: Vector, members: NDArray[np.bool_], points: Vector, weight: float) -> tuple[Vector, Vector]:
     """What quadratics of the mean make of the values of ``features`` [f, m], which become what is left: float64[f, n].
 
-    The number of parameters besides. Let x_i be the ``points`` [n, r], which sum to 0, and u the mean over S, of size k. Then
+    The leverages float64[m] besides: a residual over 1 less its leverage is what the other pairs miss it by.
+
+    Let x_i be the ``points`` [n, r], which sum to 0, and u the mean over S, of size k. Then
     E[u | i in S] − E[u | i not in S] = n / (n − 1) x_i / k. For the products of u with itself it is, but for what all players
     share, (1 − 3 p + 2 p' + q − 2 q') / k² times those of x_i, as one, or two, given others are in S with chances
     p = (k − 1) / (n − 1) and p' = p (k − 2) / (n − 2) beside i, q = k / (n − 1) and q' = q (k − 1) / (n − 2) without.
@@ -120,7 +123,7 @@ def _explained(features: Vector, members: NDArray[np.bool_], points: Vector, wei
     (m, n), r, size = members.shape, points.shape[1], int(members[0].sum())
     room = m // _TO_EACH - 1 - r
     if room < 0:
-        return np.zeros((len(features), n)), 0
+        return np.zeros((len(features), n)), np.zeros(m)
     squared = min(r, _MOST_SQUARED)
     while squared * (squared + 1) // 2 > room:
         squared -= 1
@@ -128,7 +131,7 @@ def _explained(features: Vector, members: NDArray[np.bool_], points: Vector, wei
     along = product(members.astype(np.float64), points) / size
     found = orthonormal(np.column_stack([np.ones(m), along, along[:, row] * along[:, column]]))
     if found is None:
-        return np.zeros((len(features), n)), 0
+        return np.zeros((len(features), n)), np.zeros(m)
     p, q, fewer = (size - 1) / (n - 1), size / (n - 1), max(n - 2, 1)
     factor = (1.0 - 3.0 * p + 2.0 * p * (size - 2) / fewer + q - 2.0 * q * (size - 1) / fewer) / size**2
     products = points[:, row] * points[:, column]
@@ -139,7 +142,7 @@ def _explained(features: Vector, members: NDArray[np.bool_], points: Vector, wei
         within = times(basis, feature)
         values[place] = times(known, back(triangle, within)[1:])
         features[place] -= transposed_times(basis, within)
-    return values, len(basis)
+    return values, np.minimum(np.square(basis).sum(axis=0), _MOST_LEVERAGE)
 
 
 def means_of(signs: Vector, vectors: Vector) -> Means:
