@@ -273,9 +273,9 @@ def differences(means: pd.DataFrame, left_out: Sequence[str], column: str = "ene
         for values in (column, "held_out_loss")
     )
     arms = [arm for arm in CROWD_ARMS if arm in near]
-    if not arms:
-        return
     singles = [arm for arm in SINGLES if arm in near]
+    if not arms or not singles:
+        return
     what = {"energy": "energy distance", "unseen": "energy distance to all unseen"}[column]
     yield f"| {what} less that of … | {' | '.join(singles)} |"
     yield "| --- |" + " --: |" * len(singles)
