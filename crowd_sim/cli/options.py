@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from crowd_sim.errors import InputError
+from crowd_sim.errors import InputError, StrategyError
 
 _MOST_EVALUATIONS = 10**12
 
@@ -67,7 +67,7 @@ def naming(options: Mapping[str, str]) -> Iterator[None]:
     """Errors name options, ``--budget``, where functions have arguments, or configurations fields, by these names.
 
     Raises:
-        InputError: by its option.
+        InputError, StrategyError: by its option.
     """
     try:
         yield
@@ -75,3 +75,6 @@ def naming(options: Mapping[str, str]) -> Iterator[None]:
         if error.field not in options:
             raise
         raise InputError(options[error.field], error.value, error.allowed) from None
+    except StrategyError as error:
+        field, equals, rest = error.place.partition(" = ")
+        raise StrategyError(options.get(field, field) + equals + rest, error.cause, error.trace) from None

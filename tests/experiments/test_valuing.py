@@ -325,6 +325,12 @@ def test_what_an_interrupted_valuation_has_evaluated_is_kept(crowd, user, capsys
         assert calls["made"] > 0.9 * total
 
 
+def test_a_user_s_score_that_fails_is_named_by_its_option(crowd, user, capsys):
+    user("CALLS = {}\n\ndef score(x, target):\n    raise ValueError(len(x))\n")
+    assert command("value", crowd[1], "--target", "w0", "--score", "users_score:score", "--out", "v") == 1
+    assert capsys.readouterr().err.splitlines()[-1].startswith("crowd-sim: --score = 'users_score:score'")
+
+
 def test_a_user_s_score_is_called_as_it_was_named(crowd, user, capsys):
     user("CALLS = {}\n\ndef score(x, target):\n    return x\n")
     asked = ["value", crowd[1], "--target", "w0", "--score", "users_score:score", "--out", "v"]
