@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from math import sqrt
 
 import numpy as np
@@ -105,6 +105,23 @@ def mean_and_error(sample: NDArray[np.float64]) -> tuple[float, float, int]:
         return float("nan"), float("nan"), 0
     error = float(known.std(ddof=1) / np.sqrt(known.size)) if known.size > 1 else float("nan")
     return float(known.mean()), error, int(known.size)
+
+
+def clustered_error(sample: NDArray[np.float64], clusters: Sequence[Hashable]) -> float:
+    """The cluster-robust standard error of a mean (Liang and Zeger 1986), with the factor G / (G − 1) of G clusters.
+
+    Where each value is a cluster of its own it is the usual one.
+
+    Args:
+        sample: float64[m].
+        clusters: of each value; values of one may depend on each other. NaN where there are fewer than two.
+    """
+    known: dict[Hashable, int] = {}
+    numbers = [known.setdefault(cluster, len(known)) for cluster in clusters]
+    sums = np.bincount(numbers, weights=sample - sample.mean())
+    if len(sums) < 2:
+        return float("nan")
+    return float(np.sqrt(len(sums) / (len(sums) - 1) * (sums**2).sum()) / len(sample))
 
 
 def summarise(runs: Mapping[str, NDArray[np.float64]]) -> dict[str, dict[str, float | int | None]]:
