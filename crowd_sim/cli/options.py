@@ -18,7 +18,11 @@ Configuration = Annotated[
     Path, typer.Argument(help="A YAML file, or the name of a configuration that ships (`crowd-sim configs`).")
 ]
 Overrides = Annotated[
-    list[str] | None, typer.Argument(help="Dotted overrides, for example crowd.n_workers=1000.", show_default=False)
+    list[str] | None,
+    typer.Argument(
+        help="Dotted overrides, for example crowd.n_workers=1000; of one given twice the last counts.",
+        show_default=False,
+    ),
 ]
 Out = Annotated[Path | None, typer.Option("--out", help="The folder for the results. [default: runs/NAME-FINGERPRINT]")]
 RayAddress = Annotated[

@@ -191,7 +191,7 @@ def _choice_table(finished: Finished) -> Table:
     found = (verify_metrics if verified else choice_metrics)(outcome)
     names = ("reward", "distinct") if verified else ("log_likelihood", "calibration_error")
     of_items = tables_of(outcome.config.task.kind).TABLES["items"](outcome)
-    over = "over the items" if outcome.config.runs == 1 else "over the runs"
+    over = "over the items, by prompt" if outcome.config.runs == 1 else "over the runs"
     took = "" if isnan(finished.seconds) else f"; {finished.seconds:.1f} seconds"
     table = Table(title=f"{items} items of the report, floor {found['floor'][0]:.3g}", caption=f"± s.e.: {over}{took}")
     for column in ("", "before", "after", "± s.e."):

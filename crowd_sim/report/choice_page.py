@@ -142,8 +142,11 @@ def _estimate(measure: str, model: str, found: dict[str, Any], items: pd.DataFra
 
 def item_values(measure: str, model: str, items: pd.DataFrame) -> NDArray[np.float64] | None:
     """What the items of a table are worth, of which a measure is the mean; None where the table does not say."""
-    if measure == "accuracy" and f"chosen_{model}" in items.columns:
-        return (items[f"chosen_{model}"] == items["right"]).to_numpy(float)
+    if measure == "accuracy":
+        if f"chosen_{model}" in items.columns:
+            return (items[f"chosen_{model}"] == items["right"]).to_numpy(float)
+        name = f"reward_{model}"
+        return (items[name] >= 0.5).to_numpy(float) if name in items.columns and "answer" in items.columns else None
     columns = {"reward": f"reward_{model}", "log_likelihood": f"probability_{model}"}
     name = columns.get(measure)
     if name not in items.columns:
@@ -189,7 +192,11 @@ def _sentences(task: str, main: str, ends: dict[str, _Estimate], floor: float, n
             sentences.append(
                 "The interval holds the floor: nothing says that the model has learnt more than a constant."
             )
-    over = f"{n_runs} runs" if n_runs > 1 else "the items of one run, not over what another seed would give"
+    over = (
+        f"{n_runs} runs"
+        if n_runs > 1
+        else "the items of one run, clustered by prompt, not over what another seed would give"
+    )
     return [*sentences, f"In brackets: 95 % intervals over {over}."]
 
 

@@ -101,16 +101,14 @@ def by_worker(found: pd.DataFrame) -> pd.DataFrame:
 def over_and_underpaid(table: pd.DataFrame, most: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The workers with the largest gaps above 0, and those with the largest below, the largest first.
 
-    Where workers are paid, values of 0 or less are all paid nothing: who is has no more than it is worth, and who is worth that
-    has no less.
+    Who is paid nothing is not overpaid: values below 0 are all paid alike. Who gets nothing and is worth nothing, or less, is
+    neither: its rank among all who get nothing is that of a tie.
     """
     if "gap" not in table.columns:
         return table.head(0), table.head(0)
-    ranked = table.sort_values("gap", kind="stable")
-    over, under = ranked[ranked["gap"] > 0], ranked[ranked["gap"] < 0]
-    if "pay" in ranked.columns:
-        over, under = over[over["pay"] > 0], under[under["value"] > 0]
-    return over.tail(most).iloc[::-1], under.head(most)
+    ranked = table[(table[got_by(table)] != 0) | ~(table["value"] <= 0)].sort_values("gap", kind="stable")
+    over = ranked[(ranked["gap"] > 0) & (ranked["pay"] > 0 if "pay" in ranked.columns else True)]
+    return over.tail(most).iloc[::-1], ranked[ranked["gap"] < 0].head(most)
 
 
 def interval(value: float, error: float) -> tuple[float, float]:
