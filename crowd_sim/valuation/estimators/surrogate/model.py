@@ -37,6 +37,11 @@ _FAR_MORE = 30.0  # relative, of root mean squares
 _HELD_OUT, _COMPARED = 512, 256  # pairs at most; those that tell whether terms come in
 _SEARCHED = 2048  # pairs at most, for terms: the equations of all are solved once
 _TERM_ROUNDS = 3
+_FEWEST_FREED, _BY_CHANCE = (
+    8,
+    3.0,
+)  # pairs a player; of held-out squares, what a relevance may take away, times their number
+_ALL_BUT_SOLVED = 0.01  # relative, of root mean squares held out
 _ROUNDS = 5  # that tell sizes' noises apart
 _NEARER, _FAR_NEARER = 0.9, 0.25  # that held-out squares have to be of those before; with terms by pursuit
 _MOST_PURSUED = 256  # terms, beside the prior
@@ -173,9 +178,9 @@ def _fit(
     if not linear:
         columns = trend(signs, linear=False)[:, :told]
         rest, slopes, contrasts = worth, np.zeros(1), np.zeros(n)
-    first = learnt(signs, columns, rest, known, linear=not linear, repeats=repeats)
-    n_terms = 0
+    first, n_terms = learnt(signs, columns, rest, known, linear=not linear, repeats=repeats), 0
     if known is None and repeats is None:
+        first = _freed(first, signs, columns, rest)
         some = slice(None) if n <= MOST_PLAYERS else slice(-_SEARCHED, None)
         found = _solvable(first.prior, signs[some], columns[some], rest[some])
         white = found.whitened(rest[some])
@@ -183,7 +188,7 @@ def _fit(
         if (exact := _exact(start, found, signs, worth, white, _MAY_BE_TERMS)) is not None:
             return exact
         by_pursuit = pursued(signs, columns, rest) if isinstance(found, CubeEquations) else None
-        if by_pursuit is not None and (terms := all_terms(by_pursuit, signs, worth)) is not None:
+        if by_pursuit and (terms := all_terms(by_pursuit, signs, worth)):
             return _of_few_terms(terms, m, n)
         first, n_terms = _with_terms(found, signs, columns, rest, white, first, by_pursuit)
     if m >= ENOUGH:
@@ -325,6 +330,31 @@ def _solvable(
     while (found := solve(prior)) is None:
         prior = replace(prior, noise=10.0 * prior.noise)
     return found
+
+
+def _freed(
+    first: Learnt, signs: NDArray[np.float64], columns: NDArray[np.float64], worth: NDArray[np.float64]
+) -> Learnt:
+    """What is learnt with relevances that are freer to differ, where that brings held-out pairs nearer by more than chance.
+
+    These were among those that the n relevances were learnt from, so that they come nearer in any case, the fewer they are
+    the more. Games that are all but solved are left as they are.
+    """
+    m, n = signs.shape
+    if m < _FEWEST_FREED * n or m >= ENOUGH:
+        return first
+    some = slice(-_COMPARED, None)
+    count = min(m, _COMPARED)
+
+    def missed(prior: Prior) -> float:
+        found = _solvable(prior, signs[some], columns[some], worth[some])
+        return _left(found, found.whitened(worth[some]), count)
+
+    squares = missed(first.prior)
+    if squares <= _ALL_BUT_SOLVED * _ALL_BUT_SOLVED * float(np.square(worth[some]).sum()):
+        return first
+    freer = learnt(signs, columns, worth, None, linear=columns.shape[1] < n, after=first, freer=True)
+    return freer if missed(freer.prior) <= (1.0 - _BY_CHANCE * n / count) * squares else first
 
 
 def _with_terms(
