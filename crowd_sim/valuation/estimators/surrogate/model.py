@@ -265,7 +265,7 @@ def _exact(
     known = found.prior.known
     before = known.members if isinstance(known, Terms) else np.zeros((0, n), dtype=np.bool_)
     terms = few_terms(signs, worth, start, found.coefficients(white)[1], before)
-    return terms and _of_few_terms(terms, m, n)
+    return None if terms is None else _of_few_terms(terms, m, n)
 
 
 def _of_few_terms(terms: FewTerms, m: int, n: int) -> Model:
