@@ -144,9 +144,9 @@ def item_values(measure: str, model: str, items: pd.DataFrame) -> NDArray[np.flo
     """What the items of a table are worth, of which a measure is the mean; None where the table does not say."""
     if measure == "accuracy":
         if f"chosen_{model}" in items.columns:
-            return (items[f"chosen_{model}"] == items["right"]).to_numpy(float)
-        name = f"reward_{model}"
-        return (items[name] >= 0.5).to_numpy(float) if name in items.columns and "answer" in items.columns else None
+            return np.array(items[f"chosen_{model}"] == items["right"], dtype=np.float64)
+        rewarded = "answer" in items.columns and f"reward_{model}" in items.columns  # of `verify`
+        return np.array(items[f"reward_{model}"] >= 0.5, dtype=np.float64) if rewarded else None
     columns = {"reward": f"reward_{model}", "log_likelihood": f"probability_{model}"}
     name = columns.get(measure)
     if name not in items.columns:
