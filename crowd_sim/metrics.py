@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from math import sqrt
+from collections.abc import Mapping, Sequence
+from math import nan, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,9 +89,32 @@ def is_of_detection(metric: str) -> bool:
 _DETECTION = "detection_"
 
 
-def mean_and_se(values: NDArray[np.float64]) -> tuple[float, float]:
-    """Mean of m ≥ 2 numbers and its standard error."""
-    return float(values.mean()), float(values.std(ddof=1) / sqrt(len(values)))
+def mean_and_se(values: NDArray[np.float64], of: Sequence[str] | None = None) -> tuple[float, float]:
+    """Mean of m ≥ 2 numbers and its standard error.
+
+    Numbers ``of`` one thing, a prompt's pairs say, need not be independent: what such a cluster adds up to is what varies
+    (Liang and Zeger, "Longitudinal data analysis using generalized linear models", Biometrika 73, 1986). NaN of one cluster.
+    """
+    mean = float(values.mean())
+    number = np.arange(len(values)) if of is None else np.unique(np.array(of), return_inverse=True)[1]
+    n = int(number.max()) + 1
+    if n == len(values):
+        return mean, float(values.std(ddof=1) / sqrt(len(values)))
+    sums = np.bincount(number, values - mean)
+    return mean, sqrt(n / (n - 1) * float(np.square(sums).sum())) / len(values) if n > 1 else nan
+
+
+def independent(values: NDArray[np.float64] | None, of: Sequence[str]) -> float:
+    """How many independent items m items are worth, of which those ``of`` one thing need not be independent.
+
+    It is m over the design effect (Kish, "Survey sampling", 1965), at most m: the number of clusters where all of a cluster
+    are the same, or nothing says how alike they are, as ``values`` are all the same or ``None``.
+    """
+    clusters = len(set(of))
+    if values is None or clusters in (1, len(of)) or not values.std():
+        return float(clusters)
+    error = mean_and_se(values, of)[1] * sqrt((clusters - 1) / clusters)  # of the clusters that there are
+    return float(min((values.std() / error) ** 2, len(of))) if error else float(len(of))
 
 
 def mean_and_error(sample: NDArray[np.float64]) -> tuple[float, float, int]:

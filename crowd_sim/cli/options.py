@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from crowd_sim.errors import InputError
+from crowd_sim.errors import InputError, StrategyError
 
 _MOST_EVALUATIONS = 10**12
 
@@ -18,7 +18,11 @@ Configuration = Annotated[
     Path, typer.Argument(help="A YAML file, or the name of a configuration that ships (`crowd-sim configs`).")
 ]
 Overrides = Annotated[
-    list[str] | None, typer.Argument(help="Dotted overrides, for example crowd.n_workers=1000.", show_default=False)
+    list[str] | None,
+    typer.Argument(
+        help="Dotted overrides, for example crowd.n_workers=1000; of one given twice the last counts.",
+        show_default=False,
+    ),
 ]
 Out = Annotated[Path | None, typer.Option("--out", help="The folder for the results. [default: runs/NAME-FINGERPRINT]")]
 RayAddress = Annotated[
@@ -67,7 +71,7 @@ def naming(options: Mapping[str, str]) -> Iterator[None]:
     """Errors name options, ``--budget``, where functions have arguments, or configurations fields, by these names.
 
     Raises:
-        InputError: by its option.
+        InputError, StrategyError: by its option.
     """
     try:
         yield
@@ -75,3 +79,6 @@ def naming(options: Mapping[str, str]) -> Iterator[None]:
         if error.field not in options:
             raise
         raise InputError(options[error.field], error.value, error.allowed) from None
+    except StrategyError as error:
+        field, equals, rest = error.place.partition(" = ")
+        raise StrategyError(options.get(field, field) + equals + rest, error.cause, error.trace) from None

@@ -18,7 +18,7 @@ from crowd_sim.commands.progress import shown
 from crowd_sim.commands.run import Finished
 from crowd_sim.commands.run import run as run_config
 from crowd_sim.config import RunConfig
-from crowd_sim.metrics import mean_and_error
+from crowd_sim.metrics import independent, mean_and_error, mean_and_se
 from crowd_sim.outcome import Outcome
 from crowd_sim.tasks.tables import tables_of
 from crowd_sim.trackers import Named
@@ -191,7 +191,7 @@ def _choice_table(finished: Finished) -> Table:
     found = (verify_metrics if verified else choice_metrics)(outcome)
     names = ("reward", "distinct") if verified else ("log_likelihood", "calibration_error")
     of_items = tables_of(outcome.config.task.kind).TABLES["items"](outcome)
-    over = "over the items" if outcome.config.runs == 1 else "over the runs"
+    over = "over the items, by prompt" if outcome.config.runs == 1 else "over the runs"
     took = "" if isnan(finished.seconds) else f"; {finished.seconds:.1f} seconds"
     table = Table(title=f"{items} items of the report, floor {found['floor'][0]:.3g}", caption=f"± s.e.: {over}{took}")
     for column in ("", "before", "after", "± s.e."):
@@ -200,9 +200,11 @@ def _choice_table(finished: Finished) -> Table:
         before, after = (mean_and_error(found[f"{name}_{when}"]) for when in ("before", "after"))
         error = after[1]
         if outcome.config.runs == 1:
-            own = item_values(name, "after", of_items)
-            share = (after[0] * (1 - after[0]) / items) ** 0.5  # binomial
-            error = share if name == "accuracy" else nan if own is None else mean_and_error(own)[1]
+            own, prompts = item_values(name, "after", of_items), of_items["prompt"].tolist()
+            if name == "accuracy":
+                error = (after[0] * (1 - after[0]) / independent(own, prompts)) ** 0.5  # binomial
+            else:
+                error = nan if own is None else mean_and_se(own, prompts)[1]
         table.add_row(name.replace("_", " "), _number(before[0]), _number(after[0]), _number(error))
     for name in (name for name in found if name.startswith("win_rate_") and name != "win_rate_before"):
         rate = mean_and_error(found[name])  # of outputs against those of the model before

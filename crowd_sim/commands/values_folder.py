@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from crowd_sim.valuation import ShapleyResult
 
 _TABLE, _FACTS, _FIGURE = "values.parquet", "values.json", "values.png"
 _WORDS = {"asked_method": "method"}
+_RELATIVE = re.compile(r"TargetError\(relative=([^,]+), absolute=0\.0\)")
+"""A rule as a table says it, that the option ``--target-error`` stands for."""
 
 
 def kept(folder: Path, asked: Asked) -> ShapleyResult | None:
@@ -87,12 +90,23 @@ def _check_asked(folder: Path, facts: dict[str, Any], asked: Asked) -> None:
         if name == "code":
             if wanted is None or found != wanted:  # of code without a source nobody knows that it is the same
                 said.append("the score's code")
+        elif found != wanted and name == "stop":
+            said.append(_other_rule(found, wanted))
         elif found != wanted:
             said.append(f"{_WORDS.get(name, name)} {_shown(found)}, not {_shown(wanted)}")
     if not said:
         return
     allowed = f"must be another folder: it holds values that were asked for otherwise ({'; '.join(said)})"
     raise InputError("--out", str(folder), allowed)
+
+
+def _other_rule(found: str | None, wanted: str | None) -> str:
+    """That two rules differ: as target errors, where they are no others."""
+    errors = [None if rule is None else _RELATIVE.fullmatch(rule) for rule in (found, wanted)]
+    if any(error is None and rule is not None for error, rule in zip(errors, (found, wanted), strict=True)):
+        return f"stop {_shown(found)}, not {_shown(wanted)}"
+    said, asked = ("none" if error is None else error[1] for error in errors)
+    return f"target error {said}, not {asked}"
 
 
 def _shown(value: Any) -> str:

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from crowd_sim.metrics import mean_and_error
+from crowd_sim.metrics import independent, mean_and_se
 from crowd_sim.paths import exists
 from crowd_sim.report.captions import captions_of_choice_run
 from crowd_sim.report.figures import draw_choice_run
@@ -65,7 +65,7 @@ def choice_page(folder: Path) -> dict[str, Any]:
     n_runs, n_items = len(runs), int(items["item"].nunique())
     floor = float(found["floor"]["mean"])
     main = measure.metric.removesuffix("_after")
-    ends = {when: _estimate(main, when, found, items, n_items) for when in ("before", "after")}
+    ends = {when: _estimate(main, when, found, items) for when in ("before", "after")}
     paid = worth_rows_of(workers, config)
     labels = read_table(folder, "labels.parquet") if task == "classify" and exists(folder / "labels.parquet") else None
     return {
@@ -78,9 +78,7 @@ def choice_page(folder: Path) -> dict[str, Any]:
         "llm": None,
         "choices": {
             "models": _models(found),
-            "rows": [
-                _row(name, words, found, items, n_items) for name, words in _MEASURES.items() if _has(name, found)
-            ],
+            "rows": [_row(name, words, found, items) for name, words in _MEASURES.items() if _has(name, found)],
             "floor": three_digits(floor),
             "floor_is": _FLOORS[task],
             "right_is": f"{_RIGHT[task]}; where they are tied, there is no item.",
@@ -119,8 +117,10 @@ _Estimate = tuple[float, float, float]
 """A mean and the ends of its 95 % interval, NaN where there is none."""
 
 
-def _estimate(measure: str, model: str, found: dict[str, Any], items: pd.DataFrame, n_items: int) -> _Estimate:
+def _estimate(measure: str, model: str, found: dict[str, Any], items: pd.DataFrame) -> _Estimate:
     """Of several runs by Student's t over them, of one by its items: Wilson's of a share, the normal one of a mean.
+
+    Items of one prompt, such as its pairs, count as far as they are `independent`.
 
     Numbers that are all the same have none: they do not say how far others would lie apart.
     """
@@ -131,19 +131,22 @@ def _estimate(measure: str, model: str, found: dict[str, Any], items: pd.DataFra
             return mean, nan, nan
         half = float(stdtrit(n - 1, 0.975)) * error
         return mean, mean - half, mean + half
-    if measure == "accuracy":
-        return mean, *wilson(mean, n_items)
     own = item_values(measure, model, items)
+    if measure == "accuracy" or (own is not None and np.isin(own, (0, 1)).all()):
+        return mean, *wilson(mean, independent(own, items["prompt"].tolist()))
     if own is None or len(own) < 2:
         return mean, nan, nan
-    if np.isin(own, (0, 1)).all():
-        return mean, *wilson(mean, n_items)
-    half = _NORMAL_95 * mean_and_error(own)[1] or nan
+    half = _NORMAL_95 * mean_and_se(own, items["prompt"].tolist())[1] or nan
     return mean, mean - half, mean + half
 
 
 def item_values(measure: str, model: str, items: pd.DataFrame) -> NDArray[np.float64] | None:
     """What the items of a table are worth, of which a measure is the mean; None where the table does not say."""
+    if measure == "accuracy":
+        if f"chosen_{model}" in items.columns:
+            return np.array(items[f"chosen_{model}"] == items["right"], dtype=np.float64)
+        rewarded = "answer" in items.columns and f"reward_{model}" in items.columns  # of `verify`
+        return np.array(items[f"reward_{model}"] >= 0.5, dtype=np.float64) if rewarded else None
     columns = {"reward": f"reward_{model}", "log_likelihood": f"probability_{model}"}
     name = columns.get(measure)
     if name not in items.columns:
@@ -152,8 +155,8 @@ def item_values(measure: str, model: str, items: pd.DataFrame) -> NDArray[np.flo
     return np.log(np.maximum(own, np.finfo(float).tiny)) if measure == "log_likelihood" else own
 
 
-def wilson(share: float, n: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share of ``n`` items (Wilson 1927); NaN of no share."""
+def wilson(share: float, n: float) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share of ``n`` independent items (Wilson 1927); NaN of no share."""
     if not isfinite(share) or n < 1:
         return nan, nan
     z2 = _NORMAL_95**2
@@ -168,8 +171,8 @@ def _words(estimate: _Estimate) -> str:
     return f"{three_digits(mean)}{within}"
 
 
-def _row(name: str, words: str, found: dict[str, Any], items: pd.DataFrame, n_items: int) -> tuple[str, list[str]]:
-    return words, [_words(_estimate(name, model, found, items, n_items)) for model in _models(found)]
+def _row(name: str, words: str, found: dict[str, Any], items: pd.DataFrame) -> tuple[str, list[str]]:
+    return words, [_words(_estimate(name, model, found, items)) for model in _models(found)]
 
 
 def _sentences(task: str, main: str, ends: dict[str, _Estimate], floor: float, n_items: int, n_runs: int) -> list[str]:
@@ -189,7 +192,11 @@ def _sentences(task: str, main: str, ends: dict[str, _Estimate], floor: float, n
             sentences.append(
                 "The interval holds the floor: nothing says that the model has learnt more than a constant."
             )
-    over = f"{n_runs} runs" if n_runs > 1 else "the items of one run, not over what another seed would give"
+    over = (
+        f"{n_runs} runs"
+        if n_runs > 1
+        else "the items of one run, clustered by prompt, not over what another seed would give"
+    )
     return [*sentences, f"In brackets: 95 % intervals over {over}."]
 
 

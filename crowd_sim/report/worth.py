@@ -101,11 +101,12 @@ def by_worker(found: pd.DataFrame) -> pd.DataFrame:
 def over_and_underpaid(table: pd.DataFrame, most: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The workers with the largest gaps above 0, and those with the largest below, the largest first.
 
-    Who is paid nothing is not overpaid: values below 0 are all paid alike.
+    Who is paid nothing is not overpaid: values below 0 are all paid alike. Who gets nothing and is worth nothing, or less, is
+    neither: its rank among all who get nothing is that of a tie.
     """
     if "gap" not in table.columns:
         return table.head(0), table.head(0)
-    ranked = table.sort_values("gap", kind="stable")
+    ranked = table[(table[got_by(table)] != 0) | ~(table["value"] <= 0)].sort_values("gap", kind="stable")
     over = ranked[(ranked["gap"] > 0) & (ranked["pay"] > 0 if "pay" in ranked.columns else True)]
     return over.tail(most).iloc[::-1], ranked[ranked["gap"] < 0].head(most)
 

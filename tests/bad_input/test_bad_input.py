@@ -6,11 +6,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from crowd_sim import load_config
+from crowd_sim.cli.options import Overrides
 from crowd_sim.integrity import sealed_yaml
 from tests.bad_input.command import CONFIGURATION, IN_PROCESS, SWEEP, call, check_line, snapshot
 
@@ -654,3 +657,10 @@ def test_a_process_is_refused(tmp_path, arguments, says):
 def test_what_is_missing_or_no_choice_is_named_by_itself(arguments, says, capsys):
     assert call(arguments) == 2
     assert capsys.readouterr().err == says
+
+
+def test_of_an_override_given_twice_the_last_counts_as_in_hydra():
+    """So a script's own overrides are changed by those that are appended to them, as `crowd-sim bench` does."""
+    given = ["crowd.n_workers=10", "runs=3", "crowd.n_workers=20"]
+    assert load_config("quickstart", given).crowd.n_workers == 20
+    assert "of one given twice the last counts" in get_args(Overrides)[1].help

@@ -111,11 +111,11 @@ REFUSED = [
         "a.csv",
         "anna,1,2\nbob,3,4\n",
         ":2",
-        "anna must be a finite number, it is 'bob'; if anna names the workers: crowd.id_column=",
+        "anna must be a finite number, it is 'bob'; if anna names the workers: call it worker, or crowd.id_column=",
     ),
-    ("a.csv", "name,x\nanna,3\n", ":1", "crowd.id_column=name if it names the workers"),
-    ("a.csv", "user_id,x\n5,3\n", ":1", "crowd.id_column=user_id if it names the workers"),
-    ("a.csv", "Worker,x\n5,3\n", ":1", "crowd.id_column=Worker if it names the workers"),
+    ("a.csv", "name,x\nanna,3\n", ":1", "crowd.id_column=name, if it names the workers"),
+    ("a.csv", "user_id,x\n5,3\n", ":1", "crowd.id_column=user_id, if it names the workers"),
+    ("a.csv", "Worker,x\n5,3\n", ":1", "crowd.id_column=Worker, if it names the workers"),
     ("a.csv", "who,x\nanna,3\n", ":2", "crowd.id_column=who"),
     ("a.csv", "a;b,c\n1;2,3\n", ":1", "crowd.separator names it"),
     ("a.csv", "x;y\n1,234;2\n3,456;4\n", "", "crowd.decimal=','"),
@@ -394,7 +394,7 @@ COLUMNS = [
 @pytest.mark.parametrize("column", COLUMNS)
 def test_a_column_that_looks_like_identifiers_is_no_coordinate(tmp_path, column):
     (tmp_path / "v.csv").write_text(f"{column},x\n1,2\n2,3\n")
-    with pytest.raises(InputError, match=r"looks like identifiers: crowd\.id_column="):
+    with pytest.raises(InputError, match=r"looks like identifiers: call it worker, or crowd\.id_column="):
         load_vectors(tmp_path / "v.csv")
     with pytest.raises(InputError, match="looks like identifiers: call it worker"):
         population_of(pd.DataFrame({column: [1, 2], "x": [2, 3]}))

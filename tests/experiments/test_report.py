@@ -35,7 +35,7 @@ from crowd_sim.report.labels import mean_and_error, three_digits, value_words
 from crowd_sim.report.layout import averaged, plan
 from crowd_sim.report.run_figures import pool
 from crowd_sim.report.style import png, write_atomically
-from crowd_sim.report.worth import by_worker, worth
+from crowd_sim.report.worth import by_worker, over_and_underpaid, worth
 
 METRICS = ["final_distance", "rounds_to_converge"] + [
     f"{kind}_{values}" for values in ("kernel_shap", "accurate") for kind in ("pearson", "spearman")
@@ -458,6 +458,20 @@ def test_the_page_begins_with_who_was_worth_what(tmp_path: Path) -> None:
     assert data["workers"]["gap"] == [3, 0, -2, -1]
     assert data["workers"]["error"] == [0.01, 0, None, 0.01]
     assert data["mean"][0] == pytest.approx(rounds_table(1)["distance"][0])
+
+
+def test_who_gets_nothing_and_is_worth_less_is_not_underpaid() -> None:
+    got = [3.0, 2.0, 1.0, 0.0, 0.0, 0.0, 0.0]
+    workers = pd.DataFrame({"run": 0, "worker": list("abcdefg"), "shapley_stderr": 0.0})
+    for values, expected in (
+        ([0.3, 0.2, 0.1, -0.1, -0.2, -0.3, -0.4], []),  # the four share rank 5.5, and d's value has rank 4
+        ([0.3, 0.2, -0.1, 0.1, -0.2, -0.3, -0.4], ["d"]),
+    ):
+        for name in ("points", "pay"):
+            table = by_worker(worth(workers.assign(shapley=values, **{"points": got, name: got})))
+            over, under = over_and_underpaid(table, 3)
+            assert under["worker"].tolist() == expected
+            assert over["worker"].tolist() == (["c"] if expected else [])
 
 
 def test_points_of_mechanisms_that_only_watched_are_in_the_table_of_workers() -> None:

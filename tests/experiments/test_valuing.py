@@ -17,11 +17,12 @@ from crowd_sim.cli.app import main
 from crowd_sim.cli.status import is_at_work, status_lines
 from crowd_sim.cli.value import _figures
 from crowd_sim.commands.unfinished import at_work
+from crowd_sim.commands.values_folder import _other_rule
 from crowd_sim.commands.verify import verify
 from crowd_sim.crowd.sources.synthetic import draw_population
 from crowd_sim.errors import InputError, StorageError
 from crowd_sim.files import read_facts
-from crowd_sim.valuation import AveragingGame, TargetError, log, shapley
+from crowd_sim.valuation import AveragingGame, RankStability, TargetError, log, shapley
 
 SMALL = [
     "runs=2",
@@ -142,7 +143,7 @@ def test_no_result_is_lost_to_another_question(crowd, tmp_path, capsys, monkeypa
     for other, says in (
         (["--budget", 20_000], "budget 10,000, not 20,000"),
         (["--method", "exact", "--seed", 3], "method auto, not exact; seed 0, not 3"),
-        (["--target-error", 0.1], "stop none, not TargetError(relative=0.1, absolute=0.0)"),
+        (["--target-error", 0.1], "target error none, not 0.1"),
     ):
         assert command(*first, *other) == 2
         said = capsys.readouterr().err
@@ -334,6 +335,22 @@ def test_a_user_s_score_is_called_as_it_was_named(crowd, user, capsys):
     ):
         assert command(*asked, *words) == 2
         assert says in capsys.readouterr().err
+
+
+def test_a_user_s_score_that_fails_is_named_by_its_option(crowd, user, capsys):
+    user("CALLS = {}\n\ndef score(x, target):\n    raise RuntimeError('no')\n")
+    asked = ["value", crowd[1], "--target", "w0", "--score", "users_score:score", "--out", "v"]
+    assert command(*asked) == 1
+    *trace, line = capsys.readouterr().err.splitlines()
+    assert line == "crowd-sim: --score = 'users_score:score' failed: RuntimeError('no')"
+    assert trace[-1] == "RuntimeError: no"
+
+
+def test_rules_that_are_no_target_errors_are_shown_as_they_are():
+    first, second = repr(TargetError(0.1) & RankStability()), repr(TargetError(0.2))
+    assert _other_rule(second, repr(TargetError(0.3))) == "target error 0.2, not 0.3"
+    assert _other_rule(first, second) == f"stop {first}, not {second}"
+    assert _other_rule(None, first) == f"stop none, not {first}"
 
 
 def test_an_interruption_promises_only_what_is_so(monkeypatch, capsys):

@@ -103,6 +103,16 @@ def test_intervals_of_few_players_cover(method, n):
     assert 0.9 <= np.mean(shares) <= 0.985
 
 
+@pytest.mark.parametrize("n", [6, 9])
+def test_two_pairs_of_permutations_tell_little_of_how_much_they_vary(n):
+    shares = []
+    for seed in range(150):
+        game = sum_of_unanimity(n, 20, seed)
+        result = shapley(Fresh(game, 0.3, seed), "permutation", 5 * n, seed=seed)
+        shares.append(np.mean(np.abs(result.values - game.values) <= 1.96 * result.stderr))
+    assert 0.925 <= np.mean(shares) <= 0.975
+
+
 def test_auto_takes_what_is_the_better_with_noise():
     game = sum_of_unanimity(20, 30, seed=0)
     assert shapley(Fresh(game, 1.0, 0), budget=400).method == "surrogate"

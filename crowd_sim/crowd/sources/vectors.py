@@ -17,7 +17,7 @@ from crowd_sim.crowd.population import Population, first_duplicate
 from crowd_sim.crowd.sources.contents import content_of, kind_of
 from crowd_sim.crowd.sources.csvtable import Check, is_number, open_csv
 from crowd_sim.crowd.sources.identifiers import check_names, identifier, looks_like_identifiers, text_flaw
-from crowd_sim.crowd.sources.layout import ANY, Layout
+from crowd_sim.crowd.sources.layout import ANY, ID_COLUMN, Layout
 from crowd_sim.crowd.sources.parquet import read_parquet
 from crowd_sim.crowd.sources.records import parsed_json, read_lines
 from crowd_sim.errors import InputError
@@ -88,7 +88,7 @@ def _line_check(features: tuple[str, ...], layout: Layout, decimal: str) -> Chec
 
 
 def _hint(name: str, value: str) -> str:
-    return f"; if {name} names the workers: crowd.id_column={name}" if value.strip() else ""
+    return f"; if {name} names the workers: call it {ID_COLUMN}, or crowd.id_column={name}" if value.strip() else ""
 
 
 def _from_parquet(path: Path, layout: Layout) -> Population:
@@ -116,7 +116,11 @@ def _arrow_numbers(path: Path, name: str, column: pa.ChunkedArray) -> list[_Part
     if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
         return _list_parts(path, name, column.to_pylist())
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
-        hint = f" (crowd.id_column={name} if it names the workers)" if pa.types.is_string(kind) else ""
+        hint = (
+            f" (call it {ID_COLUMN}, or crowd.id_column={name}, if it names the workers)"
+            if pa.types.is_string(kind)
+            else ""
+        )
         raise InputError(str(path), None, f"column {name!r} must hold numbers, it holds {kind}{hint}")
     # a missing value becomes NaN; numbers beyond 2⁵³ are rounded
     numbers = np.asarray(column.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
@@ -236,7 +240,8 @@ def _features(where: str, columns: tuple[str, ...], layout: Layout) -> tuple[str
             raise InputError(where, name, f"the column {allowed}")
         if layout.id_column is None and name != layout.ids and looks_like_identifiers(name):
             allowed = (
-                f"looks like identifiers: crowd.id_column={name} if it names the workers, else another name is needed"
+                f"looks like identifiers: call it {ID_COLUMN}, or crowd.id_column={name}, if it names the workers, "
+                "else another name is needed"
             )
             raise InputError(where, name, f"the column {allowed}")
     features = tuple(name for name in columns if name != layout.ids)

@@ -107,7 +107,8 @@ class ChoiceLearner(AdapterLearner):
 
     def _judged(self, adapters: Sequence[Adapter], keys: Sequence[Key]) -> list[tuple[float, float, int]]:
         found = self._likelihoods(adapters, keys[0].run, self.choices.selection) if keys else []
-        return [(*mean_and_se(right_of(likelihoods, self.choices.selection)), 0) for likelihoods in found]
+        prompts = [item.prompt for item in self.choices.selection]
+        return [(*mean_and_se(right_of(likelihoods, self.choices.selection), prompts), 0) for likelihoods in found]
 
     def _likelihoods(self, adapters: Sequence[Adapter], run: int, items: tuple[Item, ...]) -> list[NDArray[np.float64]]:
         """Log-likelihoods of choices among each other: float64[m, c] of each adapter."""

@@ -165,10 +165,13 @@ def _apart(added: NDArray[np.float64], orders: NDArray[np.int64]) -> float:
 
 
 def _prior(spreads: NDArray[np.float64], own: float) -> float:
-    """How alike the players' variances are, as degrees of freedom: from how much more they differ than estimates of one do."""
-    mean = float(spreads.mean())
+    """How alike the players' variances are, as degrees of freedom: from how much more they differ than estimates of one do.
+
+    At most half as many as the mean of all, who add up to one number in each pair, has draws: these are no normal ones.
+    """
+    mean, most = float(spreads.mean()), min(_MOST, 0.5 * (len(spreads) - 1) * own)
     if mean**2 == 0.0:  # of what is rounding the square may be, too
-        return _MOST
+        return most
     chance = 2.0 / own
     apart = (float(spreads.var()) / mean**2 - chance) / (1.0 + chance)
-    return min(_LEAST + 2.0 / apart, _MOST) if apart > 0.0 else _MOST
+    return min(_LEAST + 2.0 / apart, most) if apart > 0.0 else most

@@ -18,9 +18,10 @@ from crowd_sim.valuation.estimators.surrogate.fourier import MOST_PLAYERS, coded
 from crowd_sim.valuation.estimators.surrogate.gp import Equations, Solved, equations, trend, values, weights_of_values
 from crowd_sim.valuation.estimators.surrogate.noise_by_size import BySize, noise_by_size, with_freedom
 from crowd_sim.valuation.estimators.surrogate.prior import Prior, Repeats, sizes, value_weights
+from crowd_sim.valuation.estimators.surrogate.pursuit import Pursuit, pursued
 from crowd_sim.valuation.estimators.surrogate.relevance import ENOUGH, MOST_APART, Learnt, learnt
 from crowd_sim.valuation.estimators.surrogate.residual import number_of_pairs
-from crowd_sim.valuation.estimators.surrogate.sparse import FewTerms, few_terms
+from crowd_sim.valuation.estimators.surrogate.sparse import FewTerms, all_terms, few_terms
 from crowd_sim.valuation.estimators.surrogate.surprise import surprise, untold, widened
 from crowd_sim.valuation.estimators.surrogate.terms import Terms, standing_out
 from crowd_sim.valuation.result import widening
@@ -36,8 +37,14 @@ _FAR_MORE = 30.0  # relative, of root mean squares
 _HELD_OUT, _COMPARED = 512, 256  # pairs at most; those that tell whether terms come in
 _SEARCHED = 2048  # pairs at most, for terms: the equations of all are solved once
 _TERM_ROUNDS = 3
+_FEWEST_FREED, _BY_CHANCE = (
+    8,
+    3.0,
+)  # pairs a player; of held-out squares, what a relevance may take away, times their number
+_ALL_BUT_SOLVED = 0.01  # relative, of root mean squares held out
 _ROUNDS = 5  # that tell sizes' noises apart
-_NEARER = 0.9  # that held-out squares have to be of those before
+_NEARER, _FAR_NEARER = 0.9, 0.25  # that held-out squares have to be of those before; with terms by pursuit
+_MOST_PURSUED = 256  # terms, beside the prior
 _WIDER, _LEAST_WIDER = (
     0.1,
     0.05,
@@ -171,16 +178,19 @@ def _fit(
     if not linear:
         columns = trend(signs, linear=False)[:, :told]
         rest, slopes, contrasts = worth, np.zeros(1), np.zeros(n)
-    first = learnt(signs, columns, rest, known, linear=not linear, repeats=repeats)
-    n_terms = 0
+    first, n_terms = learnt(signs, columns, rest, known, linear=not linear, repeats=repeats), 0
     if known is None and repeats is None:
+        first = _freed(first, signs, columns, rest)
         some = slice(None) if n <= MOST_PLAYERS else slice(-_SEARCHED, None)
         found = _solvable(first.prior, signs[some], columns[some], rest[some])
         white = found.whitened(rest[some])
         start = found.prior
         if (exact := _exact(start, found, signs, worth, white, _MAY_BE_TERMS)) is not None:
             return exact
-        first, n_terms = _with_terms(found, signs, columns, rest, white, first)
+        by_pursuit = pursued(signs, columns, rest) if isinstance(found, CubeEquations) else None
+        if by_pursuit and (terms := all_terms(by_pursuit, signs, worth)):
+            return _of_few_terms(terms, m, n)
+        first, n_terms = _with_terms(found, signs, columns, rest, white, first, by_pursuit)
     if m >= ENOUGH:
         of_first = first.prior.known
         first = learnt(signs, columns, rest, of_first, linear=not linear, repeats=repeats, after=first, polished=True)
@@ -255,8 +265,10 @@ def _exact(
     known = found.prior.known
     before = known.members if isinstance(known, Terms) else np.zeros((0, n), dtype=np.bool_)
     terms = few_terms(signs, worth, start, found.coefficients(white)[1], before)
-    if terms is None:
-        return None
+    return None if terms is None else _of_few_terms(terms, m, n)
+
+
+def _of_few_terms(terms: FewTerms, m: int, n: int) -> Model:
     return Model(terms.values, np.full(n, terms.error**2), False, np.zeros(1), np.zeros(m), None, terms)
 
 
@@ -320,6 +332,31 @@ def _solvable(
     return found
 
 
+def _freed(
+    first: Learnt, signs: NDArray[np.float64], columns: NDArray[np.float64], worth: NDArray[np.float64]
+) -> Learnt:
+    """What is learnt with relevances that are freer to differ, where that brings held-out pairs nearer by more than chance.
+
+    These were among those that the n relevances were learnt from, so that they come nearer in any case, the fewer they are
+    the more. Games that are all but solved are left as they are.
+    """
+    m, n = signs.shape
+    if m < _FEWEST_FREED * n or m >= ENOUGH:
+        return first
+    some = slice(-_COMPARED, None)
+    count = min(m, _COMPARED)
+
+    def missed(prior: Prior) -> float:
+        found = _solvable(prior, signs[some], columns[some], worth[some])
+        return _left(found, found.whitened(worth[some]), count)
+
+    squares = missed(first.prior)
+    if squares <= _ALL_BUT_SOLVED * _ALL_BUT_SOLVED * float(np.square(worth[some]).sum()):
+        return first
+    freer = learnt(signs, columns, worth, None, linear=columns.shape[1] < n, after=first, freer=True)
+    return freer if missed(freer.prior) <= (1.0 - _BY_CHANCE * n / count) * squares else first
+
+
 def _with_terms(
     found: Solved,
     signs: NDArray[np.float64],
@@ -327,13 +364,15 @@ def _with_terms(
     worth: NDArray[np.float64],
     white: NDArray[np.float64],
     first: Learnt,
+    by_pursuit: Pursuit | None,
 ) -> tuple[Learnt, int]:
     """What is learnt with the terms that stand out as features, and how many they are.
 
     They are looked for in the last pairs, as many as ``white`` has, of which ``found`` are the equations. The first terms may
-    hide others. Those come in that bring held-out pairs nearer.
+    hide others. Those come in that bring held-out pairs nearer. Where there are so many that none stands out, those that are
+    found ``by_pursuit`` come in, if they miss far less.
     """
-    n, linear = signs.shape[1], columns.shape[1] >= signs.shape[1]
+    n, linear, start = signs.shape[1], columns.shape[1] >= signs.shape[1], first
     members, n_terms = np.zeros((0, n), dtype=np.bool_), 0
     some = slice(-min(len(white), len(signs)), None)
     count = min(len(signs[some]), _COMPARED)
@@ -348,6 +387,13 @@ def _with_terms(
         if _left(nearer, white_there, count) > _NEARER * _left(found, white, count):
             break
         first, n_terms, found, white = more, len(members), nearer, white_there
+    left = _left(found, white, count)
+    if by_pursuit is not None and len(by_pursuit.members) and by_pursuit.missed * count <= _FAR_NEARER * left:
+        members = by_pursuit.members[:_MOST_PURSUED]
+        more = learnt(signs, columns, worth, Terms(members), linear=not linear, after=start)
+        nearer = _solvable(more.prior, signs[some], columns[some], worth[some])
+        if _left(nearer, nearer.whitened(worth[some]), count) <= _FAR_NEARER * left:
+            return more, len(members)
     return first, n_terms
 
 

@@ -18,6 +18,7 @@ MOST_APART = 100  # players; of more, all have the same relevance
 ENOUGH = 400  # pairs, from which on what is learnt is worth polishing
 
 _APART, _ALIKE = 3.0, 1e3  # penalties on squares of log relevances less their mean; the other all but forbids to differ
+_FREER = 1.0
 _FIRST_RATE = 0.3
 _NUGGET = -1.0, -23.0, 9.0  # logarithms, relative to the variance: the first guess, the least and the most
 _FEWEST, _FEW, _MANY = 128, 256, 512  # pairs to learn from
@@ -34,10 +35,12 @@ class Learnt:
     Attributes:
         prior: what it is about.
         logs: the numbers that `loss` takes.
+        apart: the penalty on what tells relevances apart.
     """
 
     prior: Prior
     logs: Vector
+    apart: float
 
 
 def learnt(
@@ -50,6 +53,7 @@ def learnt(
     repeats: Repeats | None = None,
     after: Learnt | None = None,
     polished: bool = False,
+    freer: bool = False,
 ) -> Learnt:
     """The prior for ``worth`` float64[m] of the pairs ``signs`` [m, n] with trend ``columns`` [m, p].
 
@@ -64,6 +68,7 @@ def learnt(
         repeats: of a game with noise, whose variance is learnt too.
         after: where it begins, learnt of the same pairs without the last of the ``known`` features.
         polished: by a few steps with more pairs.
+        freer: with relevances that are freer to differ than they were ``after``.
     """
     n, unit = signs.shape[1], float(np.abs(worth).max())
     worth = worth / unit
@@ -74,6 +79,8 @@ def learnt(
     if repeats is not None:
         at, low, high = np.append(at, _NUGGET[0]), np.append(low, _NUGGET[1]), np.append(high, _NUGGET[2])
     apart = _APART if n <= MOST_APART else _ALIKE
+    if after is not None:
+        apart = _FREER if freer else after.apart
     stages = [(_FEWEST if n <= MOST_APART else _FEW, _ALIKE, _CALLS)]
     if n <= MOST_APART:
         stages.append((_FEW, _APART, _CALLS))
@@ -108,7 +115,7 @@ def learnt(
         variances=tuple(variances[1:] if linear else variances),
         nugget=nugget,
     )
-    return Learnt(prior, at)
+    return Learnt(prior, at, apart)
 
 
 def _parts(signs: Vector, known: Known | None, *, linear: bool) -> list[Vector]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from crowd_sim.linear_algebra import cholesky, solved, times, transposed_times
 from crowd_sim.valuation.estimators.surrogate.fourier import gram_of, products, sums
 from crowd_sim.valuation.estimators.surrogate.prior import Prior, shares_of
+from crowd_sim.valuation.estimators.surrogate.pursuit import Pursuit
 from crowd_sim.valuation.estimators.surrogate.terms import likeliest, others
 
 _CANDIDATES = 1024
@@ -90,21 +91,30 @@ def few_terms(signs: Vector, worth: Vector, prior: Prior, pulls: Vector, before:
     return None
 
 
-def _solved(members: NDArray[np.bool_], signs: Vector, worth: Vector) -> tuple[FewTerms | None, bool]:
-    """As `few_terms`, if the game has terms of ``members`` alone: solved from some pairs, and true of all.
+def all_terms(found: Pursuit, signs: Vector, worth: Vector) -> FewTerms | None:
+    """As `few_terms`, if the terms that pursuit ``found``, and level 1, are all that the game has."""
+    if found.missed > np.square(_ROUNDING * np.abs(worth).max()):
+        return None
+    return _solved(np.concatenate([np.eye(signs.shape[1], dtype=np.bool_), found.members]), signs, worth, len(signs))[0]
+
+
+def _solved(
+    members: NDArray[np.bool_], signs: Vector, worth: Vector, count: int = _PAIRS
+) -> tuple[FewTerms | None, bool]:
+    """As `few_terms`, if the game has terms of ``members`` alone: solved from the last ``count`` pairs, and true of all.
 
     Besides, whether it surely has others.
     """
-    used = signs[-_PAIRS:, members.any(axis=0)]
+    used = signs[-count:, members.any(axis=0)]
     # pairs that differ in other players only are one
     different = len(np.unique(np.packbits(used * used[:, :1] < 0.0, axis=1), axis=0))
     if len(members) == 0 or different < min(_SURPLUS * len(members), 2.0 ** (used.shape[1] - 1)):
         return None, False
-    upper, regular = cholesky(gram_of(members, signs[-_PAIRS:]))
-    right = worth[-_PAIRS:]
+    upper, regular = cholesky(gram_of(members, signs[-count:]))
+    right = worth[-count:]
     if not regular or upper.diagonal().min() < _RANK * np.sqrt(len(right)):
         return None, False
-    equations = products(members, signs[-_PAIRS:])
+    equations = products(members, signs[-count:])
     coefficients, most = np.zeros(len(members)), _ROUNDING * np.abs(worth).max()
     rest = right
     for _ in range(_REFINEMENTS):
