@@ -13,8 +13,14 @@ from crowd_sim.models.adapters import Adapter
 def merge(adapters: Sequence[Adapter], weights: Sequence[float]) -> Adapter:
     """The adapter of the same rank nearest, in the Frobenius norm, to Σ wₖ BₖAₖ in every module.
 
-    It is what peft's `add_weighted_adapter(combination_type="svd")` makes; as the sum has rank K · r at most, its singular
-    values are found in that small space, after a QR decomposition of the stacked Bs and As, and not in the whole matrix's.
+    Its product is what peft's `add_weighted_adapter(combination_type="svd")` makes; as the sum has rank K · r at most, its
+    singular values are found in that small space, after a QR decomposition of the stacked Bs and As, and not in the whole
+    matrix's.
+
+    One product has many factors, and what the next steps of tuning change depends on which: B moves the product by the length
+    of A's rows. Here they are orthogonal and as long as the adapters' own, in the root mean square, so that merging leaves the
+    learning rate at what it was. (Factors of equal length, the roots of the singular values each, would be short as long as the
+    product is small: tuned at a fraction of the rate, and not at all from adapters that change nothing.)
 
     Args:
         adapters: K of one shape.
@@ -28,9 +34,9 @@ def merge(adapters: Sequence[Adapter], weights: Sequence[float]) -> Adapter:
         right, lower = np.linalg.qr(a.T)
         u, s, vt = np.linalg.svd(upper @ lower.T, full_matrices=False)
         rank = len(adapters[0][f"{name}.lora_A"])
-        root = np.sqrt(s[:rank])
-        merged[f"{name}.lora_A"] = _rows(root[:, None] * (vt[:rank] @ right.T), rank)
-        merged[f"{name}.lora_B"] = _rows((left @ (u[:, :rank] * root)).T, rank).T.copy()
+        length = np.sqrt(np.square(a).sum() / len(a)) or 1.0  # of a row
+        merged[f"{name}.lora_A"] = _rows(length * (vt[:rank] @ right.T), rank)
+        merged[f"{name}.lora_B"] = _rows((left @ (u[:, :rank] * s[:rank])).T / length, rank).T.copy()
     return merged
 
 

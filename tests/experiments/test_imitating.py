@@ -13,7 +13,6 @@ from experiments.crowds.imitating import (
     CHOSEN,
     COLUMNS,
     TRIED,
-    VARIANTS,
     content,
     development,
     development_table,
@@ -26,7 +25,7 @@ from tests.llm.small import make_parts
 RESULTS = Path(imitating.__file__).parents[1] / "results"
 
 
-@pytest.mark.parametrize("arm", ARMS | VARIANTS)
+@pytest.mark.parametrize("arm", ARMS)
 def test_every_arm_passes_as_often_over_the_same_texts(arm):
     for rate in TRIED[arm]:
         config = RunConfig.parse(content(arm, rate, "love", 1, None))
@@ -68,6 +67,7 @@ def test_the_table_ranks_by_energy_and_marks_who_recites():
     assert "| soup | −0.100 [−0.100, −0.100] | −0.200 [−0.200, −0.200] |" in lines
     assert "equal tokens, named after all were seen: soup, less equal tokens\n−0.100 [−0.100, −0.100]." in lines
     assert "at most as many steps, named after all were seen: soup, less equal steps\n−0.200 [−0.200, −0.200]." in lines
+    assert "before it was measured: soup in small steps, less equal tokens\n0.300 [0.300, 0.300]." in lines
     assert "Its mean of soup over that of equal tokens: 0.51" in lines
     assert "Its mean of soup in small steps over that of equal tokens: 2.46" in lines
     assert "held-out loss is lower in 0 of 2" in lines

@@ -87,3 +87,18 @@ def test_an_adapter_merged_with_itself_stays():
     merged = merge([own, own], (0.4, 0.6))
     for name in ("m0", "m1"):
         np.testing.assert_allclose(product(merged, name), product(own, name), atol=1e-5)
+
+
+@pytest.mark.parametrize("rank", [1, 4, 7])
+def test_a_merged_adapter_is_tuned_at_the_rate_of_those_it_is_made_of(rank):
+    """B moves the product by the rows of A: short ones are a smaller rate, and none at all where both factors are 0."""
+    own = [adapter(seed, rank) for seed in range(3)]
+    for one in own:
+        for name in names(one):
+            one[f"{name}.lora_B"] *= 0 if name == "m0" else 1e-3
+    merged = merge(own, (0.2, 0.3, 0.5))
+    for name in ("m0", "m1"):
+        gram = merged[f"{name}.lora_A"] @ merged[f"{name}.lora_A"].T
+        square = np.mean([np.square(one[f"{name}.lora_A"]).sum(axis=1) for one in own])
+        kept = min(rank, merged[f"{name}.lora_A"].shape[1], merged[f"{name}.lora_B"].shape[0])
+        np.testing.assert_allclose(gram[:kept, :kept], square * np.eye(kept), atol=1e-5)
