@@ -123,9 +123,12 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def changed(config: dict[str, Any]) -> list[tuple[str, str, str]]:
-    """The fields of a configuration that differ from the defaults: name, value, default."""
-    defaults = dict(_leaves(RunConfig().model_dump(mode="json")))
-    found = [(name, value, defaults.get(name)) for name, value in leaves(config).items()]
+    """The fields of a configuration that differ from the defaults: name, value, default.
+
+    A field that a sweep varies is there by its values, ``sweep.…``, alone: what stands beside them is that of the first point.
+    """
+    defaults, said = dict(_leaves(RunConfig().model_dump(mode="json"))), leaves(config)
+    found = [(name, value, defaults.get(name)) for name, value in said.items() if f"sweep.{name}" not in said]
     return [(name, setting(value), setting(default)) for name, value, default in found if value != default]
 
 

@@ -33,6 +33,7 @@ from crowd_sim.report.figures import (
 from crowd_sim.report.html import sweep_page, write_report
 from crowd_sim.report.labels import mean_and_error, three_digits, value_words
 from crowd_sim.report.layout import averaged, plan
+from crowd_sim.report.page import changed
 from crowd_sim.report.run_figures import pool
 from crowd_sim.report.style import png, write_atomically
 from crowd_sim.report.worth import by_worker, over_and_underpaid, worth
@@ -472,6 +473,13 @@ def test_who_gets_nothing_and_is_worth_less_is_not_underpaid() -> None:
             over, under = over_and_underpaid(table, 3)
             assert under["worker"].tolist() == expected
             assert over["worker"].tolist() == (["c"] if expected else [])
+
+
+def test_a_varied_field_is_there_by_its_values_alone() -> None:
+    first = {"crowd": {"n_workers": 8}, "tournament": {"rounds": 5}}
+    told = changed(first | {"sweep": {"crowd": {"n_workers": [8, 12]}}})
+    assert [row[:2] for row in told] == [("tournament.rounds", "5"), ("sweep.crowd.n_workers", "[8, 12]")]
+    assert [row[0] for row in changed(first)] == ["crowd.n_workers", "tournament.rounds"]
 
 
 def test_points_of_mechanisms_that_only_watched_are_in_the_table_of_workers() -> None:
