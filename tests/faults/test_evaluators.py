@@ -17,7 +17,7 @@ from crowd_sim.valuation import CachedGame
 pytestmark = pytest.mark.usefixtures("local_ray")
 
 DEADLINE = 4.0
-LONG = 2.5 * DEADLINE
+LONG = 4.0 * DEADLINE
 
 
 class Long:

@@ -168,7 +168,7 @@ def reported(finished, kind, terminal):
     runs = pd.read_parquet(finished.folder / "runs.parquet")
     assert {f"{name}_after", "floor"} < set(runs)
     assert "rounds_to_converge" not in runs
-    assert "± s.e.: over the items; " in terminal
+    assert "± s.e.: over the items, by prompt; " in terminal
     assert "seconds" not in terminal.partition("± s.e.: ")[0]
     printed = str(shown(finished.outcome))
     assert f"task {kind})" in printed
