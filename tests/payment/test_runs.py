@@ -20,7 +20,7 @@ from crowd_sim.errors import InputError
 from crowd_sim.paying import _divided
 from crowd_sim.payment.fairness import figures
 from crowd_sim.report.labels import mean_and_error
-from crowd_sim.report.worth import agreement_of_the_others, by_worker, over_and_underpaid, worth
+from crowd_sim.report.worth import agreement_of_the_others, worth
 from crowd_sim.tables import workers_table
 from tests.invariance.hosts import stopping
 from tests.runs import simulated
@@ -235,14 +235,3 @@ def test_at_80_columns_no_number_is_cut_off_however_long_the_marks_are():
     shown = console.file.getvalue()
     assert "(bad and" in shown
     assert "…" not in shown
-
-
-def test_who_is_worth_nothing_is_not_underpaid():
-    """Values of 0 or less share the mean rank of the pay of 0, which is below that of the best of them."""
-    values = [3.0, 2.0, 1.0, -0.1, -0.2, -0.3, -0.4, -0.5]
-    workers = pd.DataFrame(
-        {"run": 0, "worker": list("abcdefgh"), "points": 1.0, "shapley": values, "shapley_stderr": 0.1}
-    )
-    over, under = over_and_underpaid(by_worker(worth(workers.assign(pay=[2.0, 3.0, 1.0] + [0.0] * 5))), 3)
-    assert over["worker"].tolist() == ["b"]
-    assert under["worker"].tolist() == ["a"]
