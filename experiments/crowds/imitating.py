@@ -11,6 +11,9 @@ A real model (SmolLM2-135M) trains as many tokens in every arm, six passes over 
 - soup in six rounds: in such steps, one pass a round, so that candidates are averaged twice as often;
 - halving: half of the candidates leave each round after half of its training.
 
+Two arms train three times as many, 18 passes: a single model, and soup in nine rounds of such small steps. More passes are of
+use to a model that does not learn its examples by heart, so that this asks which of the two can make something of them.
+
 The old model is no candidate: a dozen outputs tell it from a better one too seldom.
 
 Models are ranked by the energy distance of fresh outputs and the held-out texts under Φ, which is 0 for equal distributions
@@ -66,8 +69,8 @@ EMOTIONS = (
     "sadness",
 )
 """The most frequent of GoEmotions among those that the paper publishes figures of."""
-ROUNDS, PASSES, GROUPS, STEP = 3, 2, 4, 9
-"""Of a tournament; passes are a round's, STEP is the texts of a step, at least those of a candidate."""
+ROUNDS, PASSES, GROUPS, STEP, MORE = 3, 2, 4, 9, 3
+"""Of a tournament; passes are a round's, STEP is the texts of a step, at least those of a candidate, MORE a larger budget."""
 
 ALONE: dict[str, Any] = {"tournament": {"rounds": 1, "n_groups": 1, "incumbent": False}}
 TOGETHER: dict[str, Any] = {"rounds": ROUNDS, "n_groups": GROUPS, "incumbent": False}
@@ -83,11 +86,23 @@ ARMS: dict[str, dict[str, Any]] = {
         "tournament": TOGETHER | {"search": "soup", "rounds": 2 * ROUNDS},
         "task": ROUND | {"epochs": PASSES // 2, "batch_size": STEP // 3},
     },
+    "single of 18 passes": ALONE | {"task": {"epochs": MORE * ROUNDS * PASSES, "batch_size": STEP}},
+    "soup of 18 passes": {
+        "tournament": TOGETHER | {"search": "soup", "rounds": MORE * ROUNDS},
+        "task": ROUND | {"batch_size": STEP // 3},
+    },
 }
 """Configurations by name, besides what all have and what is chosen in development."""
 SINGLES, SOUPS = ("equal tokens", "equal steps"), ("soup", "soup in small steps", "soup in six rounds")
 CROWD_ARMS = ("tournament", *SOUPS, "halving")
-STEPS = dict.fromkeys(ARMS, 6) | dict.fromkeys(("equal tokens", *SOUPS[1:]), 18)
+LONG_SINGLE, LONG_SOUP = "single of 18 passes", "soup of 18 passes"
+COMPARED = ((SINGLES, CROWD_ARMS), ((LONG_SINGLE, SINGLES[0]), (LONG_SOUP,)))
+"""Single models, and what is held against them; the first of them is of equal tokens."""
+STEPS = (
+    dict.fromkeys(ARMS, 6)
+    | dict.fromkeys(("equal tokens", *SOUPS[1:]), 18)
+    | dict.fromkeys((LONG_SINGLE, LONG_SOUP), 54)
+)
 """One after another: of 27 texts, and of the seven or so of a candidate; of small ones at most."""
 NAMED = "soup in small steps"
 """Which of the soups is held to what is wanted: named by development, before any was measured."""
@@ -102,6 +117,8 @@ TRIED: dict[str, tuple[float, ...]] = dict.fromkeys(ARMS, RATES) | {
     "soup in small steps": (0.001, 0.002, 0.004),
     "halving": (0.00025, 0.0005, 0.001, 0.002, 0.004, 0.008),
     "soup in six rounds": (0.0005, 0.001, 0.002),
+    LONG_SINGLE: (0.000125, 0.00018, 0.00025, 0.0005),
+    LONG_SOUP: (0.00025, 0.0005, 0.001),
 }
 """Learning rates in development, by arm."""
 CHOSEN = {
@@ -112,6 +129,8 @@ CHOSEN = {
     "soup in small steps": 0.002,
     "halving": 0.0005,
     "soup in six rounds": 0.001,
+    LONG_SINGLE: 0.000125,
+    LONG_SOUP: 0.0005,
 }
 """What was found (experiments/results/imitating_development.csv)."""
 MEASURED_SEEDS, DEVELOPMENT_SEEDS = (1, 2, 3), (11,)
@@ -223,12 +242,13 @@ def own_texts(emotion: str, seed: int, configuration: dict[str, Any], phi: Phi) 
 
 
 def labelled(found: pd.DataFrame) -> pd.DataFrame:
-    """With the column ``concentrated``: every cell held against that of equal tokens, where there is one."""
+    """With the column ``concentrated``: every cell held against the single model of equal tokens, where there is one."""
     cells = found.to_dict("records")
-    single = {(cell["emotion"], cell["seed"]): cell for cell in cells if cell["arm"] == SINGLES[0]}
+    by_name = {(cell["emotion"], cell["seed"], cell["arm"]): cell for cell in cells}
     labels = []
     for cell in cells:
-        against = single.get((cell["emotion"], cell["seed"]))
+        single = LONG_SINGLE if cell["arm"] in (LONG_SINGLE, LONG_SOUP) else SINGLES[0]
+        against = by_name.get((cell["emotion"], cell["seed"], single))
         labels.append(against is not None and cell["arm"] != OWN_TEXTS and concentrated(cell, against))
     return found.assign(concentrated=labels)
 
@@ -262,7 +282,6 @@ def table(found: pd.DataFrame) -> Iterator[str]:
             yield f"Texts that are trained on have an energy distance of {interval(floor[column], 3)} to {which};"
             yield f"{spread:.3f} is its standard deviation over cells, {error:.3f} an arm's error in one cell."
     for column in NEARNESS:
-        yield ""
         yield from differences(means, [arm for arm in arms if shares[arm] >= CONCENTRATED], column)
 
 
@@ -272,18 +291,28 @@ def differences(means: pd.DataFrame, left_out: Sequence[str], column: str = "ene
         means.reset_index().pivot_table(index="emotion", columns="arm", values=values)
         for values in (column, "held_out_loss")
     )
-    arms = [arm for arm in CROWD_ARMS if arm in near]
-    singles = [arm for arm in SINGLES if arm in near]
-    if not arms or not singles:
-        return
     what = {"energy": "energy distance", "unseen": "energy distance to all unseen"}[column]
-    yield f"| {what} less that of … | {' | '.join(singles)} |"
-    yield "| --- |" + " --: |" * len(singles)
-    for arm in near[arms].mean().index:
-        yield f"| {arm} | {' | '.join(interval(near[arm] - near[single], 3) for single in singles)} |"
-    yield ""
+    for all_singles, all_arms in COMPARED:
+        arms, singles = ([arm for arm in named if arm in near] for named in (all_arms, all_singles))
+        if not arms or not singles:
+            continue
+        yield ""
+        yield f"| {what} less that of … | {' | '.join(singles)} |"
+        yield "| --- |" + " --: |" * len(singles)
+        for arm in near[arms].mean().index:
+            yield f"| {arm} | {' | '.join(interval(near[arm] - near[single], 3) for single in singles)} |"
+        yield ""
+        if all_singles == SINGLES:
+            yield from _best(near, [arm for arm in arms if arm not in left_out], singles)
+        for soup in arms:
+            if "soup" in soup and all_singles[0] in singles:
+                yield from _held_to(near, loss, soup, all_singles[0])
+
+
+def _best(near: pd.DataFrame, arms: Sequence[str], singles: Sequence[str]) -> Iterator[str]:
+    """Lines of the named soup and of the nearest arm, against each of the single models of six passes."""
     for single, told in zip(SINGLES, ("equal tokens", "equal tokens and at most as many steps"), strict=True):
-        fit = [arm for arm in arms if arm not in left_out and STEPS[arm] <= STEPS[single]]
+        fit = [arm for arm in arms if STEPS[arm] <= STEPS[single]]
         if single == SINGLES[0] and single in singles and NAMED in fit:
             yield f"The soup named before it was measured: {NAMED}, less {single}"
             yield f"{interval(near[NAMED] - near[single], 3)}."
@@ -291,13 +320,13 @@ def differences(means: pd.DataFrame, left_out: Sequence[str], column: str = "ene
             best = str(near[fit].mean().idxmin())
             yield f"Best crowd arm by it of {told}, named after all were seen: {best}, less {single}"
             yield f"{interval(near[best] - near[single], 3)}."
-    for soup in SOUPS:
-        if soup not in arms or "equal tokens" not in singles:
-            continue
-        ratio = float(near[soup].mean() / near["equal tokens"].mean())
-        lower = int((loss[soup] < loss["equal tokens"]).sum())
-        yield f"Its mean of {soup} over that of equal tokens: {ratio:.2f}, wanted at most {MOST_OF_SINGLE};"
-        yield f"the held-out loss is lower in {lower} of {len(loss)} emotions, wanted at least {LOWER_IN:.0%}."
+
+
+def _held_to(near: pd.DataFrame, loss: pd.DataFrame, soup: str, single: str) -> Iterator[str]:
+    """Lines of what is wanted of a soup, and what it does."""
+    ratio, lower = float(near[soup].mean() / near[single].mean()), int((loss[soup] < loss[single]).sum())
+    yield f"Its mean of {soup} over that of {single}: {ratio:.2f}, wanted at most {MOST_OF_SINGLE};"
+    yield f"the held-out loss is lower in {lower} of {len(loss)} emotions, wanted at least {LOWER_IN:.0%}."
 
 
 def development(found: pd.DataFrame) -> pd.DataFrame:
