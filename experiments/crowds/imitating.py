@@ -129,7 +129,7 @@ CHOSEN = {
     "soup in small steps": 0.002,
     "halving": 0.0005,
     "soup in six rounds": 0.001,
-    LONG_SINGLE: 0.000125,
+    LONG_SINGLE: 0.00018,
     LONG_SOUP: 0.0005,
 }
 """What was found (experiments/results/imitating_development.csv)."""
