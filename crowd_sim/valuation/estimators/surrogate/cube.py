@@ -200,7 +200,7 @@ class CubeEquations:
         return np.ascontiguousarray(inner[:, :-1]), inner[:, -1].copy()
 
     def predicted(self, white: Vector) -> Vector:
-        """What ``white`` float64[m + r] makes of d at pairs that were not fitted: float64[2^n], by the code of those who are out.
+        """What ``white`` [m + r] makes of d at pairs that were not fitted: float64[2^n], by the code of those who are out.
 
         The features' coefficients are the last of what is whitened. Bᵀ D K⁻¹ a is the same, less all digits but those that σ²
         leaves: of games that are all but solved, none.
