@@ -24,9 +24,12 @@ def merge(adapters: Sequence[Adapter], weights: Sequence[float]) -> Adapter:
 
     Args:
         adapters: K of one shape.
-        weights: K.
+        weights: K; an adapter of weight 0 counts for nothing, its length neither.
     """
     merged: dict[str, NDArray[np.float32]] = {}
+    counted = [pair for pair in zip(adapters, weights, strict=True) if pair[1] != 0.0]
+    if counted:
+        adapters, weights = [adapter for adapter, _ in counted], [weight for _, weight in counted]
     for name in (name.removesuffix(".lora_A") for name in adapters[0] if name.endswith(".lora_A")):
         a = np.concatenate([adapter[f"{name}.lora_A"] for adapter in adapters]).astype(np.float64)
         b = [w * adapter[f"{name}.lora_B"].astype(np.float64) for w, adapter in zip(weights, adapters, strict=True)]

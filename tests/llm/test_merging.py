@@ -102,3 +102,12 @@ def test_a_merged_adapter_is_tuned_at_the_rate_of_those_it_is_made_of(rank):
         square = np.mean([np.square(one[f"{name}.lora_A"]).sum(axis=1) for one in own])
         kept = min(rank, merged[f"{name}.lora_A"].shape[1], merged[f"{name}.lora_B"].shape[0])
         np.testing.assert_allclose(gram[:kept, :kept], square * np.eye(kept), atol=1e-5)
+
+
+def test_an_adapter_of_weight_0_does_not_count():
+    """`merge` gives it to candidates that beat nothing: those that grew far away have no part in the rate either."""
+    own = [adapter(seed, 3) for seed in range(2)]
+    far = {name: 100.0 * weights for name, weights in adapter(2, 3).items()}
+    merged, alone = merge([own[0], far, own[1]], (0.4, 0.0, 0.6)), merge(own, (0.4, 0.6))
+    for name, weights in alone.items():
+        np.testing.assert_array_equal(merged[name], weights)

@@ -113,6 +113,32 @@ def test_two_pairs_of_permutations_tell_little_of_how_much_they_vary(n):
     assert 0.925 <= np.mean(shares) <= 0.975
 
 
+class Network:
+    """A small random network, to which players of their own weight contribute: their contributions vary unlike each other."""
+
+    def __init__(self, n, seed):
+        rng = np.random.default_rng(seed)
+        self.n_players, self.weights = n, rng.normal(size=n)
+        self.layers = rng.normal(size=(n, 8)) * 2.0 / np.sqrt(n), rng.normal(size=8), rng.normal(size=8)
+
+    def __call__(self, coalitions):
+        hidden, bias, out = self.layers
+        return np.tanh((coalitions * self.weights) @ hidden + bias) @ out
+
+
+@pytest.mark.parametrize("n", [8, 10])
+def test_two_pairs_of_players_who_vary_unlike_each_other_cover(n):
+    shares = []
+    for seed in range(60):
+        game = Network(n, seed)
+        values, some = shapley(game, "exact").values, np.random.default_rng(seed).random((500, n)) < 0.5
+        spread = float(game(some).std())
+        for draw in range(6):
+            result = shapley(Fresh(game, 0.03 * spread, draw), "permutation", 5 * n, seed=draw, run=seed)
+            shares.append(np.mean(np.abs(result.values - values) <= 1.96 * result.stderr))
+    assert 0.93 <= np.mean(shares) <= 0.965
+
+
 def test_auto_takes_what_is_the_better_with_noise():
     game = sum_of_unanimity(20, 30, seed=0)
     assert shapley(Fresh(game, 1.0, 0), budget=400).method == "surrogate"

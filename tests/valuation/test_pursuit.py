@@ -70,3 +70,20 @@ def test_pursuit_takes_noise_for_no_term():
     found = pursued(signs, trend(signs, linear=False), rng.normal(size=len(signs)))
     assert len(found.members) <= 1
     assert 0.8 < found.missed < 1.2
+
+
+def test_fresh_pairs_do_not_harm_a_game_that_one_term_all_but_makes():
+    """What is predicted of them has the digits that the fit has: the rest of a huge term would be taken for a correction."""
+    n, rng = 14, np.random.default_rng(3)
+    sets = np.arange(1 << n)
+    n_members = (sets[:, None] >> np.arange(n) & 1).sum(axis=1)
+    table = rng.normal(size=1 << n) * 0.5**n_members
+    table[7] = 1e5
+    shares = np.where(n_members % 2 == 1, -2.0 * table / np.maximum(n_members, 1), 0.0)
+    values = np.array([shares[sets >> i & 1 == 1].sum() for i in range(n)])
+    fourier.transform(table)
+    game = Oracle("huge", n, lambda c: table[c.astype(np.int64) @ (1 << np.arange(n))], values)
+    for budget in (2 * 4000 + 2, 8400):  # all pairs are fitted, and then some are fresh
+        found = shapley(game, "surrogate", budget, seed=0)
+        assert np.linalg.norm(found.values - values) < 1e-6 * np.linalg.norm(values - values.mean())
+        assert np.mean(np.abs(found.values - values) < 1.96 * found.stderr) > 0.8

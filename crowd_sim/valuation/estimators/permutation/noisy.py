@@ -167,9 +167,10 @@ def _apart(added: NDArray[np.float64], orders: NDArray[np.int64]) -> float:
 def _prior(spreads: NDArray[np.float64], own: float) -> float:
     """How alike the players' variances are, as degrees of freedom: from how much more they differ than estimates of one do.
 
-    At most half as many as the mean of all, who add up to one number in each pair, has draws: these are no normal ones.
+    At most a third of the draws that the mean of all has, who add up to one number in each pair: of independent noise these are
+    two thirds, as neighbours in an order share a coalition, and players' variances differ by more than two pairs can tell.
     """
-    mean, most = float(spreads.mean()), min(_MOST, 0.5 * (len(spreads) - 1) * own)
+    mean, most = float(spreads.mean()), min(_MOST, (len(spreads) - 1) * own / 3.0)
     if mean**2 == 0.0:  # of what is rounding the square may be, too
         return most
     chance = 2.0 / own

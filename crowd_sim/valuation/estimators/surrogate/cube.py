@@ -199,11 +199,14 @@ class CubeEquations:
         inner *= length
         return np.ascontiguousarray(inner[:, :-1]), inner[:, -1].copy()
 
-    def predicted(self, pulls: Vector) -> Vector:
-        """What ``pulls`` [m] make of d at pairs that were not fitted: float64[2^n], by the code of those who are out."""
-        features = self.features
-        weights = features.transposed_times(features.spread * pulls)
-        return features.everywhere(weights, by_code(self.prior.spread))
+    def predicted(self, white: Vector) -> Vector:
+        """What ``white`` [m + r] makes of d at pairs that were not fitted: float64[2^n], by the code of those who are out.
+
+        The features' coefficients are the last of what is whitened. Bᵀ D K⁻¹ a is the same, less all digits but those that σ²
+        leaves: of games that are all but solved, none.
+        """
+        weights = self.off_trend(white[:, None])[len(self.features.codes) :, 0]
+        return self.features.everywhere(weights, by_code(self.prior.spread))
 
 
 def cube_equations(

@@ -212,7 +212,7 @@ def _fit(
     variance = _scaled(variance, found, signs, white, known, repeats, n_terms + len(late), of_sizes)
     sampled = 0.0 if known is None else known.uncertainty(signs, weights, found.prior.variances)
     terms = FewTerms(late, more[of_trend:], 0.0)
-    everywhere = found.predicted(weights) if isinstance(found, CubeEquations) else None
+    everywhere = found.predicted(white) if isinstance(found, CubeEquations) else None
     slopes = slopes + more[:of_trend]
     return Model(contrasts + mean, variance, linear, slopes, pulls, found.prior, terms, everywhere, sampled)
 
