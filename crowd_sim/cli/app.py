@@ -278,7 +278,7 @@ def merge(
     out: Annotated[Path, typer.Argument(help="The folder for the whole sweep.")],
     shards: Annotated[list[Path], typer.Argument(help="The folders that `sweep --shard` has left.")],
 ) -> None:
-    """Join the folders of a sweep's shards: the same tables as of a sweep in one piece.
+    """Join the folders of a sweep's shards: the same tables as of a sweep in one piece. What two of them have counts once.
 
     Example: `crowd-sim merge runs/whole runs/shard-1 runs/shard-2 runs/shard-3`
     """

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 
 from crowd_sim.config import RunConfig
 from crowd_sim.config.bad import BadConfig
+from crowd_sim.config.strict import bounds
 
 BEGIN, END = "<!-- reference: begin -->", "<!-- reference: end -->"
 
@@ -40,7 +41,7 @@ def _rows(model: type[BaseModel], prefix: str) -> Iterator[str]:
 def _allowed(field: FieldInfo) -> str:
     """The type and its bounds in words."""
     words = " or ".join(_words(option) for option in _options(field.annotation))
-    return words + _bounds(field.metadata)
+    return words + bounds(field.metadata)
 
 
 def _options(annotation: Any) -> tuple[Any, ...]:
@@ -71,25 +72,15 @@ def _words(annotation: Any) -> str:
         return names[annotation]
     inner, origin = get_args(annotation), get_origin(annotation)
     if origin is Annotated:
-        return _words(inner[0]) + "".join(_bounds(getattr(part, "metadata", [part])) for part in inner[1:])
+        return _words(inner[0]) + "".join(bounds(getattr(part, "metadata", [part])) for part in inner[1:])
     if origin is dict:
         return "{name: number > 0}"
     if origin is Literal:
         return " or ".join(f"`{option}`" for option in inner)
     if inner[1:] == (...,):
-        kind, *bounds = _words(inner[0]).split(",", 1)
-        return ",".join([f"list of {kind if kind.endswith('`') else kind + 's'}", *bounds])
+        kind, *limits = _words(inner[0]).split(",", 1)
+        return ",".join([f"list of {kind if kind.endswith('`') else kind + 's'}", *limits])
     return "[low, high]"
-
-
-def _bounds(metadata: Iterable[Any]) -> str:
-    signs = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<", "min_length": "length ≥"}
-    words = ""
-    for bound in metadata:
-        for name, sign in signs.items():
-            if (limit := getattr(bound, name, None)) is not None:
-                words += f", {sign} {limit:,}" if limit != 2**63 else f", {sign} 2^63"
-    return words
 
 
 def with_reference(text: str) -> str:

@@ -17,7 +17,7 @@ from crowd_sim.config.crowd import CrowdConfig
 from crowd_sim.config.payment import PaymentConfig
 from crowd_sim.config.places import KEY, put, relative_paths, seen_from
 from crowd_sim.config.screens import ScreensConfig
-from crowd_sim.config.strict import Strict, allowed_by
+from crowd_sim.config.strict import Strict, allowed_by, bounds
 from crowd_sim.config.task import OF_CHOICES, TaskConfig
 from crowd_sim.config.tournament import DEFENCES, TournamentConfig
 from crowd_sim.config.valuation import ValuationConfig
@@ -170,8 +170,24 @@ def _first_line(error: ValidationError) -> InputError:
         message = f"must be a group of fields: {', '.join(_fields_of(location))}"
     elif first["type"] == "missing":  # what pydantic shows then is all that stands beside it
         return InputError(field, None, "must be given")
+    elif first["type"] in _NO_NUMBER:
+        message += _bounds_of(location)
     # an InputError shows no value where it is None
     return InputError(field, value, message if value is not None else f"is null, {message}")
+
+
+_NO_NUMBER = ("int_type", "int_parsing", "int_from_float", "float_type", "float_parsing")
+"""Errors of pydantic's that name the type alone, and not the bounds beside it."""
+
+
+def _bounds_of(location: tuple[int | str, ...]) -> str:
+    """The bounds of the field at this place as the rest of a sentence; empty where it has none."""
+    model: Any = RunConfig
+    for part in location[:-1]:
+        field = model.model_fields.get(part) if isinstance(part, str) else None
+        model = (field and _group(field.annotation)) or model
+    field = model.model_fields.get(location[-1])
+    return bounds(field.metadata) if field is not None else ""
 
 
 _ALIKE = 0.6

@@ -46,6 +46,6 @@ def located(given: str | Path) -> Path:
     if not exists(path) and path.parent == Path():
         near = difflib.get_close_matches(str(given), known, n=1)
         perhaps = f", perhaps {near[0]}" if near else ""
-        allowed = f"is no file{perhaps}; must be a YAML file or one of: {', '.join(known)}"
+        allowed = f"is no file{perhaps}; must be a YAML file or a name that `crowd-sim configs` lists"
         raise InputError("configuration", str(given), allowed)
     return path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict
@@ -15,6 +16,17 @@ def allowed_by(message: str) -> str:
     """Pydantic's message as the rest of a sentence that begins with the field, as all refusals are; 1e-100 in few digits."""
     said = _SUBJECT.sub(lambda found: "must " if found[2] else "", message, count=1)
     return _LONG.sub(lambda found: f"{float(found[0]):g}", said)
+
+
+def bounds(metadata: Iterable[Any]) -> str:
+    """What a field's annotations allow, each after a comma."""
+    signs = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<", "min_length": "length ≥"}
+    words = ""
+    for bound in metadata:
+        for name, sign in signs.items():
+            if (limit := getattr(bound, name, None)) is not None:
+                words += f", {sign} {limit:,}" if limit != 2**63 else f", {sign} 2^63"
+    return words
 
 
 def listed(value: Any) -> Any:

@@ -56,7 +56,7 @@ def best_point(
     if runs is None or len(known) < 2:
         return [f"{said}, with {setting}."]
     told = _is_told_apart(runs, comparable(known[list(fields)]).iloc[order[:2]], fields, metric)
-    return [f"{said}, with {setting}{'' if told else '; paired differences do not tell it from the next'}."]
+    return [f"{said}, with {setting}; paired differences {'tell' if told else 'do not tell'} it from the next."]
 
 
 def _is_told_apart(runs: pd.DataFrame, two: pd.DataFrame, fields: Sequence[str], metric: str) -> bool:

@@ -311,7 +311,7 @@ def test_a_configuration_that_is_not_there_or_a_folder_is_refused(refused):
                 command,
                 name,
                 *IN_PROCESS,
-                says=(f"configuration = '{name}'", "is no file", "payments, quickstart"),
+                says=(f"configuration = '{name}'", "is no file", "`crowd-sim configs` lists"),
             )
     refused("run", "a/no.yaml", *IN_PROCESS, says=("configuration = 'a/no.yaml'", "cannot be read", "No such file"))
     refused("run", "x" * 300, *IN_PROCESS, says=("configuration = 'xxx", "is no file; must be a YAML file"))
