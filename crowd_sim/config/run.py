@@ -169,7 +169,8 @@ def _first_line(error: ValidationError) -> InputError:
     elif first["type"] == "model_type":
         message = f"must be a group of fields: {', '.join(_fields_of(location))}"
     elif first["type"] == "missing":  # what pydantic shows then is all that stands beside it
-        return InputError(field, None, "must be given")
+        what = _model_at(location[:-1]).model_fields[str(location[-1])].description
+        return InputError(field, None, f"must be given: {what}")
     elif first["type"] in _NO_NUMBER:
         message += _bounds_of(location)
     # an InputError shows no value where it is None
@@ -181,12 +182,8 @@ _NO_NUMBER = ("int_type", "int_parsing", "int_from_float", "float_type", "float_
 
 
 def _bounds_of(location: tuple[int | str, ...]) -> str:
-    """The bounds of the field at this place as the rest of a sentence; empty where it has none."""
-    model: Any = RunConfig
-    for part in location[:-1]:
-        field = model.model_fields.get(part) if isinstance(part, str) else None
-        model = (field and _group(field.annotation)) or model
-    field = model.model_fields.get(location[-1])
+    """The bounds of the field at this place as the rest of a sentence; empty where it has none, or is in a list."""
+    field = _model_at(location[:-1]).model_fields.get(str(location[-1]))
     return bounds(field.metadata) if field is not None else ""
 
 
@@ -224,11 +221,16 @@ def _leaves(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
 
 def _fields_of(location: tuple[int | str, ...]) -> list[str]:
     """Names of the fields of the group at this place."""
+    return list(_model_at(location).model_fields)
+
+
+def _model_at(location: tuple[int | str, ...]) -> type[BaseModel]:
+    """The group at this place."""
     model: type[BaseModel] = RunConfig
     for part in location:
         if isinstance(part, str):
             model = _group(model.model_fields[part].annotation) or model
-    return list(model.model_fields)
+    return model
 
 
 def _group(annotation: Any) -> type[BaseModel] | None:

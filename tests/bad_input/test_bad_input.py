@@ -646,7 +646,10 @@ def test_a_process_is_refused(tmp_path, arguments, says):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["run", "quickstart", "crowd.bad.share=0.3"], "crowd-sim: crowd.bad.behaviour: must be given\n"),
+        (
+            ["run", "quickstart", "crowd.bad.share=0.3"],
+            "crowd-sim: crowd.bad.behaviour: must be given: what they contribute (docs/attacks_behaviours.md): `honest`",
+        ),
         (
             ["equilibrium", "quickstart", "--errors", "x"],
             "crowd-sim: Invalid value for '--errors': 'x' is not one of 'own', 'random'; "
@@ -656,7 +659,15 @@ def test_a_process_is_refused(tmp_path, arguments, says):
 )
 def test_what_is_missing_or_no_choice_is_named_by_itself(arguments, says, capsys):
     assert call(arguments) == 2
-    assert capsys.readouterr().err == says
+    assert capsys.readouterr().err.startswith(says)
+
+
+def test_numbers_that_are_none_are_refused_with_the_bounds_of_their_field(refused):
+    for given in ("runs=x", "runs=2.5"):
+        refused("run", "quickstart", given, says=(f"{INTEGER}, ≥ 1, ≤ 1,000,000",))
+    refused(
+        "run", "quickstart", "crowd.bad=[{behaviour: noise, start: x}]", says=("crowd.bad.0.start", f"{INTEGER}, ≥ 1")
+    )
 
 
 def test_of_an_override_given_twice_the_last_counts_as_in_hydra():
